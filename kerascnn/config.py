@@ -3,10 +3,14 @@
 No TensorFlow, no file access: `cli` reads and writes it, every other module takes the section that it needs.
 """
 
+import difflib
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 AugmentName = Literal["auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"]
 OptimizerName = Literal["sgd", "adamw"]
@@ -22,10 +26,41 @@ class UserError(Exception):
     """A mistake that the user can mend: printed as one message, exit code 2, no traceback."""
 
 
+_BOUNDS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
+
+
+class FieldError(UserError):
+    """A key or value that a section does not take.
+
+    Attributes:
+        section: Name of the section's class, lower case.
+        key: The field, or the key that is none.
+        problem: What was expected and what came, with the nearest name where there is one.
+    """
+
+    def __init__(self, section: str, key: str, problem: str) -> None:
+        super().__init__(f"{key.replace('_', '-')}: {problem}" if key else problem)
+        self.section, self.key, self.problem = section, key, problem
+
+
 class Section(BaseModel):
     """A frozen group of fields; an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise _field_error(type(self), error) from None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Write each field's bounds into its help, so that they are stated once."""
+        for field in cls.model_fields.values():
+            bounds = [f"{sign} {getattr(rule, name):g}" for rule in field.metadata for kind, name, sign in _BOUNDS if isinstance(rule, kind)]
+            if bounds and field.description:
+                field.description = f"{field.description} [{', '.join(bounds)}]"
 
     @classmethod
     def volatile_fields(cls) -> set[str]:
@@ -225,6 +260,25 @@ class Config(Section):
         """A checked copy; each keyword names a section and gives the fields that change."""
         changed = {name: {**dict(getattr(self, name)), **fields} for name, fields in sections.items()}
         return Config.model_validate({**{name: getattr(self, name) for name in Config.model_fields}, **changed})
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """' - perhaps you meant ...', or nothing where no known name is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" - perhaps you meant {close[0]!r}" if close else ""
+
+
+def _field_error(section: type[Section], error: ValidationError) -> FieldError:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    name = section.__name__.lower()
+    if first["type"] == "extra_forbidden":
+        return FieldError(name, key, f"unknown key{nearest(key, section.model_fields)}")
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if first["type"] == "literal_error":
+        problem += nearest(str(first["input"]), re.findall(r"'([^']*)'", problem))
+    got = f", got {first['input']!r}" if first["type"] != "value_error" else ""
+    return FieldError(name, key, problem + got)
 
 
 IDENTITY_SECTIONS = ("data", "augment", "model", "optim", "fit")

@@ -1,0 +1,261 @@
+"""Config <-> flags <-> TOML, and the exit codes of every command. No TensorFlow.
+
+Precedence: default < recipe (`--config`) < flag.
+"""
+
+import contextlib
+import functools
+import io
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+import tyro
+
+from kerascnn.config import Config, FieldError, Section, UserError, nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DONE, CHECK_FAILED, USER_ERROR, TRAINING_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 3, 75, 130
+
+# Other tools' flags, with what this one says instead.
+FOREIGN = {
+    "--model": "--arch",
+    "-m": "--arch",
+    "--network": "--arch",
+    "--pretrained": "--weights imagenet",
+    "--imgsz": "--image-size",
+    "--img-size": "--image-size",
+    "--size": "--image-size",
+    "--data": "--dataset",
+    "--name": "--run",
+    "--project": "--runs-dir",
+    "--amp": "--dtype mixed_bfloat16",
+    "--precision": "--dtype",
+    "--patience": "--early-stop",
+    "--batch": "--batch-size",
+    "-b": "--batch-size",
+    "--opt": "--optimizer",
+    "--sched": "--schedule",
+    "--learning-rate": "--lr",
+    "--wd": "--weight-decay",
+    "--smoothing": "--label-smoothing",
+    "--gpus": "--devices gpu:N",
+    "--device": "--devices",
+    "--num-classes": "nothing: the classes are the data set's",
+}
+ANSWERED = {
+    "--resume": "is not needed: the same command resumes where it was stopped",
+    "-j": "is not needed: input threads are chosen automatically",
+    "--workers": "is not needed here: input threads are chosen automatically",
+    "--num-workers": "is not needed: input threads are chosen automatically",
+}
+
+
+class TrainingFailed(Exception):
+    """Training cannot go on (NaN, memory): one message, exit code 3."""
+
+
+class Stopped(Exception):
+    """Stopped by a signal or by time, everything kept: `code` is 75, or 130 after Ctrl-C."""
+
+    def __init__(self, message: str, code: int = STOPPED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def command(body: Callable[[list[str]], int]) -> Callable[[Sequence[str] | None], int]:
+    """Make `main(argv=None) -> exit code` of a command's body: messages instead of tracebacks."""
+
+    @functools.wraps(body)
+    def main(argv: Sequence[str] | None = None) -> int:
+        try:
+            return body(list(sys.argv[1:] if argv is None else argv))
+        except UserError as error:
+            return _report(str(error), USER_ERROR)
+        except TrainingFailed as error:
+            return _report(str(error), TRAINING_FAILED)
+        except Stopped as error:
+            return _report(str(error), error.code)
+        except KeyboardInterrupt:
+            return _report("interrupted", INTERRUPTED)
+        except BrokenPipeError:  # the reader (head, less) has gone: nothing more to say
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
+        except SystemExit as error:  # tyro's --help and its own errors
+            return error.code if isinstance(error.code, int) else DONE
+
+    return main
+
+
+def _report(message: str, code: int) -> int:
+    sys.stdout.flush()
+    print(f"kerascnn: {message}", file=sys.stderr)
+    if os.environ.get("KERASCNN_TRACEBACK"):
+        traceback.print_exc()
+    return code
+
+
+Parsed = TypeVar("Parsed", bound=Section)
+
+
+def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Config:
+    """The config that `argv` describes, on top of the recipe it names.
+
+    Exits 0 after `--help` and `--print-config`.
+
+    Raises:
+        UserError: An unknown flag, key or value.
+    """
+    rest, recipe = _take(list(argv), "--config")
+    print_config = "--print-config" in rest
+    rest = [word for word in rest if word != "--print-config"]
+    description += (
+        " --config FILE starts from a recipe's or a run's TOML file (or a recipe's name); --print-config prints"
+        " the merged config and stops."
+    )
+    default = load_recipe(recipe) if recipe is not None else Config()
+    config = parse(Config, rest, prog=prog, description=description, default=default)
+    if print_config:
+        print(dumps(config), end="")
+        raise SystemExit(DONE)
+    return config
+
+
+def parse(
+    schema: type[Parsed], argv: Sequence[str], *, prog: str, description: str, default: Parsed | None = None
+) -> Parsed:
+    """Flags as a checked `schema`; a section's fields become flat flags, grouped by section in the help."""
+    _answer_foreign(argv, schema)
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                schema,
+                args=list(argv),
+                default=default,
+                prog=prog,
+                description=description,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+            )
+    except FieldError as error:
+        flag = f"--{error.key.replace('_', '-')}: " if error.key else ""
+        raise UserError(f"{flag}{error.problem} ({prog} --help)") from None
+    except SystemExit as error:
+        text = errors.getvalue()
+        if error.code:
+            choice = re.search(r"invalid choice '(.*?)' for argument '(.*?)'.*?\((.*?)\)", _plain(text))
+            if choice:
+                near = nearest(choice[1], re.findall(r"'(.*?)'", choice[3]))
+                raise UserError(f"{choice[2]}: {choice[1]!r} is none of {choice[3]}{near} ({prog} --help)") from None
+            sys.stderr.write(text)
+            raise SystemExit(USER_ERROR) from None
+        raise
+
+
+def _plain(box: str) -> str:
+    """tyro's message without its frame and line breaks."""
+    return re.sub(r"\s+", " ", re.sub(r"[│╭╮╰╯─]", " ", box))
+
+
+def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
+    """`argv` without `flag VALUE` or `flag=VALUE`, and the value."""
+    for i, word in enumerate(argv):
+        if word.startswith(f"{flag}="):
+            return argv[:i] + argv[i + 1 :], word.split("=", 1)[1]
+        if word == flag:
+            if i + 1 == len(argv):
+                raise UserError(f"{flag}: expected a file or a recipe's name after it")
+            return argv[:i] + argv[i + 2 :], argv[i + 1]
+    return argv, None
+
+
+def flags(schema: type[Section]) -> set[str]:
+    """All flat flag names of a schema."""
+    names: set[str] = set()
+    for name, field in schema.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            names |= flags(inner)
+        else:
+            names.add("--" + name.replace("_", "-"))
+    return names
+
+
+def _answer_foreign(argv: Sequence[str], schema: type[Section]) -> None:
+    own = flags(schema)
+    for word in argv:
+        flag = word.split("=", 1)[0]
+        if flag in own:
+            continue
+        if flag in FOREIGN:
+            raise UserError(f"{flag}: this is called {FOREIGN[flag]} here")
+        if flag in ANSWERED:
+            raise UserError(f"{flag} {ANSWERED[flag]}")
+
+
+def recipe_path(name: str, folder: str = "recipes") -> Path:
+    """The TOML file that `name` means: a path, a run's directory, or a recipe that travels with the package."""
+    path = Path(name)
+    if path.is_dir():
+        path = path / "config.toml"
+    if path.is_file():
+        return path
+    package = Path(__file__).resolve().parent
+    places = (package.parent / "experiments" / folder, package / folder)
+    for place in places:
+        for candidate in (place / name, place / f"{name}.toml"):
+            if candidate.is_file():
+                return candidate
+    known = sorted({found.stem for place in places for found in place.glob("*.toml")})
+    raise UserError(f"--config: no file {name!r}, nor a recipe of that name{nearest(name, known)}; recipes: {', '.join(known)}")
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The file's tables; a syntax error names the file and the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+
+
+def load_recipe(name: str | os.PathLike[str]) -> Config:
+    """The config in a recipe or in a run's `config.toml`.
+
+    Raises:
+        UserError: Names file, section and key, and the nearest known one.
+    """
+    path = recipe_path(os.fspath(name))
+    tables = load_toml(path)
+    for key, value in tables.items():
+        if key not in Config.model_fields:
+            home = [section for section, field in _sections().items() if key in field.model_fields]
+            hint = f" - it belongs under [{home[0]}]" if home else nearest(key, Config.model_fields)
+            raise UserError(f"{path}: unknown section {key!r}{hint}")
+        if not isinstance(value, dict):
+            raise UserError(f"{path}: [{key}] must be a section, got {value!r}")
+    try:
+        sections = {name: schema(**tables.get(name, {})) for name, schema in _sections().items()}
+        return Config(**sections)
+    except FieldError as error:
+        where = f"[{error.section}] {error.key}" if error.key else "config"
+        elsewhere = [name for name, schema in _sections().items() if error.key in schema.model_fields]
+        hint = f" - it belongs under [{elsewhere[0]}]" if "unknown key" in error.problem and elsewhere else ""
+        raise UserError(f"{path}: {where}: {error.problem}{hint}") from None
+
+
+def _sections() -> dict[str, type[Section]]:
+    return {name: field.annotation for name, field in Config.model_fields.items() if field.annotation is not None}
+
+
+def dumps(config: Config) -> str:
+    """The config as TOML: every field that has a value (None is always a default)."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True), multiline_strings=False)

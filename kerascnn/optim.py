@@ -1,0 +1,100 @@
+"""Optimizers and learning-rate schedules by name."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+from keras import ops
+
+from kerascnn.config import Optim
+
+DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001}
+DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05}
+
+
+def _cosine(progress, section: Optim):
+    """From 1 to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
+    return 0.5 * (1 + ops.cos(math.pi * progress))
+
+
+def _step(progress, section: Optim):
+    """A tenth after each of `step_epochs` (He et al., 2016, section 4.2)."""
+    drops = sum(ops.cast(progress >= share, "float32") for share in section.step_epochs)
+    return 0.1**drops
+
+
+def _constant(progress, section: Optim):
+    return ops.ones_like(progress)
+
+
+SCHEDULES: dict[str, Callable] = {"cosine": _cosine, "step": _step, "constant": _constant}
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to the peak, then a shape: a pure function of the step, so that resuming needs no memory.
+
+    Args:
+        section: The config's optim section.
+        total_steps: Steps of the whole schedule.
+        steps_per_epoch: Steps of an epoch; warm-up takes at most half of all steps.
+    """
+
+    def __init__(self, section: Optim, total_steps: int, steps_per_epoch: int) -> None:
+        self.section = section
+        self.total_steps = total_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.peak = section.lr or DEFAULT_LR[section.optimizer]
+        self.warmup_steps = min(round(section.warmup * steps_per_epoch), total_steps // 2)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        warm = ops.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
+        rest = max(self.total_steps - self.warmup_steps, 1)
+        # Counted from the end of warm-up, the midpoint of a step: no step runs at 0 and none is lost at the peak.
+        after = ops.clip((step - self.warmup_steps + 0.5) / rest, 0.0, 1.0)
+        whole = ops.clip((step + 0.5) / self.total_steps, 0.0, 1.0)
+        progress = whole if self.section.schedule == "step" else after
+        return self.peak * warm * SCHEDULES[self.section.schedule](progress, self.section)
+
+    def get_config(self) -> dict:
+        return {"section": self.section.model_dump(), "total_steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Schedule":
+        return cls(**{**config, "section": Optim(**config["section"])})
+
+
+def _sgd(section: Optim, **common) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(momentum=section.momentum, nesterov=section.momentum > 0, **common)
+
+
+def _adamw(section: Optim, **common) -> keras.optimizers.Optimizer:
+    return keras.optimizers.AdamW(**common)
+
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": _sgd, "adamw": _adamw}
+
+
+def build(section: Optim, *, total_steps: int, steps_per_epoch: int, trainable: Sequence) -> keras.optimizers.Optimizer:
+    """The optimizer that `section` describes, with its schedule, sparing normalizations and biases from weight decay.
+
+    Args:
+        section: The config's optim section.
+        total_steps: Steps of the whole schedule.
+        steps_per_epoch: Steps of one epoch.
+        trainable: The variables it will update. Decay is excluded by variable: Keras' exclusion by name sees leaf
+            names only.
+    """
+    decay = DEFAULT_WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
+    optimizer = OPTIMIZERS[section.optimizer](
+        section,
+        learning_rate=Schedule(section, total_steps, steps_per_epoch),
+        weight_decay=decay or None,
+        global_clipnorm=section.clip_norm,
+        use_ema=section.ema > 0,
+        ema_momentum=section.ema or 0.99,
+    )
+    if decay:
+        optimizer.exclude_from_weight_decay(var_list=[v for v in trainable if len(v.shape) < 2])
+    return optimizer

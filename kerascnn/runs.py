@@ -1,0 +1,323 @@
+"""A run's directory: the only module that knows the names in it, its identity and its lock. No TensorFlow.
+
+    config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
+    checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt
+"""
+
+import contextlib
+import csv
+import datetime
+import fcntl
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerascnn import cli
+from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
+
+# A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
+PARENT_PIPE = "KERASCNN_PARENT_PIPE"
+_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS")
+
+
+def identity(config: Config, fingerprint: str) -> dict[str, Any]:
+    """What makes a run this run: flat `section.field` keys of all that differs from the defaults, and the data's fingerprint.
+
+    Fields at their defaults are left out, so that a field added later does not orphan old runs.
+    """
+    flat: dict[str, Any] = {"data.fingerprint": fingerprint}
+    for name in IDENTITY_SECTIONS:
+        section = getattr(config, name)
+        values = section.model_dump(mode="json", exclude_defaults=True)
+        flat |= {f"{name}.{key}": value for key, value in values.items() if key not in section.volatile_fields()}
+    return flat
+
+
+def digest(identity: dict[str, Any]) -> str:
+    """Six hex digits of an identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
+
+
+def default_name(config: Config, fingerprint: str, dataset: str) -> str:
+    """`<arch>_<dataset>_s<seed>-<6 hex of the identity>`."""
+    plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "data"
+    return f"{config.model.arch}_{plain}_s{config.fit.seed}-{digest(identity(config, fingerprint))}"
+
+
+class Run:
+    """One run's directory.
+
+    Args:
+        path: The directory; it need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
+        self.config_file = self.path / "config.toml"
+        self.environment_file = self.path / "environment.json"
+        self.data_file = self.path / "data.json"
+        self.split_file = self.path / "split.csv"
+        self.skipped_file = self.path / "skipped.csv"
+        self.history_file = self.path / "history.csv"
+        self.metrics_file = self.path / "metrics.json"
+        self.best_model = self.path / "best.keras"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.predictions = self.path / "predictions"
+        self.plots = self.path / "plots"
+        self.report_file = self.path / "report.html"
+        self.log_file = self.path / "log.txt"
+        self._lock_file = self.path / ".lock"
+
+    @classmethod
+    def prepare(cls, config: Config, fingerprint: str, dataset: str) -> "Run":
+        """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
+
+        Raises:
+            UserError: `--run NAME` exists with another identity: lists the keys that differ.
+        """
+        run = cls(config.logging.runs_dir / (config.logging.run or default_name(config, fingerprint, dataset)))
+        if config.logging.overwrite and run.path.exists():
+            with run.lock():
+                shutil.rmtree(run.path)
+        if run.config_file.exists() and run.data_file.exists():
+            run._check_identity(config, fingerprint)
+        elif run.path.exists() and any(entry.name not in (".lock", "config.toml", "log.txt") for entry in run.path.iterdir()):
+            raise UserError(f"{run.path} exists and is not a run: choose another --run, or --overwrite")
+        return run
+
+    def _check_identity(self, config: Config, fingerprint: str) -> None:
+        mine = identity(self.config(), self.data()["fingerprint"])
+        asked = identity(config, fingerprint)
+        defaults = {f"{name}.{key}": value for name in IDENTITY_SECTIONS for key, value in _defaults(name).items()}
+        differ = [
+            f"  {key}: {mine.get(key, defaults.get(key))!r} there, {asked.get(key, defaults.get(key))!r} asked for"
+            for key in sorted(mine.keys() | asked.keys())
+            if mine.get(key, defaults.get(key)) != asked.get(key, defaults.get(key))
+        ]
+        if differ:
+            raise UserError(
+                f"run {self.name} exists with another config:\n"
+                + "\n".join(differ)
+                + f"\nway out: another --run, --overwrite to start it anew, or --config {self.config_file} to go on with it"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its final scores."""
+        return self.metrics_file.exists()
+
+    def config(self) -> Config:
+        """The merged config of the run."""
+        if not self.config_file.exists():
+            raise UserError(f"{self.path} is not a run: it has no {self.config_file.name}")
+        return cli.load_recipe(self.config_file)
+
+    def data(self) -> dict[str, Any]:
+        """Fingerprint, class names and counts."""
+        return json.loads(self.data_file.read_text(encoding="utf-8"))
+
+    def metrics(self) -> dict[str, Any]:
+        """Final scores and costs.
+
+        Raises:
+            UserError: The run is not finished.
+        """
+        if not self.finished:
+            raise UserError(f"run {self.name} is not finished: the command that started it resumes it")
+        return json.loads(self.metrics_file.read_text(encoding="utf-8"))
+
+    def history(self) -> list[dict[str, float]]:
+        """One row per epoch."""
+        if not self.history_file.exists():
+            return []
+        with self.history_file.open(newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the kernel lets go when it dies (children do not inherit the descriptor).
+
+        Raises:
+            UserError: Another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
+                raise UserError(
+                    f"run {self.name} is being trained by process {holder or 'unknown'}: wait for it, or choose another --run"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write_config(self, config: Config) -> None:
+        """Keep the merged config; written before the first batch."""
+        write_file(self.config_file, cli.dumps(config).encode())
+
+    def write_data(self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]) -> None:
+        """Keep who is where (path, label, split) and what was left out (path, reason)."""
+        write_file(self.split_file, _csv_bytes(("path", "label", "split"), split_rows))
+        write_file(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
+        write_file(self.data_file, _json_bytes(summary))
+
+    def write_history(self, rows: Sequence[dict[str, float]]) -> None:
+        """Rewrite history.csv whole: never appended to, so that no epoch stands twice."""
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        write_file(self.history_file, _csv_bytes(keys, ([_short(row.get(key, "")) for key in keys] for row in rows)))
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Keep the final scores: the run is finished from here on."""
+        write_file(self.metrics_file, _json_bytes(metrics))
+
+    def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
+        """Keep one split's per-image predictions."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        write_file(self.predictions / f"{split}.npz", buffer.getvalue())
+
+    def read_predictions(self, split: str) -> dict[str, np.ndarray]:
+        """ids, labels and probabilities of one split."""
+        with np.load(self.predictions / f"{split}.npz", allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def write_plot(self, name: str, png: bytes) -> None:
+        """Keep one picture under plots/."""
+        write_file(self.plots / name, png)
+
+    def add_environment(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
+        """Append one start's facts; returns those of all starts."""
+        starts: list[dict[str, Any]] = []
+        if self.environment_file.exists():
+            starts = json.loads(self.environment_file.read_text(encoding="utf-8"))
+        variables = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        starts.append({"started": now(), **facts, "variables": variables, "command": shown_command(), "git_commit": _git_commit()})
+        write_file(self.environment_file, _json_bytes(starts))
+        return starts
+
+
+def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterator[dict[str, float]]:
+    """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
+
+    The child ends when this process does: it watches its standard input.
+
+    Args:
+        run_dir: The run's directory, with config.toml.
+        until: Stop after this epoch; the schedule stays.
+
+    Raises:
+        cli.TrainingFailed: The child ended with another code than 0 (or 75 with `until`): names the log.
+    """
+    run = Run(run_dir)
+    command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
+    command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
+    command += ["--stop-epoch", str(until)] if until else []
+    seen = len(run.history())
+    run.path.mkdir(parents=True, exist_ok=True)
+    with (run.path / "child.log").open("ab") as log:
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, PARENT_PIPE: "1"}
+        )
+    try:
+        while True:
+            ended = child.poll() is not None
+            rows = run.history()
+            yield from rows[seen:]
+            seen = max(seen, len(rows))
+            if ended:
+                break
+            time.sleep(0.2)
+    finally:
+        if child.stdin:
+            child.stdin.close()
+        child.wait()
+    if child.returncode:
+        tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise cli.TrainingFailed(f"run {run.name} ended with code {child.returncode}: {' '.join(tail)} ({run.path / 'child.log'})")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write aside, sync, rename: the file is whole or as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename in `path` last through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def now() -> str:
+    """This moment in UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def shown_command() -> str:
+    """The command line as a user would type it."""
+    module = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "kerascnn"
+    return " ".join([module, *sys.argv[1:]])
+
+
+def _defaults(section: str) -> dict[str, Any]:
+    return getattr(Config(), section).model_dump(mode="json")
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, with + where it was changed; None outside of one."""
+    folder = Path(__file__).resolve().parent
+    if not (folder.parent / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return commit.stdout.strip() or None
+
+
+def _short(value: Any) -> Any:
+    """Nine digits hold a float32 exactly; whole numbers stay whole."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.9g}"
+    return value
+
+
+def _csv_bytes(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "surrogateescape")

@@ -1,0 +1,88 @@
+"""What a run shows: lines on the screen, the same lines with times in its log.
+
+No TensorFlow. Everything for people goes to standard output except errors; TensorFlow's own chatter is held back.
+"""
+
+import contextlib
+import datetime
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+
+
+class Screen:
+    """Lines for the user, copied with times into `log` once a run has one."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._log: IO[str] | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether a bar may be drawn over the last line."""
+        return self.console.is_terminal
+
+    def log_to(self, path: Path) -> None:
+        """Append every further line to `path`; a log is written line by line, never rewritten."""
+        self.close()
+        self._log = path.open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        """Let go of the log."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def say(self, line: str = "", *, style: str | None = None) -> None:
+        """Show one line."""
+        self.console.print(line, style=style, markup=False)
+        self.note(line)
+
+    def note(self, line: str) -> None:
+        """Write one line to the log alone."""
+        if self._log is not None:
+            self._log.write(f"{datetime.datetime.now().isoformat(' ', 'seconds')}  {line}\n")
+            self._log.flush()
+
+
+@contextlib.contextmanager
+def quiet(verbose: bool = False) -> Iterator[None]:
+    """Hold file descriptor 2 while TensorFlow is imported and started; show what was written if that fails.
+
+    TF_CPP_MIN_LOG_LEVEL alone is not enough: TensorFlow logs before it reads it.
+    """
+    if verbose:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            if failed:
+                held.seek(0)
+                sys.stderr.write(held.read().decode(errors="replace"))
+
+
+def duration(seconds: float) -> str:
+    """`seconds` as people say it: 41 s, 3 min 5 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
