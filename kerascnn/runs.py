@@ -25,6 +25,7 @@ import numpy as np
 
 from kerascnn import cli
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
+from kerascnn.files import write_file
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
 PARENT_PIPE = "KERASCNN_PARENT_PIPE"
@@ -252,27 +253,6 @@ def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterato
     if child.returncode:
         tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         raise cli.TrainingFailed(f"run {run.name} ended with code {child.returncode}: {' '.join(tail)} ({run.path / 'child.log'})")
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write aside, sync, rename: the file is whole or as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a rename in `path` last through a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def now() -> str:

@@ -1,0 +1,346 @@
+"""Keras callbacks of a run: each does one thing. They get paths and values, never a Run."""
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import keras
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from kerascnn import cli
+from kerascnn.checkpoints import Checkpoint, Store, restore, variables_of
+from kerascnn.screen import Screen, duration
+
+Row = dict[str, float]
+
+
+class StopRequest:
+    """Set by a signal or by time; training looks at it between two executions.
+
+    Args:
+        seconds: Time until it sets itself, or None.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.signal: int | None = None
+        self.deadline = math.inf if seconds is None else time.monotonic() + seconds
+
+    @property
+    def pending(self) -> bool:
+        """Whether training is to stop."""
+        return self.signal is not None or time.monotonic() >= self.deadline
+
+    def stopped(self, kept: str) -> cli.Stopped:
+        """The exception that ends training, with what was kept."""
+        if self.signal == signal.SIGINT:
+            why, code = "interrupted", cli.INTERRUPTED
+        elif self.signal is not None:
+            why, code = f"stopped by {signal.Signals(self.signal).name}", cli.STOPPED
+        else:
+            why, code = "time is up", cli.STOPPED
+        return cli.Stopped(f"{why}: {kept}; the same command goes on from there", code)
+
+    @contextmanager
+    def listening(self, say: Callable[[str], None]) -> Iterator["StopRequest"]:
+        """Catch SIGINT and SIGTERM: the first asks training to stop, a second Ctrl-C ends at once."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.signal is not None and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.signal = number
+            say(f"{signal.Signals(number).name}: saving at the end of the running step (Ctrl-C again: at once, back to the last checkpoint)")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class Resume(keras.callbacks.Callback):
+    """Puts a checkpoint back once Keras has built everything and reset its metrics (they belong to the epoch).
+
+    Args:
+        checkpoint: What to start from, or None.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self.checkpoint is not None:
+            restore(self.checkpoint, variables_of(self.model))
+            self.checkpoint = None
+
+
+class EpochStats(keras.callbacks.Callback):
+    """Adds `seconds`, `images_per_second`, `input_wait` (shares of training, validation apart) and `lr` to an epoch's logs.
+
+    Args:
+        batch_size: Images per step.
+        input_wait: Seconds spent waiting for input so far.
+        before: What a resumed epoch had spent already: steps, seconds, wait.
+    """
+
+    def __init__(self, batch_size: int, input_wait: Callable[[], float], before: Row | None = None) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.input_wait = input_wait
+        self.before = before or {}
+        self.spent: Row = {}
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.spent = {"steps": 0, "seconds": 0, "wait": 0, **self.before}
+        self.before = {}
+        self._earlier = dict(self.spent)
+        self._waited = self.input_wait()
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.spent["steps"] = self._earlier["steps"] + batch + 1
+        self.spent["seconds"] = self._earlier["seconds"] + time.perf_counter() - self._start
+
+    def settle(self) -> Row:
+        """What the epoch has spent so far, for a checkpoint."""
+        self.spent["wait"] = self._earlier["wait"] + self.input_wait() - self._waited
+        return dict(self.spent)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        assert logs is not None
+        spent = self.settle()
+        seconds = max(spent["seconds"], 1e-9)
+        logs["seconds"] = seconds
+        logs["images_per_second"] = spent["steps"] * self.batch_size / seconds
+        logs["input_wait"] = min(spent["wait"] / seconds, 1.0)
+        logs["lr"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+class History(keras.callbacks.Callback):
+    """Keeps one row per epoch in `rows` and hands them all to `write`.
+
+    Args:
+        rows: Rows of the epochs before; extended in place.
+        write: Stores all rows.
+    """
+
+    COLUMNS = ("seconds", "images_per_second", "input_wait", "lr", "loss", "accuracy")
+
+    def __init__(self, rows: list[Row], write: Callable[[list[Row]], None]) -> None:
+        super().__init__()
+        self.rows = rows
+        self.write = write
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        assert logs is not None
+        kept = (*self.COLUMNS, *(name for name in logs if name.endswith("_loss") and name != "val_loss"))
+        scores = {name: float(value) for name, value in logs.items() if name in kept or name.startswith("val_")}
+        order = [name for name in kept if name in scores] + [name for name in scores if name not in kept]
+        self.rows.append({"epoch": epoch + 1, **{name: scores[name] for name in dict.fromkeys(order)}})
+        self.write(self.rows)
+
+
+def best_epoch(rows: list[Row], monitor: str) -> int:
+    """The epoch that val chooses: highest score (lowest where it is a loss), ties by lower val loss, then the earlier.
+
+    Without val columns it is the last.
+    """
+    if not rows:
+        return 0
+    if monitor not in rows[-1]:
+        return int(rows[-1]["epoch"])
+    sign = -1 if monitor.endswith("loss") else 1
+    best = max(rows, key=lambda row: (sign * row[monitor], -row["val_loss"], -row["epoch"]))
+    return int(best["epoch"])
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Calls `save` when the epoch that has just ended is the best; ends training after `patience` epochs without one.
+
+    It remembers nothing: what is best follows from the rows.
+
+    Args:
+        rows: One row per epoch, kept by History, which stands before this callback.
+        monitor: History column, or a name that is none where there is no val: then the last epoch is the best.
+        save: Writes the best model.
+        patience: Epochs, or None.
+    """
+
+    def __init__(self, rows: list[Row], monitor: str, save: Callable[[], None], patience: int | None) -> None:
+        super().__init__()
+        self.rows, self.monitor, self.save, self.patience = rows, monitor, save, patience
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if best_epoch(self.rows, self.monitor) == epoch + 1:
+            self.save()
+        if exhausted(self.rows, self.monitor, self.patience):
+            self.model.stop_training = True
+
+
+def exhausted(rows: list[Row], monitor: str, patience: int | None) -> bool:
+    """Whether early stopping has ended this history."""
+    return bool(rows and patience) and rows[-1]["epoch"] - best_epoch(rows, monitor) >= (patience or 0)
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends training at the first step whose loss is not finite, before anything is saved.
+
+    Args:
+        first_step: Steps that were done when this fit began.
+        kept: What is safe on disk, in words.
+    """
+
+    def __init__(self, first_step: int, kept: Callable[[], str]) -> None:
+        super().__init__()
+        self.kept = kept
+        self.step = self._done = first_step
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._done, self._epoch = self.step, epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.step = self._done + batch + 1
+        if logs and not math.isfinite(logs["loss"]):
+            raise cli.TrainingFailed(
+                f"the loss is {logs['loss']} at step {self.step} (epoch {self._epoch}): lower --lr or lengthen --warmup;"
+                f" {self.kept()}"
+            )
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves at each epoch's end, every so many steps and when asked to stop; it stands last in the list.
+
+    Between two executions it acts on `on_train_batch_begin`: everything before that step is done.
+
+    Args:
+        store: Where to.
+        first_step: Steps that were done when this fit began.
+        rows: One row per epoch.
+        spent: The running epoch's steps, seconds and input wait.
+        stop: Asks to stop.
+        every: Steps between two checkpoints, or None for one per epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        first_step: int,
+        rows: list[Row],
+        spent: Callable[[], Row],
+        stop: StopRequest,
+        every: int | None,
+    ) -> None:
+        super().__init__()
+        self.store, self.rows, self.spent, self.stop, self.every = store, rows, spent, stop, every
+        self.step = self._done = self.saved = first_step
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._done = self.step
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        step = self._done + batch
+        due = self.every is not None and step // self.every > self.saved // self.every
+        if (self.stop.pending or due) and step > self.saved:
+            self._save(step, self.spent())
+        if self.stop.pending:
+            raise self.stop.stopped(self.kept())
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.step = self._done + batch + 1
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._save(self.step, None)
+        if self.stop.pending:
+            raise self.stop.stopped(self.kept())
+
+    def kept(self) -> str:
+        """What is safe on disk, in words."""
+        return f"step {self.saved} is kept" if self.saved else "no step was finished"
+
+    def _save(self, step: int, spent: Row | None) -> None:
+        self.store.save(step, {"rows": self.rows, "spent": spent}, variables_of(self.model))
+        self.saved = step
+
+
+class ShowProgress(keras.callbacks.Callback):
+    """A row per epoch over a live bar; without a terminal one plain line per epoch.
+
+    Args:
+        screen: Where to.
+        epochs: Of the whole schedule.
+        steps_per_epoch: Steps of an epoch.
+        first_step: Steps that were done when this fit began.
+        monitor: The column to mark when it is the best so far.
+        rows: One row per epoch.
+    """
+
+    def __init__(
+        self, screen: Screen, *, epochs: int, steps_per_epoch: int, first_step: int, monitor: str, rows: list[Row]
+    ) -> None:
+        super().__init__()
+        self.screen, self.epochs, self.steps_per_epoch = screen, epochs, steps_per_epoch
+        self.first_step, self.monitor, self.rows = first_step, monitor, rows
+        self._bar: Progress | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._start = time.perf_counter()
+        if self.first_step < 1:
+            self.screen.say(self._header())
+        if self.screen.live:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Progress(*columns, console=self.screen.console, transient=True)
+            self._bar.start()
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self._bar:
+            done = self.first_step - epoch * self.steps_per_epoch
+            self._offset = max(done, 0)
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._task = self._bar.add_task(f"epoch {epoch + 1}", total=self.steps_per_epoch, completed=self._offset, note="")
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self._bar and logs:
+            note = f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
+            self._bar.update(self._task, completed=self._offset + batch + 1, note=note)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        row = self.rows[-1]
+        done = (epoch + 1) * self.steps_per_epoch - self.first_step
+        left = (self.epochs - epoch - 1) * self.steps_per_epoch * (time.perf_counter() - self._start) / max(done, 1)
+        best = "*" if "val_loss" in row and best_epoch(self.rows, self.monitor) == epoch + 1 else " "
+        self.screen.say(self._line(row, best) + f"  {duration(left) if left else 'done':>12}")
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _header(self) -> str:
+        return (
+            f"{'epoch':>9}  {'loss':>7} {'accuracy':>8}  {'val loss':>8} {'val acc':>8} {'macro F1':>8}  {'images/s':>8}"
+            f" {'wait':>5}  {'left':>12}"
+        )
+
+    def _line(self, row: Row, best: str) -> str:
+        def number(name: str, width: int) -> str:
+            return f"{row[name]:{width}.4f}" if name in row else " " * (width - 1) + "-"
+
+        return (
+            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number('accuracy', 8)}  {number('val_loss', 8)}"
+            f" {number('val_accuracy', 8)} {number('val_macro_f1', 8)}{best} {row['images_per_second']:>8.0f} {row['input_wait']:>5.1%}"
+        )
