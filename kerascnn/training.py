@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from kerascnn.cli import TrainingFailed
 from kerascnn.config import Config, Fit, UserError
 from kerascnn.data import Splits, pipeline
 from kerascnn.distribute import Plan
+from kerascnn.files import sync
 from kerascnn.models import tables
 from kerascnn.runs import Run
 from kerascnn.screen import Screen
@@ -121,6 +123,15 @@ def averaged(model: keras.Model) -> list[np.ndarray]:
         for variable, mean in zip(optimizer._trainable_variables, means, strict=True):
             values[place[id(variable)]] = mean
     return values
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file aside, sync, rename."""
+    aside = path.with_name(f".aside-{path.name}")
+    model.save(aside)
+    sync(aside)
+    aside.replace(path)
+    sync(path.parent)
 
 
 def train(config: Config, run: Run, *, splits: Splits | None = None, until: int | None = None, screen: Screen | None = None) -> dict[str, Any]:
@@ -286,11 +297,11 @@ class Training:
 
     def _save_best(self) -> None:
         self.twin.set_weights(averaged(self.model))
-        models.save(self.twin, self.run.best_model)
+        save_model(self.twin, self.run.best_model)
 
     def _finish(self) -> dict[str, Any]:
         """Score the best model on val and test, once, and keep everything; the run is finished with metrics.json."""
-        best = models.load(self.run.best_model)
+        best = keras.models.load_model(self.run.best_model, safe_mode=True)
         found: dict[str, Any] = {}
         for split in (self.splits.val, self.splits.test):
             if not len(split):

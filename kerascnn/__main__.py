@@ -1,0 +1,40 @@
+"""`kerascnn COMMAND ...`: each command is a module, imported only when it is asked for."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from kerascnn.config import nearest
+
+# name -> (module, what it does)
+COMMANDS = {
+    "fit": ("kerascnn.fit", "train one network on your images; the same command resumes"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` names; returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if words else 2
+    name, *rest = words
+    if name == "--version":
+        from importlib.metadata import version
+
+        print(f"kerascnn {version('kerascnn')}")
+        return 0
+    if name not in COMMANDS:
+        print(f"kerascnn: no command {name!r}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return importlib.import_module(COMMANDS[name][0]).main(rest)
+
+
+def _help() -> str:
+    lines = ["usage: kerascnn COMMAND [-h] [OPTIONS]", "", "Image classifiers of the ResNet and Inception families.", ""]
+    lines += [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join([*lines, "", "`kerascnn COMMAND --help` lists its options."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
