@@ -1,0 +1,78 @@
+"""Intervals: plain numbers in, numbers out. No TensorFlow."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+# Images resampled at once: bounds the memory of a bootstrap to some tens of megabytes, whatever the split's size.
+RESAMPLED_AT_ONCE = 2_000_000
+
+
+class Interval(NamedTuple):
+    """A number with its spread and the count that it rests on; `_asdict()` is its form in metrics.json."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """A proportion with its score interval (Wilson, 1927), which holds near 0 and 1 and for small n.
+
+    Raises:
+        ValueError: no trials, or `successes` outside 0..n.
+    """
+    if not (n >= 1 and 0 <= successes <= n):
+        raise ValueError(f"expected 0 <= successes <= n and n >= 1, got {successes} of {n}")
+    successes, n = int(successes), int(n)
+    interval = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    return Interval(successes / n, float(interval.low), float(interval.high), n)
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """The mean of independent values (one per seed) with Student's interval; n counts the values.
+
+    Raises:
+        ValueError: fewer than two values: one says nothing about its spread.
+    """
+    data = np.asarray(values, float)
+    if data.ndim != 1 or len(data) < 2:
+        raise ValueError(f"a spread needs two values or more in one row, got shape {data.shape}")
+    half = stats.t.ppf((1 + level) / 2, len(data) - 1) * stats.sem(data)
+    return Interval(float(data.mean()), float(data.mean() - half), float(data.mean() + half), len(data))
+
+
+def bootstrap(
+    function: Callable[..., np.ndarray],
+    arrays: Sequence[np.ndarray],
+    rounds: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """A statistic over images with its percentile interval (Efron and Tibshirani, 1993, chapter 13).
+
+    Args:
+        function: Takes one array [rounds, n, ...] for each of `arrays`, gives one statistic per round, [rounds].
+        arrays: Arrays with one row per image; the same images are drawn from all of them.
+        rounds: Number of resamplings.
+        seed: Equal seeds draw equal images, so that two models on one split are resampled alike.
+
+    Raises:
+        ValueError: no images, or arrays of different lengths.
+    """
+    data = [np.asarray(array) for array in arrays]
+    n = len(data[0])
+    if n == 0 or any(len(array) != n for array in data):
+        raise ValueError(f"expected arrays with one row per image, got lengths {[len(array) for array in data]}")
+    rng = np.random.default_rng(seed)
+    chunk = max(1, RESAMPLED_AT_ONCE // n)
+    statistics = []
+    for start in range(0, rounds, chunk):
+        index = rng.integers(0, n, (min(chunk, rounds - start), n))
+        statistics.append(function(*(array[index] for array in data)))
+    value = float(function(*(array[None] for array in data))[0])
+    low, high = np.quantile(np.concatenate(statistics), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), n)

@@ -1,0 +1,97 @@
+"""Intervals against published values, closed forms and simulation."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kerascnn.statistics import RESAMPLED_AT_ONCE, Interval, bootstrap, t_interval, wilson
+
+
+def mean(values):
+    return values.mean(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_published_values(successes, n, low, high):
+    """Newcombe, 1998, "Two-sided confidence intervals for the single proportion", table I, method 3."""
+    interval = wilson(successes, n)
+    assert interval == pytest.approx((successes / n, low, high, n), abs=5e-5)
+
+
+def test_wilson_ends():
+    assert wilson(5, 5).high == 1.0
+    assert wilson(0, 5).low == 0.0
+    assert wilson(50, 100, level=0.9).low > wilson(50, 100).low
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 2)])
+def test_wilson_refuses(successes, n):
+    with pytest.raises(ValueError, match=f"got {successes} of {n}"):
+        wilson(successes, n)
+
+
+def test_t_interval():
+    """Mean 3, standard error sqrt(2.5 / 5), t(4, 0.975) = 2.776445."""
+    half = 2.776445 * 0.5**0.5
+    assert t_interval([1, 2, 3, 4, 5]) == pytest.approx((3, 3 - half, 3 + half, 5), abs=1e-6)
+    with pytest.raises(ValueError, match="two values or more"):
+        t_interval([0.9])
+
+
+def test_bootstrap_of_a_mean_is_near_the_normal_interval():
+    values = np.random.default_rng(0).normal(2, 3, 400)
+    interval = bootstrap(mean, [values], rounds=4000)
+    half = 1.96 * values.std() / 20
+    assert interval.value == pytest.approx(values.mean())
+    assert (interval.low, interval.high) == pytest.approx(
+        (interval.value - half, interval.value + half), abs=0.05 * half
+    )
+    assert interval.n == 400
+
+
+def test_bootstrap_covers():
+    """The interval of a mean holds the true mean in 95 % of 200 samples: 183 to 197 lies 3 standard errors around."""
+    rng = np.random.default_rng(1)
+    intervals = [bootstrap(mean, [rng.normal(0, 1, 100)], rounds=400, seed=i) for i in range(200)]
+    assert 180 <= sum(i.low <= 0 <= i.high for i in intervals) <= 199
+
+
+def test_bootstrap_is_deterministic_and_bounded(monkeypatch):
+    values = np.random.default_rng(2).normal(size=50)
+    whole = bootstrap(mean, [values], rounds=100, seed=3)
+    assert bootstrap(mean, [values], rounds=100, seed=3) == whole
+    assert bootstrap(mean, [values], rounds=100, seed=4) != whole
+    shapes = []
+    monkeypatch.setattr("kerascnn.statistics.RESAMPLED_AT_ONCE", 350)
+    chunked = bootstrap(lambda x: shapes.append(x.shape) or mean(x), [values], rounds=100, seed=3)
+    assert chunked == whole, "the chunks must not change which images are drawn"
+    assert max(shapes) == (7, 50)
+    assert RESAMPLED_AT_ONCE >= 1_000_000
+
+
+def test_bootstrap_resamples_images_jointly():
+    """a - b is constant, so that any round which pairs other images would spread."""
+    a = np.random.default_rng(4).normal(size=30)
+    interval = bootstrap(lambda x, y: (x - y).mean(axis=1), [a, a - 1], rounds=50)
+    assert interval == pytest.approx((1, 1, 1, 30))
+
+
+@pytest.mark.parametrize("arrays", [[np.zeros(0)], [np.zeros(3), np.zeros(4)]])
+def test_bootstrap_refuses(arrays):
+    with pytest.raises(ValueError, match="one row per image"):
+        bootstrap(mean, arrays)
+
+
+def test_interval_as_json():
+    assert Interval(0.5, 0.4, 0.6, 10)._asdict() == {"value": 0.5, "low": 0.4, "high": 0.6, "n": 10}
+    assert all(type(number) in (int, float) for number in wilson(np.int64(3), np.int64(4)))
+
+
+def test_no_tensorflow():
+    code = "import sys, kerascnn.statistics; sys.exit('tensorflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
