@@ -1,0 +1,164 @@
+"""A model on a split: per-image predictions, then scores with their n and their spread."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support, top_k_accuracy_score
+
+from kerascnn.config import UserError
+from kerascnn.statistics import Interval, bootstrap, wilson
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model answered, one row per image that could be read.
+
+    Args:
+        ids: Who it is (path or index), [n].
+        labels: True classes, int64 [n].
+        logits: The model's output, float32 [n, C].
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Softmax of the logits, taken in float64, float32 [n, C]; rows sum to 1."""
+        return softmax(self.logits.astype("float64"), axis=1).astype("float32")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The content of predictions/<split>.npz."""
+        return {"ids": self.ids, "labels": self.labels, "probabilities": self.probabilities}
+
+
+def predict(model: Any, dataset: tf.data.Dataset, labels: np.ndarray, ids: Sequence[Any]) -> Predictions:
+    """The model's logits for every image of a split, in the split's order.
+
+    The model runs as it is, on one device: a float32 model gives float32 numbers. Rows of weight 0 are dropped, be they
+    fill at the end or images that could not be read.
+
+    Args:
+        model: `models.build`'s contract: raw pixels in, logits out.
+        dataset: Full batches of (images [batch, H, W, 3], one-hot [batch, C], weight [batch]), each image once, in order.
+        labels: True classes of the split, [n].
+        ids: Who is who in the split, [n].
+    """
+    infer = tf.function(lambda images: tf.cast(model(images, training=False), tf.float32), reduce_retracing=True)
+    # Kept as tensors until the end, so that a GPU is not waited for at every batch.
+    batches = [(infer(images), weight) for images, _, weight in dataset]
+    if not batches:
+        raise UserError("nothing to score: the split has no images")
+    logits, weight = (tf.concat(parts, axis=0).numpy() for parts in zip(*batches, strict=True))
+    rows = np.flatnonzero(weight[: len(labels)] > 0)
+    return Predictions(np.asarray(ids)[rows], np.asarray(labels, np.int64)[rows], logits[rows])
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """The scores of one split, as they stand in metrics.json.
+
+    Proportions of images carry Wilson intervals, the rest percentile bootstraps over images (95 %, 1,000 rounds).
+    `majority` is the accuracy of always answering the largest class. The worst class is the one of lowest F1.
+
+    Args:
+        probabilities: [n, C].
+        labels: True classes, [n], in 0..C-1.
+        class_names: C names.
+
+    Returns:
+        accuracy, top5 (where C > 5), macro_f1, balanced_accuracy, loss: {"value", "low", "high", "n"} each; majority;
+        worst_class; per_class: a list of rows in the order of `class_names`.
+
+    Raises:
+        UserError: No images to score.
+        ValueError: Shapes that do not fit, or a probability that is not a number.
+    """
+    classes = len(class_names)
+    if len(labels) == 0:
+        raise UserError("nothing to score: none of the split's images could be read")
+    if probabilities.shape != (len(labels), classes):
+        raise ValueError(f"expected probabilities [{len(labels)}, {classes}], got {probabilities.shape}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"{(~np.isfinite(probabilities)).any(axis=1).sum()} images have a probability that is no number"
+        )
+    predicted = probabilities.argmax(axis=1)
+    rows = per_class(labels, predicted, class_names)
+    scores: dict[str, Interval] = {"accuracy": wilson(accuracy_score(labels, predicted, normalize=False), len(labels))}
+    if classes > TOP:
+        hits = top_k_accuracy_score(labels, probabilities, k=TOP, labels=range(classes), normalize=False)
+        scores["top5"] = wilson(hits, len(labels))
+    scores["macro_f1"] = bootstrap(partial(macro_f1, classes=classes), [labels, predicted])
+    scores["balanced_accuracy"] = bootstrap(partial(balanced_accuracy, classes=classes), [labels, predicted])
+    scores["loss"] = bootstrap(lambda loss: loss.mean(axis=1), [losses(probabilities, labels)])
+    return {
+        **{name: interval._asdict() for name, interval in scores.items()},
+        "majority": max(row["n"] for row in rows) / len(labels),
+        "worst_class": min((row for row in rows if row["n"]), key=lambda row: row["f1"]),
+        "per_class": rows,
+    }
+
+
+def per_class(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """One row per class: name, n (images), answers (times it was answered), recall, precision, f1.
+
+    Recall of a class without images and precision of one that was never answered are None, F1 of one with neither is
+    None; recall and precision are {"value", "low", "high", "n"}.
+    """
+    every = range(len(class_names))
+    _, _, f1, images = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
+    answers = np.bincount(predicted, minlength=len(class_names))
+    right = np.bincount(labels[labels == predicted], minlength=len(class_names))
+
+    def share(hits: int, n: int) -> dict[str, Any] | None:
+        return wilson(hits, n)._asdict() if n else None
+
+    return [
+        {
+            "name": class_names[c],
+            "n": int(images[c]),
+            "answers": int(answers[c]),
+            "recall": share(right[c], images[c]),
+            "precision": share(right[c], answers[c]),
+            "f1": float(f1[c]) if images[c] or answers[c] else None,
+        }
+        for c in every
+    ]
+
+
+def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each image's log loss, [n]; a probability that float32 rounds to 0 counts as its smallest normal number."""
+    true = probabilities[np.arange(len(labels)), labels].astype("float64")
+    return -np.log(np.maximum(true, np.finfo("float32").tiny))
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Mean F1 over the classes that occur or are answered, for each row of [rounds, n]."""
+    images, answers, right = _counts(labels, predicted, classes)
+    seen = images + answers > 0
+    return (2 * right / np.maximum(images + answers, 1)).sum(axis=1) / seen.sum(axis=1)
+
+
+def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Mean recall over the classes that occur, for each row of [rounds, n]."""
+    images, _, right = _counts(labels, predicted, classes)
+    return (right / np.maximum(images, 1)).sum(axis=1) / (images > 0).sum(axis=1)
+
+
+def _counts(labels: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, answers and right answers per class, each [rounds, C]."""
+    rounds = len(labels)
+    first = np.arange(rounds)[:, None] * classes
+
+    def per_round(cells: np.ndarray) -> np.ndarray:
+        return np.bincount(cells.ravel(), minlength=rounds * classes).reshape(rounds, classes)
+
+    return per_round(first + labels), per_round(first + predicted), per_round((first + labels)[labels == predicted])

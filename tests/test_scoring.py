@@ -1,0 +1,165 @@
+"""Predictions drop what weighs nothing; scores agree with scikit-learn and with Keras' own evaluation."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, precision_recall_fscore_support, recall_score
+
+from kerascnn import metrics, scoring
+from kerascnn.config import UserError
+
+NAMES = [f"class {i}" for i in range(7)]
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (21, 4, 4, 3), dtype="uint8")
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((4, 4, 3))
+    hidden = keras.layers.Flatten()(keras.layers.Rescaling(1 / 64)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(7)(keras.layers.Dropout(0.5)(hidden)))
+
+
+def scoring_data(images, labels, unreadable=(), batch=8):
+    """Full batches; fill rows and `unreadable` ones weigh 0, the others rows / n."""
+    n, fill = len(images), -len(images) % batch
+    index = np.r_[np.arange(n), np.zeros(fill, int)]
+    weight = np.r_[np.ones(n), np.zeros(fill)]
+    weight[list(unreadable)] = 0
+    weight = (weight * len(weight) / weight.sum()).astype("float32")
+    rows = (images[index], np.eye(7, dtype="float32")[labels[index]], weight)
+    return tf.data.Dataset.from_tensor_slices(rows).batch(batch, drop_remainder=True)
+
+
+def test_predict_keeps_the_order_and_drops_fill(model, images):
+    labels = np.arange(21) % 7
+    ids = [f"a/{i}.jpg" for i in range(21)]
+    found = scoring.predict(model, scoring_data(images, labels), labels, ids)
+    np.testing.assert_allclose(found.logits, model(images, training=False), atol=1e-5)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert found.ids.tolist() == ids
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
+    assert {name: array.dtype.kind for name, array in found.arrays().items()} == {
+        "ids": "U",
+        "labels": "i",
+        "probabilities": "f",
+    }
+
+
+def test_predict_drops_what_could_not_be_read(model, images):
+    labels = np.arange(21) % 7
+    found = scoring.predict(model, scoring_data(images, labels, unreadable=[0, 9, 20]), labels, range(21))
+    kept = [i for i in range(21) if i not in (0, 9, 20)]
+    assert found.ids.tolist() == kept
+    np.testing.assert_array_equal(found.labels, labels[kept])
+    np.testing.assert_allclose(found.logits, model(images[kept], training=False), atol=1e-5)
+
+
+def test_predict_gives_float32_whatever_the_policy(images):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, keras.layers.Dense(7)(keras.layers.Flatten()(inputs)))
+    labels = np.zeros(21, int)
+    assert scoring.predict(model, scoring_data(images, labels), labels, range(21)).logits.dtype == np.float32
+
+
+def test_scores_equal_kerass_evaluation(model, images):
+    """The same numbers as val_loss, val_accuracy, val_macro_f1, val_balanced_accuracy in history.csv."""
+    labels = np.random.default_rng(3).integers(0, 7, 21)
+    dataset = scoring_data(images, labels, unreadable=[4])
+    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=metrics.build(7))
+    kerass = model.evaluate(dataset, verbose=0, return_dict=True)
+    found = scoring.predict(model, dataset, labels, range(21))
+    ours = scoring.score(found.probabilities, found.labels, NAMES)
+    assert {name: ours[name]["value"] for name in kerass} == pytest.approx(kerass, abs=1e-6)
+
+
+def random_answers(n, seed, classes=7, present=range(7)):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(list(present), n)
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), labels] += 1.5
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probabilities.astype("float32"), labels
+
+
+def test_scores_agree_with_sklearn():
+    probabilities, labels = random_answers(300, 0)
+    predicted = probabilities.argmax(1)
+    found = scoring.score(probabilities, labels, NAMES)
+    assert found["accuracy"]["value"] == (predicted == labels).mean()
+    assert found["macro_f1"]["value"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert found["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert found["loss"]["value"] == pytest.approx(log_loss(labels, probabilities), abs=1e-6)
+    fifth = np.sort(probabilities, axis=1)[:, -5]
+    assert found["top5"]["value"] == (probabilities[np.arange(300), labels] >= fifth).mean()
+    assert found["majority"] == np.bincount(labels).max() / 300
+    precision, recall, f1, n = precision_recall_fscore_support(labels, predicted)
+    for c, row in enumerate(found["per_class"]):
+        shares = (row["precision"]["value"], row["recall"]["value"], row["f1"])
+        assert shares == pytest.approx((precision[c], recall[c], f1[c]))
+        assert (row["name"], row["n"], row["recall"]["n"]) == (NAMES[c], n[c], n[c])
+    assert found["worst_class"]["name"] == NAMES[f1.argmin()]
+
+
+def test_intervals_hold_their_values():
+    probabilities, labels = random_answers(300, 1)
+    found = scoring.score(probabilities, labels, NAMES)
+    for name in ("accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"):
+        low, value, high, n = (found[name][key] for key in ("low", "value", "high", "n"))
+        assert low < value < high
+        assert n == 300
+        assert high - low < 0.5
+    assert scoring.score(probabilities, labels, NAMES) == found, "a second reading gives the same intervals"
+
+
+def test_classes_that_are_absent_or_never_answered():
+    """Class 2 has no images and is never answered, class 1 is answered without images, class 0 never answered."""
+    labels = np.array([0, 3, 3, 3])
+    probabilities = np.eye(4, dtype="float32")[[1, 3, 3, 3]]
+    found = scoring.score(probabilities, labels, NAMES[:4])
+    zero, one, two, three = found["per_class"]
+    assert zero["recall"]["value"] == 0
+    assert zero["precision"] is None
+    assert one["recall"] is None
+    assert (one["precision"]["value"], one["f1"]) == (0, 0)
+    assert (two["recall"], two["precision"], two["f1"]) == (None, None, None)
+    assert (three["recall"]["value"], three["f1"]) == (1, 1)
+    assert found["worst_class"]["name"] == "class 0"
+    assert found["macro_f1"]["value"] == pytest.approx(1 / 3), "as sklearn: mean of classes 0, 1, 3"
+    assert found["balanced_accuracy"]["value"] == pytest.approx(1 / 2)
+    assert "top5" not in found
+    json.dumps(found, allow_nan=False)
+
+
+def test_vectorised_statistics_agree_with_sklearn_round_by_round():
+    probabilities, labels = random_answers(40, 2, present=[0, 2, 5])
+    predicted = probabilities.argmax(1)
+    index = np.random.default_rng(0).integers(0, 40, (20, 40))
+    f1 = scoring.macro_f1(labels[index], predicted[index], 7)
+    balanced = scoring.balanced_accuracy(labels[index], predicted[index], 7)
+    for i, rows in enumerate(index):
+        true, answered = labels[rows], predicted[rows]
+        assert f1[i] == pytest.approx(f1_score(true, answered, average="macro", zero_division=0))
+        recall = recall_score(true, answered, labels=np.unique(true), average="macro")
+        assert balanced[i] == pytest.approx(recall)
+
+
+def test_a_certain_mistake_has_a_finite_loss():
+    assert scoring.losses(np.array([[1, 0]], "float32"), np.array([1]))[0] == pytest.approx(87.3, abs=0.1)
+
+
+def test_refuses():
+    with pytest.raises(UserError, match="nothing to score"):
+        scoring.score(np.zeros((0, 7)), np.zeros(0, int), NAMES)
+    with pytest.raises(ValueError, match=r"expected probabilities \[2, 7\]"):
+        scoring.score(np.zeros((2, 3)), np.zeros(2, int), NAMES)
+    with pytest.raises(ValueError, match="1 images have a probability that is no number"):
+        scoring.score(np.array([[np.nan, 1], [0, 1]]), np.zeros(2, int), NAMES[:2])
