@@ -1,0 +1,81 @@
+"""Data sets: `load` lists and cuts one, `pipeline` turns its splits into batches. Importing this loads no TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kerascnn.config import Data, UserError
+
+if TYPE_CHECKING:
+    from kerascnn.data.splits import Splits
+
+
+class Form(NamedTuple):
+    """Where a kind of data set is listed, and its images' side where that is small."""
+
+    module: str
+    sizes: dict[str, int]
+
+
+# A data set of known size is one entry here; a new kind is one module with `listing` and one row.
+FORMS = {
+    "": Form("kerascnn.data.embedded", {"fashion_mnist_mini": 32}),
+    "tfds": Form(
+        "kerascnn.data.tfds",
+        dict.fromkeys(("cifar10", "cifar100", "svhn_cropped", "mnist", "fashion_mnist", "kmnist", "emnist"), 32),
+    ),
+    "folder": Form("kerascnn.data.folder", {}),
+}
+LARGE = 224
+
+
+def parse(dataset: str) -> tuple[str, str]:
+    """(form, name) of a data set: a key of FORMS and what follows it."""
+    form, colon, name = dataset.partition(":")
+    if colon and form in FORMS and form:
+        return form, name
+    if dataset in FORMS[""].sizes:
+        return "", dataset
+    return "folder", dataset
+
+
+def default_image_size(dataset: str) -> int:
+    """Height and width where --image-size is not given."""
+    form, name = parse(dataset)
+    return FORMS[form].sizes.get(re.split(r"[/:\[]", name)[0] if form == "tfds" else name, LARGE)
+
+
+def short_name(dataset: str) -> str:
+    """The data set's part of a run's name: letters, digits, dot, dash and underscore."""
+    form, name = parse(dataset)
+    if form == "folder":
+        name = Path(name).expanduser().resolve().name
+    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.") or "data"
+
+
+def resize_mode(section: Data, image_size: int) -> str:
+    """crop, pad or squash; auto is crop above 64 px."""
+    if section.resize != "auto":
+        return section.resize
+    return "crop" if image_size > 64 else "squash"
+
+
+def load(section: Data) -> Splits:
+    """The data set that `section` names, cut into train, val and test.
+
+    Raises:
+        UserError: It does not exist, or cannot be trained and tested on; the message says what to do.
+    """
+    from kerascnn.data.cache import Cache
+    from kerascnn.data.cut import cut
+
+    form, name = parse(section.dataset)
+    size = section.image_size or default_image_size(section.dataset)
+    resize = resize_mode(section, size)
+    if form == "folder" and not name:
+        raise UserError("folder: needs a path, as in folder:photos")
+    listing = importlib.import_module(FORMS[form].module).listing(section, size, resize)
+    return cut(listing, section, size, resize, Cache(section.cache))

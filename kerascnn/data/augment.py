@@ -1,0 +1,227 @@
+"""How training images are varied. A row of AUGMENTATIONS owns its draws by its name: every draw is a pure function of
+(name, seed, epoch, index), so that switching one on changes no other's and a resumed run sees the same images."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy.stats import beta
+
+from kerascnn.config import Augment
+
+GOLDEN = 0x9E3779B97F4A7C15  # of splitmix64 (Steele, Lea and Flood, 2014), as the constants of _mix
+ASPECT = (3 / 4, 4 / 3)  # of a random crop (Szegedy et al., 2015, section 6)
+GRAYSCALE = 0.1  # probability
+
+
+def _mix(z: tf.Tensor) -> tf.Tensor:
+    """splitmix64's finalizer on uint64 of any shape."""
+    shift, xor = tf.bitwise.right_shift, tf.bitwise.bitwise_xor
+    z = xor(z, shift(z, _u64(30))) * _u64(0xBF58476D1CE4E5B9)
+    z = xor(z, shift(z, _u64(27))) * _u64(0x94D049BB133111EB)
+    return xor(z, shift(z, _u64(31)))
+
+
+def _u64(value: int) -> tf.Tensor:
+    return tf.constant(np.uint64(value % 2**64), tf.uint64)
+
+
+def draws(name: str, seed: int, epoch: tf.Tensor, index: tf.Tensor, count: int) -> tf.Tensor:
+    """Uniform numbers in [0, 1): float32 [batch, count] for int64 [batch] epochs and indices."""
+    z = _mix(_u64(seed) * _u64(GOLDEN) + _u64(GOLDEN))
+    z = _mix(z + _u64(zlib.crc32(name.encode())) * _u64(GOLDEN))
+    z = _mix(z + tf.cast(epoch, tf.uint64) * _u64(GOLDEN))
+    z = _mix(z + tf.cast(index, tf.uint64) * _u64(GOLDEN))[:, None]
+    z = _mix(z + tf.cast(tf.range(1, count + 1), tf.uint64)[None] * _u64(GOLDEN))
+    return tf.cast(tf.bitwise.right_shift(z, _u64(40)), tf.float32) * 2.0**-24
+
+
+def _uint8(images: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
+
+
+def _per_image(values: tf.Tensor) -> tf.Tensor:
+    """[batch] to [batch, 1, 1, 1]."""
+    return values[:, None, None, None]
+
+
+def _sampled(images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, interpolation: str, fill: str) -> tf.Tensor:
+    """Pixel p of the result is the image at scale * p + offset; scale and offset are [batch, 2] (row, column)."""
+    zero = tf.zeros_like(scale[:, 0])
+    rows = [scale[:, 1], zero, offset[:, 1], zero, scale[:, 0], offset[:, 0], zero, zero]
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack(rows, axis=1),
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation=interpolation,
+        fill_mode=fill,
+    )
+
+
+def flip(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """Mirror left-right with probability one half."""
+    return tf.where(_per_image(u[:, 0]) < 0.5, images[:, :, ::-1], images)
+
+
+def shift(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """Move by whole pixels, at most `section.shift` of the side each way; zeros move in (He et al., 2015, section 4.2)."""
+    most = round(section.shift * images.shape[1])
+    offset = tf.floor(u * (2 * most + 1)) - most
+    return _sampled(images, tf.ones_like(offset), offset, "NEAREST", "CONSTANT")
+
+
+def window(u: tf.Tensor, height: tf.Tensor, width: tf.Tensor, section: Augment) -> tuple[tf.Tensor, ...]:
+    """A crop of random area and aspect (Szegedy et al., 2015, section 6): int32 (top, left, height, width).
+
+    `u` is [..., 4]; `height` and `width` are the image's, int32 [...]. One draw, bounded by the image, in place of
+    repeated tries: a crop that would stick out is cut there, and its aspect kept within ASPECT where the image allows.
+    """
+    rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
+    low, high = section.crop_area
+    area = rows * columns * (low + u[..., 0] * (high - low))
+    aspect = tf.exp(np.log(ASPECT[0]) + u[..., 1] * np.log(ASPECT[1] / ASPECT[0]))
+    across, down = tf.sqrt(area * aspect), tf.sqrt(area / aspect)
+    across, down = tf.minimum(across, columns), tf.minimum(down, rows)
+    across, down = tf.minimum(across, down * ASPECT[1]), tf.minimum(down, across / ASPECT[0])
+    down, across = (tf.clip_by_value(tf.round(v), 1.0, most) for v, most in ((down, rows), (across, columns)))
+    top, left = tf.floor(u[..., 2] * (rows - down + 1)), tf.floor(u[..., 3] * (columns - across + 1))
+    return tuple(tf.cast(v, tf.int32) for v in (top, left, down, across))
+
+
+def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """`window` of images that are in memory at their final size, stretched to that size again."""
+    side = images.shape[1]
+    sides = tf.fill(tf.shape(u)[:1], side)
+    top, left, down, across = (tf.cast(v, tf.float32) for v in window(u, sides, sides, section))
+    scale = tf.stack([down, across], axis=1) / side
+    offset = tf.stack([top, left], axis=1) + 0.5 * scale - 0.5
+    return _uint8(_sampled(tf.cast(images, tf.float32), scale, offset, "BILINEAR", "NEAREST"))
+
+
+def _luma(images: tf.Tensor) -> tf.Tensor:
+    """ITU-R BT.601 grey of uint8 or float images in thousandths, one channel, same type family (integers stay exact)."""
+    weights = tf.constant([299, 587, 114], images.dtype)
+    return tf.reduce_sum(images * weights, axis=-1, keepdims=True)
+
+
+def color(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """Brightness, contrast and saturation, in this order, each times 1 - color to 1 + color."""
+    brightness, contrast, saturation = tf.unstack(1.0 + (2.0 * u - 1.0) * section.color, axis=1)
+    # Summed as integers: a float sum depends on how many threads share it.
+    pixels = images.shape[1] * images.shape[2]
+    total = tf.reduce_sum(tf.cast(_luma(tf.cast(images, tf.int32)), tf.int64), axis=[1, 2, 3], keepdims=True)
+    x = tf.cast(images, tf.float32) * _per_image(brightness)
+    mean = tf.cast(total, tf.float32) / (1000.0 * pixels) * _per_image(brightness)
+    x = tf.clip_by_value(mean + (x - mean) * _per_image(contrast), 0.0, 255.0)
+    grey = _luma(x) / 1000.0
+    return _uint8(grey + (x - grey) * _per_image(saturation))
+
+
+def grayscale(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """Grey with probability 0.1."""
+    grey = tf.cast((_luma(tf.cast(images, tf.int32)) + 500) // 1000, tf.uint8)
+    return tf.where(_per_image(u[:, 0]) < GRAYSCALE, grey, images)
+
+
+def _square(centre: tf.Tensor, sides: tf.Tensor, size: int) -> tf.Tensor:
+    """Where squares of `sides` [batch] whole pixels lie: bool [batch, size, size]; `centre` [batch, 2] in [0, 1)."""
+    before = tf.floor(sides / 2)[:, None]
+    near = []
+    for axis in (0, 1):
+        distance = tf.range(size, dtype=tf.float32)[None] - tf.floor(centre[:, axis, None] * size)
+        near.append((distance >= -before) & (distance < sides[:, None] - before))
+    return near[0][:, :, None] & near[1][:, None, :]
+
+
+def cutout(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """A grey square at a random place, cut by the border (DeVries and Taylor, 2017)."""
+    sides = tf.fill(tf.shape(u)[:1], float(round(section.cutout * images.shape[1])))
+    hidden = _square(u, sides, images.shape[1])
+    return tf.where(hidden[..., None], tf.constant(128, tf.uint8), images)
+
+
+@functools.cache
+def _beta_quantiles(parameter: float) -> np.ndarray:
+    return beta.ppf(np.linspace(0.0, 1.0, 4097), parameter, parameter).astype("float32")
+
+
+def _beta(u: tf.Tensor, parameter: float) -> tf.Tensor:
+    """Beta(parameter, parameter) of uniform numbers, from a table of quantiles: [batch] to [batch]."""
+    table = tf.constant(_beta_quantiles(parameter))
+    place = u * 4096.0
+    below = tf.cast(place, tf.int32)
+    low, high = tf.gather(table, below), tf.gather(table, below + 1)
+    return low + (high - low) * (place - tf.floor(place))
+
+
+def mixup(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augment) -> tuple[tf.Tensor, tf.Tensor]:
+    """A blend of two images and of their labels (Zhang et al., 2018): images and each image's own share [batch]."""
+    share = _beta(u[:, 0], section.mixup)
+    own, other = tf.cast(images, tf.float32), tf.cast(partners, tf.float32)
+    return _uint8(other + (own - other) * _per_image(share)), share
+
+
+def cutmix(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augment) -> tuple[tf.Tensor, tf.Tensor]:
+    """A square of another image pasted in (Yun et al., 2019): images and each image's own share [batch]."""
+    size = images.shape[1]
+    sides = tf.floor(tf.sqrt(1.0 - _beta(u[:, 0], section.cutmix)) * size)
+    pasted = _square(u[:, 1:], sides, size)
+    share = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=[1, 2])
+    return tf.where(pasted[..., None], partners, images), share
+
+
+class Augmentation(NamedTuple):
+    """stage: window (before resizing), image (each for itself), batch (images and labels of a batch are mixed)."""
+
+    stage: str
+    draws: int
+    function: Callable
+
+
+AUGMENTATIONS = {
+    "resized_crop": Augmentation("window", 4, resized_crop),
+    "flip": Augmentation("image", 1, flip),
+    "shift": Augmentation("image", 2, shift),
+    "color": Augmentation("image", 3, color),
+    "grayscale": Augmentation("image", 1, grayscale),
+    "cutout": Augmentation("image", 2, cutout),
+    "mixup": Augmentation("batch", 1, mixup),
+    "cutmix": Augmentation("batch", 3, cutmix),
+}
+
+
+def chosen(section: Augment, image_size: int) -> tuple[str, ...]:
+    """The names that `section` switches on: auto is shift and flip up to 64 px, resized_crop and flip above."""
+    if section.augment == ("auto",):
+        return ("shift", "flip") if image_size <= 64 else ("resized_crop", "flip")
+    return tuple(name for name in section.augment if name != "none")
+
+
+def vary(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor):
+    """uint8 [batch, size, size, 3] through the rows `names` that treat each image for itself, in their order."""
+    for name in names:
+        row = AUGMENTATIONS[name]
+        images = row.function(images, draws(name, seed, epoch, index, row.draws), section)
+    return images
+
+
+def mix(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor):
+    """Each image with its neighbour in the batch, by one of the rows `names`: images and own shares, float32 [batch]."""
+    results = []
+    partners = tf.roll(images, 1, axis=0)
+    for name in names:
+        row = AUGMENTATIONS[name]
+        results.append(row.function(images, partners, draws(name, seed, epoch, index, row.draws), section))
+    mixed, share = results[0]
+    if len(results) > 1:
+        choice = tf.cast(draws("mix", seed, epoch, index, 1)[:, 0] * len(results), tf.int32)
+        for place, (other, its_share) in enumerate(results[1:], 1):
+            mixed = tf.where(_per_image(choice) == place, other, mixed)
+            share = tf.where(choice == place, its_share, share)
+    return mixed, share

@@ -1,0 +1,216 @@
+"""From a listed data set to its splits: what is given stays, what is lacking is cut by a hash of the path."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerascnn.config import Data, UserError
+from kerascnn.data.cache import Cache
+from kerascnn.data.sources import Source
+from kerascnn.data.splits import TEST, TRAIN, VAL, Split, Splits
+
+BOTH, ONE = 0.15, 0.1  # shares cut: val and test each where both lack, val where only it lacks
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """What a loader found.
+
+    Attributes:
+        source: All images, in a fixed order.
+        given: The split that the data set itself puts each image in (train, val, test), or "" for none; str [n].
+        fingerprint: sha256 of the content.
+        name: Short, for run names.
+        notes, skipped: As in Splits.
+    """
+
+    source: Source
+    given: np.ndarray
+    fingerprint: str
+    name: str
+    notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+def cut(listing: Listing, section: Data, image_size: int, resize: str, cache: Cache) -> Splits:
+    """The splits of `listing` under the rules of `section`.
+
+    Raises:
+        UserError: A split would be empty, train lacks a class, or an option does not fit the data.
+    """
+    source, notes = listing.source, list(listing.notes)
+    shares, marked, given = _plan(listing.given, section, notes)
+    keys = _groups(source.ids, section.group_by, notes)
+    if section.group_by:
+        _report_straddling(keys, given, notes)
+    free = np.flatnonzero(given == TRAIN)
+    where = given.copy()
+    where[free] = _assign([keys[i] for i in free], source.labels[free], shares, section.split_seed)
+    indices = {name: np.flatnonzero(where == name) for name in (TRAIN, VAL, TEST)}
+    _check(indices, source, section, marked)
+    indices[TRAIN] = _fraction(indices[TRAIN], source, section, notes)
+    if marked:
+        indices[TEST] = indices[VAL]
+    splits = {name: Split(name, source, at, source.labels[at]) for name, at in indices.items()}
+    return Splits(
+        **splits,
+        class_names=source.class_names,
+        fingerprint=listing.fingerprint,
+        name=listing.name,
+        image_size=image_size,
+        resize=resize,
+        cache=cache,
+        notes=tuple(notes),
+        skipped=listing.skipped,
+        marked=marked,
+    )
+
+
+def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str, float], bool, np.ndarray]:
+    """Shares to cut from train, whether scores are marked, and the given splits by their final names."""
+    present = set(np.unique(given).tolist())
+    if section.val_is_val and (VAL not in present or TEST in present):
+        raise UserError("--val-is-val keeps a given val where no test is given; this data set has " + _names(present))
+    if len(present) == 1:
+        val = BOTH if section.val_fraction is None else section.val_fraction
+        notes.append(f"no splits are given: test is cut ({BOTH:.0%}), " + _cut_note(val, "of all"))
+        return {TEST: BOTH, VAL: val}, False, np.full(given.shape, TRAIN)
+    if TRAIN not in present:
+        raise UserError(f"expected a train split, found {_names(present)}: name the images to learn from train")
+    if VAL in present and (TEST in present or section.val_is_val):
+        if section.val_fraction is not None:
+            notes.append("val is given: --val-fraction has no effect")
+        if section.val_is_val:
+            notes.append("val is kept as val and no test is left: scores are of the images that chose the model")
+        return {}, section.val_is_val, given
+    val = ONE if section.val_fraction is None else section.val_fraction
+    if VAL in present:
+        notes.append(f"the given val is used as test; {_cut_note(val, 'of train')} (--val-is-val keeps it as val)")
+        given = np.where(given == VAL, TEST, given)
+    else:
+        notes.append(_cut_note(val, "of train"))
+    return {VAL: val}, False, given
+
+
+def _cut_note(val: float, of: str) -> str:
+    return f"val is cut ({val:.3g} {of})" if val else "no val: all of train is trained on, and the last epoch is kept"
+
+
+def _names(present: set[str]) -> str:
+    return ", ".join(sorted(name or "no split" for name in present))
+
+
+def numbers(keys: Sequence[str], seed: int, purpose: str = "") -> np.ndarray:
+    """A number in [0, 1) for each key, float64 [n]: the first 53 bits of sha256("<purpose><seed>,<key>")."""
+    digests = (hashlib.sha256(f"{purpose}{seed},{key}".encode()).digest() for key in keys)
+    return np.array([int.from_bytes(digest[:8], "big") >> 11 for digest in digests], np.float64) * 2.0**-53
+
+
+def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], seed: int) -> np.ndarray:
+    """A split for each image, str [n]: where its key's number lies among the shares.
+
+    The number depends on the key alone, so images that come later move no earlier one. One exception: in a class so
+    small that a share would get nothing, the nearest number is moved over the threshold.
+    """
+    units, unit_of = np.unique(np.array(keys, object).astype(str), return_inverse=True)
+    votes = np.zeros((len(units), int(labels.max(initial=0)) + 1), np.int64)
+    np.add.at(votes, (unit_of, labels), 1)
+    unit_labels, at = votes.argmax(axis=1), numbers(units.tolist(), seed)
+    names = [name for name, share in shares.items() if share > 0]
+    thresholds = np.cumsum([shares[name] for name in names])
+    if thresholds.size and thresholds[-1] >= 1:
+        raise UserError(f"val and test would take {thresholds[-1]:.0%} of the images: lower --val-fraction")
+    result = np.full(len(units), TRAIN)
+    for label in np.unique(unit_labels):
+        members = np.flatnonzero(unit_labels == label)
+        members = members[np.argsort(at[members], kind="stable")]
+        bounds = _bounds(np.searchsorted(at[members], thresholds).tolist(), len(members))
+        for name, low, high in zip(names, [0, *bounds], bounds, strict=False):
+            result[members[low:high]] = name
+    return result[unit_of]
+
+
+def _bounds(bounds: list[int], count: int) -> list[int]:
+    """Ends of the cuts among `count` sorted members, moved so that train and each cut have one, as far as they go.
+
+    >>> _bounds([0, 0], 3), _bounds([2, 2], 2), _bounds([15, 30], 100)
+    ([1, 2], [1, 1], [15, 30])
+    """
+    moved: list[int] = []
+    for place, bound in enumerate(bounds):
+        low = moved[-1] if moved else 0
+        most = max(low, count - 1 - max(0, len(bounds) - 1 - place))
+        moved.append(min(max(bound, low + 1), max(most, min(low + 1, count - 1))))
+    return moved
+
+
+def _groups(ids: Sequence[str], pattern: str | None, notes: list[str]) -> list[str]:
+    """What is kept together: the part of each id that `pattern` matches (its groups, if it has some), else the id."""
+    if pattern is None:
+        return list(ids)
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"--group-by {pattern!r} is no regular expression: {error}") from None
+    matches = [compiled.search(name) for name in ids]
+    lonely = sum(match is None for match in matches)
+    if lonely == len(ids):
+        raise UserError(f"--group-by {pattern!r} matches no path; a path here is {ids[0]!r}")
+    keys = [
+        name if match is None else "\n".join(part or "" for part in match.groups()) or match.group()
+        for name, match in zip(ids, matches, strict=True)
+    ]
+    notes.append(
+        f"{len(set(keys))} groups by --group-by"
+        + (f"; {lonely} images match nothing and stand alone" if lonely else "")
+    )
+    return keys
+
+
+def _report_straddling(keys: list[str], given: np.ndarray, notes: list[str]) -> None:
+    places: dict[str, set[str]] = {}
+    for key, split in zip(keys, given.tolist(), strict=True):
+        places.setdefault(key, set()).add(split)
+    straddling = sum(len(names) > 1 for names in places.values())
+    if straddling:
+        notes.append(f"{straddling} groups lie in more than one given split: what is given is not moved")
+
+
+def _check(indices: dict[str, np.ndarray], source: Source, section: Data, marked: bool) -> None:
+    needed = [TRAIN, *([] if marked else [TEST]), *([] if section.val_fraction == 0 and not marked else [VAL])]
+    for name in needed:
+        if not len(indices[name]):
+            raise UserError(
+                f"{name} has no images ({len(source)} in all): give more, or another --split-seed, --group-by or --val-fraction"
+            )
+    counts = {name: Counter(source.labels[at].tolist()) for name, at in indices.items()}
+    for name in (VAL, TEST):
+        missing = sorted(counts[name].keys() - counts[TRAIN].keys())
+        if missing:
+            labels = ", ".join(repr(source.class_names[label]) for label in missing)
+            raise UserError(f"{name} has images of {labels}, which train lacks: no model could learn that from it")
+    if len(counts[TRAIN]) < 2:
+        raise UserError(
+            f"expected at least two classes, found {[source.class_names[label] for label in counts[TRAIN]]}"
+        )
+
+
+def _fraction(train: np.ndarray, source: Source, section: Data, notes: list[str]) -> np.ndarray:
+    """The share of train that --fraction keeps: of each class those with the lowest numbers, so that shares nest."""
+    if section.fraction == 1:
+        return train
+    at = numbers([source.ids[i] for i in train], section.split_seed, "fraction ")
+    labels, kept = source.labels[train], []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = max(1, round(section.fraction * len(members)))
+        kept.append(members[np.argsort(at[members], kind="stable")[:count]])
+    chosen = train[np.sort(np.concatenate(kept))]
+    notes.append(f"train: {len(chosen)} of {len(train)} images (--fraction {section.fraction:g})")
+    return chosen

@@ -1,0 +1,104 @@
+"""Who is in train, val and test: plain arrays and strings, no TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from kerascnn.data.cache import Cache
+    from kerascnn.data.sources import Source
+
+TRAIN, VAL, TEST = "train", "val", "test"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Some images of a source.
+
+    Attributes:
+        name: train, val or test.
+        source: Where the images come from.
+        indices: int64 [n], places in the source.
+        labels: int32 [n], places in the class names.
+    """
+
+    name: str
+    source: Source
+    indices: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def ids(self) -> list[str]:
+        """One name per image: its path below the data set's folder, or its given split and place there."""
+        return [self.source.ids[i] for i in self.indices]
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set, cut. A run trains on train, chooses by val (empty with --val-fraction 0) and reads test once.
+
+    Attributes:
+        train, val, test: The three splits; with `marked`, test is val.
+        class_names: Labels are places in it.
+        fingerprint: sha256 that says whether two runs saw the same data, wherever those lie.
+        name: Short, for run names.
+        image_size: Height and width that the images are brought to.
+        resize: How: crop, pad or squash.
+        notes: What was decided, one line each.
+        skipped: (path, reason) of every file that was left out.
+        marked: Test is the val that the model was chosen by (--val-is-val).
+        cache: What is kept in memory.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+    fingerprint: str
+    name: str
+    image_size: int
+    resize: str
+    cache: Cache
+    notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    marked: bool = False
+
+    def parts(self) -> tuple[Split, ...]:
+        """The splits that share no image."""
+        return (self.train, self.val) if self.marked else (self.train, self.val, self.test)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(path, label, split) of every image: the rows of split.csv."""
+        return [
+            (path, self.class_names[label], split.name)
+            for split in self.parts()
+            for path, label in zip(split.ids(), split.labels, strict=True)
+        ]
+
+    def description(self) -> dict[str, object]:
+        """What data.json holds: fingerprint, class names, images per split and class."""
+        counts = {split.name: np.bincount(split.labels, minlength=len(self.class_names)) for split in self.parts()}
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "class_names": list(self.class_names),
+            "image_size": self.image_size,
+            "resize": self.resize,
+            "images": {name: int(count.sum()) for name, count in counts.items()},
+            "counts": {
+                name: {label: int(k) for label, k in zip(self.class_names, count, strict=True)}
+                for name, count in counts.items()
+            },
+            "skipped": len(self.skipped),
+            "test_is_val": self.marked,
+            "notes": list(self.notes),
+        }
+
+    def failures(self) -> list[tuple[str, str]]:
+        """(path, reason) of the files whose content turned out to be damaged while images were read, so far."""
+        return self.train.source.failures()
