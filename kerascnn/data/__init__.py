@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from kerascnn.config import Data, UserError
 
 if TYPE_CHECKING:
-    from kerascnn.data.splits import Splits
+    from kerascnn.data.splits import Split, Splits
+
+__all__ = ["Split", "Splits", "default_image_size", "load", "short_name"]
 
 
 class Form(NamedTuple):
@@ -79,3 +81,9 @@ def load(section: Data) -> Splits:
         raise UserError("folder: needs a path, as in folder:photos")
     listing = importlib.import_module(FORMS[form].module).listing(section, size, resize)
     return cut(listing, section, size, resize, Cache(section.cache))
+
+
+def __getattr__(name: str) -> object:
+    if name in ("Split", "Splits"):
+        return getattr(importlib.import_module("kerascnn.data.splits"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,9 @@ from kerascnn.config import Augment, UserError
 from kerascnn.data import augment as augmentation
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import order
+from kerascnn.data.timing import InputWait, timed
+
+__all__ = ["InputWait", "scoring", "steps_per_epoch", "timed", "training"]
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

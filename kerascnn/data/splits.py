@@ -80,7 +80,7 @@ class Splits:
             for path, label in zip(split.ids(), split.labels, strict=True)
         ]
 
-    def description(self) -> dict[str, object]:
+    def summary(self) -> dict[str, object]:
         """What data.json holds: fingerprint, class names, images per split and class."""
         counts = {split.name: np.bincount(split.labels, minlength=len(self.class_names)) for split in self.parts()}
         return {
@@ -98,6 +98,12 @@ class Splits:
             "test_is_val": self.marked,
             "notes": list(self.notes),
         }
+
+    def lines(self) -> list[str]:
+        """What a run says about its data, before anything else."""
+        counts = ", ".join(f"{len(split):,} {split.name}" for split in self.parts() if len(split))
+        head = f"data    {self.name}: {counts}; {len(self.class_names)} classes, {self.image_size} px"
+        return [head, *(f"        {note}" for note in self.notes)]
 
     def failures(self) -> list[tuple[str, str]]:
         """(path, reason) of the files whose content turned out to be damaged while images were read, so far."""
