@@ -1,0 +1,301 @@
+"""What TensorBoard shows of a run, under `tensorboard/`: curves with the tags of Keras' own callback, so that they overlay.
+
+Every record says its step. What is written once (graph, text, pictures, hyperparameters) lies in one event file per tag
+and is replaced when it is written again; curves are cut back to the checkpoint when a run resumes. Hence no step is
+there twice.
+"""
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams.summary import session_end_pb
+
+from kerascnn.files import sync
+
+# Names in our logs that stock runs know by another name.
+TAGS = {"lr": "learning_rate"}
+TRAIN, VALIDATION, HPARAMS = "train", "validation", "hparams"
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Writes `epoch_*` by epoch (counted from 0, as Keras does) and `batch_*` by optimizer step.
+
+    Between two points of the batch curves nothing is asked of the device. Everything is flushed as it is written, so that
+    a checkpoint that is saved later never knows more than the event files: stand before the callback that saves.
+
+    Args:
+        log_dir: The run's `tensorboard` directory; train/ and validation/ are made in it.
+        every_steps: Steps between two points of the `batch_*` curves.
+        step: Optimizer steps that were done when this fit begins.
+        epochs_done: Epochs that were done when this fit begins.
+        input_wait: Seconds that training has waited for its input so far, or None.
+        images_per_step: The global batch size.
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike[str],
+        *,
+        every_steps: int,
+        step: int,
+        epochs_done: int,
+        input_wait: Callable[[], float] | None,
+        images_per_step: int,
+    ) -> None:
+        super().__init__()
+        self.log_dir = Path(log_dir)
+        self.every_steps, self.step, self.epochs_done = every_steps, step, epochs_done
+        self.input_wait, self.images_per_step = input_wait, images_per_step
+        self._first = step  # of the epoch, or of what is left of it
+        self._clock: tuple[int, float, float] | None = None
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        prepare(self.log_dir, self.step, self.epochs_done)
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._first = self.step
+        self._clock = None
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        before, self.step = self.step, self._first + batch + 1
+        if self.step // self.every_steps > before // self.every_steps:
+            self._write_batch(logs or {})
+        elif self._clock is None:
+            # Speed counts from the end of an epoch's first step: that one may trace and compile.
+            self._clock = self._now()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        values = {TAGS.get(name, name): value for name, value in (logs or {}).items()}
+        val = {name: value for name, value in values.items() if name.startswith("val_")}
+        train = {name: value for name, value in values.items() if name not in val}
+        if "learning_rate" not in train:
+            train["learning_rate"] = self._learning_rate()
+        self._write(TRAIN, {f"epoch_{name}": value for name, value in train.items()}, epoch)
+        self._write(VALIDATION, {f"epoch_{name[4:]}": value for name, value in val.items()}, epoch)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _write_batch(self, logs: Mapping[str, Any]) -> None:
+        # float() waits for the device: before the clock is read.
+        values = {name: float(value) for name, value in logs.items() if name == "accuracy" or name.endswith("loss")}
+        values["learning_rate"] = self._learning_rate()
+        now = self._now()
+        if self._clock is not None:
+            steps, seconds, waited = (new - old for new, old in zip(now, self._clock, strict=True))
+            values["images_per_second"] = steps * self.images_per_step / max(seconds, 1e-9)
+            if self.input_wait is not None:
+                values["input_wait"] = min(waited / max(seconds, 1e-9), 1.0)
+        self._clock = now
+        self._write(TRAIN, {f"batch_{name}": value for name, value in values.items()}, self.step)
+
+    def _now(self) -> tuple[int, float, float]:
+        return self.step, time.perf_counter(), self.input_wait() if self.input_wait else 0.0
+
+    def _learning_rate(self) -> float:
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def _write(self, split: str, values: Mapping[str, float], step: int) -> None:
+        if not values:
+            return
+        if split not in self._writers:
+            self._writers[split] = tf.summary.create_file_writer(str(self.log_dir / split))
+        with self._writers[split].as_default():
+            for tag, value in values.items():
+                tf.summary.scalar(tag, float(value), step=step)
+        self._writers[split].flush()
+
+
+class Profile(keras.callbacks.Callback):
+    """Traces some steps of the first fit that it sees into `train/plugins/profile`, for xprof.
+
+    Args:
+        log_dir: The run's `tensorboard` directory.
+        first: First traced step of this process, counted from 1; those before warm up.
+        last: Last traced step.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str], first: int = 5, last: int = 10) -> None:
+        super().__init__()
+        self.log_dir = Path(log_dir)
+        self.first, self.last = first, last
+        self._step = 0
+        self._state: Literal["waiting", "tracing", "done"] = "waiting"
+        self._mark: tf.profiler.experimental.Trace | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if self._state == "waiting":
+            # The profiler's own first start is slow and would stand in the trace as idle time.
+            tf.profiler.experimental.start("")
+            tf.profiler.experimental.stop(save=False)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self._step += 1
+        if self._state == "waiting" and self._step >= self.first:
+            tf.profiler.experimental.start(str(self.log_dir / TRAIN))
+            self._state = "tracing"
+        if self._state == "tracing":
+            self._mark = tf.profiler.experimental.Trace("train", step_num=self._step, _r=1)
+            self._mark.__enter__()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self._mark is not None:
+            self._mark.__exit__(None, None, None)
+            self._mark = None
+            if self._step >= self.last:
+                self._stop()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._state == "tracing":
+            tf.profiler.experimental.stop()
+            self._state = "done"
+
+
+def prepare(log_dir: str | os.PathLike[str], step: int, epochs_done: int) -> None:
+    """Cut the curves back to a checkpoint: `batch_*` to its step, `epoch_*` to its epochs; other records stay.
+
+    Event files that hold more are written anew aside and renamed. A record that a kill left unfinished ends its file.
+    """
+    for split in (TRAIN, VALIDATION):
+        for path in sorted((Path(log_dir) / split).glob("events.out.tfevents.*")):
+            if not path.name.endswith(".profile-empty"):
+                _cut(path, step, epochs_done)
+
+
+def _cut(path: Path, step: int, epochs_done: int) -> None:
+    records, whole = _read(path)
+    kept, changed = [], not whole
+    for record in records:
+        event = tf.compat.v1.Event.FromString(record)
+        values = [value for value in event.summary.value if _stays(value.tag, event.step, step, epochs_done)]
+        if len(values) == len(event.summary.value):
+            kept.append(record)
+            continue
+        changed = True
+        if values:
+            del event.summary.value[:]
+            event.summary.value.extend(values)
+            kept.append(event.SerializeToString())
+    if len(kept) <= 1:  # nothing but the format's version
+        path.unlink()
+    elif changed:
+        aside = path.with_name(f".aside-{path.stat().st_ino}")  # TensorBoard reads any name with "tfevents" in it
+        with tf.io.TFRecordWriter(str(aside)) as writer:
+            for record in kept:
+                writer.write(record)
+        sync(aside)
+        aside.replace(path)
+    sync(path.parent)
+
+
+def _stays(tag: str, at: int, step: int, epochs_done: int) -> bool:
+    if tag.startswith("batch_"):
+        return at <= step
+    if tag.startswith("epoch_"):
+        return at < epochs_done
+    return True
+
+
+def _read(path: Path) -> tuple[list[bytes], bool]:
+    """The records of an event file up to the first damaged one, and whether that was all."""
+    records: list[bytes] = []
+    try:
+        records.extend(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
+    except tf.errors.DataLossError:
+        return records, False
+    return records, True
+
+
+def write_graph(log_dir: str | os.PathLike[str], model: keras.Model) -> None:
+    """The layers (TensorBoard's conceptual graph) and the operations of inference, in train/.
+
+    Args:
+        log_dir: The run's `tensorboard` directory.
+        model: The functional network itself: TensorBoard cannot draw a subclass around it.
+    """
+    kind = tf.compat.v1.SummaryMetadata()
+    kind.plugin_data.plugin_name, kind.plugin_data.content = "graph_keras_model", b"1"
+    images = tf.TensorSpec((None, *model.inputs[0].shape[1:]), model.inputs[0].dtype, name="images")
+    infer = tf.function(lambda images: model(images, training=False)).get_concrete_function(images)
+    with _only(Path(log_dir) / TRAIN, "graph"):
+        tf.summary.write("keras", model.to_json(), step=0, metadata=kind)
+        tf.summary.graph(infer.graph)
+
+
+def write_config(log_dir: str | os.PathLike[str], markdown: str) -> None:
+    """The run's config as text, in train/."""
+    with _only(Path(log_dir) / TRAIN, "config"):
+        tf.summary.text("config", markdown, step=0)
+
+
+def write_images(log_dir: str | os.PathLike[str], split: str, pictures: Mapping[str, bytes], step: int = 0) -> None:
+    """PNG pictures by tag, in train/ or validation/; a picture of the same tag is replaced.
+
+    Args:
+        log_dir: The run's `tensorboard` directory.
+        split: TRAIN or VALIDATION.
+        pictures: Tag to PNG bytes.
+        step: Optimizer step or epoch that they belong to.
+    """
+    for tag, png in pictures.items():
+        with _only(Path(log_dir) / split, f"image-{tag}"):
+            tf.summary.image(tag, tf.io.decode_png(png, channels=3)[None], step=step)
+
+
+def write_hparams(
+    log_dir: str | os.PathLike[str], name: str, values: Mapping[str, Any], scores: Mapping[str, float] | None = None
+) -> None:
+    """One row of the HParams table: the run's session, in hparams/; with `scores` the session has ended.
+
+    Never an experiment's explicit list of columns: TensorBoard takes the first that it finds among all runs, and hides
+    what that one does not list. It makes columns of all scalars beside and below a session, hence a directory apart: the
+    final scores, and not every `batch_*` tag.
+
+    Args:
+        log_dir: The run's `tensorboard` directory.
+        name: The run's name: sessions of equal values stay rows of their own.
+        values: Flat names to values; None is left out, rows are joined, what else TensorBoard does not know becomes text.
+        scores: Final scores by name.
+    """
+    plain = {key: _plain(value) for key, value in values.items() if value is not None}
+    with _only(Path(log_dir) / HPARAMS, "hparams"):
+        tf.summary.experimental.write_raw_pb(hparams.hparams_pb(plain, trial_id=name).SerializeToString(), step=0)
+        for tag, value in (scores or {}).items():
+            tf.summary.scalar(tag, value, step=0)
+        if scores is not None:
+            tf.summary.experimental.write_raw_pb(session_end_pb(api_pb2.STATUS_SUCCESS).SerializeToString(), step=0)
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    if isinstance(value, bool | int | float | str):
+        return value
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+@contextlib.contextmanager
+def _only(directory: Path, name: str) -> Iterator[None]:
+    """Summaries inside go to one event file of this name; files of the same name from before are removed."""
+    suffix = f".{re.sub(r'[^a-z0-9]+', '-', name.lower())}.v2"
+    for old in directory.glob(f"events.out.tfevents.*{suffix}"):
+        old.unlink()
+    writer = tf.summary.create_file_writer(str(directory), filename_suffix=suffix)
+    try:
+        with writer.as_default():
+            yield
+    finally:
+        writer.close()
