@@ -1,0 +1,111 @@
+"""Published networks by name. Importing this module loads no TensorFlow; building a network does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kerascnn.config import UserError
+from kerascnn.models import filters as _filters
+from kerascnn.models.tables import ARCHS, FAMILIES, Inception, ResNet, resolve
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["ARCHS", "FAMILIES", "AuxiliaryOutput", "auxiliary_heads", "build", "float32_twin", "resolve"]
+
+
+def build(
+    arch: str,
+    input_shape: tuple[int | None, int | None, int],
+    num_classes: int,
+    *,
+    width: float = 1.0,
+    rounding: int = 8,
+    filters: Mapping[str, int] | None = None,
+    stem: str = "auto",
+    shortcut: str = "auto",
+    zero_gamma: bool = False,
+    drop_path: float = 0.0,
+    dropout: float | None = None,
+) -> keras.Model:
+    """The network `arch`: raw pixels from 0 to 255 in (integers or floats), float32 logits out, preprocessing inside.
+
+    Its graph has layers called `preprocess`, `stem`, `stage1`, ... (each stage's output), `pool` (the features) and
+    `logits`; blocks are called `stage2_block3`. Weights are fresh: He normal, as in He et al. 2015.
+
+    Args:
+        arch: A name in ARCHS, or a family (`resolve`).
+        input_shape: Height, width and 3; height and width may be None.
+        num_classes: Number of logits, at least 1.
+        width: Scales every filter count; exactly the published ones at 1.
+        rounding: What scaled counts are multiples of.
+        filters: Filter counts by the names that `kerascnn archs NAME --layers` prints; what is not named follows `width`.
+        stem: "large" (the paper's), "small" (3x3, stride 1, no pooling) or "auto" (small up to 64 px).
+        shortcut: "A" (pads with zeros), "B" (1x1 convolution) or "auto" (the arch's own).
+        zero_gamma: Whether residual blocks begin as identities.
+        drop_path: Rate at which the last residual branch is dropped; earlier ones less, the first never.
+        dropout: Rate in front of the logits; None for the paper's.
+
+    Raises UserError for a name, size or option that the arch does not have.
+    """
+    from kerascnn.models import inception, resnet
+    from kerascnn.models.graph import Options
+
+    if len(input_shape) != 3 or input_shape[2] != 3:
+        raise UserError(f"expected an input shape (height, width, 3), got {tuple(input_shape)}")
+    if num_classes < 1:
+        raise UserError(f"expected at least one class, got {num_classes}")
+    arch = resolve(arch, max(side or 224 for side in input_shape[:2]))
+    row, _ = _filters.resolve(arch, width=width, rounding=rounding, filters=filters)
+    builders: dict[type, Any] = {ResNet: resnet.build, Inception: inception.build}
+    return builders[type(row)](
+        row, arch, input_shape, num_classes, Options(stem, shortcut, zero_gamma, drop_path, dropout)
+    )
+
+
+class AuxiliaryOutput(NamedTuple):
+    """Logits of a head inside a network, and what they count in the training loss."""
+
+    logits: keras.KerasTensor
+    weight: float
+
+
+def auxiliary_heads(
+    arch: str,
+    network: keras.Model,
+    num_classes: int,
+    *,
+    width: float = 1.0,
+    rounding: int = 8,
+    filters: Mapping[str, int] | None = None,
+) -> dict[str, AuxiliaryOutput]:
+    """Fresh auxiliary heads of `arch` on `network`, which `build` made of the same arguments; empty if it has none.
+
+    For a model that is only trained: `keras.Model(network.inputs, [network.output, *(head.logits for head in ...)])`. The
+    heads' weights belong to that model; `network` stays the single-output network that is scored, saved and exported.
+
+    Returns:
+        By name (`aux1`, ...) the head's float32 logits as a symbolic tensor of `network`'s graph, and its loss weight.
+
+    Raises UserError where the network's height or width is None: a head's hidden layer needs them.
+    """
+    row, _ = _filters.resolve(resolve(arch, 224), width=width, rounding=rounding, filters=filters)
+    if not isinstance(row, Inception) or not row.auxiliary:
+        return {}
+    from kerascnn.models import inception
+
+    if None in network.input_shape[1:3]:
+        raise UserError(f"auxiliary heads need images of one size, got an input of {network.input_shape[1:3]}")
+    heads = inception.heads(row, num_classes)
+    return {
+        name: AuxiliaryOutput(head(network.get_layer(spec.tap).output), spec.weight)
+        for (name, head), spec in zip(heads.items(), row.auxiliary, strict=True)
+    }
+
+
+def float32_twin(model: keras.Model) -> keras.Model:
+    """A float32 copy of `model` on one device, with the same weights; see `kerascnn.models.precision`."""
+    from kerascnn.models import precision
+
+    return precision.float32_twin(model)

@@ -1,0 +1,65 @@
+"""What a network costs: parameters, multiply-adds, activations.
+
+Convention: one multiply-add is 1 MAC; convolutions and matrix products count, nothing else (figures.md, torchvision's `_ops`;
+timm's run 0.5 % higher: they count normalizations and pooling too). A training step costs about three times as many.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import keras
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one image: what a network holds and computes.
+
+    Args:
+        params: All weights, the moving statistics of normalizations among them.
+        trainable: Those that training changes.
+        macs: Multiply-adds of inference.
+        activations: Elements of all convolutions' outputs.
+    """
+
+    params: int
+    trainable: int
+    macs: int
+    activations: int
+
+
+def count(model: keras.Model, image_size: int | None = None) -> Cost:
+    """Counts what `model` costs for one image, in its traced inference graph, called functions included.
+
+    Args:
+        model: A model with one image input.
+        image_size: Height and width in pixels where the model's own are None (ValueError if both are missing).
+    """
+    height, width, channels = model.input_shape[1:]
+    height, width = height or image_size, width or image_size
+    if height is None or width is None:
+        raise ValueError("the model takes images of any size: give image_size")
+    spec = tf.TensorSpec((1, height, width, channels), model.inputs[0].dtype)
+    graph = tf.function(lambda images: model(images, training=False)).get_concrete_function(spec).graph
+    macs, activations = _count_graph(graph)
+    return Cost(model.count_params(), _size(model.trainable_variables), macs, activations)
+
+
+def _size(variables) -> int:
+    return sum(prod(variable.shape) for variable in variables)
+
+
+def _count_graph(graph: tf.Graph) -> tuple[int, int]:
+    macs = activations = 0
+    for op in graph.get_operations():
+        if op.type in ("Conv2D", "DepthwiseConv2dNative"):
+            height, width, inputs, _ = op.inputs[1].shape
+            outputs = op.outputs[0].shape.num_elements()
+            macs += outputs * height * width * (inputs if op.type == "Conv2D" else 1)
+            activations += outputs
+        elif op.type == "MatMul":
+            macs += op.outputs[0].shape.num_elements() * op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+        elif op.type in ("PartitionedCall", "StatefulPartitionedCall"):
+            inner = _count_graph(graph._get_function(op.get_attr("f").name).graph)
+            macs, activations = macs + inner[0], activations + inner[1]
+    return macs, activations

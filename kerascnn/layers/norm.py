@@ -1,0 +1,92 @@
+"""Batch normalization: Keras' layer with a fused form, and statistics that replicas share."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from kerascnn.layers.paths import fast
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` (Ioffe and Szegedy, 2015) that is fused where that is faster.
+
+    Two things differ from Keras. Moving statistics are averaged over the replicas of a strategy, whose copies would drift
+    apart otherwise, the file keeping the first one's. And images are normalized by one fused op, in float32 statistics:
+    twice as many images a second in bfloat16 on a CPU, where Keras' form goes over the tensor many times.
+    Weights, their order, their names and the class's name (which weight files contain) are Keras' own, and so are results
+    to rounding: also the moving variance is the biased one.
+
+    Args:
+        **kwargs: Those of `keras.layers.BatchNormalization`.
+
+    Input and output: any shape; fused for (batch, height, width, channels) normalized over channels.
+    """
+
+    def add_weight(self, *args, name=None, **kwargs):
+        if name in ("moving_mean", "moving_variance"):
+            kwargs["aggregation"] = "mean"
+        return super().add_weight(*args, name=name, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        if not self._fusable(inputs, mask):
+            return super().call(inputs, training=training, mask=mask)
+        training = bool(training and self.trainable)
+        channels = self.moving_mean.shape
+        nothing = tf.zeros((0,), tf.float32)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels),
+            offset=tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels),
+            mean=nothing if training else tf.convert_to_tensor(self.moving_mean),
+            variance=nothing if training else tf.convert_to_tensor(self.moving_variance),
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            # The op returns the unbiased variance, Keras keeps the biased one.
+            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
+            self._update(self.moving_mean, mean)
+            self._update(self.moving_variance, variance * ((count - 1.0) / count))
+        return outputs
+
+    def _fusable(self, inputs, mask) -> bool:
+        """Whether the fused op computes what Keras would here; decided while tracing."""
+        images = (
+            len(inputs.shape) == 4 and self.axis in (-1, 3) and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
+        )
+        plain = mask is None and not self.synchronized and not self.renorm and self.variable_dtype == "float32"
+        return images and plain and fast()
+
+    def _update(self, variable, value) -> None:
+        variable.assign(variable * self.momentum + value * (1.0 - self.momentum))
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class BNReLU(keras.layers.Layer):
+    """Batch normalization and ReLU: what stands in front of a convolution in pre-activation networks (He et al., 2016).
+
+    Args:
+        momentum: Of the moving statistics, in [0, 1).
+        epsilon: Added to the variance.
+
+    Input and output: (batch, height, width, channels).
+    """
+
+    def __init__(self, *, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.epsilon = momentum, epsilon
+        self.bn = BatchNormalization(momentum=momentum, epsilon=epsilon, dtype=self.dtype_policy, name="bn")
+
+    def build(self, input_shape):
+        self.bn.build(input_shape)
+
+    def call(self, x):
+        return keras.ops.relu(self.bn(x))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "momentum": self.momentum, "epsilon": self.epsilon}

@@ -1,0 +1,38 @@
+"""Which form of an operation a layer traces: our fast one or stock Keras'.
+
+The choice is made when a layer is traced and leaves no mark in configs or weights.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+from tensorflow.python.util import _pywrap_util_port
+
+# Of the whole process, since MirroredStrategy traces its replicas in threads of their own.
+_stock = False
+
+
+@contextlib.contextmanager
+def stock_paths() -> Iterator[None]:
+    """Within it every layer is traced as stock Keras computes it; what was traced before keeps its form.
+
+    For comparisons (`kerascnn benchmark --vs stock`) and tests: build or compile the model inside.
+    """
+    global _stock
+    before, _stock = _stock, True
+    try:
+        yield
+    finally:
+        _stock = before
+
+
+def fast() -> bool:
+    """Whether a fast form may be traced here: outside `stock_paths`, and not under XLA, which fuses plain forms itself."""
+    return not _stock and not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def onednn() -> bool:
+    """Whether TensorFlow's CPU kernels are oneDNN's."""
+    return bool(_pywrap_util_port.IsMklEnabled())

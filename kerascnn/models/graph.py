@@ -1,0 +1,111 @@
+"""What all networks share: preprocessing, stems, the classifier, and names for their layers."""
+
+from typing import NamedTuple
+
+import keras
+from keras import layers
+
+from kerascnn.config import UserError
+from kerascnn.layers import Preprocess
+from kerascnn.layers.inception import step_layer
+from kerascnn.models.tables import PIXELS, SMALL_IMAGE, Arch, Chain
+
+
+class Options(NamedTuple):
+    """The choices of `models.build` that change a graph but no filter count."""
+
+    stem: str = "auto"
+    shortcut: str = "auto"
+    zero_gamma: bool = False
+    drop_path: float = 0.0
+    dropout: float | None = None
+
+
+def pixels(arch: Arch, input_shape: tuple[int | None, int | None, int]):
+    """The input and the layer `preprocess` on it."""
+    images = keras.Input(input_shape, name="images", dtype="float32")
+    mean, std, reverse = PIXELS[arch.pixels]
+    return images, Preprocess(mean, std, reverse=reverse, name="preprocess")(images)
+
+
+def norm_of(arch: Arch) -> dict[str, float]:
+    """The settings of all normalizations of `arch`."""
+    return {"momentum": arch.momentum, "epsilon": arch.epsilon}
+
+
+def named(x, name: str):
+    """`x`, as the output of a layer called `name`, for taps, freezing and Grad-CAM."""
+    return layers.Identity(name=name)(x)
+
+
+def stem(x, chain: Chain, **norm):
+    """The layers `stem_1`, `stem_2`, ... and `stem`, their output."""
+    for i, step in enumerate(chain, 1):
+        x = step_layer(step, f"stem_{i}", None, **norm)(x)
+    return named(x, "stem")
+
+
+def classify(x, arch: Arch, num_classes: int, options: Options):
+    """`pool`, dropout and `logits`, in float32 whatever the policy: small tensors whose rounding shows in the loss."""
+    x = layers.GlobalAveragePooling2D(dtype="float32", name="pool")(x)
+    return logits(x, arch, num_classes, options)
+
+
+def logits(features, arch: Arch, num_classes: int, options: Options):
+    rate = arch.dropout if options.dropout is None else options.dropout
+    if rate:
+        features = layers.Dropout(rate, dtype="float32", name="dropout")(features)
+    return layers.Dense(num_classes, dtype="float32", name="logits")(features)
+
+
+def chosen_stem(arch: Arch, input_shape: tuple[int | None, int | None, int], options: Options) -> Chain:
+    """The paper's stem, or the small one: a 3x3 convolution of stride 1 to the paper's channel count, no pooling."""
+    if options.stem not in ("auto", "small", "large"):
+        raise UserError(f"--stem: expected auto, small or large, got {options.stem!r}")
+    sides = [side for side in input_shape[:2] if side is not None]
+    small = bool(sides) and max(sides) <= SMALL_IMAGE if options.stem == "auto" else options.stem == "small"
+    if not small or arch.image_size <= SMALL_IMAGE:
+        return arch.stem
+    return ((_channels(arch.stem, 3), 3),)
+
+
+def _channels(chain: Chain, channels: int) -> int:
+    """The channels that a chain of steps makes of `channels`."""
+    for step in chain:
+        if isinstance(step[0], int):
+            channels = step[0]
+        elif isinstance(step[0], tuple):
+            channels = sum(_channels(branch, channels) for branch in step)
+    return channels
+
+
+def check_size(input_shape: tuple[int | None, int | None, int], chain: Chain) -> None:
+    """Raises UserError where the image has no pixel left at the end of the strided and unpadded steps in `chain`."""
+    smallest = minimum(chain)
+    if any(side is not None and side < smallest for side in input_shape[:2]):
+        raise UserError(
+            f"images of {input_shape[0]} x {input_shape[1]} px are too small for this network: it needs at least "
+            f"{smallest} px (--image-size {smallest}, or --stem small)"
+        )
+
+
+def minimum(chain: Chain) -> int:
+    """The smallest side that leaves every step of `chain` at least one output, and each stride more than one pixel."""
+    return next(side for side in range(1, 1025) if _fits(chain, side))
+
+
+def _fits(chain: Chain, side: int) -> int:
+    """The side behind `chain`, 0 where nothing is left."""
+    for step in chain:
+        splits = isinstance(step[0], tuple)
+        side = min(_fits(branch, side) for branch in step) if splits else _after(side, *step[1:])
+    return side
+
+
+def _after(side: int, kernel: int | tuple[int, int], strides: int = 1, padding: str = "symmetric") -> int:
+    kernel = kernel if isinstance(kernel, int) else max(kernel)
+    if padding == "valid":
+        return max(0, (side - kernel) // strides + 1)
+    if padding == "ceil":
+        return max(0, -(-(side - kernel) // strides) + 1)
+    return -(-side // strides) if side >= strides else 0

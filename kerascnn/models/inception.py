@@ -1,0 +1,70 @@
+"""Networks of Inception modules, and their auxiliary heads."""
+
+import keras
+
+from kerascnn import layers
+from kerascnn.config import UserError
+from kerascnn.layers.inception import step_layer
+from kerascnn.models.graph import Options, check_size, chosen_stem, classify, named, norm_of, pixels, stem
+from kerascnn.models.resnet import drop_rates
+from kerascnn.models.tables import Chain, Inception, Residual
+
+
+def build(arch: Inception, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
+    """The network of a row whose counts are concrete (`filters.resolve`)."""
+    residuals = sum(isinstance(step, Residual) for chain in arch.stages for step in chain)
+    check_options(name, options, residual=residuals > 0)
+    steps = chosen_stem(arch, input_shape, options)
+    check_size(input_shape, (*steps, *(step for chain in arch.stages for step in chain if isinstance(step, tuple))))
+    images, x = pixels(arch, input_shape)
+    norm = {**norm_of(arch), "scale": arch.scale}
+    x = stem(x, steps, **norm)
+    rates = drop_rates(options.drop_path, residuals)
+    for stage, chain in enumerate(arch.stages, 1):
+        x = _stage(x, f"stage{stage}", chain, norm, rates)
+    return keras.Model(images, classify(x, arch, num_classes, options), name=name)
+
+
+def _stage(x, stage: str, chain: Chain, norm: dict, rates):
+    """The layers `stage1_block1`, ... and `stage1_pool` or `stage1_conv` of a stage, and its output `stage1`."""
+    block = 0
+    for step in chain:
+        if isinstance(step, Residual):
+            block += 1
+            end = {"activation": "relu" if step.relu else None, "drop_path": next(rates)}
+            x = layers.InceptionResidual(step.branches, step.scale, **end, **norm, name=f"{stage}_block{block}")(x)
+        elif isinstance(step[0], tuple):
+            block += 1
+            x = layers.InceptionBlock(step, **norm, name=f"{stage}_block{block}")(x)
+        else:
+            kind = "conv" if isinstance(step[0], int) else "pool"
+            x = step_layer(step, f"{stage}_{kind}", None, **norm)(x)
+    return named(x, stage)
+
+
+def check_options(name: str, options: Options, residual: bool) -> None:
+    """Raises UserError for options that only residual networks have."""
+    if options.shortcut != "auto":
+        raise UserError(f"--shortcut: {name} has no such choice; expected auto, got {options.shortcut!r}")
+    if options.zero_gamma:
+        raise UserError(f"--zero-gamma: {name} has no normalization at the end of residual branches")
+    if options.drop_path and not residual:
+        raise UserError(f"--drop-path: {name} has no residual branches to drop")
+
+
+def heads(arch: Inception, num_classes: int) -> dict[str, layers.AuxiliaryHead]:
+    """The auxiliary heads of a row whose counts are concrete, by name, not built yet."""
+    return {
+        f"aux{i}": layers.AuxiliaryHead(
+            num_classes,
+            head.steps,
+            head.grid,
+            window=head.window,
+            hidden=head.hidden,
+            dropout=head.dropout,
+            scale=arch.scale,
+            **norm_of(arch),
+            name=f"aux{i}",
+        )
+        for i, head in enumerate(arch.auxiliary, 1)
+    }

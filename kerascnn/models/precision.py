@@ -1,0 +1,18 @@
+"""A trained model in full precision."""
+
+import keras
+
+
+def float32_twin(model: keras.Model) -> keras.Model:
+    """A copy of `model` that computes in float32 on one device, with the same weights.
+
+    Also for a model that was built inside a strategy: the copy's weights are read to the host, and it belongs to no
+    strategy as long as it is made outside the strategy's scope. The model itself stays as it is; the copy is not compiled.
+    """
+
+    def in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
+
+    twin = keras.models.clone_model(model, clone_function=in_float32)
+    twin.set_weights(model.get_weights())
+    return twin

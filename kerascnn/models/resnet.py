@@ -1,0 +1,76 @@
+"""Networks of residual blocks: stem, stages, classifier."""
+
+import keras
+
+from kerascnn import layers
+from kerascnn.config import UserError
+from kerascnn.models.graph import Options, check_size, chosen_stem, classify, named, norm_of, pixels, stem
+from kerascnn.models.tables import Chain, ResNet
+
+
+def build(arch: ResNet, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
+    """The network of a row whose counts are concrete (`filters.resolve`)."""
+    steps = chosen_stem(arch, input_shape, options)
+    check_size(input_shape, (*steps, *_strides(arch)))
+    images, x = pixels(arch, input_shape)
+    x = _plain_stem(x, arch, steps) if arch.pre_activation else stem(x, steps, **norm_of(arch))
+    rates = drop_rates(options.drop_path, sum(arch.depths))
+    for stage, depth in enumerate(arch.depths):
+        for block in range(depth):
+            x = _block(arch, stage, block, next(rates), options)(x)
+        x = named(x, f"stage{stage + 1}")
+    if arch.pre_activation:
+        x = layers.BNReLU(**norm_of(arch), name="norm")(x)
+    return keras.Model(images, classify(x, arch, num_classes, options), name=name)
+
+
+def _block(arch: ResNet, stage: int, block: int, drop_path: float, options: Options) -> keras.layers.Layer:
+    outside = arch.widths[stage] * arch.expansion
+    # The papers halve the image in the first block of all stages but the first; `stride_last` in the last of all but the last.
+    place = (stage < len(arch.depths) - 1, arch.depths[stage] - 1) if arch.stride_last else (stage > 0, 0)
+    strides = 2 if place == (True, block) else 1
+    choices = {"stride_first": True} if arch.stride_first else {}
+    return getattr(layers, arch.block)(
+        outside,
+        strides,
+        inner=arch.inner[stage][block],
+        groups=arch.groups,
+        shortcut=_shortcut(arch, options),
+        use_bias=arch.use_bias,
+        squeeze=max(1, outside // arch.squeeze) if arch.squeeze else 0,
+        drop_path=drop_path,
+        zero_gamma=options.zero_gamma,
+        **norm_of(arch),
+        **choices,
+        name=f"stage{stage + 1}_block{block + 1}",
+    )
+
+
+def _shortcut(arch: ResNet, options: Options) -> str:
+    if options.shortcut in ("auto", arch.shortcut):
+        return arch.shortcut
+    if options.shortcut not in ("A", "B") or arch.shortcut not in ("A", "B"):
+        raise UserError(f"--shortcut: expected auto, A or B (and only {arch.shortcut} here), got {options.shortcut!r}")
+    return options.shortcut
+
+
+def _strides(arch: ResNet) -> Chain:
+    """The stages as steps, for the check of the image's size."""
+    return tuple((width, 3, 2 if stage else 1) for stage, width in enumerate(arch.widths))
+
+
+def _plain_stem(x, arch: ResNet, steps: Chain):
+    """A stem without normalization: the first block of a pre-activation network begins with one."""
+    for i, step in enumerate(steps, 1):
+        if isinstance(step[0], int):
+            filters, kernel, strides = (*step, 1)[:3]
+            options = {"use_bias": arch.use_bias, "kernel_initializer": "he_normal", "name": f"stem_{i}"}
+            x = layers.Conv2D(filters, kernel, strides, "symmetric", **options)(x)
+        else:
+            x = layers.Pool2D(*step, name=f"stem_{i}")(x)
+    return named(x, "stem")
+
+
+def drop_rates(last: float, blocks: int):
+    """Rates of `DropPath`, from 0 in the first block linearly to `last` in the last one (Huang et al., 2016)."""
+    return (last * i / max(1, blocks - 1) for i in range(blocks))

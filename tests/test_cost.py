@@ -1,0 +1,32 @@
+"""Parameters and multiply-adds, by hand."""
+
+import keras
+import pytest
+
+from kerascnn import cost, layers
+
+
+def test_convolutions_matrix_products_and_called_functions():
+    inputs = keras.Input((10, 10, 4))
+    x = layers.Conv2D(8, 3, 2, "symmetric", groups=2)(inputs)  # 5 x 5 x 8 outputs of 9 x 2 products
+    x = keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)  # 5 x 5 x 8 outputs of 9
+    x = layers.BatchNormalization()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    expected = cost.Cost(
+        params=9 * 2 * 8 + 8 + 9 * 8 + 4 * 8 + 8 * 3 + 3,
+        trainable=9 * 2 * 8 + 8 + 9 * 8 + 2 * 8 + 8 * 3 + 3,
+        macs=5 * 5 * 8 * 9 * 2 + 5 * 5 * 8 * 9 + 8 * 3,
+        activations=2 * 5 * 5 * 8,
+    )
+    assert cost.count(model) == expected
+    with layers.stock_paths():  # Keras wraps the grouped convolution in a function of its own
+        assert cost.count(model) == expected
+
+
+def test_image_size_where_the_model_has_none():
+    inputs = keras.Input((None, None, 3))
+    model = keras.Model(inputs, layers.Conv2D(2, 1, use_bias=False)(inputs))
+    assert cost.count(model, 7).macs == 7 * 7 * 3 * 2
+    with pytest.raises(ValueError, match="image_size"):
+        cost.count(model)
