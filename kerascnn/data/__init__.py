@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kerascnn.config import Data, UserError
 
 if TYPE_CHECKING:
+    from kerascnn.data.decode import Mode
     from kerascnn.data.splits import Split, Splits
 
 __all__ = ["Split", "Splits", "default_image_size", "load", "short_name"]
@@ -58,7 +59,7 @@ def short_name(dataset: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.") or "data"
 
 
-def resize_mode(section: Data, image_size: int) -> str:
+def resize_mode(section: Data, image_size: int) -> Mode:
     """crop, pad or squash; auto is crop above 64 px."""
     if section.resize != "auto":
         return section.resize

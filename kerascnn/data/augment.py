@@ -13,6 +13,7 @@ import tensorflow as tf
 from scipy.stats import beta
 
 from kerascnn.config import Augment
+from kerascnn.data import decode
 
 GOLDEN = 0x9E3779B97F4A7C15  # of splitmix64 (Steele, Lea and Flood, 2014), as the constants of _mix
 ASPECT = (3 / 4, 4 / 3)  # of a random crop (Szegedy et al., 2015, section 6)
@@ -102,6 +103,12 @@ def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor
     scale = tf.stack([down, across], axis=1) / side
     offset = tf.stack([top, left], axis=1) + 0.5 * scale - 0.5
     return _uint8(_sampled(tf.cast(images, tf.float32), scale, offset, "BILINEAR", "NEAREST"))
+
+
+def cropped(image: tf.Tensor, u: tf.Tensor, size: int, section: Augment) -> tf.Tensor:
+    """`window` of one decoded image, uint8 [h, w, 3] with draws [4], stretched to uint8 [size, size, 3]."""
+    top, left, height, width = window(u, tf.shape(image)[0], tf.shape(image)[1], section)
+    return decode.resize(image[top : top + height, left : left + width], size, "squash")
 
 
 def _luma(images: tf.Tensor) -> tf.Tensor:

@@ -2,45 +2,78 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
-from kerascnn.data.sources import Table
-from kerascnn.data.splits import Split
+from kerascnn.data import stream
+from kerascnn.data.sources import Encoded, Table, resident, table
+from kerascnn.data.splits import TEST, Split
 
 
 @dataclass(frozen=True)
-class Store:
-    """A split's images by their place in the split: whole batches at once (`fetch`) or one encoded image (`read`).
-
-    Attributes:
-        fetch: int64 [batch] -> uint8 [batch, size, size, 3], or None.
-        read: int64 [] -> string [], or None.
-        valid: bool [n], False where an image is known to be damaged.
-    """
+class Decoded:
+    """A split's images by their places in it: `fetch` turns int64 [batch] into uint8 [batch, size, size, 3]."""
 
     fetch: Callable[[tf.Tensor], tf.Tensor]
-    read: Callable[[tf.Tensor], tf.Tensor] | None
-    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class Undecoded:
+    """A split's images by their places in it: `read` turns int64 [] into an encoded image, string []."""
+
+    read: Callable[[tf.Tensor], tf.Tensor]
+
+
+Store = Decoded | Undecoded
 
 
 class Cache:
-    """Keeps splits in memory, within a budget in bytes (auto: a quarter of what is free; memory: all; off: nothing)."""
+    """Keeps train and val in memory, within a budget in bytes (auto: a quarter of what is free; off: none).
+
+    Test is read once and never kept.
+    """
 
     def __init__(self, mode: str = "auto"):
-        self.left = {"auto": free_memory() / 4, "memory": float("inf"), "off": 0.0}[mode]
+        self.left = {"auto": free_memory() / 4, "memory": math.inf, "off": 0.0}[mode]
+        self._stores: dict[tuple[str, bool], Store] = {}
 
     def store(self, split: Split, *, whole: bool) -> Store:
         """How to reach the split's images; `whole` where each is wanted as scoring sees it, without a random crop."""
-        source, indices = split.source, tf.constant(split.indices)
-        if isinstance(source, Table):
-            return Store(lambda places: source.fetch(tf.gather(indices, places)), None, np.ones(len(split), bool))
-        raise TypeError(f"expected a Table, got {type(source).__name__}")
+        key = split.name, whole
+        if key not in self._stores:
+            source, indices = split.source, tf.constant(split.indices)
+            if isinstance(source, Table):
+                self._stores[key] = Decoded(lambda places: source.fetch(tf.gather(indices, places)))
+            elif isinstance(source, Encoded):
+                self._stores[key] = self._kept(source, split, whole)
+            else:
+                raise TypeError(f"expected a Table or Encoded, got {type(source).__name__}")
+        return self._stores[key]
+
+    def _kept(self, source: Encoded, split: Split, whole: bool) -> Store:
+        indices, count = tf.constant(split.indices), len(split)
+        direct = Undecoded(lambda place: source.read(indices[place]))
+        if split.name == TEST:
+            return direct
+        if whole and self._take(count * source.size**2 * 3):
+            images = table((count, source.size, source.size, 3))
+            source.know(split.indices, stream.decode_all(direct.read, images, source.mode))
+            kept = resident(images)
+            return Decoded(lambda places: tf.gather(kept, places))
+        if self._take(source.encoded_size(split.indices)):
+            buffers = stream.read_all(direct.read, count)
+            return Undecoded(lambda place: buffers[place])
+        return direct
+
+    def _take(self, size: int) -> bool:
+        fits = 0 < size <= self.left
+        self.left -= size if fits else 0
+        return fits
 
 
 def free_memory() -> int:

@@ -6,39 +6,20 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from kerascnn.config import Data, UserError
 from kerascnn.data.cache import Cache
+from kerascnn.data.decode import Mode
+from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Source
-from kerascnn.data.splits import TEST, TRAIN, VAL, Split, Splits
+from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
 
 BOTH, ONE = 0.15, 0.1  # shares cut: val and test each where both lack, val where only it lacks
 
 
-@dataclass(frozen=True, eq=False)
-class Listing:
-    """What a loader found.
-
-    Attributes:
-        source: All images, in a fixed order.
-        given: The split that the data set itself puts each image in (train, val, test), or "" for none; str [n].
-        fingerprint: sha256 of the content.
-        name: Short, for run names.
-        notes, skipped: As in Splits.
-    """
-
-    source: Source
-    given: np.ndarray
-    fingerprint: str
-    name: str
-    notes: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
-
-
-def cut(listing: Listing, section: Data, image_size: int, resize: str, cache: Cache) -> Splits:
+def cut(listing: Listing, section: Data, image_size: int, resize: Mode, cache: Cache) -> Splits:
     """The splits of `listing` under the rules of `section`.
 
     Raises:
@@ -74,13 +55,13 @@ def cut(listing: Listing, section: Data, image_size: int, resize: str, cache: Ca
 
 def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str, float], bool, np.ndarray]:
     """Shares to cut from train, whether scores are marked, and the given splits by their final names."""
-    present = set(np.unique(given).tolist())
+    present = set(np.unique(given).tolist()) - {OUT}
     if section.val_is_val and (VAL not in present or TEST in present):
         raise UserError("--val-is-val keeps a given val where no test is given; this data set has " + _names(present))
     if len(present) == 1:
         val = BOTH if section.val_fraction is None else section.val_fraction
         notes.append(f"no splits are given: test is cut ({BOTH:.0%}), " + _cut_note(val, "of all"))
-        return {TEST: BOTH, VAL: val}, False, np.full(given.shape, TRAIN)
+        return {TEST: BOTH, VAL: val}, False, np.where(given == OUT, OUT, TRAIN)
     if TRAIN not in present:
         raise UserError(f"expected a train split, found {_names(present)}: name the images to learn from train")
     if VAL in present and (TEST in present or section.val_is_val):

@@ -8,24 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.config import Data
-from kerascnn.data.cut import Listing
+from kerascnn.data import split_file
+from kerascnn.data.decode import Mode
+from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Table
 from kerascnn.data.splits import TEST, TRAIN
 
-FILE = Path(__file__).parent / "fashion_mnist_mini" / "fashion_mnist_mini.npz"
+NAME = "fashion_mnist_mini"
+FILE = Path(__file__).parent / NAME / f"{NAME}.npz"
 CLASS_NAMES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 
 
-def listing(section: Data, image_size: int, resize: str) -> Listing:
+def listing(section: Data, image_size: int, resize: Mode) -> Listing:
     """The embedded images; shown at 32 px with a black border, stretched at any other size."""
     with np.load(FILE) as arrays:
         images = np.concatenate([arrays["x_train"], arrays["x_test"]])
         labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
         given = np.repeat([TRAIN, TEST], [len(arrays["y_train"]), len(arrays["y_test"])])
-    ids = [f"{TRAIN}/{i}" for i in range(np.sum(given == TRAIN))] + [
-        f"{TEST}/{i}" for i in range(np.sum(given == TEST))
-    ]
+    counts = {split: int(np.sum(given == split)) for split in (TRAIN, TEST)}
+    ids = [f"{split}/{place}" for split, count in counts.items() for place in range(count)]
     fingerprint = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
-    return Listing(Table(images, ids, labels, CLASS_NAMES, image_size), given, fingerprint, "fashion_mnist_mini")
+    source = Table(images, ids, labels, CLASS_NAMES, image_size, resize)
+    return split_file.applied(Listing(source, given, fingerprint, NAME), section)

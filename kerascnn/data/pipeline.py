@@ -9,11 +9,16 @@ import tensorflow as tf
 
 from kerascnn.config import Augment, UserError
 from kerascnn.data import augment as augmentation
+from kerascnn.data import decode, stream
+from kerascnn.data.augment import AUGMENTATIONS
+from kerascnn.data.cache import Decoded, Undecoded
+from kerascnn.data.sources import Encoded
 from kerascnn.data.splits import Split, Splits
-from kerascnn.data.stream import order
 from kerascnn.data.timing import InputWait, timed
 
 __all__ = ["InputWait", "scoring", "steps_per_epoch", "timed", "training"]
+
+AHEAD = 2  # batches kept ready: more would cost memory and hide nothing longer
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -34,7 +39,7 @@ def training(
     """Batches of train without end, from batch number `start_step` on.
 
     Order and augmentation are pure functions of (seed, epoch, index): they don't depend on where the stream starts, on
-    the number of threads or on what is cached.
+    the number of threads or on what is cached. A damaged image is replaced by its successor in the split.
 
     Args:
         class_weights: float [classes], weight of an image in the loss by its class, or None.
@@ -43,36 +48,71 @@ def training(
         (uint8 [batch, size, size, 3], float32 one-hot [batch, classes] with smoothing and mixing applied,
         float32 weights [batch]), of infinite cardinality.
     """
-    split, classes = splits.train, len(splits.class_names)
     names = augmentation.chosen(augment, splits.image_size)
-    by_stage = {
-        stage: tuple(name for name in names if augmentation.AUGMENTATIONS[name].stage == stage)
-        for stage in ("window", "image", "batch")
-    }
-    store = splits.cache.store(split, whole=not by_stage["window"])
-    labels = tf.constant(split.labels)
+    windows, each, mixes = (
+        tuple(name for name in names if AUGMENTATIONS[name].stage == stage) for stage in ("window", "image", "batch")
+    )
+    classes = len(splits.class_names)
+    labels = tf.constant(splits.train.labels)
     weights = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
 
-    def varied(epoch, index, images, used, valid):
-        images = augmentation.vary(images, by_stage["image"], augment, seed, epoch, index)
+    def finish(epoch, index, images, used, sound):
+        """Of [batch] places: `used` shows in the place of `index` where that is damaged; `sound` is 0 where nothing does."""
+        images = augmentation.vary(images, each, augment, seed, epoch, index)
         answers = tf.one_hot(tf.gather(labels, used), classes)
-        importance = tf.linalg.matvec(answers, weights) * valid
+        importance = tf.linalg.matvec(answers, weights) * sound
         answers = answers * (1.0 - label_smoothing) + label_smoothing / classes
-        if by_stage["batch"]:
-            images, share = augmentation.mix(images, by_stage["batch"], augment, seed, epoch, index)
+        if mixes:
+            images, share = augmentation.mix(images, mixes, augment, seed, epoch, index)
             importance = importance * share + tf.roll(importance, 1, 0) * (1.0 - share)
             answers = answers * share[:, None] + tf.roll(answers, 1, 0) * (1.0 - share[:, None])
         return images, answers, importance
 
-    def fetched(epoch, index):
-        images = store.fetch(index)
-        images = augmentation.vary(images, by_stage["window"], augment, seed, epoch, index)
-        return varied(epoch, index, images, index, tf.ones([batch_size]))
+    store = splits.cache.store(splits.train, whole=not windows)
+    pairs = stream.order(len(splits.train), seed, batch_size, start_step)
+    if isinstance(store, Decoded):
+        batches = _fetched(pairs, splits, store, windows, augment, seed)
+    else:
+        batches = _decoded(pairs, splits, store, windows, augment, seed, batch_size)
+    return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), tf.data.INFINITE_CARDINALITY)
 
-    pairs = order(len(split), seed, batch_size, start_step)
-    dataset = pairs.map(fetched, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return dataset.prefetch(2).with_options(_options())
+
+def _fetched(pairs, splits: Splits, store: Decoded, windows: tuple[str, ...], augment: Augment, seed: int):
+    """(epoch, index, images, used, sound) from a table of decoded images, a batch at a time."""
+    used_for, there = stream.successors(_sound(splits.train))
+
+    def fetch(epoch, index):
+        used = tf.gather(used_for, index)
+        images = augmentation.vary(store.fetch(used), windows, augment, seed, epoch, index)
+        return epoch, index, images, used, tf.gather(there, index)
+
+    return pairs.map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _decoded(
+    pairs, splits: Splits, store: Undecoded, windows: tuple[str, ...], augment: Augment, seed: int, batch_size: int
+):
+    """(epoch, index, images, used, sound) from encoded images, decoded side by side."""
+    count, size, mode = len(splits.train), splits.image_size, splits.resize
+
+    def with_draws(epoch, index):
+        numbers = [augmentation.draws(name, seed, epoch, index, AUGMENTATIONS[name].draws) for name in windows]
+        return epoch, index, numbers[0] if numbers else tf.zeros([batch_size, 0])
+
+    def one(epoch, index, numbers):
+        def attempt(step):
+            place = (index + step) % count
+            if not windows:
+                image = decode.preprocess(store.read(place), size, mode)
+            else:
+                image = augmentation.cropped(decode.decode(store.read(place)), numbers, size, augment)
+            return epoch, index, image, place, 1.0
+
+        blank = epoch, index, tf.zeros([size, size, 3], tf.uint8), index, 0.0
+        tries = tf.data.Dataset.range(min(count, stream.TRIES)).map(attempt)
+        return stream.or_else(tries, tf.data.Dataset.from_tensors(blank))
+
+    return stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
 
 
 def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
@@ -85,28 +125,41 @@ def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
         (uint8 [batch, size, size, 3], float32 one-hot [batch, classes], float32 weights [batch]).
 
     Raises:
-        UserError: The split has no images.
+        UserError: The split has no images, or none that can be decoded.
     """
-    if not len(split):
-        raise UserError(
-            f"{split.name} has no images to score: give it some, or lower --val-fraction of the other splits"
-        )
-    classes = len(splits.class_names)
     store = splits.cache.store(split, whole=True)
-    count, fill = len(split), -len(split) % batch_size
-    places = np.r_[np.arange(count), np.zeros(fill, int)]
-    weights = np.r_[store.valid * ((count + fill) / max(1, store.valid.sum())), np.zeros(fill)].astype(np.float32)
-    labels = split.labels[places]
+    sound = _sound(split)
+    if not sound.any():
+        raise UserError(f"{split.name} has no image that could be scored, of {len(split)}")
+    rows = math.ceil(len(split) / batch_size) * batch_size
+    # Fill rows repeat the first sound image.
+    places = np.r_[np.arange(len(split)), np.full(rows - len(split), sound.argmax())]
+    weights = np.r_[sound * (rows / sound.sum()), np.zeros(rows - len(split))].astype(np.float32)
+    labels, classes = split.labels[places], len(splits.class_names)
+    answers = tf.data.Dataset.from_tensor_slices((labels, weights)).batch(batch_size, drop_remainder=True)
+    answers = answers.map(lambda label, weight: (tf.one_hot(label, classes), weight))
+    images = tf.data.Dataset.from_tensor_slices(places)
+    if isinstance(store, Decoded):
+        images = images.batch(batch_size, drop_remainder=True).map(store.fetch, num_parallel_calls=tf.data.AUTOTUNE)
+    else:
+        images = stream.scored(images, store.read, splits.image_size, splits.resize)
+        images = images.map(lambda image, _: image).batch(batch_size, drop_remainder=True)
+    dataset = tf.data.Dataset.zip((images, answers)).map(lambda image, answer: (image, *answer))
+    return _finished(dataset, rows // batch_size)
 
-    def fetched(place, label, weight):
-        return store.fetch(place), tf.one_hot(label, classes), weight
 
-    rows = tf.data.Dataset.from_tensor_slices((places, labels, weights)).batch(batch_size, drop_remainder=True)
-    dataset = rows.map(fetched, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.prefetch(2).with_options(_options())
+def _sound(split: Split) -> np.ndarray:
+    """Which images of the split can be decoded, bool [n]: those that nothing is known of yet are tried, once."""
+    source = split.source
+    if not isinstance(source, Encoded):
+        return np.ones(len(split), bool)
+    unknown = split.indices[~source.tried[split.indices]]
+    if len(unknown):
+        source.know(unknown, stream.decodable(source.read, unknown))
+    return ~source.damaged[split.indices]
 
 
-def _options() -> tf.data.Options:
+def _finished(dataset: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    return options
+    return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(AHEAD).with_options(options)

@@ -9,9 +9,17 @@ import numpy as np
 
 if TYPE_CHECKING:
     from kerascnn.data.cache import Cache
+    from kerascnn.data.decode import Mode
     from kerascnn.data.sources import Source
 
 TRAIN, VAL, TEST = "train", "val", "test"
+OUT = "out"  # an image that is not used
+# What data sets call their splits, in small letters.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation"), VAL),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +70,7 @@ class Splits:
     fingerprint: str
     name: str
     image_size: int
-    resize: str
+    resize: Mode
     cache: Cache
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()

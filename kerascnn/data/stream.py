@@ -1,8 +1,17 @@
-"""The order of training images: one endless stream that can start anywhere."""
+"""Streams below the batches: the order of training images, and images decoded one by one, in parallel, in order."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
+
+from kerascnn.data import decode
+
+TRIES = 101  # an image and its successors: more damaged files than that are no data set
+Read = Callable[[tf.Tensor], tf.Tensor]
 
 
 def order(count: int, seed: int, batch_size: int, start_step: int = 0) -> tf.data.Dataset:
@@ -10,8 +19,7 @@ def order(count: int, seed: int, batch_size: int, start_step: int = 0) -> tf.dat
 
     A batch wraps over an epoch's end. Starting at `start_step` gives what a stream from 0 gives after as many batches.
     """
-    start = start_step * batch_size
-    first_epoch, offset = divmod(start, count)
+    first_epoch, offset = divmod(start_step * batch_size, count)
     key = tf.constant(seed % 2**63, tf.int64)
 
     def one_epoch(epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -20,3 +28,70 @@ def order(count: int, seed: int, batch_size: int, start_step: int = 0) -> tf.dat
         return tf.fill(tf.shape(index), epoch), index
 
     return tf.data.Dataset.counter(first_epoch).map(one_epoch).rebatch(batch_size, drop_remainder=True)
+
+
+def in_order(dataset: tf.data.Dataset, one: Callable[..., tf.data.Dataset]) -> tf.data.Dataset:
+    """`one` turns each element into a data set of one; they are computed side by side and come in the elements' order."""
+    cycle = 2 * (os.cpu_count() or 1)
+    return dataset.interleave(one, cycle_length=cycle, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def or_else(attempt: tf.data.Dataset, otherwise: tf.data.Dataset) -> tf.data.Dataset:
+    """The first element of `attempt` that is computed without an error, else that of `otherwise`."""
+    return attempt.ignore_errors().concatenate(otherwise).take(1)
+
+
+def successors(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The place that stands in for each, int64 [n], and whether there is one, float32 [n].
+
+    A damaged image is replaced by the next sound one, cyclically, among TRIES: `training` finds the same without a table.
+    """
+    count, good = len(sound), np.flatnonzero(sound)
+    if not len(good):
+        return np.arange(count), np.zeros(count, np.float32)
+    places = np.arange(count)
+    following = np.r_[good, good[0] + count][np.searchsorted(good, places)]
+    found = following - places < TRIES
+    return np.where(found, following % count, places), found.astype(np.float32)
+
+
+def read_all(read: Read, count: int) -> tf.Tensor:
+    """Every encoded image, string [count]; "" for one that cannot be read."""
+
+    def one(place: tf.Tensor) -> tf.data.Dataset:
+        return or_else(tf.data.Dataset.from_tensors(place).map(read), tf.data.Dataset.from_tensors(b""))
+
+    return next(iter(in_order(tf.data.Dataset.range(count), one).batch(count)))
+
+
+def decodable(read: Read, places: np.ndarray) -> np.ndarray:
+    """Which of the encoded images at int64 [n] places can be decoded, bool [n]."""
+
+    def sound(place: tf.Tensor) -> tf.Tensor:
+        return tf.size(decode.decode(read(place))) > 0
+
+    flags = in_order(tf.data.Dataset.from_tensor_slices(places), lambda place: _attempt(place, sound, False))
+    return np.fromiter(flags.as_numpy_iterator(), bool, len(places))
+
+
+def decode_all(read: Read, into: np.ndarray, mode: decode.Mode) -> np.ndarray:
+    """Fill uint8 [n, size, size, 3] with the images as scoring sees them: which of them can be decoded, bool [n]."""
+    count, size = into.shape[:2]
+    sound, at = np.zeros(count, bool), 0
+    images = scored(tf.data.Dataset.range(count), read, size, mode)
+    for some, flags in images.batch(64).prefetch(2).as_numpy_iterator():
+        into[at : at + len(some)], sound[at : at + len(some)] = some, flags
+        at += len(some)
+    return sound
+
+
+def scored(places: tf.data.Dataset, read: Read, size: int, mode: decode.Mode) -> tf.data.Dataset:
+    """(uint8 [size, size, 3], bool []) of each place: the image as scoring sees it, or black and False."""
+    blank = tf.zeros([size, size, 3], tf.uint8), False
+    return in_order(
+        places, lambda place: _attempt(place, lambda p: (decode.preprocess(read(p), size, mode), True), blank)
+    )
+
+
+def _attempt(place: tf.Tensor, function: Callable, otherwise: object) -> tf.data.Dataset:
+    return or_else(tf.data.Dataset.from_tensors(place).map(function), tf.data.Dataset.from_tensors(otherwise))

@@ -1,0 +1,245 @@
+"""tfds:NAME: a prepared TensorFlow Datasets data set, read into memory once, without a network."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kerascnn.config import Data, UserError
+from kerascnn.data import decode, short_name, split_file
+from kerascnn.data.cache import free_memory
+from kerascnn.data.listing import Listing
+from kerascnn.data.sources import Buffers, Source, Table, table
+from kerascnn.data.splits import OUT, SPLIT_NAMES
+
+SPEC = re.compile(
+    r"(?P<name>\w+)(/(?P<config>[\w.+-]*[A-Za-z_][\w.+-]*))?([/:](?P<version>\d+\.\d+\.\d+))?(\[(?P<slice>[^\]]*:[^\]]*)\])?"
+)
+SMALL = 64  # pixels: images of one size up to this are kept decoded
+
+
+class Spec(NamedTuple):
+    """NAME[/CONFIG][:VERSION][[SLICE]], as in cifar10, cifar10:3.0.2 or cifar10[:10%] (of each split)."""
+
+    name: str
+    config: str | None
+    version: str | None
+    slice: str | None
+
+
+class Columns(NamedTuple):
+    """Names of the features that are read, and the image's height and width where all images share them."""
+
+    image: str
+    label: str
+    side: tuple[int | None, ...]
+
+
+def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
+    """The images of a prepared data set, in its own splits; those that it calls neither train, val nor test are not used.
+
+    Raises:
+        UserError: It is not prepared (and --download was not given), has no image or label, or is too large for memory.
+    """
+    import tensorflow_datasets as tfds
+
+    spec = parse(section.dataset)
+    home = Path(section.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    if section.download:
+        _fetch(tfds, spec, home)
+    builder = tfds.builder_from_directory(find(spec, home))
+    columns = _columns(tfds, builder.info, section.dataset)
+    notes: list[str] = []
+    spans = _spans(tfds, builder.info, spec, section.dataset, notes)
+    small = all(side is not None and side <= SMALL for side in columns.side) and image_size <= SMALL
+    _check_memory(builder.info, spans, columns.side if small else None, section.dataset)
+    read = _decoded if small else _encoded
+    images, labels = read(tfds, builder, spans, columns)
+    given = np.repeat([SPLIT_NAMES.get(span.split, "") for span in spans], [span.images for span in spans])
+    for span in spans:
+        unlabelled = (given == SPLIT_NAMES.get(span.split, "")) & (labels < 0)
+        if unlabelled.any():
+            notes.append(f"not used: {unlabelled.sum()} images of {span.split} without a label")
+    given = np.where(labels < 0, OUT, given)
+    known: dict[str, Any] = {
+        "ids": [f"{span.split}/{place}" for span in spans for place in range(span.first, span.first + span.images)],
+        "labels": labels,
+        "class_names": tuple(builder.info.features[columns.label].names),
+        "size": image_size,
+        "mode": resize,
+    }
+    source: Source = Table(images, **known) if small else Buffers(images, **known)
+    identity = [builder.info.full_name, *(f"{span.split} {span.first} {span.images}" for span in spans)]
+    fingerprint = hashlib.sha256("\n".join(identity).encode()).hexdigest()
+    return split_file.applied(Listing(source, given, fingerprint, short_name(section.dataset), tuple(notes)), section)
+
+
+def parse(dataset: str) -> Spec:
+    """The parts of tfds:NAME[/CONFIG][:VERSION][[SLICE]].
+
+    Raises:
+        UserError: It is not of that form.
+    """
+    match = SPEC.fullmatch(dataset.removeprefix("tfds:"))
+    if match is None:
+        raise UserError(
+            f"expected tfds:NAME[/CONFIG][:VERSION][[SLICE]], as tfds:cifar10 or tfds:cifar10[:10%], got {dataset!r}"
+        )
+    return Spec(**{name: match.group(name) for name in Spec._fields})
+
+
+def find(spec: Spec, home: Path) -> Path:
+    """The prepared directory of a data set below `home`: its newest version.
+
+    Raises:
+        UserError: There is none, or it has several configs and none is named.
+    """
+    prepared = [
+        folder.parent
+        for folder in [*home.glob(f"{spec.name}/*/features.json"), *home.glob(f"{spec.name}/*/*/features.json")]
+        if (folder.parent / "dataset_info.json").is_file()
+    ]
+    fitting = [
+        path for path in prepared if spec.version in (None, path.name) and spec.config in (None, path.parent.name)
+    ]
+    if not fitting:
+        raise UserError(_not_prepared(spec, home, prepared))
+    configs = {path.parent for path in fitting}
+    if len(configs) > 1:
+        names = ", ".join(sorted(path.name for path in configs))
+        raise UserError(
+            f"tfds:{spec.name} is prepared in several configs ({names}): name one, as tfds:{spec.name}/CONFIG"
+        )
+    return max(fitting, key=lambda path: [int(part) if part.isdecimal() else 0 for part in path.name.split(".")])
+
+
+def _not_prepared(spec: Spec, home: Path, prepared: list[Path]) -> str:
+    if prepared:
+        there = ", ".join(str(path.relative_to(home)) for path in sorted(prepared))
+        return f"tfds:{spec.name} is prepared in {home} as {there} only"
+    names = (
+        sorted(path.name for path in home.iterdir() if any(path.glob("**/dataset_info.json"))) if home.is_dir() else []
+    )
+    near = difflib.get_close_matches(spec.name, names, 3, 0.5) or names[:5]
+    found = f"; prepared there: {', '.join(near)}" if near else ""
+    return (
+        f"no prepared data set {spec.name!r} in {home}{found}. "
+        "--data-dir DIR names another place, --download lets TensorFlow Datasets fetch it"
+    )
+
+
+def _fetch(tfds: Any, spec: Spec, home: Path) -> None:
+    name = spec.name + (f"/{spec.config}" if spec.config else "") + (f":{spec.version}" if spec.version else "")
+    try:
+        tfds.builder(name, data_dir=home).download_and_prepare()
+    except Exception as error:  # a missing network, a wrong checksum or an unknown name: each has errors of its own
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise UserError(f"TensorFlow Datasets could not prepare {name!r} in {home}: {first}") from error
+
+
+def _columns(tfds: Any, info: Any, dataset: str) -> Columns:
+    """The image and the label: the supervised keys, else the only feature of each kind."""
+    features = info.features
+    keys = info.supervised_keys or ()
+    chosen = []
+    for kind in (tfds.features.Image, tfds.features.ClassLabel):
+        names = [name for name in keys if isinstance(name, str) and isinstance(features[name], kind)]
+        names = names or [name for name, feature in features.items() if isinstance(feature, kind)]
+        if len(names) != 1:
+            raise UserError(
+                f"{dataset} is no classification of images: expected one {kind.__name__}, found {len(names)}"
+            )
+        chosen.append(names[0])
+    image = features[chosen[0]]
+    if np.dtype(image.np_dtype) not in (np.uint8, np.uint16):
+        raise UserError(f"{dataset}: expected images of 8 or 16 bits, got {np.dtype(image.np_dtype)}")
+    return Columns(chosen[0], chosen[1], tuple(image.shape[:2]))
+
+
+class Span(NamedTuple):
+    """`images` images of one of the data set's own splits, from `first` on."""
+
+    split: str
+    first: int
+    images: int
+
+
+def _spans(tfds: Any, info: Any, spec: Spec, dataset: str, notes: list[str]) -> list[Span]:
+    names = [name for name in info.splits if name.lower() in SPLIT_NAMES and info.splits[name].num_examples]
+    others = [name for name in info.splits if name not in names]
+    if not names:
+        names, others = others[:1], others[1:]
+    if others:
+        notes.append(f"not used: the splits {', '.join(others)}")
+    spans = []
+    for name in names:
+        try:
+            parts = tfds.core.ReadInstruction.from_spec(f"{name}[{spec.slice}]" if spec.slice else name).to_absolute(
+                info.splits
+            )
+        except (ValueError, AssertionError) as error:
+            raise UserError(f"{dataset}: cannot slice: {str(error).splitlines()[0]}") from None
+        spans += [
+            Span(
+                name,
+                part.from_ or 0,
+                (info.splits[name].num_examples if part.to is None else part.to) - (part.from_ or 0),
+            )
+            for part in parts
+        ]
+    spans = [span for span in spans if span.images > 0]
+    if not spans:
+        raise UserError(f"{dataset} has no images")
+    return spans
+
+
+def _check_memory(info: Any, spans: list[Span], side: tuple[int | None, ...] | None, dataset: str) -> None:
+    if side:
+        needed = sum(span.images for span in spans) * math.prod(filter(None, side)) * 3
+    else:
+        needed = sum(info.splits[s.split].num_bytes * s.images // info.splits[s.split].num_examples for s in spans)
+    quarter = free_memory() // 4
+    if needed > quarter:
+        raise UserError(
+            f"{dataset} takes {needed / 1e9:.1f} GB, a quarter of the free memory is {quarter / 1e9:.1f} GB: "
+            f"take a slice, as tfds:NAME[:10%], or run `kerascnn prepare` and train on what it writes"
+        )
+
+
+def _dataset(tfds: Any, builder: Any, span: Span, columns: Columns) -> tf.data.Dataset:
+    """(encoded image, label) in the order of the files."""
+    wanted = tfds.decode.PartialDecoding(
+        {columns.image: True, columns.label: True}, decoders={columns.image: tfds.decode.SkipDecoding()}
+    )
+    config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    split = tfds.core.ReadInstruction(span.split, from_=span.first, to=span.first + span.images, unit="abs")
+    dataset = builder.as_dataset(split=split, decoders=wanted, read_config=config, shuffle_files=False)
+    return dataset.map(lambda row: (row[columns.image], row[columns.label]))
+
+
+def _decoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [n, h, w, 3] and labels."""
+    count = sum(span.images for span in spans)
+    images, labels, at = table((count, *filter(None, columns.side), 3)), np.empty(count, np.int32), 0
+    for span in spans:
+        rows = _dataset(tfds, builder, span, columns)
+        rows = rows.map(lambda image, label: (decode.decode(image), label), num_parallel_calls=tf.data.AUTOTUNE)
+        for some, theirs in rows.batch(1024).prefetch(2).as_numpy_iterator():
+            images[at : at + len(some)], labels[at : at + len(some)] = some, theirs
+            at += len(some)
+    return images, labels
+
+
+def _encoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tuple[tf.Tensor, np.ndarray]:
+    """string [n] and labels."""
+    parts = [next(iter(_dataset(tfds, builder, span, columns).batch(span.images))) for span in spans]
+    images, labels = (tf.concat(column, 0) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True))
+    return images, labels.numpy().astype(np.int32)
