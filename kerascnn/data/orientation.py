@@ -1,0 +1,139 @@
+"""How an encoded image is to be turned, read from its bytes by standard TensorFlow ops: TensorFlow's decoders ignore it.
+
+The rules are Pillow's (`ImageOps.exif_transpose`): the tag Orientation of the EXIF block's first directory, where that is
+missing the XMP block's. Sources: EXIF 2.32, section 4.6.5; TIFF 6.0, section 2; ITU-T T.81, annex B; PNG 3, section 11.3.
+"""
+
+import tensorflow as tf
+
+_EXIF = b"Exif\0\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_TAG = b"tiff:Orientation"
+_TAG = 0x0112
+_SHORT, _LONG = 3, 4
+
+
+def upright_jpeg(image, data):
+    """Turn `image` [h, w, channels], the pixels of the JPEG `data` (scalar string), as its orientation asks."""
+    # Mostly there is no such segment, and one search costs a tenth of a walk over the segments.
+    return tf.cond(contains(data, b"\xff\xe1"), lambda: _turned(image, _of_jpeg(data)), lambda: image)
+
+
+def upright_png(image, data):
+    """Turn `image` [h, w, channels], the pixels of the PNG `data` (scalar string), as its eXIf chunk asks."""
+    found = contains(data, b"eXIf")
+    return tf.cond(found, lambda: _turned(image, _tiff_orientation(_png_chunk(data, b"eXIf"))), lambda: image)
+
+
+def _of_jpeg(data):
+    """Orientation of a JPEG: scalar string -> scalar int32, 0 where none is given."""
+    tag = _tiff_orientation(_app1(data, _EXIF))
+    return tf.cond(tf.equal(tag, 0), lambda: _xmp_orientation(_app1(data, _XMP)), lambda: tag)
+
+
+def _turned(image, orientation):
+    """2-4 mirror and turn, 5-8 also swap the sides; anything else leaves `image` as it is."""
+    # Which axes run backwards, after the sides were swapped: a row for each orientation from 0 to 8.
+    rows = [[0, 0], [0, 0], [0, 1], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [1, 0]]
+
+    def turn():
+        turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+        backwards = tf.gather(tf.cast(rows, tf.bool), orientation)
+        return tf.raw_ops.Reverse(tensor=turned, dims=tf.concat([backwards, [False]], 0))
+
+    return tf.cond((orientation > 1) & (orientation <= 8), turn, lambda: image)
+
+
+def contains(data, text: bytes):
+    """Whether the scalar string `data` contains `text`, as a scalar bool (one C++ search, 0.4 ms per MB)."""
+    return tf.size(tf.raw_ops.StringSplitV2(input=[data], sep=text, maxsplit=1).values) > 1
+
+
+def _app1(data, identifier: bytes):
+    """What follows `identifier` in the first APP1 segment that begins with it; empty where there is none before the scan."""
+    length = tf.strings.length(data)
+    head = 4 + len(identifier)
+
+    def step(position, payload):
+        marker = _bytes(data, position, 4)
+        first, second, segment = marker[0], marker[1], marker[2] * 256 + marker[3]
+        marked = tf.equal(first, 0xFF)
+        match = tf.equal(tf.strings.substr(data, position + 4, len(identifier)), identifier)
+        hit = marked & tf.equal(second, 0xE1) & match
+        payload = tf.cond(
+            hit, lambda: tf.strings.substr(data, position + head, tf.maximum(segment + 2 - head, 0)), lambda: payload
+        )
+        # Padding and junk are stepped over byte by byte; TEM, RST and SOI have no length; SOS and EOI end the header.
+        bare = tf.equal(second, 0) | tf.equal(second, 1) | ((second >= 0xD0) & (second <= 0xD8))
+        last = hit | (marked & ((second == 0xDA) | (second == 0xD9)))
+        hop = tf.where(~marked | tf.equal(second, 0xFF), 1, tf.where(bare, 2, 2 + segment))
+        return tf.where(last, length, position + hop), payload
+
+    return tf.while_loop(lambda position, _: position + head <= length, step, (2, b""), parallel_iterations=1)[1]
+
+
+def _png_chunk(data, name: bytes):
+    """The content of the first chunk called `name`; empty where there is none."""
+    length = tf.strings.length(data)
+
+    def step(position, payload):
+        size = tf.tensordot(_bytes(data, position, 4), [1 << 24, 1 << 16, 1 << 8, 1], 1)
+        hit = tf.equal(tf.strings.substr(data, position + 4, 4), name)
+        payload = tf.cond(hit, lambda: tf.strings.substr(data, position + 8, tf.maximum(size, 0)), lambda: payload)
+        # A chunk that claims more than there is (or a negative size) ends the walk; so does the sum's overflow.
+        last = hit | (size < 0) | (size > length)
+        return tf.where(last, length, position + 12 + size), payload
+
+    return tf.while_loop(lambda position, _: position + 12 <= length, step, (8, b""), parallel_iterations=1)[1]
+
+
+def _tiff_orientation(tiff):
+    """The tag Orientation in a TIFF block's first directory; 0 where it has none."""
+    # Some writers put JPEG's identifier into a PNG's chunk too.
+    named = tf.equal(_part(tiff, 0, len(_EXIF)), _EXIF)
+    tiff = tf.cond(named, lambda: _part(tiff, len(_EXIF), tf.strings.length(tiff)), lambda: tiff)
+    length = tf.strings.length(tiff)
+    order = _part(tiff, 0, 4)
+    little = tf.equal(order, b"II*\0")
+
+    def number(octets):
+        """Octets [..., n] as numbers [...], in the block's byte order."""
+        weights = [1 << 8 * place for place in range(octets.shape[-1])]
+        return tf.reduce_sum(octets * tf.where(little, weights, weights[::-1]), -1)
+
+    def directory():
+        start = number(_padded(_bytes(tiff, 4, 4), 4))
+        start = tf.where((start < 0) | (start > length), length, start)
+        count = number(_padded(_bytes(tiff, start, 2), 2))
+        entries = _bytes(tiff, start + 2, 12 * count)
+        entries = tf.reshape(entries[: tf.size(entries) // 12 * 12], [-1, 12])
+        tag, kind, values = number(entries[:, :2]), number(entries[:, 2:4]), number(entries[:, 4:8])
+        value = tf.where(tf.equal(kind, _SHORT), number(entries[:, 8:10]), number(entries[:, 8:12]))
+        usable = tf.equal(tag, _TAG) & tf.equal(values, 1) & (tf.equal(kind, _SHORT) | tf.equal(kind, _LONG))
+        # The last one counts where a tag is given twice, as in Pillow.
+        return tf.concat([[0], tf.boolean_mask(value, usable)], 0)[-1]
+
+    return tf.cond(little | tf.equal(order, b"MM\0*"), directory, lambda: tf.constant(0))
+
+
+def _xmp_orientation(xmp):
+    """The digit behind `tiff:Orientation="` or `tiff:Orientation>`; 0 where there is none."""
+    digits = [tf.constant([ord("0")])]
+    for mark in (_XMP_TAG + b'="', _XMP_TAG + b">"):
+        parts = tf.raw_ops.StringSplitV2(input=[xmp], sep=mark, maxsplit=1).values[1:]
+        digits.append(_bytes(tf.strings.reduce_join(parts), 0, 1))
+    return tf.concat(digits, 0)[-1] - ord("0")
+
+
+def _part(data, start, count):
+    """`count` bytes of a string from `start`; fewer where it ends."""
+    return tf.strings.substr(data, tf.minimum(start, tf.strings.length(data)), count)
+
+
+def _bytes(data, start, count):
+    """`count` bytes from `start` as int32 [count]; fewer where the string ends."""
+    return tf.cast(tf.io.decode_raw(_part(data, start, count), tf.uint8), tf.int32)
+
+
+def _padded(octets, count: int):
+    return tf.ensure_shape(tf.concat([octets, tf.zeros([count], tf.int32)], 0)[:count], [count])
