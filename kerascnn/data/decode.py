@@ -12,6 +12,7 @@ level at most, and 16 bit keeps what Pillow cuts off.
 """
 
 import os
+import re
 from typing import Literal
 
 import tensorflow as tf
@@ -46,7 +47,7 @@ def read(path):
     jpeg, png = _starts(data, _JPEG), _starts(data, _PNG)
     texts = [orientation.contains(data, text) for text in PNG_TEXT_ORIENTATION]
     native = jpeg | (png & ~tf.reduce_any(texts))
-    return tf.cond(native, lambda: data, lambda: tf.ensure_shape(tf.numpy_function(transcode, [data], tf.string), []))
+    return tf.cond(native, lambda: data, lambda: tf.ensure_shape(tf.numpy_function(_transcode, [data], tf.string), []))
 
 
 @_as_written
@@ -99,8 +100,15 @@ def problem(path: str | os.PathLike[str]) -> str | None:
     try:
         decode(read(os.fsencode(path)))
     except tf.errors.OpError as error:
-        return " ".join(error.message.split())
+        # TensorFlow's message between the names of its node and of its op.
+        return " ".join(re.sub(r"\{\{.*?\}\}+|\[Op:\w*\].*", "", error.message, flags=re.DOTALL).split())
+    except ValueError as error:  # from Pillow, which runs within `read`
+        return str(error)
     return None
+
+
+def _transcode(data):
+    return transcode(data if isinstance(data, bytes) else data.item())  # eager TensorFlow hands over a 0-d array
 
 
 def _starts(data, magic: bytes):

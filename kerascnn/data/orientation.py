@@ -109,7 +109,9 @@ def _tiff_orientation(tiff):
         entries = tf.reshape(entries[: tf.size(entries) // 12 * 12], [-1, 12])
         tag, kind, values = number(entries[:, :2]), number(entries[:, 2:4]), number(entries[:, 4:8])
         value = tf.where(tf.equal(kind, _SHORT), number(entries[:, 8:10]), number(entries[:, 8:12]))
-        usable = tf.equal(tag, _TAG) & tf.equal(values, 1) & (tf.equal(kind, _SHORT) | tf.equal(kind, _LONG))
+        # Four bytes hold two short values or a long one; the first counts. More of them would lie elsewhere.
+        fits = (tf.equal(kind, _SHORT) & (values <= 2)) | (tf.equal(kind, _LONG) & (values <= 1))
+        usable = tf.equal(tag, _TAG) & (values >= 1) & fits
         # The last one counts where a tag is given twice, as in Pillow.
         return tf.concat([[0], tf.boolean_mask(value, usable)], 0)[-1]
 

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,9 +21,17 @@ from PIL import (
 # From here on Pillow itself warns of a decompression bomb: 256 MB of RGB. 89 megapixels are more than a camera's.
 MAX_PIXELS = 89_478_485
 
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """Only the header: the resolution, which nobody asks for, costs a walk through EXIF and warns where that is damaged."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
 # The classes and not Image.open: only these formats, whatever else Pillow can read, and our limit instead of its warning.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "jpeg": JpegImagePlugin.JpegImageFile,
+    "jpeg": _Jpeg,
     "png": PngImagePlugin.PngImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
@@ -104,6 +113,8 @@ class _TooLarge(ValueError):
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, struct.error | IndexError | EOFError):
+        return "it ends too early"
     return " ".join(str(error).split()) or type(error).__name__
 
 
