@@ -185,6 +185,17 @@ def test_resize_takes_batches_and_floats_of_any_size() -> None:
     np.testing.assert_array_equal(decode.resize(image_of(16, 16), 16, "pad"), image_of(16, 16))
 
 
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (32, 29), (31, 32)])
+def test_squash_frames_what_is_a_little_smaller(height: int, width: int) -> None:
+    image, got = image_of(height, width), decode.resize(image_of(height, width), 32, "squash").numpy()
+    top, left = (32 - height) // 2, (32 - width) // 2
+    bottom, right = 32 - height - top, 32 - width - left
+    np.testing.assert_array_equal(got, np.pad(image, ((top, bottom), (left, right), (0, 0))))
+    enlarged = decode.resize(image_of(27, 32), 32, "squash").numpy()
+    assert enlarged[0].max() > 0
+    assert enlarged[-1].max() > 0
+
+
 def test_an_unknown_mode_is_named() -> None:
     with pytest.raises(ValueError, match="expected crop, pad or squash as the resize mode, got 'auto'"):
         decode.resize(image_of(4, 4), 4, "auto")
