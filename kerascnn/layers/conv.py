@@ -80,8 +80,8 @@ class Pool2D(keras.layers.Layer):
             average), "zeros" (the same, counted as zeros: torch's count_include_pad, Keras' ZeroPadding2D), "ceil" (none,
             but a last window may reach over the edge: torch's ceil_mode), or Keras' "same" or "valid".
 
-    Input: (batch, height, width, channels). Raises ValueError for an unknown kind or padding, and for a symmetric average
-    with strides, which no published network has.
+    Input: (batch, height, width, channels). Raises ValueError for an unknown kind or padding, for an even window with
+    symmetric padding, and for a symmetric average with strides, which no published network has.
     """
 
     def __init__(self, kind, size, strides=1, padding="symmetric", **kwargs):
@@ -90,6 +90,8 @@ class Pool2D(keras.layers.Layer):
             raise ValueError(f"kind must be max or avg. Received: kind={kind!r}")
         if padding not in (*PADDINGS, "zeros", "ceil"):
             raise ValueError(f"padding must be symmetric, zeros, ceil, same or valid. Received: padding={padding!r}")
+        if padding in ("symmetric", "zeros") and size % 2 == 0:
+            raise ValueError(f"{padding} padding needs an odd window. Received: size={size}")
         if kind == "avg" and (padding == "ceil" or (padding == "symmetric" and strides > 1)):
             raise ValueError(f"an average over {padding} padding with strides {strides} is not supported")
         self.kind, self.size, self.strides, self.padding = kind, size, strides, padding

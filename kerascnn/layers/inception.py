@@ -13,8 +13,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from kerascnn.layers.chains import build_chain, chain_shape, identity, through
 from kerascnn.layers.conv import Conv2D, ConvBN, Pool2D
-from kerascnn.layers.residual import DropPath, build_chain, identity
+from kerascnn.layers.residual import DropPath
 
 Step = tuple
 Branch = tuple
@@ -80,20 +81,6 @@ class InceptionBlock(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         own = {"scale": self.scale, "momentum": self.momentum, "epsilon": self.epsilon}
         return {**super().get_config(), "branches": thawed(self.branches), **own}
-
-
-def through(chain, x):
-    """`x` after each layer of a chain in turn."""
-    for layer in chain:
-        x = layer(x)
-    return x
-
-
-def chain_shape(chain, shape):
-    """The shape that a chain makes of `shape`."""
-    for layer in chain:
-        shape = layer.compute_output_shape(shape)
-    return shape
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

@@ -3,9 +3,10 @@
 import keras
 from keras import layers
 
+from kerascnn.layers.chains import build_chain
 from kerascnn.layers.conv import Conv2D
 from kerascnn.layers.norm import BNReLU
-from kerascnn.layers.residual import ResidualBlock, build_chain
+from kerascnn.layers.residual import ResidualBlock
 
 
 class _PreActivationBlock(ResidualBlock):
@@ -65,10 +66,11 @@ class PreActBottleneck(_PreActivationBlock):
     EXPANSION = 4
 
     def build(self, input_shape):
+        first, second = self._bottleneck_strides()
         self.norm1 = self._norm("norm1")
-        self.conv1 = self._plain("conv1", self.inner, 1)
+        self.conv1 = self._plain("conv1", self.inner, 1, first)
         self.norm2 = self._norm("norm2")
-        self.conv2 = self._plain("conv2", self.inner, 3, self.strides, groups=self.groups)
+        self.conv2 = self._plain("conv2", self.inner, 3, second, groups=self.groups)
         self.norm3 = self._norm("norm3")
         self.conv3 = self._last("conv3", 1)
         branch = [self.norm1, self.conv1, self.norm2, self.conv2, self.norm3, self.conv3]

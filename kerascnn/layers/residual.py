@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from kerascnn.layers.chains import build_chain, chain_shape, identity, strided_shape, through
 from kerascnn.layers.conv import ConvBN, Pool2D
 
 SHORTCUTS = ("A", "B", "D", "pool")
@@ -113,20 +114,6 @@ class PadShortcut(layers.Layer):
         return {**super().get_config(), "filters": self.filters, "strides": self.strides}
 
 
-def strided_shape(input_shape, strides: int, filters: int):
-    """The shape that a block with symmetric padding makes of `input_shape`."""
-    batch, height, width, _ = input_shape
-    return batch, height and -(-height // strides), width and -(-width // strides), filters
-
-
-def build_chain(chain, input_shape):
-    """Builds each layer on the one before; returns the last one's output shape."""
-    for layer in chain:
-        layer.build(input_shape)
-        input_shape = layer.compute_output_shape(input_shape)
-    return input_shape
-
-
 class ResidualBlock(layers.Layer):
     """What all residual blocks take; itself no block.
 
@@ -138,6 +125,7 @@ class ResidualBlock(layers.Layer):
         shortcut: Where shapes change: "A" (`PadShortcut`), "B" (1x1 convolution with the stride), "D" (average pooling, then a
             1x1 convolution: He T. et al., 2019), "pool" (B where channels change, else a strided maximum over single
             pixels: keras.applications' ResNetV2). ValueError for others.
+        stride_first: Whether a bottleneck's first 1x1 has the stride (the papers, Keras), or its 3x3 (torchvision, "v1.5").
         use_bias: Whether convolutions have biases too, as in keras.applications.
         squeeze: Units of a squeeze-and-excitation at the branch's end, 0 for none.
         drop_path: Rate of `DropPath` at the branch's end.
@@ -156,6 +144,7 @@ class ResidualBlock(layers.Layer):
         inner=None,
         groups=1,
         shortcut="B",
+        stride_first=False,
         use_bias=False,
         squeeze=0,
         drop_path=0.0,
@@ -169,12 +158,16 @@ class ResidualBlock(layers.Layer):
             raise ValueError(f"shortcut must be one of {', '.join(SHORTCUTS)}. Received: shortcut={shortcut!r}")
         self.filters, self.strides, self.groups = filters, strides, groups
         self.inner = inner or filters // self.EXPANSION
-        self.shortcut, self.use_bias, self.squeeze = shortcut, use_bias, squeeze
+        self.shortcut, self.stride_first, self.use_bias, self.squeeze = shortcut, stride_first, use_bias, squeeze
         self.drop_path, self.zero_gamma, self.momentum, self.epsilon = drop_path, zero_gamma, momentum, epsilon
 
     def _conv(self, name, filters, kernel_size, strides=1, **options):
         norm = {"momentum": self.momentum, "epsilon": self.epsilon, "use_bias": self.use_bias}
         return ConvBN(filters, kernel_size, strides, dtype=self.dtype_policy, name=name, **norm, **options)
+
+    def _bottleneck_strides(self) -> tuple[int, int]:
+        """Strides of the first 1x1 and of the 3x3 convolution."""
+        return (self.strides, 1) if self.stride_first else (1, self.strides)
 
     def _last(self, name, kernel_size):
         """The last convolution of a branch. Its gamma may start at 0, so that deep networks start like shallow ones."""
@@ -218,6 +211,7 @@ class ResidualBlock(layers.Layer):
             "inner": self.inner,
             "groups": self.groups,
             "shortcut": self.shortcut,
+            "stride_first": self.stride_first,
             "use_bias": self.use_bias,
             "squeeze": self.squeeze,
             "drop_path": self.drop_path,
@@ -225,11 +219,6 @@ class ResidualBlock(layers.Layer):
             "momentum": self.momentum,
             "epsilon": self.epsilon,
         }
-
-
-def identity(name, policy):
-    """A layer that stands where a block has nothing to do, so that `call` needs no choice."""
-    return layers.Identity(dtype=policy, name=name)
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -255,18 +244,13 @@ class Bottleneck(ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions and a shortcut, ReLU after the addition (He et al., 2015, figure 5 right).
 
     Args:
-        stride_first: Whether the first 1x1 has the stride (the paper, Keras), or the 3x3 (torchvision, "v1.5").
         **kwargs: Those of `ResidualBlock`.
     """
 
     EXPANSION = 4
 
-    def __init__(self, filters, strides=1, *, stride_first=False, **kwargs):
-        super().__init__(filters, strides, **kwargs)
-        self.stride_first = stride_first
-
     def build(self, input_shape):
-        first, second = (self.strides, 1) if self.stride_first else (1, self.strides)
+        first, second = self._bottleneck_strides()
         self.conv1 = self._conv("conv1", self.inner, 1, first)
         self.conv2 = self._conv("conv2", self.inner, 3, second, groups=self.groups)
         self.conv3 = self._last("conv3", 1)
@@ -276,5 +260,40 @@ class Bottleneck(ResidualBlock):
         branch = self.drop(self.gate(self.conv3(self.conv2(self.conv1(x)))))
         return ops.relu(branch + self.projection(self.pool(x)))
 
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class PoolingBlock(layers.Layer):
+    """A 3x3 convolution, 2x2 max pooling, then x + conv3x3(conv3x3(x)) where it is residual (Page, 2018).
+
+    Args:
+        filters: Number of output channels.
+        residual: Whether the two further convolutions follow.
+        momentum: Of the moving statistics of all normalizations.
+        epsilon: Of all normalizations.
+
+    Input: (batch, height, width, channels); output: (batch, floor(height / 2), floor(width / 2), filters).
+    """
+
+    def __init__(self, filters, *, residual=True, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.residual, self.momentum, self.epsilon = filters, residual, momentum, epsilon
+        options = {"momentum": momentum, "epsilon": epsilon, "dtype": self.dtype_policy}
+        self.entry = [
+            ConvBN(filters, 3, name="conv", **options),
+            Pool2D("max", 2, 2, "valid", dtype=self.dtype_policy, name="pool"),
+        ]
+        self.branch = [ConvBN(filters, 3, name=f"residual{i}", **options) for i in (1, 2)] if residual else []
+
+    def build(self, input_shape):
+        build_chain(self.branch, build_chain(self.entry, input_shape))
+
+    def call(self, x):
+        x = through(self.entry, x)
+        return x + through(self.branch, x) if self.branch else x
+
+    def compute_output_shape(self, input_shape):
+        return chain_shape(self.entry, input_shape)
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "stride_first": self.stride_first}
+        own = {"filters": self.filters, "residual": self.residual, "momentum": self.momentum, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.config import UserError
 from kerascnn.models import filters as _filters
-from kerascnn.models.tables import ARCHS, FAMILIES, Inception, ResNet, resolve
+from kerascnn.models.rows import Arch, ArticleInception, ArticleResNet, Inception, ResNet, ResNet9, Xception
+from kerascnn.models.tables import ARCHS, FAMILIES, resolve
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +50,6 @@ def build(
 
     Raises UserError for a name, size or option that the arch does not have.
     """
-    from kerascnn.models import inception, resnet
     from kerascnn.models.graph import Options
 
     if len(input_shape) != 3 or input_shape[2] != 3:
@@ -58,10 +58,23 @@ def build(
         raise UserError(f"expected at least one class, got {num_classes}")
     arch = resolve(arch, max(side or 224 for side in input_shape[:2]))
     row, _ = _filters.resolve(arch, width=width, rounding=rounding, filters=filters)
-    builders: dict[type, Any] = {ResNet: resnet.build, Inception: inception.build}
-    return builders[type(row)](
-        row, arch, input_shape, num_classes, Options(stem, shortcut, zero_gamma, drop_path, dropout)
-    )
+    options = Options(stem, shortcut, zero_gamma, drop_path, dropout)
+    return _builder(row)(row, arch, input_shape, num_classes, options)
+
+
+def _builder(row: Arch) -> Callable[..., keras.Model]:
+    """What builds the networks of a row of this kind."""
+    from kerascnn.models import article, inception, resnet, xception
+
+    builders: dict[type[Arch], Callable[..., keras.Model]] = {
+        ResNet: resnet.build,
+        ResNet9: resnet.build_resnet9,
+        Inception: inception.build,
+        Xception: xception.build,
+        ArticleResNet: article.build_resnet,
+        ArticleInception: article.build_inception,
+    }
+    return builders[type(row)]
 
 
 class AuxiliaryOutput(NamedTuple):

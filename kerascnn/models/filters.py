@@ -12,7 +12,18 @@ from math import lcm
 from string import ascii_lowercase
 
 from kerascnn.config import UserError
-from kerascnn.models.tables import Arch, Chain, Inception, Residual, ResNet, row
+from kerascnn.models.rows import (
+    Arch,
+    ArticleInception,
+    ArticleResNet,
+    Chain,
+    Inception,
+    Residual,
+    ResNet,
+    ResNet9,
+    Xception,
+)
+from kerascnn.models.tables import row
 
 
 def resolve(
@@ -104,6 +115,49 @@ def _inception(arch: Inception, counts: Counts) -> Inception:
         steps = tuple((counts(f, f"aux{i}.conv{j}"), *rest) for j, (f, *rest) in enumerate(head.steps, 1))
         heads.append(replace(head, steps=steps, hidden=head.hidden and counts(head.hidden, f"aux{i}.hidden")))
     return replace(arch, stem=stem, stages=stages, auxiliary=tuple(heads))
+
+
+def _xception(arch: Xception, counts: Counts) -> Xception:
+    """A residual block ends in its stage's width; what stands inside, and the convolutions behind the blocks, is free."""
+
+    def block(place: str, name: str, filters: tuple[int, ...], residual: bool) -> tuple[int, ...]:
+        part = "conv" if residual else "tail"
+        inside = filters[:-1] if residual else filters
+        free = [counts(f, f"{place}.{part}{i}", f"{name}.{part}{i}") for i, f in enumerate(inside, 1)]
+        return (*free, counts(filters[-1], name)) if residual else tuple(free)
+
+    stages = tuple(
+        tuple(
+            (block(f"stage{i}_block{j}", f"stage{i}", filters, residual), strides, residual)
+            for j, (filters, strides, residual) in enumerate(stage, 1)
+        )
+        for i, stage in enumerate(arch.stages, 1)
+    )
+    return replace(arch, stem=_stem(arch.stem, counts), stages=stages)
+
+
+def _resnet9(arch: ResNet9, counts: Counts) -> ResNet9:
+    stages = tuple((counts(filters, f"stage{i}"), residual) for i, (filters, residual) in enumerate(arch.stages, 1))
+    return replace(arch, stem=_stem(arch.stem, counts), stages=stages)
+
+
+def _article_resnet(arch: ArticleResNet, counts: Counts) -> ArticleResNet:
+    plain = tuple(counts(filters, f"stage1.conv{i}") for i, filters in enumerate(arch.plain, 1))
+    residual = tuple(counts(filters, f"stage{i}") for i, filters in enumerate(arch.residual, 2))
+    return replace(arch, stem=_stem(arch.stem, counts), plain=plain, residual=residual)
+
+
+def _article_inception(arch: ArticleInception, counts: Counts) -> ArticleInception:
+    def module(stage: int, block: int, filters: tuple[int, ...]) -> tuple[int, ...]:
+        kernels = zip(filters, ("1x1", "1x3", "3x1", "3x3"), strict=True)
+        return tuple(
+            counts(f, f"stage{stage}_block{block}.{kernel}", f"stage{stage}.{kernel}") for f, kernel in kernels
+        )
+
+    stages = tuple(
+        tuple(module(i, j, filters) for j, filters in enumerate(stage, 1)) for i, stage in enumerate(arch.stages, 1)
+    )
+    return replace(arch, stem=_stem(arch.stem, counts), stages=stages)
 
 
 def _stem(chain: Chain, counts: Counts) -> Chain:
@@ -198,4 +252,11 @@ def _text(sides: Iterable[int]) -> str:
     return "x".join(map(str, sides))
 
 
-_WALKS: dict[type[Arch], Callable] = {ResNet: _resnet, Inception: _inception}
+_WALKS: dict[type[Arch], Callable] = {
+    ResNet: _resnet,
+    ResNet9: _resnet9,
+    Inception: _inception,
+    Xception: _xception,
+    ArticleResNet: _article_resnet,
+    ArticleInception: _article_inception,
+}

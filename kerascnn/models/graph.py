@@ -1,5 +1,6 @@
 """What all networks share: preprocessing, stems, the classifier, and names for their layers."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
@@ -8,7 +9,8 @@ from keras import layers
 from kerascnn.config import UserError
 from kerascnn.layers import Preprocess
 from kerascnn.layers.inception import step_layer
-from kerascnn.models.tables import PIXELS, SMALL_IMAGE, Arch, Chain
+from kerascnn.models.rows import Arch, Chain
+from kerascnn.models.tables import PIXELS, SMALL_IMAGE
 
 
 class Options(NamedTuple):
@@ -48,14 +50,28 @@ def stem(x, chain: Chain, **norm):
 def classify(x, arch: Arch, num_classes: int, options: Options):
     """`pool`, dropout and `logits`, in float32 whatever the policy: small tensors whose rounding shows in the loss."""
     x = layers.GlobalAveragePooling2D(dtype="float32", name="pool")(x)
-    return logits(x, arch, num_classes, options)
+    return layers.Dense(num_classes, dtype="float32", name="logits")(drop_out(x, arch, options))
 
 
-def logits(features, arch: Arch, num_classes: int, options: Options):
+def drop_out(x, arch: Arch, options: Options):
+    """`x` behind the layer `dropout`, where there is any: the option's rate, or the paper's."""
     rate = arch.dropout if options.dropout is None else options.dropout
-    if rate:
-        features = layers.Dropout(rate, dtype="float32", name="dropout")(features)
-    return layers.Dense(num_classes, dtype="float32", name="logits")(features)
+    return layers.Dropout(rate, dtype="float32", name="dropout")(x) if rate else x
+
+
+def check_options(name: str, options: Options, *, drops: bool = False, begins_as_identity: bool = False) -> None:
+    """Raises UserError for an option of residual networks that the network called `name` does not have."""
+    if options.shortcut != "auto":
+        raise UserError(f"--shortcut: {name} has no such choice; expected auto, got {options.shortcut!r}")
+    if options.zero_gamma and not begins_as_identity:
+        raise UserError(f"--zero-gamma: {name} has no residual branch that ends in a normalization")
+    if options.drop_path and not drops:
+        raise UserError(f"--drop-path: {name} has no residual branches to drop")
+
+
+def drop_rates(last: float, blocks: int) -> Iterator[float]:
+    """Rates of `DropPath`, from 0 in the first block linearly to `last` in the last one (Huang et al., 2016)."""
+    return (last * i / max(1, blocks - 1) for i in range(blocks))
 
 
 def chosen_stem(arch: Arch, input_shape: tuple[int | None, int | None, int], options: Options) -> Chain:

@@ -3,17 +3,26 @@
 import keras
 
 from kerascnn import layers
-from kerascnn.config import UserError
 from kerascnn.layers.inception import step_layer
-from kerascnn.models.graph import Options, check_size, chosen_stem, classify, named, norm_of, pixels, stem
-from kerascnn.models.resnet import drop_rates
-from kerascnn.models.tables import Chain, Inception, Residual
+from kerascnn.models.graph import (
+    Options,
+    check_options,
+    check_size,
+    chosen_stem,
+    classify,
+    drop_rates,
+    named,
+    norm_of,
+    pixels,
+    stem,
+)
+from kerascnn.models.rows import Chain, Inception, Residual
 
 
 def build(arch: Inception, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
     """The network of a row whose counts are concrete (`filters.resolve`)."""
     residuals = sum(isinstance(step, Residual) for chain in arch.stages for step in chain)
-    check_options(name, options, residual=residuals > 0)
+    check_options(name, options, drops=residuals > 0)
     steps = chosen_stem(arch, input_shape, options)
     check_size(input_shape, (*steps, *(step for chain in arch.stages for step in chain if isinstance(step, tuple))))
     images, x = pixels(arch, input_shape)
@@ -40,16 +49,6 @@ def _stage(x, stage: str, chain: Chain, norm: dict, rates):
             kind = "conv" if isinstance(step[0], int) else "pool"
             x = step_layer(step, f"{stage}_{kind}", None, **norm)(x)
     return named(x, stage)
-
-
-def check_options(name: str, options: Options, residual: bool) -> None:
-    """Raises UserError for options that only residual networks have."""
-    if options.shortcut != "auto":
-        raise UserError(f"--shortcut: {name} has no such choice; expected auto, got {options.shortcut!r}")
-    if options.zero_gamma:
-        raise UserError(f"--zero-gamma: {name} has no normalization at the end of residual branches")
-    if options.drop_path and not residual:
-        raise UserError(f"--drop-path: {name} has no residual branches to drop")
 
 
 def heads(arch: Inception, num_classes: int) -> dict[str, layers.AuxiliaryHead]:

@@ -4,8 +4,20 @@ import keras
 
 from kerascnn import layers
 from kerascnn.config import UserError
-from kerascnn.models.graph import Options, check_size, chosen_stem, classify, named, norm_of, pixels, stem
-from kerascnn.models.tables import Chain, ResNet
+from kerascnn.models.graph import (
+    Options,
+    check_options,
+    check_size,
+    chosen_stem,
+    classify,
+    drop_out,
+    drop_rates,
+    named,
+    norm_of,
+    pixels,
+    stem,
+)
+from kerascnn.models.rows import Chain, ResNet, ResNet9
 
 
 def build(arch: ResNet, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
@@ -13,7 +25,7 @@ def build(arch: ResNet, name: str, input_shape, num_classes: int, options: Optio
     steps = chosen_stem(arch, input_shape, options)
     check_size(input_shape, (*steps, *_strides(arch)))
     images, x = pixels(arch, input_shape)
-    x = _plain_stem(x, arch, steps) if arch.pre_activation else stem(x, steps, **norm_of(arch))
+    x = _plain_stem(x, arch, steps) if arch.pre_activation else stem(x, steps, use_bias=arch.use_bias, **norm_of(arch))
     rates = drop_rates(options.drop_path, sum(arch.depths))
     for stage, depth in enumerate(arch.depths):
         for block in range(depth):
@@ -29,19 +41,18 @@ def _block(arch: ResNet, stage: int, block: int, drop_path: float, options: Opti
     # The papers halve the image in the first block of all stages but the first; `stride_last` in the last of all but the last.
     place = (stage < len(arch.depths) - 1, arch.depths[stage] - 1) if arch.stride_last else (stage > 0, 0)
     strides = 2 if place == (True, block) else 1
-    choices = {"stride_first": True} if arch.stride_first else {}
     return getattr(layers, arch.block)(
         outside,
         strides,
         inner=arch.inner[stage][block],
         groups=arch.groups,
         shortcut=_shortcut(arch, options),
+        stride_first=arch.stride_first,
         use_bias=arch.use_bias,
         squeeze=max(1, outside // arch.squeeze) if arch.squeeze else 0,
         drop_path=drop_path,
         zero_gamma=options.zero_gamma,
         **norm_of(arch),
-        **choices,
         name=f"stage{stage + 1}_block{block + 1}",
     )
 
@@ -71,6 +82,16 @@ def _plain_stem(x, arch: ResNet, steps: Chain):
     return named(x, "stem")
 
 
-def drop_rates(last: float, blocks: int):
-    """Rates of `DropPath`, from 0 in the first block linearly to `last` in the last one (Huang et al., 2016)."""
-    return (last * i / max(1, blocks - 1) for i in range(blocks))
+def build_resnet9(arch: ResNet9, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
+    """The fast CIFAR network of Page: maxima instead of means at the end, small logits without a bias."""
+    check_options(name, options)
+    check_size(input_shape, (*arch.stem, *((filters, 2, 2, "valid") for filters, _ in arch.stages)))
+    images, x = pixels(arch, input_shape)
+    x = stem(x, arch.stem, **norm_of(arch))
+    for stage, (filters, residual) in enumerate(arch.stages, 1):
+        x = layers.PoolingBlock(filters, residual=residual, **norm_of(arch), name=f"stage{stage}_block1")(x)
+        x = named(x, f"stage{stage}")
+    x = keras.layers.GlobalMaxPooling2D(dtype="float32", name="pool")(x)
+    x = keras.layers.Rescaling(arch.logit_scale, dtype="float32", name="scale")(drop_out(x, arch, options))
+    logits = keras.layers.Dense(num_classes, use_bias=False, dtype="float32", name="logits")(x)
+    return keras.Model(images, logits, name=name)
