@@ -112,10 +112,9 @@ class TensorBoard(keras.callbacks.Callback):
             return
         if split not in self._writers:
             self._writers[split] = tf.summary.create_file_writer(str(self.log_dir / split))
-        with self._writers[split].as_default():
+        with self._writers[split].as_default():  # flushes when it is left
             for tag, value in values.items():
                 tf.summary.scalar(tag, float(value), step=step)
-        self._writers[split].flush()
 
 
 class Profile(keras.callbacks.Callback):

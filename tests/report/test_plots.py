@@ -16,7 +16,7 @@ ODD = (
     "a very long class name that goes on and on for ever",
     "شجرة",
     "日本語の猫",
-    "$x^2$ and $\\frac{",
+    "$\\frac{$",
     "new\nline",
     "emoji 🐱",
     "bad \udcff byte",
