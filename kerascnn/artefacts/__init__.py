@@ -1,0 +1,45 @@
+"""Trained networks outside of training: saved, proven equal, opened again. Importing this loads no TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kerascnn.artefacts.predictor import Predictor
+    from kerascnn.data.decode import Mode
+
+__all__ = ["Predictor", "open"]
+
+
+def open(
+    path: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    image_size: int | None = None,
+    resize: Mode | None = None,
+) -> Predictor:
+    """What can predict at `path`: a run's directory, a `.keras` file, a SavedModel (its version, or the newest below a name).
+
+    A run and a SavedModel know their class names, image size and resize mode, and so does a `.keras` file in its run's
+    directory. For another `.keras` file they are what is given here; by default the classes are numbered, the size is the
+    model's input, the mode crop above 64 px and squash up to it.
+
+    Raises:
+        kerascnn.config.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or something
+            given contradicts it.
+    """
+    from kerascnn.artefacts import predictor
+
+    given = predictor.Given(None if class_names is None else tuple(class_names), image_size, resize)
+    return predictor.open_any(Path(path), given)
+
+
+def __getattr__(name: str) -> object:
+    if name == "Predictor":
+        from kerascnn.artefacts.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module 'kerascnn.artefacts' has no attribute {name!r}")

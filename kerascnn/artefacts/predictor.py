@@ -1,0 +1,238 @@
+"""One way to ask any artefact: files or arrays in, probabilities out, in bounded memory."""
+
+import functools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerascnn.layers  # noqa: F401 - a .keras file names these classes
+from kerascnn.artefacts import savedmodel
+from kerascnn.config import Data, UserError
+from kerascnn.data import decode, resize_mode
+from kerascnn.runs import Run
+
+Item = str | os.PathLike[str] | np.ndarray
+BATCH = 32
+
+
+class Given(NamedTuple):
+    """What the caller says about an artefact that may not know it; None where nothing is said."""
+
+    class_names: tuple[str, ...] | None = None
+    image_size: int | None = None
+    resize: decode.Mode | None = None
+
+
+class Answer(NamedTuple):
+    """What became of one item.
+
+    Attributes:
+        item: As it was given.
+        probabilities: float32 [classes]; None where the item cannot be used.
+        problem: Why not; None where it can.
+    """
+
+    item: Item
+    probabilities: np.ndarray | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """An artefact that answers.
+
+    Attributes:
+        class_names: In the order of the probabilities.
+        image_size: Height and width that the network sees.
+        resize: How an image gets there: crop, pad or squash.
+        infer: float32 [batch, image_size, image_size, 3] in 0-255 -> float32 [batch, classes], rows that sum to 1.
+    """
+
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: decode.Mode
+    infer: Callable[[Any], Any]
+
+    def predict(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> np.ndarray:
+        """Probabilities, float32 [n, classes], in the order of the items.
+
+        Args:
+            items: Files, or images as arrays: uint8 or float in 0-255, [height, width, 3] or grey [height, width], each of
+                any size; also one array of many. One that is image_size high and wide is taken as it is, any other one is
+                resized like a file. May be a generator: only a few batches are in memory.
+            batch_size: Images that the network sees at once.
+
+        Raises:
+            UserError: An item cannot be used; names it and says why. `answers` goes on instead.
+        """
+        rows: list[np.ndarray] = []
+        for answer in self.answers(items, batch_size):
+            if answer.probabilities is None:
+                name = answer.item if isinstance(answer.item, str | os.PathLike) else f"image {len(rows)}"
+                raise UserError(f"{os.fspath(name)!r} cannot be used: {answer.problem}")
+            rows.append(answer.probabilities)
+        return np.stack(rows) if rows else np.empty((0, len(self.class_names)), np.float32)
+
+    def answers(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> Iterator[Answer]:
+        """As `predict`, one by one as they come; an item that cannot be used is answered with its problem."""
+        read = _reader(self.image_size, self.resize)
+        waiting: deque[tuple[Item, Any]] = deque()
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+            for item in _each(items):
+                waiting.append((item, pool.submit(self._pixels, item, read)))
+                if len(waiting) >= 2 * batch_size:  # one batch is decoded while the network sees the other
+                    yield from self._batch([waiting.popleft() for _ in range(batch_size)])
+            while waiting:
+                yield from self._batch([waiting.popleft() for _ in range(min(batch_size, len(waiting)))])
+
+    def _batch(self, loaded: Sequence[tuple[Item, Any]]) -> Iterator[Answer]:
+        results = [(item, future.result()) for item, future in loaded]
+        images = [pixels for _, pixels in results if not isinstance(pixels, str)]
+        answers = iter(np.asarray(self.infer(np.stack(images).astype("float32"))) if images else ())
+        for item, pixels in results:
+            if isinstance(pixels, str):
+                yield Answer(item, None, pixels)
+            else:
+                yield Answer(item, next(answers), None)
+
+    def _pixels(self, item: Item, read: Callable[[bytes], Any]) -> np.ndarray | str:
+        """An item as [image_size, image_size, 3], or why it cannot be used."""
+        if isinstance(item, np.ndarray):
+            return self._fitted(item)
+        problem = decode.probe(item).problem
+        if problem is not None:
+            return problem
+        try:
+            return read(os.fsencode(item)).numpy()
+        except tf.errors.OpError:
+            return decode.problem(item) or "it changed while it was read"
+
+    def _fitted(self, image: np.ndarray) -> np.ndarray | str:
+        if image.ndim == 2:
+            image = image[..., None].repeat(3, -1)
+        if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
+            return f"expected an image [height, width, 3] or [height, width], got an array {list(image.shape)}"
+        if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
+            return f"expected uint8, or float in 0-255, got {image.dtype}"
+        if not np.isfinite(image).all():
+            return "it has values that are not numbers"
+        if image.shape[:2] == (self.image_size, self.image_size):
+            return image
+        return decode.resize(image, self.image_size, self.resize).numpy()
+
+
+@functools.cache
+def _reader(size: int, mode: decode.Mode) -> Callable[[bytes], Any]:
+    """A file's path -> uint8 [size, size, 3], traced once."""
+    return tf.function(
+        lambda path: decode.preprocess(decode.read(path), size, mode), input_signature=[tf.TensorSpec([], tf.string)]
+    )
+
+
+def _each(items: Item | Iterable[Item]) -> Iterator[Item]:
+    if isinstance(items, str | os.PathLike) or (isinstance(items, np.ndarray) and items.ndim == 2):
+        return iter([items])
+    if isinstance(items, np.ndarray) and items.ndim == 3 and items.shape[-1] == 3:
+        return iter([items])
+    return iter(items)
+
+
+def open_any(path: Path, given: Given) -> Predictor:
+    """See `kerascnn.artefacts.open`."""
+    if path.suffix == ".keras" and path.is_file():
+        return _open_keras(path, _known_to_run(path, given))
+    if path.is_dir():
+        if Run(path).config_file.exists():
+            return _open_run(Run(path), given)
+        for version in (path, *(path / str(number) for number in reversed(savedmodel.versions(path)))):
+            if (version / "saved_model.pb").is_file():
+                return _open_saved_model(version, given)
+    there = "something else" if path.exists() else "nothing"
+    raise UserError(f"expected a run's directory, a .keras file or a SavedModel at {path}, found {there}")
+
+
+def _open_run(run: Run, given: Given) -> Predictor:
+    if not run.best_model.exists():
+        raise UserError(f"run {run.name} has no {run.best_model.name} yet: the command that started it resumes it")
+    return _open_keras(run.best_model, _known_to_run(run.best_model, given))
+
+
+def _known_to_run(path: Path, given: Given) -> Given:
+    """What the run says whose best model `path` is; `given` where it is no run's. Whatever is given must agree."""
+    run = Run(path.parent)
+    if path != run.best_model or not run.data_file.exists():
+        return given
+    data = run.data()
+    return _agreed(str(run.path), Given(tuple(data["class_names"]), data["image_size"], data["resize"]), given)
+
+
+def _agreed(where: str, known: Given, given: Given) -> Given:
+    for name, mine, yours in zip(Given._fields, known, given, strict=True):
+        if yours is not None and yours != mine:
+            raise UserError(f"{where} has {name} {mine!r}, but {yours!r} was given: leave it out")
+    return known
+
+
+def _open_keras(path: Path, given: Given) -> Predictor:
+    model = load_keras(path)
+    classes, side = model.output_shape[-1], model.input_shape[1]
+    size = given.image_size or side
+    if size is None:
+        raise UserError(f"{path} takes images of any size: say the one it was trained on (image_size)")
+    if side not in (None, size):
+        raise UserError(f"{path} takes images of {side} px, but image_size {size} was given")
+    names = given.class_names or tuple(str(number) for number in range(classes))
+    if len(names) != classes:
+        raise UserError(f"{path} tells {classes} classes apart, but {len(names)} class names were given")
+    return Predictor(names, size, given.resize or resize_mode(Data(), size), probabilities_of(model))
+
+
+def load_keras(path: Path) -> keras.Model:
+    """The network in a `.keras` file, in safe mode: a file that would run code of its own is refused.
+
+    Raises:
+        UserError: It is damaged, unsafe, or no network of `models.build` (which ends in a layer called `logits`).
+    """
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # zip, JSON, HDF5 and every layer's own errors
+        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+    if not isinstance(model, keras.Model) or model.layers[-1].name != "logits":
+        raise UserError(f"{path} is not a network of kerascnn: it does not end in a layer called logits")
+    return model
+
+
+def probabilities_of(model: keras.Model) -> Callable[[Any], Any]:
+    """`Predictor.infer` of a network that gives logits."""
+
+    def infer(images):
+        return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+
+    spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    return tf.function(infer, input_signature=[spec], autograph=False, jit_compile=False)
+
+
+def _open_saved_model(version: Path, given: Given) -> Predictor:
+    try:
+        metadata = savedmodel.read_metadata(version)
+        names, size, resize = tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"]
+        loaded = tf.saved_model.load(str(version))
+        loaded.signatures["images"]
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{version} is not a SavedModel of kerascnn, or is damaged: {reason}") from error
+    _agreed(str(version), Given(names, size, resize), given)
+
+    def infer(images):
+        # The signature alone would not keep the weights alive.
+        return loaded.signatures["images"](images=tf.constant(images))["probabilities"]
+
+    return Predictor(names, size, resize, infer)
