@@ -1,0 +1,34 @@
+"""kerascnn: train, compare, tune, evaluate and export image classifiers of the ResNet and Inception families.
+
+The public names load on first use, so that `import kerascnn` starts no TensorFlow.
+"""
+
+import importlib
+from typing import Any
+
+_MODULES = ("artefacts", "config", "cost", "data", "layers", "models", "runs", "training")
+
+__all__ = ["load", *_MODULES]
+
+
+def load(path: Any) -> Any:
+    """A predictor for a run's directory, a `.keras` file or a SavedModel: `class_names`, `predict(paths_or_arrays)`.
+
+    Raises:
+        kerascnn.config.UserError: Nothing that can predict is at `path`.
+    """
+    return importlib.import_module("kerascnn.artefacts").open(path)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"kerascnn.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("kerascnn")
+    raise AttributeError(f"module 'kerascnn' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

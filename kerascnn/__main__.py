@@ -25,13 +25,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"kerascnn {version('kerascnn')}")
         return 0
     if name not in COMMANDS:
-        print(f"kerascnn: no command {name!r}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}", file=sys.stderr)
+        print(
+            f"kerascnn: no command {name!r}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}", file=sys.stderr
+        )
         return 2
     return importlib.import_module(COMMANDS[name][0]).main(rest)
 
 
 def _help() -> str:
-    lines = ["usage: kerascnn COMMAND [-h] [OPTIONS]", "", "Image classifiers of the ResNet and Inception families.", ""]
+    lines = [
+        "usage: kerascnn COMMAND [-h] [OPTIONS]",
+        "",
+        "Image classifiers of the ResNet and Inception families.",
+        "",
+    ]
     lines += [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join([*lines, "", "`kerascnn COMMAND --help` lists its options."])
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -53,7 +52,8 @@ class StopRequest:
             if self.signal is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.signal = number
-            say(f"{signal.Signals(number).name}: saving at the end of the running step (Ctrl-C again: at once, back to the last checkpoint)")
+            name = signal.Signals(number).name
+            say(f"{name}: saving at the end of the running step (Ctrl-C again: at once, back to the last checkpoint)")
 
         if threading.current_thread() is not threading.main_thread():
             yield self
@@ -297,7 +297,12 @@ class ShowProgress(keras.callbacks.Callback):
         if self.first_step < 1:
             self.screen.say(self._header())
         if self.screen.live:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
             self._bar = Progress(*columns, console=self.screen.console, transient=True)
             self._bar.start()
 
@@ -307,7 +312,9 @@ class ShowProgress(keras.callbacks.Callback):
             self._offset = max(done, 0)
             for task in self._bar.task_ids:
                 self._bar.remove_task(task)
-            self._task = self._bar.add_task(f"epoch {epoch + 1}", total=self.steps_per_epoch, completed=self._offset, note="")
+            self._task = self._bar.add_task(
+                f"epoch {epoch + 1}", total=self.steps_per_epoch, completed=self._offset, note=""
+            )
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if self._bar and logs:

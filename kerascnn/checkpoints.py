@@ -91,7 +91,8 @@ def _read(path: Path, step: int) -> Checkpoint:
         raise ValueError("state.json fails its checksum")
     state = json.loads(text)
     arrays: list[list[np.ndarray]] = []
-    with np.load(path / "variables.npz", allow_pickle=False) as file:
+    # Opened here, because numpy leaves a damaged file open.
+    with (path / "variables.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for key in file.files:
             variable = int(key.split(".")[0])
             if variable == len(arrays):

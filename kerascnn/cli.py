@@ -216,7 +216,9 @@ def recipe_path(name: str, folder: str = "recipes") -> Path:
             if candidate.is_file():
                 return candidate
     known = sorted({found.stem for place in places for found in place.glob("*.toml")})
-    raise UserError(f"--config: no file {name!r}, nor a recipe of that name{nearest(name, known)}; recipes: {', '.join(known)}")
+    raise UserError(
+        f"--config: no file {name!r}, nor a recipe of that name{nearest(name, known)}; recipes: {', '.join(known)}"
+    )
 
 
 def load_toml(path: Path) -> dict[str, Any]:

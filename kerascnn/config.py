@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-AugmentName = Literal["auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"]
+AugmentName = Literal[
+    "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
+]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["cosine", "step", "constant"]
 MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_balanced_accuracy"]
@@ -58,7 +60,12 @@ class Section(BaseModel):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Write each field's bounds into its help, so that they are stated once."""
         for field in cls.model_fields.values():
-            bounds = [f"{sign} {getattr(rule, name):g}" for rule in field.metadata for kind, name, sign in _BOUNDS if isinstance(rule, kind)]
+            bounds = [
+                f"{sign} {getattr(rule, name):g}"
+                for rule in field.metadata
+                for kind, name, sign in _BOUNDS
+                if isinstance(rule, kind)
+            ]
             if bounds and field.description:
                 field.description = f"{field.description} [{', '.join(bounds)}]"
 
@@ -102,12 +109,16 @@ class Data(Section):
     )
     split_seed: int = Field(0, ge=0, description="moves the cut of val and test, nothing else")
     split_file: str | None = Field(
-        None, description="CSV of path,label,split that says who is where (a run's own split.csv)", json_schema_extra=VOLATILE
+        None,
+        description="CSV of path,label,split that says who is where (a run's own split.csv)",
+        json_schema_extra=VOLATILE,
     )
     group_by: str | None = Field(
         None, description="regular expression on the path: images that share its match stay in one split"
     )
-    val_is_val: bool = Field(False, description="keep a given val folder as val although no test is left; scores are marked")
+    val_is_val: bool = Field(
+        False, description="keep a given val folder as val although no test is left; scores are marked"
+    )
     cache: Literal["auto", "memory", "off"] = Field(
         "auto", description="keep images in memory (auto: up to a quarter of what is free)", json_schema_extra=VOLATILE
     )
@@ -121,7 +132,9 @@ class Augment(Section):
         description="in this order (auto: shift flip up to 64 px, resized_crop flip above; none: as they are)",
     )
     shift: float = Field(0.125, gt=0, le=0.5, description="shift: at most this share of the side, zeros move in")
-    crop_area: tuple[float, float] = Field((0.35, 1.0), description="resized_crop: smallest and largest share of the area")
+    crop_area: tuple[float, float] = Field(
+        (0.35, 1.0), description="resized_crop: smallest and largest share of the area"
+    )
     color: float = Field(0.4, gt=0, le=1, description="color: strength of brightness, contrast and saturation")
     cutout: float = Field(0.5, gt=0, le=1, description="cutout: side of the grey square as a share of the image's")
     mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of its Beta distribution")
@@ -149,7 +162,9 @@ class Model(Section):
     """Which network."""
 
     arch: str = Field("resnet", description="a name that `kerascnn archs` lists, or a family: resnet, inception")
-    width: float = Field(1.0, gt=0, le=16, description="scales every filter count, rounded to 8 (exactly the paper's at 1)")
+    width: float = Field(
+        1.0, gt=0, le=16, description="scales every filter count, rounded to 8 (exactly the paper's at 1)"
+    )
     filters: dict[str, Annotated[int, Field(gt=0)]] = Field(
         {}, description="NAME N ...: filter counts by the names of `kerascnn archs ARCH --layers`"
     )
@@ -157,10 +172,13 @@ class Model(Section):
         "auto", description="small: 3x3, stride 1, no pooling (auto: up to 64 px); large: the paper's"
     )
     shortcut: Literal["auto", "A", "B"] = Field(
-        "auto", description="CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution (auto: the arch's)"
+        "auto",
+        description="CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution (auto: the arch's)",
     )
     zero_gamma: bool = Field(False, description="the last normalization of each residual branch starts at 0")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly")
+    drop_path: float = Field(
+        0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly"
+    )
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the logits (default: the paper's)")
 
 
@@ -168,17 +186,27 @@ class Optim(Section):
     """How weights are updated."""
 
     optimizer: OptimizerName = Field("sgd", description="sgd: Nesterov momentum")
-    lr: float | None = Field(None, gt=0, description="peak learning rate for the global batch (default: 0.1 sgd, 0.001 adamw)")
+    lr: float | None = Field(
+        None, gt=0, description="peak learning rate for the global batch (default: 0.1 sgd, 0.001 adamw)"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float | None = Field(
         None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw)"
     )
     schedule: ScheduleName = Field("cosine", description="how the learning rate falls after warm-up")
     warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
-    step_epochs: tuple[float, ...] = Field((0.5, 0.75), description="step: shares of the epochs after which lr falls to a tenth")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of a label's weight that is spread over all classes")
-    class_weights: Literal["none", "balanced"] = Field("none", description="balanced: rare classes weigh more in the loss")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)")
+    step_epochs: tuple[float, ...] = Field(
+        (0.5, 0.75), description="step: shares of the epochs after which lr falls to a tenth"
+    )
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="share of a label's weight that is spread over all classes"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes weigh more in the loss"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)"
+    )
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's global norm")
 
 
@@ -188,7 +216,9 @@ class Fit(Section):
     epochs: int = Field(10, ge=1, description="length of the whole schedule")
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
     seed: int = Field(0, ge=0, description="moves initial weights, order and augmentation; never the split")
-    monitor: MonitorName = Field("auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)")
+    monitor: MonitorName = Field(
+        "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"
+    )
     early_stop: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
     checkpoint_every: int | None = Field(
         None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
@@ -214,7 +244,9 @@ class Devices(Section):
     @classmethod
     def _kind_and_count(cls, value: str) -> str:
         kind, _, count = value.partition(":")
-        if kind not in ("auto", "cpu", "gpu") or (":" in value and (kind == "auto" or not count.isdecimal() or int(count) < 1)):
+        if kind not in ("auto", "cpu", "gpu") or (
+            ":" in value and (kind == "auto" or not count.isdecimal() or int(count) < 1)
+        ):
             raise ValueError(f"expected auto, cpu, cpu:N, gpu or gpu:N, got {value!r}")
         return value
 

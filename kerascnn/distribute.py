@@ -65,7 +65,9 @@ def decide(hardware: Hardware, flags: Devices, batch_size: int) -> Plan:
     if kind == "auto":
         kind = "gpu" if hardware.gpus else "cpu"
     if kind == "gpu" and not hardware.gpus:
-        raise UserError("--devices gpu: TensorFlow sees no GPU (driver, pip install 'kerascnn[gpu]', CUDA_VISIBLE_DEVICES?)")
+        raise UserError(
+            "--devices gpu: TensorFlow sees no GPU (driver, pip install 'kerascnn[gpu]', CUDA_VISIBLE_DEVICES?)"
+        )
     replicas = int(count) if count else max(1, len(hardware.gpus)) if kind == "gpu" else 1
     if kind == "gpu" and replicas > len(hardware.gpus):
         raise UserError(f"--devices {flags.devices}: only {len(hardware.gpus)} GPU(s) here")
@@ -139,7 +141,9 @@ def _logical_cpus(count: int) -> None:
     try:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     except RuntimeError:
-        raise UserError(f"--devices cpu:{count}: TensorFlow has started with fewer devices; use a new process") from None
+        raise UserError(
+            f"--devices cpu:{count}: TensorFlow has started with fewer devices; use a new process"
+        ) from None
 
 
 def hardware() -> Hardware:
@@ -173,7 +177,12 @@ def cpu_flags() -> frozenset[str]:
 
 def versions() -> dict[str, str]:
     """Versions that decide a result, for environment.json."""
-    return {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__, "machine": platform.machine()}
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "machine": platform.machine(),
+    }
 
 
 def host_values(variables: list[Any]) -> list[Any]:

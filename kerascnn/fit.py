@@ -65,14 +65,16 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     mark = "  (val chose this model: no test set was kept apart)" if metrics["marked"] or name == "val" else ""
     screen.say()
     screen.say(
-        f"{name} accuracy {accuracy['value']:.2%}  [{accuracy['low']:.2%}, {accuracy['high']:.2%}] (95 %, n = {accuracy['n']} images, 1 seed){mark}",
+        f"{name} accuracy {accuracy['value']:.2%}  [{accuracy['low']:.2%}, {accuracy['high']:.2%}]"
+        f" (95 %, n = {accuracy['n']} images, 1 seed){mark}",
         style="bold",
     )
     screen.say(f"macro F1 {f1['value']:.4f}  [{f1['low']:.4f}, {f1['high']:.4f}]")
     worst = scores["worst_class"]
     screen.say(f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})")
     screen.say(f"always answering the largest class: {scores['majority']:.2%}")
-    screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; best epoch {metrics['best_epoch']} by {metrics['monitor']}")
+    best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
+    screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
 
 
 def _say_next(screen: Screen, path: Any, config: Config) -> None:

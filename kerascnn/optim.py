@@ -58,7 +58,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * warm * SCHEDULES[self.section.schedule](progress, self.section)
 
     def get_config(self) -> dict:
-        return {"section": self.section.model_dump(), "total_steps": self.total_steps, "steps_per_epoch": self.steps_per_epoch}
+        return {
+            "section": self.section.model_dump(),
+            "total_steps": self.total_steps,
+            "steps_per_epoch": self.steps_per_epoch,
+        }
 
     @classmethod
     def from_config(cls, config: dict) -> "Schedule":

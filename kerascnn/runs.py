@@ -1,7 +1,7 @@
 """A run's directory: the only module that knows the names in it, its identity and its lock. No TensorFlow.
 
-    config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
-    checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt
+config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
+checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt
 """
 
 import contextlib
@@ -29,7 +29,15 @@ from kerascnn.files import write_file
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
 PARENT_PIPE = "KERASCNN_PARENT_PIPE"
-_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "ONEDNN_MAX_CPU_ISA", "OMP_NUM_THREADS", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS")
+_ENVIRONMENT = (
+    "CUDA_VISIBLE_DEVICES",
+    "ONEDNN_MAX_CPU_ISA",
+    "OMP_NUM_THREADS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+# What may lie in a directory before its run has begun.
+_NEW = {".lock", "log.txt", "child.log"}
 
 
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
@@ -90,13 +98,16 @@ class Run:
             UserError: `--run NAME` exists with another identity: lists the keys that differ.
         """
         run = cls(config.logging.runs_dir / (config.logging.run or default_name(config, fingerprint, dataset)))
+        strangers = (
+            run.path.is_dir() and not run.config_file.exists() and {entry.name for entry in run.path.iterdir()} - _NEW
+        )
+        if strangers or (run.path.exists() and not run.path.is_dir()):
+            raise UserError(f"{run.path} exists and is not a run: choose another --run")
         if config.logging.overwrite and run.path.exists():
             with run.lock():
                 shutil.rmtree(run.path)
-        if run.config_file.exists() and run.data_file.exists():
+        elif run.config_file.exists() and run.data_file.exists():
             run._check_identity(config, fingerprint)
-        elif run.path.exists() and any(entry.name not in (".lock", "config.toml", "log.txt") for entry in run.path.iterdir()):
-            raise UserError(f"{run.path} exists and is not a run: choose another --run, or --overwrite")
         return run
 
     def _check_identity(self, config: Config, fingerprint: str) -> None:
@@ -174,7 +185,9 @@ class Run:
         """Keep the merged config; written before the first batch."""
         write_file(self.config_file, cli.dumps(config).encode())
 
-    def write_data(self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]) -> None:
+    def write_data(
+        self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]
+    ) -> None:
         """Keep who is where (path, label, split) and what was left out (path, reason)."""
         write_file(self.split_file, _csv_bytes(("path", "label", "split"), split_rows))
         write_file(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
@@ -210,7 +223,9 @@ class Run:
         if self.environment_file.exists():
             starts = json.loads(self.environment_file.read_text(encoding="utf-8"))
         variables = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        starts.append({"started": now(), **facts, "variables": variables, "command": shown_command(), "git_commit": _git_commit()})
+        starts.append(
+            {"started": now(), **facts, "variables": variables, "command": shown_command(), "git_commit": _git_commit()}
+        )
         write_file(self.environment_file, _json_bytes(starts))
         return starts
 
@@ -252,7 +267,9 @@ def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterato
         child.wait()
     if child.returncode:
         tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise cli.TrainingFailed(f"run {run.name} ended with code {child.returncode}: {' '.join(tail)} ({run.path / 'child.log'})")
+        raise cli.TrainingFailed(
+            f"run {run.name} ended with code {child.returncode}: {' '.join(tail)} ({run.path / 'child.log'})"
+        )
 
 
 def now() -> str:
@@ -277,7 +294,12 @@ def _git_commit() -> str | None:
         return None
     try:
         commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kerascnn import callbacks, checkpoints, cost, data, distribute, metrics, models, optim, scoring, tensorboard
 from kerascnn.cli import TrainingFailed
-from kerascnn.config import Config, Fit, UserError
+from kerascnn.config import Config, Fit
 from kerascnn.data import Splits, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.files import sync
@@ -134,7 +134,9 @@ def save_model(model: keras.Model, path: Path) -> None:
     sync(path.parent)
 
 
-def train(config: Config, run: Run, *, splits: Splits | None = None, until: int | None = None, screen: Screen | None = None) -> dict[str, Any]:
+def train(
+    config: Config, run: Run, *, splits: Splits | None = None, until: int | None = None, screen: Screen | None = None
+) -> dict[str, Any]:
     """Train `run` to its end, or to epoch `until`, from wherever it was left; returns its metrics.
 
     Args:
@@ -191,7 +193,9 @@ class Training:
         self._fit(schedule)
         ended = callbacks.exhausted(self.rows, self.monitor, self.config.fit.early_stop)
         if len(self.rows) < schedule.epochs and not ended:
-            self.screen.say(f"stopped after epoch {len(self.rows)} of {schedule.epochs}, as asked; the same command without it goes on")
+            self.screen.say(
+                f"stopped after epoch {len(self.rows)} of {schedule.epochs}, as asked; the same command without it goes on"
+            )
             return {"epochs": len(self.rows)}
         return self._finish()
 
@@ -201,15 +205,18 @@ class Training:
         starts = self.run.add_environment(facts)
         for key in ("threads", "policy", "replicas"):
             if len(starts) > 1 and starts[-2].get(key) != facts[key]:
-                self.screen.say(f"note: {key} was {starts[-2].get(key)} before, now {facts[key]}: not the same model to the last bit")
+                self.screen.say(
+                    f"note: {key} was {starts[-2].get(key)} before, now {facts[key]}: not the same model to the last bit"
+                )
         optimizer, fit = self.config.optim, self.config.fit
         peak = self.model.optimizer._learning_rate.peak
         self.count = cost.count(self.twin)
-        self.screen.say(f"model   {self.config.model.arch}: {self.count.params:,} parameters, {self.count.macs / 1e6:,.1f} M MACs at {self.splits.image_size} px")
+        size = f"{self.count.params:,} parameters, {self.count.macs / 1e6:,.1f} M MACs at {self.splits.image_size} px"
+        self.screen.say(f"model   {self.config.model.arch}: {size}")
         self.screen.say(f"device  {self.plan.reason}")
         self.screen.say(
-            f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images, {optimizer.optimizer}"
-            f" at {peak:g}, {optimizer.schedule}; best by {self.monitor}"
+            f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
+            f" {optimizer.optimizer} at {peak:g}, {optimizer.schedule}; best by {self.monitor}"
         )
         self.screen.say(f"run     {self.run.path}")
 
@@ -226,10 +233,14 @@ class Training:
                     break
                 self._segment(schedule, step, checkpoint, stop)
 
-    def _segment(self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: callbacks.StopRequest) -> None:
+    def _segment(
+        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: callbacks.StopRequest
+    ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
         if step:
-            self.screen.say(f"resuming after step {step} (epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done)")
+            self.screen.say(
+                f"resuming after step {step} (epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done)"
+            )
         stream, wait = pipeline.timed(self._training_data(step))
         kept = self._callbacks(schedule, step, checkpoint, stop, wait.seconds)
         try:
@@ -249,13 +260,23 @@ class Training:
                     callback.close()
 
     def _callbacks(
-        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: callbacks.StopRequest, waited: Callable[[], float]
+        self,
+        schedule: Schedule,
+        step: int,
+        checkpoint: checkpoints.Checkpoint | None,
+        stop: callbacks.StopRequest,
+        waited: Callable[[], float],
     ) -> list[keras.callbacks.Callback]:
         fit, rows = self.config.fit, self.rows
         stats = callbacks.EpochStats(fit.batch_size, waited, checkpoint.state["spent"] if checkpoint else None)
         save = callbacks.SaveCheckpoints(self.store, step, rows, stats.settle, stop, fit.checkpoint_every)
         show = callbacks.ShowProgress(
-            self.screen, epochs=schedule.epochs, steps_per_epoch=schedule.steps_per_epoch, first_step=step, monitor=self.monitor, rows=rows
+            self.screen,
+            epochs=schedule.epochs,
+            steps_per_epoch=schedule.steps_per_epoch,
+            first_step=step,
+            monitor=self.monitor,
+            rows=rows,
         )
         board = tensorboard.TensorBoard(
             self.run.tensorboard,
@@ -293,7 +314,9 @@ class Training:
         )
 
     def _val_data(self) -> tf.data.Dataset | None:
-        return pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size) if len(self.splits.val) else None
+        return (
+            pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size) if len(self.splits.val) else None
+        )
 
     def _save_best(self) -> None:
         self.twin.set_weights(averaged(self.model))

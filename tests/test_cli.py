@@ -1,0 +1,163 @@
+"""Flags, recipes and exit codes, as a user meets them."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kerascnn import cli
+from kerascnn.__main__ import COMMANDS, main
+from kerascnn.config import Config, UserError
+
+
+def parse(*argv: str) -> Config:
+    return cli.parse_config(argv, prog="kerascnn fit", description="Train.")
+
+
+def test_defaults() -> None:
+    assert parse() == Config()
+
+
+def test_flags_are_flat_and_typed() -> None:
+    config = parse(
+        "--epochs",
+        "3",
+        "--augment",
+        "flip",
+        "cutout",
+        "--filters",
+        "stage1",
+        "32",
+        "stage2.3x3_reduce",
+        "5",
+        "--no-export",
+    )
+    assert config.fit.epochs == 3
+    assert config.augment.augment == ("flip", "cutout")
+    assert config.model.filters == {"stage1": 32, "stage2.3x3_reduce": 5}
+    assert not config.logging.export
+
+
+def test_precedence_default_recipe_flag(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text("[fit]\nepochs = 7\nbatch_size = 32\n[optim]\nlr = 0.3\n")
+    config = parse("--epochs", "9", "--config", str(recipe))
+    assert (config.fit.epochs, config.fit.batch_size, config.optim.lr, config.optim.momentum) == (9, 32, 0.3, 0.9)
+
+
+def test_config_round_trips_through_toml(tmp_path: Path) -> None:
+    config = parse(
+        "--filters", "stage1.3x3", "8", "--lr", "0.25", "--image-size", "96", "--run", "mine", "--step-epochs", "0.3"
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(cli.dumps(config))
+    assert cli.load_recipe(path) == config
+    assert cli.load_recipe(tmp_path) == config  # a run's directory
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("--epochs", "0"), "--epochs: expected greater than or equal to 1, got 0"),
+        (("--optimizer", "sdg"), "perhaps you meant 'sgd'"),
+        (("--devices", "tpu"), "expected auto, cpu, cpu:N, gpu or gpu:N, got 'tpu'"),
+        (("--devices", "cpu:0"), "got 'cpu:0'"),
+        (("--model", "resnet50"), "--model: this is called --arch here"),
+        (("--pretrained",), "--weights imagenet"),
+        (("--imgsz", "224"), "--image-size"),
+        (("--img-size", "224"), "--image-size"),
+        (("--data", "x"), "--dataset"),
+        (("--name", "x"), "--run"),
+        (("--resume",), "the same command resumes"),
+        (("--amp",), "--dtype"),
+        (("--patience", "5"), "--early-stop"),
+        (("-b", "5"), "--batch-size"),
+        (("-j", "5"), "automatic"),
+        (("--config",), "expected a file"),
+        (("--config", "nowhere"), "no file 'nowhere'"),
+        (("--run", "a/b"), "one folder's name"),
+    ],
+)
+def test_mistakes_are_answered(argv: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        parse(*argv)
+    assert message in str(raised.value)
+
+
+def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse("--epoch", "3")
+    assert raised.value.code == 2
+    assert "--epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[fit]\nepoch = 3\n", "[fit] epoch: unknown key - perhaps you meant 'epochs'"),
+        ("[fit]\nlr = 3\n", "[fit] lr: unknown key - it belongs under [optim]"),
+        ("epochs = 3\n", "unknown section 'epochs' - it belongs under [fit]"),
+        ("[optm]\nlr = 1\n", "unknown section 'optm' - perhaps you meant 'optim'"),
+        ("[optim]\nlr = -1\n", "[optim] lr: expected greater than 0, got -1"),
+        ("[optim]\nschedule = 'cosin'\n", "perhaps you meant 'cosine'"),
+        ("[optim\n", "not valid TOML"),
+        ("optim = 3\n", "[optim] must be a section"),
+    ],
+)
+def test_a_recipes_mistake_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    recipe = tmp_path / "bad.toml"
+    recipe.write_text(text)
+    with pytest.raises(UserError) as raised:
+        parse("--config", str(recipe))
+    assert str(recipe) in str(raised.value)
+    assert message in str(raised.value)
+
+
+def test_print_config_prints_toml_and_stops(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse("--print-config", "--lr", "0.2")
+    assert raised.value.code == 0
+    path = tmp_path / "printed.toml"
+    path.write_text(capsys.readouterr().out)
+    assert cli.load_recipe(path).optim.lr == 0.2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("no"), 2),
+        (cli.TrainingFailed("nan"), 3),
+        (cli.Stopped("later"), 75),
+        (cli.Stopped("interrupted", cli.INTERRUPTED), 130),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    @cli.command
+    def fails(argv: list[str]) -> int:
+        raise error
+
+    assert fails([]) == code
+    err = capsys.readouterr().err
+    assert err.startswith("kerascnn: ")
+    assert "Traceback" not in err
+
+
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fitt"]) == 2
+    assert "perhaps you meant 'fit'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_help_loads_no_tensorflow(argv: list[str]) -> None:
+    code = (
+        "import sys; from kerascnn.__main__ import main; code = main(sys.argv[1:]);"
+        "heavy = set(sys.modules) & {'tensorflow', 'keras', 'scipy', 'matplotlib', 'sklearn'}; sys.exit(code or len(heavy))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage: kerascnn" in done.stdout
+    print(f"{' '.join(argv)}: {time.perf_counter() - start:.2f} s")

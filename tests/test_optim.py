@@ -1,0 +1,68 @@
+"""Schedules as numbers, optimizers as they update."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import optim
+from kerascnn.config import Optim, OptimizerName, ScheduleName, choices
+
+
+def lr(section: Optim, steps: int = 100, per_epoch: int = 10) -> np.ndarray:
+    schedule = optim.Schedule(section, steps, per_epoch)
+    return np.array([float(schedule(step)) for step in range(steps)])
+
+
+def test_registries_are_the_configs_names() -> None:
+    assert set(optim.SCHEDULES) == set(choices(ScheduleName))
+    assert (
+        set(optim.OPTIMIZERS) == set(choices(OptimizerName)) == set(optim.DEFAULT_LR) == set(optim.DEFAULT_WEIGHT_DECAY)
+    )
+
+
+def test_cosine_warms_up_to_the_peak_and_falls_to_nothing() -> None:
+    rate = lr(Optim(lr=0.4, warmup=2))
+    assert np.all(np.diff(rate[:20]) > 0)
+    assert rate[0] == pytest.approx(0.4 / 20, rel=1e-3)
+    assert rate[20] == pytest.approx(0.4, rel=1e-3)
+    assert np.all(np.diff(rate[20:]) < 0)
+    assert 0 < rate[-1] < 0.001
+
+
+def test_step_falls_to_a_tenth_at_the_stated_shares() -> None:
+    rate = lr(Optim(lr=1.0, schedule="step", warmup=0, step_epochs=(0.5, 0.75)))
+    assert rate[[0, 49, 50, 74, 75, 99]] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_constant_without_warmup_is_constant() -> None:
+    assert np.ptp(lr(Optim(lr=0.3, schedule="constant", warmup=0))) == 0
+
+
+def test_warmup_takes_at_most_half_of_a_short_run() -> None:
+    rate = lr(Optim(lr=0.1, warmup=1.0), steps=10, per_epoch=10)
+    assert rate.argmax() in (4, 5)
+
+
+def test_schedule_config_round_trip() -> None:
+    schedule = optim.Schedule(Optim(lr=0.2, schedule="step"), 100, 10)
+    again = optim.Schedule.from_config(schedule.get_config())
+    assert float(again(60)) == float(schedule(60))
+
+
+@pytest.mark.parametrize("name", choices(OptimizerName))
+def test_weight_decay_spares_normalizations_and_biases(name: str) -> None:
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Dense(3)(keras.layers.BatchNormalization()(inputs))
+    model = keras.Model(inputs, outputs)
+    section = Optim(optimizer=name, weight_decay=0.5, lr=0.1, warmup=0, schedule="constant")
+    optimizer = optim.build(section, total_steps=10, steps_per_epoch=10, trainable=model.trainable_variables)
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape, "float32"))
+    optimizer.apply([np.zeros(v.shape, "float32") for v in model.trainable_variables], model.trainable_variables)
+    after = {v.path.split("/")[-1]: float(np.mean(v.numpy())) for v in model.trainable_variables}
+    assert after["kernel"] == pytest.approx(0.95)
+    assert (after["gamma"], after["beta"], after["bias"]) == (1.0, 1.0, 1.0)
+
+
+def test_no_decay_where_it_is_zero() -> None:
+    assert optim.build(Optim(weight_decay=0), total_steps=1, steps_per_epoch=1, trainable=[]).weight_decay is None
