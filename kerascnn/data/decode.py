@@ -46,9 +46,7 @@ def read(path):
     white; so do PNGs that keep their orientation in a text chunk. Errors are raised when the tensor is computed.
     """
     data = tf.io.read_file(path)
-    jpeg, png = _starts(data, _JPEG), _starts(data, _PNG)
-    texts = [orientation.contains(data, text) for text in PNG_TEXT_ORIENTATION]
-    native = jpeg | (png & ~tf.reduce_any(texts))
+    native = tf.cond(_starts(data, _PNG), lambda: _is_plain_png(data), lambda: _starts(data, _JPEG))
     return tf.cond(native, lambda: data, lambda: tf.ensure_shape(tf.numpy_function(_transcode, [data], tf.string), []))
 
 
@@ -107,6 +105,10 @@ def problem(path: str | os.PathLike[str]) -> str | None:
     except ValueError as error:  # from Pillow, which runs within `read`
         return str(error)
     return None
+
+
+def _is_plain_png(data):
+    return ~tf.reduce_any([orientation.contains(data, text) for text in PNG_TEXT_ORIENTATION])
 
 
 def _transcode(data):

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
 import networks
 import odd_files
 
+from kerascnn import models
 from kerascnn.artefacts import savedmodel
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.data import decode
@@ -170,6 +171,13 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         export(networks.tiny(dtype="mixed_bfloat16"), tmp_path / "run")
     with pytest.raises(ValueError, match="expected 7 class names, one per logit, got 2"):
         export(networks.tiny(), tmp_path / "run", ("a", "b"))
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope(), pytest.raises(RuntimeError, match="strategy"):
-        export(networks.tiny(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_trained_on_replicas(tmp_path: Path) -> None:
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        network = networks.tiny()
+        with pytest.raises(RuntimeError, match="outside of every strategy's scope"):
+            export(network, tmp_path / "run")
+    version = export(models.float32_twin(network), tmp_path / "run")
+    assert not {node.device for function, node in graph_nodes(version) if function and "traced_" not in function} - {""}
