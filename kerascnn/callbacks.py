@@ -133,7 +133,8 @@ class History(keras.callbacks.Callback):
         write: Stores all rows.
     """
 
-    COLUMNS = ("seconds", "images_per_second", "input_wait", "lr", "loss", "accuracy")
+    # Of val everything is kept but the auxiliary heads' loss, which training alone has.
+    COLUMNS = ("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss", "accuracy")
 
     def __init__(self, rows: list[Row], write: Callable[[list[Row]], None]) -> None:
         super().__init__()
@@ -142,10 +143,11 @@ class History(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         assert logs is not None
-        kept = (*self.COLUMNS, *(name for name in logs if name.endswith("_loss") and name != "val_loss"))
-        scores = {name: float(value) for name, value in logs.items() if name in kept or name.startswith("val_")}
-        order = [name for name in kept if name in scores] + [name for name in scores if name not in kept]
-        self.rows.append({"epoch": epoch + 1, **{name: scores[name] for name in dict.fromkeys(order)}})
+        names = [
+            *(name for name in self.COLUMNS if name in logs),
+            *(name for name in logs if name.startswith("val_") and name != "val_aux_loss"),
+        ]
+        self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in names}})
         self.write(self.rows)
 
 
@@ -348,6 +350,7 @@ class ShowProgress(keras.callbacks.Callback):
             return f"{row[name]:{width}.4f}" if name in row else " " * (width - 1) + "-"
 
         return (
-            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number('accuracy', 8)}  {number('val_loss', 8)}"
-            f" {number('val_accuracy', 8)} {number('val_macro_f1', 8)}{best} {row['images_per_second']:>8.0f} {row['input_wait']:>5.1%}"
+            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number('accuracy', 8)}"
+            f"  {number('val_loss', 8)} {number('val_accuracy', 8)} {number('val_macro_f1', 8)}{best}"
+            f" {row['images_per_second']:>8.0f} {row['input_wait']:>5.1%}"
         )

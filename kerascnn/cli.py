@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import tomli_w
 import tyro
@@ -60,6 +60,12 @@ ANSWERED = {
 }
 
 
+class Main(Protocol):
+    """A command: flags in, exit code out; without flags those of the process."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
+
+
 class TrainingFailed(Exception):
     """Training cannot go on (NaN, memory): one message, exit code 3."""
 
@@ -72,7 +78,7 @@ class Stopped(Exception):
         self.code = code
 
 
-def command(body: Callable[[list[str]], int]) -> Callable[[Sequence[str] | None], int]:
+def command(body: Callable[[list[str]], int]) -> "Main":
     """Make `main(argv=None) -> exit code` of a command's body: messages instead of tracebacks."""
 
     @functools.wraps(body)
@@ -141,7 +147,7 @@ def parse(
             return tyro.cli(
                 schema,
                 args=list(argv),
-                default=default,
+                default=schema() if default is None else default,
                 prog=prog,
                 description=description,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
@@ -255,7 +261,7 @@ def load_recipe(name: str | os.PathLike[str]) -> Config:
 
 
 def _sections() -> dict[str, type[Section]]:
-    return {name: field.annotation for name, field in Config.model_fields.items() if field.annotation is not None}
+    return {name: type(section) for name, section in Config()}
 
 
 def dumps(config: Config) -> str:

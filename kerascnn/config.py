@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 AugmentName = Literal[
     "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
@@ -21,7 +21,7 @@ MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_b
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
 
 # Fields marked so may change between two starts of one run: they are not part of its identity.
-VOLATILE = {"volatile": True}
+VOLATILE: dict[str, JsonValue] = {"volatile": True}
 
 
 class UserError(Exception):
@@ -105,7 +105,7 @@ class Data(Section):
         None,
         ge=0,
         lt=1,
-        description="share cut from train as val (default: 0.1; 0.15 where test is cut too); 0: train on all, keep the last epoch",
+        description="share cut from train as val (default: 0.1, or 0.15 where test is cut too; 0: none, keep the last epoch)",
     )
     split_seed: int = Field(0, ge=0, description="moves the cut of val and test, nothing else")
     split_file: str | None = Field(
@@ -180,6 +180,12 @@ class Model(Section):
         0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly"
     )
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the logits (default: the paper's)")
+    aux_weight: float | None = Field(
+        None,
+        ge=0,
+        le=10,
+        description="weight of auxiliary heads in the training loss (default: the arch's; 0: no heads)",
+    )
 
 
 class Optim(Section):

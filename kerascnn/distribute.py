@@ -49,10 +49,18 @@ class Plan:
 
     @contextlib.contextmanager
     def scope(self):
-        """The strategy's scope; nothing on one device, where a strategy would only switch XLA off."""
+        """Where the model is built: under the dtype policy and the strategy.
+
+        On one device there is no strategy, which would only switch XLA off.
+        """
         names = [f"{self.kind.upper()}:{i}" for i in range(self.replicas)]
-        with tf.distribute.MirroredStrategy(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
-            yield
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.policy)
+        try:
+            with tf.distribute.MirroredStrategy(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
+                yield
+        finally:
+            keras.config.set_dtype_policy(before)
 
 
 def decide(hardware: Hardware, flags: Devices, batch_size: int) -> Plan:

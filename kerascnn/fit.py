@@ -8,6 +8,7 @@ from typing import Any
 
 from kerascnn import cli
 from kerascnn.config import Config
+from kerascnn.runs import PARENT_PIPE, Run
 from kerascnn.screen import Screen, duration, quiet
 
 
@@ -15,11 +16,11 @@ from kerascnn.screen import Screen, duration, quiet
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
     config = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "")
-    if os.environ.get("KERASCNN_PARENT_PIPE"):
+    child = PARENT_PIPE in os.environ
+    if child:
         _end_with_parent()
     with quiet(config.logging.verbose):
         from kerascnn import data, distribute, training
-        from kerascnn.runs import Run
 
         distribute.setup(config.devices, config.fit.batch_size)
     screen = Screen()
@@ -29,15 +30,17 @@ def main(argv: list[str]) -> int:
     config = training.resolve(config, splits)
     run = Run.prepare(config, splits.fingerprint, splits.name)
     if run.finished:
-        _say_finished(screen, run)
-        return cli.DONE
-    metrics = training.train(config, run, splits=splits, screen=screen)
-    if "val" in metrics or "test" in metrics:
+        done = run.metrics()["finished"]
+        screen.say(
+            f"run {run.name}: finished on {done}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
+        )
+    else:
+        training.train(config, run, splits=splits, screen=screen, draw=not child)
+    if run.finished:
         if config.logging.export:
-            path = training.export(run)
-            screen.say(f"export  {path}")
-        _say_scores(screen, metrics)
-        _say_next(screen, run.path, config)
+            screen.say(f"export  {training.export(run, config.logging.exports_dir)}")
+        _say_scores(screen, run.metrics())
+        _say_next(screen, run, config)
     return cli.DONE
 
 
@@ -52,17 +55,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _say_finished(screen: Screen, run: Any) -> None:
-    metrics = run.metrics()
-    screen.say(f"run {run.name} was finished on {metrics['finished']}: nothing trained (--overwrite, --seed 1)")
-    _say_scores(screen, metrics)
-
-
 def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     name = "test" if "test" in metrics else "val"
     scores = metrics[name]
     accuracy, f1 = scores["accuracy"], scores["macro_f1"]
-    mark = "  (val chose this model: no test set was kept apart)" if metrics["marked"] or name == "val" else ""
+    mark = "  (val chose this model: no test set was kept apart)" if metrics["test_is_val"] or name == "val" else ""
     screen.say()
     screen.say(
         f"{name} accuracy {accuracy['value']:.2%}  [{accuracy['low']:.2%}, {accuracy['high']:.2%}]"
@@ -77,9 +74,9 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
 
 
-def _say_next(screen: Screen, path: Any, config: Config) -> None:
+def _say_next(screen: Screen, run: Run, config: Config) -> None:
     screen.say()
-    screen.say(f"curves:  tensorboard --logdir {path.parent}")
+    screen.say(f"curves:  tensorboard --logdir {run.path.parent}")
     other = "inception" if config.model.arch.startswith("res") else "resnet"
     screen.say(f"next:    python -m kerascnn.fit --arch {other} --dataset {config.data.dataset}")
 

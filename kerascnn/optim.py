@@ -12,6 +12,11 @@ DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001}
 DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05}
 
 
+def peak(section: Optim) -> float:
+    """The learning rate after warm-up."""
+    return section.lr or DEFAULT_LR[section.optimizer]
+
+
 def _cosine(progress, section: Optim):
     """From 1 to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
     return 0.5 * (1 + ops.cos(math.pi * progress))
@@ -44,7 +49,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.section = section
         self.total_steps = total_steps
         self.steps_per_epoch = steps_per_epoch
-        self.peak = section.lr or DEFAULT_LR[section.optimizer]
+        self.peak = peak(section)
         self.warmup_steps = min(round(section.warmup * steps_per_epoch), total_steps // 2)
 
     def __call__(self, step):

@@ -205,7 +205,7 @@ class Run:
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
         """Keep one split's per-image predictions."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
         write_file(self.predictions / f"{split}.npz", buffer.getvalue())
 
     def read_predictions(self, split: str) -> dict[str, np.ndarray]:

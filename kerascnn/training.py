@@ -1,8 +1,7 @@
 """The one way to train: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
 
-import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn import callbacks, checkpoints, cost, data, distribute, metrics, models, optim, scoring, tensorboard
-from kerascnn.cli import TrainingFailed
-from kerascnn.config import Config, Fit
-from kerascnn.data import Splits, pipeline
+from kerascnn.artefacts import savedmodel
+from kerascnn.cli import TrainingFailed, dumps
+from kerascnn.config import Config, Fit, Model
+from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.files import sync
-from kerascnn.models import tables
-from kerascnn.runs import Run
+from kerascnn.models import auxiliary, tables
+from kerascnn.report import pictures
+from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
@@ -32,16 +33,14 @@ def resolve(config: Config, splits: Splits) -> Config:
         UserError: An unknown arch, or an option that does not fit it.
     """
     size = splits.image_size
-    augment = config.augment.augment
-    if augment == ("auto",):
-        augment = ("shift", "flip") if size <= tables.SMALL_IMAGE else ("resized_crop", "flip")
+    chosen = augment.chosen(config.augment, size)
     monitor = config.fit.monitor
     if monitor == "auto":
         counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
         monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
     return config.replace(
         data={"image_size": size, "resize": splits.resize},
-        augment={"augment": augment},
+        augment={"augment": chosen or ("none",)},
         model={"arch": tables.resolve(config.model.arch, size)},
         fit={"monitor": monitor},
     )
@@ -67,24 +66,17 @@ class Schedule:
         return self.steps_per_epoch * self.epochs
 
 
+def network_of(model: keras.Model) -> keras.Model:
+    """The single-output network of a model that `build_and_compile` made."""
+    return getattr(model, "network", model)
+
+
 def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model:
     """The network of a resolved config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
-    section = config.model
     steps = Schedule.of(config.fit, len(splits.train), None)
     keras.utils.set_random_seed(config.fit.seed)
-    with plan.scope(), dtype_policy(plan.policy):
-        model = models.build(
-            section.arch,
-            (splits.image_size, splits.image_size, 3),
-            len(splits.class_names),
-            width=section.width,
-            filters=section.filters,
-            stem=section.stem,
-            shortcut=section.shortcut,
-            zero_gamma=section.zero_gamma,
-            drop_path=section.drop_path,
-            dropout=section.dropout,
-        )
+    with plan.scope():
+        model = _build(config.model, splits)
         optimizer = optim.build(
             config.optim,
             total_steps=steps.steps,
@@ -102,26 +94,40 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
     return model
 
 
-@contextlib.contextmanager
-def dtype_policy(name: str):
-    """Build layers under this dtype policy."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+def _build(section: Model, splits: Splits) -> keras.Model:
+    """The network, with its auxiliary heads where it has some and they count."""
+    classes = len(splits.class_names)
+    network = models.build(
+        section.arch,
+        (splits.image_size, splits.image_size, 3),
+        classes,
+        width=section.width,
+        filters=section.filters,
+        stem=section.stem,
+        shortcut=section.shortcut,
+        zero_gamma=section.zero_gamma,
+        drop_path=section.drop_path,
+        dropout=section.dropout,
+    )
+    if section.aux_weight == 0:
+        return network
+    heads = models.auxiliary_heads(section.arch, network, classes, width=section.width, filters=section.filters)
+    if section.aux_weight is not None:
+        heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
+    return auxiliary.WithAuxiliaryHeads(network, heads) if heads else network
 
 
 def averaged(model: keras.Model) -> list[np.ndarray]:
-    """The weights that val judged, on the host, in the order of `get_weights`: averaged ones where EMA is on."""
+    """The network's weights that val judged, on the host, in the order of `get_weights`: averaged ones where EMA is on."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    values = distribute.host_values(model.weights)
+    weights = network_of(model).weights
+    values = distribute.host_values(weights)
     if optimizer.use_ema:
-        place = {id(variable): i for i, variable in enumerate(model.weights)}
+        place = {id(variable): i for i, variable in enumerate(weights)}
         means = distribute.host_values(optimizer._model_variables_moving_average)  # Keras has no public name for them
         for variable, mean in zip(optimizer._trainable_variables, means, strict=True):
-            values[place[id(variable)]] = mean
+            if id(variable) in place:  # not an auxiliary head's
+                values[place[id(variable)]] = mean
     return values
 
 
@@ -135,7 +141,13 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def train(
-    config: Config, run: Run, *, splits: Splits | None = None, until: int | None = None, screen: Screen | None = None
+    config: Config,
+    run: Run,
+    *,
+    splits: Splits | None = None,
+    until: int | None = None,
+    screen: Screen | None = None,
+    draw: bool = True,
 ) -> dict[str, Any]:
     """Train `run` to its end, or to epoch `until`, from wherever it was left; returns its metrics.
 
@@ -145,6 +157,8 @@ def train(
         splits: The config's data where the caller has loaded them already.
         until: Stop after this epoch (a rung); the schedule stays.
         screen: Where lines go.
+        draw: Whether pictures of images and mistakes are made.
+        draw: Whether pictures of images and mistakes are made.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -165,7 +179,7 @@ def train(
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         screen.log_to(run.log_file)
         try:
-            return Training(config, run, splits, plan, screen).go(until)
+            return Training(config, run, splits, plan, screen, draw).go(until)
         except tf.errors.ResourceExhaustedError as error:
             smaller = max(config.fit.batch_size // 2, plan.replicas)
             raise TrainingFailed(
@@ -178,17 +192,19 @@ def train(
 class Training:
     """One start of a run: what its parts share while `train` is under way."""
 
-    def __init__(self, config: Config, run: Run, splits: Splits, plan: Plan, screen: Screen) -> None:
+    def __init__(self, config: Config, run: Run, splits: Splits, plan: Plan, screen: Screen, draw: bool) -> None:
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
+        self.draw = draw
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
+        self.profile = tensorboard.Profile(run.tensorboard)
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
 
     def go(self, until: int | None) -> dict[str, Any]:
         """Fit what is left, then score the best model."""
         schedule = Schedule.of(self.config.fit, len(self.splits.train), until)
         self.model = build_and_compile(self.config, self.splits, self.plan)
-        self.twin = models.float32_twin(self.model)
+        self.twin = models.float32_twin(network_of(self.model))
         self._introduce(schedule)
         self._fit(schedule)
         ended = callbacks.exhausted(self.rows, self.monitor, self.config.fit.early_stop)
@@ -200,25 +216,49 @@ class Training:
         return self._finish()
 
     def _introduce(self, schedule: Schedule) -> None:
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or distribute.available_cpus()
-        facts = {**distribute.versions(), **self.plan.facts(), "threads": threads}
-        starts = self.run.add_environment(facts)
-        for key in ("threads", "policy", "replicas"):
-            if len(starts) > 1 and starts[-2].get(key) != facts[key]:
-                self.screen.say(
-                    f"note: {key} was {starts[-2].get(key)} before, now {facts[key]}: not the same model to the last bit"
-                )
-        optimizer, fit = self.config.optim, self.config.fit
-        peak = self.model.optimizer._learning_rate.peak
+        """Say and keep what is about to happen."""
         self.count = cost.count(self.twin)
+        optimizer, fit = self.config.optim, self.config.fit
         size = f"{self.count.params:,} parameters, {self.count.macs / 1e6:,.1f} M MACs at {self.splits.image_size} px"
         self.screen.say(f"model   {self.config.model.arch}: {size}")
         self.screen.say(f"device  {self.plan.reason}")
         self.screen.say(
             f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
-            f" {optimizer.optimizer} at {peak:g}, {optimizer.schedule}; best by {self.monitor}"
+            f" {optimizer.optimizer} at {optim.peak(optimizer):g}, {optimizer.schedule}; best by {self.monitor}"
         )
         self.screen.say(f"run     {self.run.path}")
+        self._note_environment()
+        board = self.run.tensorboard
+        tensorboard.write_graph(board, self.twin)
+        tensorboard.write_config(board, f"```toml\n{dumps(self.config)}```")
+        tensorboard.write_hparams(board, self.run.name, self._hparams())
+        if self.draw and not self.run.plots.exists():
+            images, answers, _ = next(iter(self._training_data(0).take(1)))
+            pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
+            self._show(tensorboard.TRAIN, pngs)
+
+    def _note_environment(self) -> None:
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or distribute.available_cpus()
+        facts = {**distribute.versions(), **self.plan.facts(), "threads": threads}
+        starts = self.run.add_environment(facts)
+        for key in ("threads", "policy", "replicas"):
+            if len(starts) > 1 and starts[-2].get(key) != facts[key]:
+                before = starts[-2].get(key)
+                self.screen.say(
+                    f"note: {key} was {before} before, now {facts[key]}: not the same model to the last bit"
+                )
+
+    def _hparams(self) -> dict[str, Any]:
+        """Flat values of the sections that decide the result."""
+        flat: dict[str, Any] = {"dataset": self.splits.name, "params": self.count.params, "macs": self.count.macs}
+        for section in (self.config.model, self.config.optim, self.config.fit, self.config.augment):
+            flat |= section.model_dump(mode="json", exclude=section.volatile_fields() | {"filters"})
+        return flat
+
+    def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
+        for name, png in pngs.items():
+            self.run.write_plot(f"{name}.png", png)
+        tensorboard.write_images(self.run.tensorboard, split, pngs)
 
     def _fit(self, schedule: Schedule) -> None:
         """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs."""
@@ -288,6 +328,7 @@ class Training:
         )
         return [
             callbacks.Resume(checkpoint),
+            *([self.profile] if self.config.logging.profile else []),
             callbacks.StopAtNaN(step, save.kept),
             stats,
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
@@ -324,27 +365,56 @@ class Training:
 
     def _finish(self) -> dict[str, Any]:
         """Score the best model on val and test, once, and keep everything; the run is finished with metrics.json."""
-        best = keras.models.load_model(self.run.best_model, safe_mode=True)
+        best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
+        epoch = callbacks.best_epoch(self.rows, self.monitor)
         found: dict[str, Any] = {}
-        for split in (self.splits.val, self.splits.test):
+        for split in self.splits.parts()[1:]:
             if not len(split):
                 continue
             batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size)
-            scored = scoring.predict(best, batches, split.labels, split.ids())
-            found[split.name] = scoring.score(scored.probabilities, scored.labels, self.splits.class_names)
-            self.run.write_predictions(split.name, **scored.arrays())
-        epoch = callbacks.best_epoch(self.rows, self.monitor)
-        row = self.rows[epoch - 1]
+            predictions = scoring.predict(best, batches, split.labels, split.ids())
+            found[split.name] = scoring.score(predictions.probabilities, predictions.labels, self.splits.class_names)
+            self.run.write_predictions(split.name, **predictions.arrays())
+            if self.draw and split.name == "val":
+                self._show(tensorboard.VALIDATION, pictures.answers(split, predictions, self.splits.class_names))
+        if self.draw:
+            self._show(tensorboard.TRAIN, pictures.curves(self.rows, epoch))
+        scores = {
+            f"{split}_{name}": found[split][name]["value"]
+            for split in found
+            for name in ("accuracy", "macro_f1", "loss")
+        }
+        tensorboard.write_hparams(self.run.tensorboard, self.run.name, self._hparams(), scores)
         found |= {
+            "finished": now(),
             "params": self.count.params,
             "macs": self.count.macs,
             "epochs": len(self.rows),
             "best_epoch": epoch,
             "monitor": self.monitor,
-            "val_in_training": {name: value for name, value in row.items() if name.startswith("val_")},
+            "val_in_training": {name: value for name, value in self.rows[epoch - 1].items() if name.startswith("val_")},
             "train_seconds": math.fsum(row["seconds"] for row in self.rows),
             "images_per_second": float(np.median([row["images_per_second"] for row in self.rows])),
-            "marked": self.splits.marked,
+            "test_is_val": self.splits.marked,
         }
+        skipped = [*self.splits.skipped, *self.splits.failures()]
+        self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         self.run.write_metrics(found)
         return found
+
+
+def export(run: Run, exports_dir: Path) -> Path:
+    """The best model of a finished run as a SavedModel below `exports_dir`; the version that is there is reused."""
+    target = exports_dir / run.name
+    for version in savedmodel.versions(target):
+        if savedmodel.read_metadata(target / str(version)).get("finished") == run.metrics()["finished"]:
+            return target / str(version)
+    known = run.data()
+    return savedmodel.export(
+        keras.models.load_model(run.best_model, compile=False, safe_mode=True),
+        target,
+        class_names=known["class_names"],
+        image_size=known["image_size"],
+        resize=known["resize"],
+        metadata={"run": run.name, "finished": run.metrics()["finished"], "arch": run.config().model.arch},
+    )

@@ -18,7 +18,8 @@ ROWS = (
     {"checkpoints"},
     {"models", "data", "optim", "metrics", "callbacks", "tensorboard", "cost", "statistics", "distribute", "runs"},
     {"scoring", "artefacts", "explain"},
-    {"training", "report"},
+    {"report"},
+    {"training"},
     {
         "fit",
         "evaluate",

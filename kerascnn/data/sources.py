@@ -37,6 +37,10 @@ class Source:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def fetch(self, indices: tf.Tensor) -> tf.Tensor:
+        """uint8 [n, size, size, 3] of the images at `indices`."""
+        raise NotImplementedError
+
     def failures(self) -> list[tuple[str, str]]:
         """(id, reason) of the images that could not be decoded, so far."""
         return []

@@ -1,0 +1,42 @@
+"""Training a network with the auxiliary heads of its paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import keras
+
+if TYPE_CHECKING:
+    from kerascnn.models import AuxiliaryOutput
+
+
+class WithAuxiliaryHeads(keras.Model):
+    """A network with heads on its stages that only training knows: they add to the loss, nothing else sees them.
+
+    Szegedy et al., 2015 (section 5) and 2016 (section 4). `network` is what is scored, saved and exported; `aux_loss` is
+    the heads' share of the training loss.
+
+    Args:
+        network: The single-output network.
+        heads: By name the head's logits in the network's graph, and its loss weight.
+    """
+
+    def __init__(self, network: keras.Model, heads: Mapping[str, AuxiliaryOutput]) -> None:
+        super().__init__(network.inputs, [network.output, *(head.logits for head in heads.values())])
+        self.network = network
+        self.head_weights = [head.weight for head in heads.values()]
+        self.aux_loss = keras.metrics.Mean(name="aux_loss")
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        logits, *auxiliary = y_pred
+        loss = super().compute_loss(x, y, logits, sample_weight, training)
+        if not training:
+            return loss
+        of_heads = [w * self.loss(y, head, sample_weight) for w, head in zip(self.head_weights, auxiliary, strict=True)]
+        extra = keras.ops.sum(keras.ops.stack(of_heads))
+        self.aux_loss.update_state(extra)
+        return loss + extra
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, y, y_pred[0], sample_weight)
