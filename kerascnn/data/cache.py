@@ -26,6 +26,7 @@ class Decoded:
 class Undecoded:
     """A split's images by their places in it: `read` turns int64 [] into an encoded image, string []."""
 
+    source: Encoded
     read: Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -57,7 +58,7 @@ class Cache:
 
     def _kept(self, source: Encoded, split: Split, whole: bool) -> Store:
         indices, count = tf.constant(split.indices), len(split)
-        direct = Undecoded(lambda place: source.read(indices[place]))
+        direct = Undecoded(source, lambda place: source.read(indices[place]))
         if split.name == TEST:
             return direct
         if whole and self._take(count * source.size**2 * 3):
@@ -67,7 +68,7 @@ class Cache:
             return Decoded(lambda places: tf.gather(kept, places))
         if self._take(source.encoded_size(split.indices)):
             buffers = stream.read_all(direct.read, count)
-            return Undecoded(lambda place: buffers[place])
+            return Undecoded(source, lambda place: buffers[place])
         return direct
 
     def _take(self, size: int) -> bool:

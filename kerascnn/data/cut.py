@@ -60,7 +60,7 @@ def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str,
         raise UserError("--val-is-val keeps a given val where no test is given; this data set has " + _names(present))
     if len(present) == 1:
         val = BOTH if section.val_fraction is None else section.val_fraction
-        notes.append(f"no splits are given: test is cut ({BOTH:.0%}), " + _cut_note(val, "of all"))
+        notes.append(f"no splits are given: test is cut ({BOTH * 100:g} % of all); " + _cut_note(val, "of all"))
         return {TEST: BOTH, VAL: val}, False, np.where(given == OUT, OUT, TRAIN)
     if TRAIN not in present:
         raise UserError(f"expected a train split, found {_names(present)}: name the images to learn from train")
@@ -80,7 +80,11 @@ def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str,
 
 
 def _cut_note(val: float, of: str) -> str:
-    return f"val is cut ({val:.3g} {of})" if val else "no val: all of train is trained on, and the last epoch is kept"
+    return (
+        f"val is cut ({val * 100:.3g} % {of})"
+        if val
+        else "no val: all of train is trained on, and the last epoch is kept"
+    )
 
 
 def _names(present: set[str]) -> str:
@@ -174,8 +178,11 @@ def _check(indices: dict[str, np.ndarray], source: Source, section: Data, marked
     for name in (VAL, TEST):
         missing = sorted(counts[name].keys() - counts[TRAIN].keys())
         if missing:
-            labels = ", ".join(repr(source.class_names[label]) for label in missing)
-            raise UserError(f"{name} has images of {labels}, which train lacks: no model could learn that from it")
+            labels = ", ".join(repr(source.class_names[label]) for label in missing[:10])
+            known = ", ".join(repr(source.class_names[label]) for label in sorted(counts[TRAIN])[:10])
+            raise UserError(
+                f"{name} has images of {labels}, which train lacks (it has {known}): give train some or rename it"
+            )
     if len(counts[TRAIN]) < 2:
         raise UserError(
             f"expected at least two classes, found {[source.class_names[label] for label in counts[TRAIN]]}"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.config import Data, UserError
-from kerascnn.data import split_file
+from kerascnn.data import short_name, split_file
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Files
@@ -39,7 +39,8 @@ class Image(NamedTuple):
 
     id: str
     found: Found
-    size: int
+    size: int  # bytes of the file
+    kept: int  # bytes in memory, at most
 
 
 class Layout(NamedTuple):
@@ -66,7 +67,7 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
     lines = sorted(f"{i.found.given}\0{i.found.label}\0{i.id}\0{i.size}" for i in images)
     source = Files(
         [os.fsencode(image.found.path) for image in images],
-        np.array([image.size for image in images], np.int64),
+        np.array([image.kept for image in images], np.int64),
         ids=[image.id for image in images],
         labels=np.array([places[image.found.label] for image in images], np.int32),
         class_names=class_names,
@@ -77,7 +78,7 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
         source,
         np.array([image.found.given for image in images]),
         hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-        root.name,
+        short_name(section.dataset),
         tuple(notes),
         tuple(sorted(skipped)),
     )
@@ -191,10 +192,10 @@ def _probe(root: Path, found: list[Found], notes: list[str]) -> tuple[list[Image
     """The files that can be decoded, by their headers; (id, reason) of those that should be images and cannot."""
     images, skipped, foreign = [], [], Counter[str]()
     with ThreadPoolExecutor(8) as pool:
-        for item, (size, reason) in zip(found, pool.map(_look, (item.path for item in found)), strict=True):
+        for item, (size, kept, reason) in zip(found, pool.map(_look, (item.path for item in found)), strict=True):
             suffix = Path(item.path).suffix.lower()
             if reason is None:
-                images.append(Image(_id(root, item.path), item, size))
+                images.append(Image(_id(root, item.path), item, size, kept))
             elif suffix in SUFFIXES:
                 skipped.append((_id(root, item.path), reason))
             elif not Path(item.path).is_dir():
@@ -213,15 +214,18 @@ def _probe(root: Path, found: list[Found], notes: list[str]) -> tuple[list[Image
     return images, skipped
 
 
-def _look(path: str) -> tuple[int, str | None]:
-    """Size in bytes, and why the file cannot be used, or None."""
+def _look(path: str) -> tuple[int, int, str | None]:
+    """Bytes of the file, bytes that keeping it would take, and why it cannot be used, or None."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except OSError as error:
-        return 0, error.strerror
+        return 0, 0, error.strerror
     if stat.S_ISDIR(status.st_mode):
-        return 0, "a folder without images, or a link to one above it"
-    return status.st_size, probe(path).problem
+        return 0, 0, "a folder without images, or a link to one above it"
+    found = probe(path)
+    # What Pillow must turn into PNG may grow up to the pixels themselves.
+    kept = status.st_size if found.native else found.height * found.width * 3
+    return status.st_size, kept, found.problem
 
 
 def _check_classes(root: Path, layout: Layout, images: list[Image], notes: list[str]) -> None:

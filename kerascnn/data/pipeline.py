@@ -14,6 +14,7 @@ from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Decoded, Undecoded
 from kerascnn.data.sources import Encoded
 from kerascnn.data.splits import Split, Splits
+from kerascnn.data.stream import as_written
 from kerascnn.data.timing import InputWait, timed
 
 __all__ = ["InputWait", "scoring", "steps_per_epoch", "timed", "training"]
@@ -26,6 +27,7 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
     return math.ceil(count / batch_size)
 
 
+@as_written
 def training(
     splits: Splits,
     *,
@@ -94,10 +96,12 @@ def _decoded(
 ):
     """(epoch, index, images, used, sound) from encoded images, decoded side by side."""
     count, size, mode = len(splits.train), splits.image_size, splits.resize
+    places, replaced = tf.constant(splits.train.indices), store.source.replaced
 
     def with_draws(epoch, index):
         numbers = [augmentation.draws(name, seed, epoch, index, AUGMENTATIONS[name].draws) for name in windows]
-        return epoch, index, numbers[0] if numbers else tf.zeros([batch_size, 0])
+        # Not [batch_size, 0]: unbatching an empty tensor crashes TensorFlow 2.21.
+        return epoch, index, numbers[0] if numbers else tf.zeros([batch_size, 1])
 
     def one(epoch, index, numbers):
         def attempt(step):
@@ -112,9 +116,16 @@ def _decoded(
         tries = tf.data.Dataset.range(min(count, stream.TRIES)).map(attempt)
         return stream.or_else(tries, tf.data.Dataset.from_tensors(blank))
 
-    return stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
+    def noted(epoch, index, image, used, sound):
+        missing = tf.gather(places, tf.boolean_mask(index, (used != index) | (sound == 0)))
+        replaced.scatter_nd_update(missing[:, None], tf.ones_like(missing, tf.bool))
+        return epoch, index, image, used, sound
+
+    batches = stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
+    return batches.map(noted)
 
 
+@as_written
 def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
     """Every image of `split` once, in its order, in full batches.
 

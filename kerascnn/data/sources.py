@@ -87,6 +87,7 @@ class Encoded(Source):
     Attributes:
         damaged: bool [n], True where decoding failed; what was not tried yet counts as sound.
         tried: bool [n], True where it is known.
+        replaced: The same as `damaged` for images that training came across, as a variable that its stream can set.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Encoded(Source):
     ):
         super().__init__(ids, labels, class_names, size, mode)
         self.damaged, self.tried = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
+        with tf.device("CPU:0"):
+            self.replaced = tf.Variable(tf.zeros([len(ids)], tf.bool), trainable=False, name="replaced")
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """string [] of an int64 [] place."""
@@ -117,7 +120,8 @@ class Encoded(Source):
     def failures(self) -> list[tuple[str, str]]:
         """(id, reason) of the images whose content turned out to be damaged, so far."""
         return [
-            (self.ids[int(i)], "damaged: its header is sound, its content is not") for i in np.flatnonzero(self.damaged)
+            (self.ids[int(i)], "damaged: its header is sound, its content is not")
+            for i in np.flatnonzero(self.damaged | self.replaced.numpy())
         ]
 
 
@@ -126,7 +130,7 @@ class Files(Encoded):
 
     Args:
         paths: Where they are, as the file system's own bytes (a name need not be text).
-        sizes: int64 [n], their sizes in bytes.
+        sizes: int64 [n], bytes that `read` gives of each.
     """
 
     def __init__(self, paths: Sequence[bytes], sizes: np.ndarray, **known: Any):
@@ -138,7 +142,7 @@ class Files(Encoded):
         return decode.read(self.paths[index])
 
     def encoded_size(self, indices: np.ndarray) -> int:
-        """The files' sizes, and what a string takes beside its content."""
+        """Their content, and what a string takes beside it."""
         return int(self.sizes[indices].sum()) + STRING * len(indices)
 
 

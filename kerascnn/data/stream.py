@@ -11,9 +11,12 @@ import tensorflow as tf
 from kerascnn.data import decode
 
 TRIES = 101  # an image and its successors: more damaged files than that are no data set
+# AutoGraph would translate what needs no translating: it is slow, and fails on bound methods.
+as_written = tf.autograph.experimental.do_not_convert
 Read = Callable[[tf.Tensor], tf.Tensor]
 
 
+@as_written
 def order(count: int, seed: int, batch_size: int, start_step: int = 0) -> tf.data.Dataset:
     """Batches of (epoch, index), int64 [batch] each, without end; every epoch is one permutation of `count` images.
 
@@ -55,6 +58,7 @@ def successors(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(found, following % count, places), found.astype(np.float32)
 
 
+@as_written
 def read_all(read: Read, count: int) -> tf.Tensor:
     """Every encoded image, string [count]; "" for one that cannot be read."""
 
@@ -64,6 +68,7 @@ def read_all(read: Read, count: int) -> tf.Tensor:
     return next(iter(in_order(tf.data.Dataset.range(count), one).batch(count)))
 
 
+@as_written
 def decodable(read: Read, places: np.ndarray) -> np.ndarray:
     """Which of the encoded images at int64 [n] places can be decoded, bool [n]."""
 
@@ -74,6 +79,7 @@ def decodable(read: Read, places: np.ndarray) -> np.ndarray:
     return np.fromiter(flags.as_numpy_iterator(), bool, len(places))
 
 
+@as_written
 def decode_all(read: Read, into: np.ndarray, mode: decode.Mode) -> np.ndarray:
     """Fill uint8 [n, size, size, 3] with the images as scoring sees them: which of them can be decoded, bool [n]."""
     count, size = into.shape[:2]
@@ -85,6 +91,7 @@ def decode_all(read: Read, into: np.ndarray, mode: decode.Mode) -> np.ndarray:
     return sound
 
 
+@as_written
 def scored(places: tf.data.Dataset, read: Read, size: int, mode: decode.Mode) -> tf.data.Dataset:
     """(uint8 [size, size, 3], bool []) of each place: the image as scoring sees it, or black and False."""
     blank = tf.zeros([size, size, 3], tf.uint8), False

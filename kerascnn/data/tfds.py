@@ -19,6 +19,7 @@ from kerascnn.data.cache import free_memory
 from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Buffers, Source, Table, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
+from kerascnn.data.stream import as_written
 
 SPEC = re.compile(
     r"(?P<name>\w+)(/(?P<config>[\w.+-]*[A-Za-z_][\w.+-]*))?([/:](?P<version>\d+\.\d+\.\d+))?(\[(?P<slice>[^\]]*:[^\]]*)\])?"
@@ -214,6 +215,7 @@ def _check_memory(info: Any, spans: list[Span], side: tuple[int | None, ...] | N
         )
 
 
+@as_written
 def _dataset(tfds: Any, builder: Any, span: Span, columns: Columns) -> tf.data.Dataset:
     """(encoded image, label) in the order of the files."""
     wanted = tfds.decode.PartialDecoding(
@@ -225,6 +227,7 @@ def _dataset(tfds: Any, builder: Any, span: Span, columns: Columns) -> tf.data.D
     return dataset.map(lambda row: (row[columns.image], row[columns.label]))
 
 
+@as_written
 def _decoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [n, h, w, 3] and labels."""
     count = sum(span.images for span in spans)
@@ -238,6 +241,7 @@ def _decoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tu
     return images, labels
 
 
+@as_written
 def _encoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tuple[tf.Tensor, np.ndarray]:
     """string [n] and labels."""
     parts = [next(iter(_dataset(tfds, builder, span, columns).batch(span.images))) for span in spans]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from kerascnn.data.stream import as_written
+
 
 class InputWait:
     """Seconds that a timed data set kept its consumer waiting, summed over all batches."""
@@ -25,6 +27,7 @@ class InputWait:
         self._total.assign_add(seconds, read_value=False)
 
 
+@as_written
 def timed(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, InputWait]:
     """The same data set, and how long its consumer is blocked in it.
 
