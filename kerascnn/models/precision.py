@@ -14,5 +14,6 @@ def float32_twin(model: keras.Model) -> keras.Model:
         return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
     twin = keras.models.clone_model(model, clone_function=in_float32)
+    twin.dtype_policy = "float32"
     twin.set_weights(model.get_weights())
     return twin

@@ -1,0 +1,93 @@
+"""Padding as the published networks have it, and grouped convolutions, against plain forms."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerascnn.layers import Conv2D, Pool2D, conv, stock_paths
+
+
+def images(*shape, low=-1.0):
+    return np.random.default_rng(0).uniform(low, 1, shape).astype("float32")
+
+
+@pytest.mark.parametrize("side", [8, 9])
+@pytest.mark.parametrize(("kernel", "strides"), [(3, 1), (3, 2), (7, 2), (1, 2), ((1, 3), 2), (5, 3)])
+def test_symmetric_padding_is_the_same_on_both_sides(side, kernel, strides):
+    layer = Conv2D(4, kernel, strides, "symmetric", use_bias=False)
+    x = images(2, side, side, 3)
+    height, width = ((size - 1) // 2 for size in layer.kernel_size)
+    padded = np.pad(x, ((0, 0), (height, height), (width, width), (0, 0)))
+    np.testing.assert_allclose(layer(x), tf.nn.conv2d(padded, layer.kernel, strides, "VALID"), atol=1e-5)
+
+
+def test_what_cannot_be_padded():
+    with pytest.raises(ValueError, match="odd kernel"):
+        Conv2D(4, 2, padding="symmetric")
+    with pytest.raises(ValueError, match="channels-last"):
+        Conv2D(4, 3, data_format="channels_first")
+    with pytest.raises(ValueError, match="odd window"):
+        Pool2D("max", 2, 2)
+    with pytest.raises(ValueError, match="not supported"):
+        Pool2D("avg", 3, 2)
+    with pytest.raises(ValueError, match="max or avg"):
+        Pool2D("min", 3)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_grouped_convolution_equals_keras_form(policy, monkeypatch):
+    layer = Conv2D(8, 3, 2, "symmetric", groups=4, use_bias=False, dtype=policy)
+    x = tf.constant(images(2, 8, 8, 12))
+    layer.build(x.shape)
+
+    def results():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.cast(layer(x), "float32")
+            loss = tf.reduce_sum(y**2)
+        return [y, *tape.gradient(loss, [x, layer.trainable_variables[0]])]
+
+    with stock_paths():
+        expected = results()
+    at_once = results()
+    monkeypatch.setattr(conv, "onednn", lambda: False)  # the form of a TensorFlow whose CPU kernels lack the gradient
+    one_by_one = results()
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if policy == "float32" else {"rtol": 3e-2, "atol": 0.1}
+    for plain, *fast in zip(expected, at_once, one_by_one, strict=True):
+        for form in fast:
+            np.testing.assert_allclose(form, plain, **tolerance)
+
+
+def windows(x, size, strides, pad, fill):
+    """Every window of one channel: (rows, columns, size, size)."""
+    x = np.pad(x, pad, constant_values=fill)
+    view = np.lib.stride_tricks.sliding_window_view(x, (size, size))
+    return view[::strides, ::strides]
+
+
+@pytest.mark.parametrize("side", [7, 8])
+def test_max_pooling(side):
+    x = images(1, side, side, 1, low=-3) - 2  # negative: padding must not win
+    plane = x[0, :, :, 0]
+
+    def pooled(*arguments):
+        return Pool2D("max", *arguments)(x)[0, :, :, 0]
+
+    symmetric = windows(plane, 3, 2, 1, -np.inf).max((2, 3))
+    np.testing.assert_array_equal(pooled(3, 2), symmetric)
+    np.testing.assert_array_equal(pooled(3, 2, "zeros"), windows(plane, 3, 2, 1, 0).max((2, 3)))
+    np.testing.assert_array_equal(pooled(3, 2, "valid"), windows(plane, 3, 2, 0, 0).max((2, 3)))
+    # torch's ceil_mode: a last window over the edge where the rest of the image would be left out
+    np.testing.assert_array_equal(pooled(3, 2, "ceil"), windows(plane, 3, 2, (0, 1), -np.inf).max((2, 3)))
+    np.testing.assert_array_equal(pooled(2, 2, "ceil"), windows(plane, 2, 2, (0, 1), -np.inf).max((2, 3)))
+    np.testing.assert_array_equal(pooled(3, 2, "same"), keras.ops.max_pool(x, 3, 2, "same")[0, :, :, 0])
+
+
+def test_average_pooling_with_and_without_its_padding():
+    x = images(1, 6, 6, 1)
+    plane = x[0, :, :, 0]
+    with_zeros = Pool2D("avg", 3, padding="zeros")(x)[0, :, :, 0]
+    np.testing.assert_allclose(with_zeros, windows(plane, 3, 1, 1, 0).mean((2, 3)), atol=1e-6)
+    without = Pool2D("avg", 3)(x)[0, :, :, 0]
+    np.testing.assert_allclose(without, np.nanmean(windows(plane, 3, 1, 1, np.nan), (2, 3)), atol=1e-6)
