@@ -20,7 +20,6 @@ KINDS = [
     "seresnet50",
     "resnet_article",
     "inception_small",
-    "googlenet",
     "inception_resnet_v1",
     "xception",
     "inception_article",

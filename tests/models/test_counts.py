@@ -88,11 +88,13 @@ def test_every_arch_has_its_figures():
 
 # Deeper or wider copies of rows that the default suite has.
 SLOW = {
+    "resnet32",
     "resnet44",
     "resnet56",
     "resnet101",
     "resnet110",
     "resnet152",
+    "preact_resnet164",
     "resnet34d",
     "resnet101d",
     "resnet152d",
@@ -100,7 +102,10 @@ SLOW = {
     "resnetv2_152",
     "resnext101_32x8d",
     "wide_resnet101_2",
+    "inception_resnet_v2",
+    "inception_v3_keras",
     "inception_resnet_v2_keras",
+    "xception_keras",
 }
 EVERY = [pytest.param(arch, marks=pytest.mark.slow) if arch in SLOW else arch for arch in FIGURES]
 
@@ -131,7 +136,10 @@ def assert_contract(model, arch, classes):
     assert model.inputs[0].dtype == "float32"
 
 
-@pytest.mark.parametrize(("arch", "size", "classes", "options", "trainable", "macs", "unit"), VARIANTS)
+@pytest.mark.parametrize(
+    ("arch", "size", "classes", "options", "trainable", "macs", "unit"),
+    [row if row[1] in (32, 224) else pytest.param(*row, marks=pytest.mark.slow) for row in VARIANTS],
+)
 def test_published_variant(arch, size, classes, options, trainable, macs, unit):
     with cost.weightless():
         counted = cost.count(models.build(arch, (size, size, 3), classes, **options))
@@ -144,7 +152,7 @@ def test_published_variant(arch, size, classes, options, trainable, macs, unit):
     [
         ("inception_v3", [0.4], 27_161_264, 36_224, 5.7189),
         ("googlenet", [0.3, 0.3], 13_385_816, 15_072, 1.5910),
-        ("googlenet_tv", [0.3, 0.3], 13_004_888, 15_072, 1.5067),
+        pytest.param("googlenet_tv", [0.3, 0.3], 13_004_888, 15_072, 1.5067, marks=pytest.mark.slow),
     ],
 )
 def test_auxiliary_heads(arch, weights, trainable, statistics, macs):
