@@ -1,0 +1,227 @@
+"""The one way to train, on a tiny resnet20 and real images: exact resume, exact scores on replicas, what ends a run."""
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerascnn import cli, data, distribute, models, scoring, training
+from kerascnn.config import Config, UserError
+from kerascnn.data import Splits, pipeline
+from kerascnn.models.auxiliary import WithAuxiliaryHeads
+from kerascnn.runs import Run
+
+# 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
+BASE = Config(
+    data={"fraction": 0.025},
+    model={"arch": "resnet20", "width": 0.25},
+    optim={"warmup": 0},
+    fit={"epochs": 3, "batch_size": 16},
+    devices={"dtype": "float32"},
+)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    """The embedded images, 65 of them val: the last batch of 16 has one image, and would leave a replica empty."""
+    whole = data.load(BASE.data)
+    val = dataclasses.replace(whole.val, indices=whole.val.indices[:65], labels=whole.val.labels[:65])
+    test = dataclasses.replace(whole.test, indices=whole.test.indices[:200], labels=whole.test.labels[:200])
+    return dataclasses.replace(whole, val=val, test=test)
+
+
+def train(folder: Path, splits: Splits, *, until: int | None = None, draw: bool = False, **sections) -> Run:
+    config = BASE.replace(**{"logging": {"runs_dir": folder, "run": "run"}, **sections})
+    config = training.resolve(config, splits)
+    run = Run.prepare(config, splits.fingerprint, splits.name)
+    training.train(config, run, splits=splits, until=until, draw=draw)
+    return run
+
+
+def weights(run: Run) -> list[np.ndarray]:
+    return keras.models.load_model(run.best_model, compile=False).get_weights()
+
+
+EXACT = ("epoch", "lr", "loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1", "val_balanced_accuracy")
+
+
+def scores(run: Run) -> list[list[float]]:
+    return [[row[name] for name in EXACT] for row in run.history()]
+
+
+@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
+def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_path, splits, devices) -> None:
+    restless = {"model": {"drop_path": 0.3, "dropout": 0.2}, "devices": {"devices": devices}, "optim": {"ema": 0.9}}
+    calm = train(tmp_path / "calm", splits, **restless)
+
+    checkpoints = tmp_path / "cut" / "run" / "checkpoints"
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (checkpoints / "step-11").exists():
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one that comes too late must not end the tests
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        with pytest.raises(cli.Stopped) as raised:
+            train(tmp_path / "cut", splits, fit={"checkpoint_every": 1}, **restless)
+    finally:
+        watcher.join()
+        signal.signal(signal.SIGTERM, before)
+    assert raised.value.code == 75
+    assert "is kept" in str(raised.value)
+    cut = train(tmp_path / "cut", splits, **restless)
+
+    assert "resuming after step" in cut.log_file.read_text()
+    assert [row["epoch"] for row in cut.history()] == [1, 2, 3]
+    assert scores(cut) == scores(calm)
+    for one, other in zip(weights(cut), weights(calm), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for split in ("val", "test"):
+        assert cut.metrics()[split] == calm.metrics()[split]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_replicas_score_what_the_saved_model_scores_on_one_device(tmp_path, splits, dtype) -> None:
+    run = train(tmp_path, splits, devices={"devices": "cpu:2", "dtype": dtype}, fit={"epochs": 2})
+    best = run.history()[run.metrics()["best_epoch"] - 1]
+    keras.config.set_dtype_policy(dtype)
+    network = models.build("resnet20", (32, 32, 3), 10, width=0.25)
+    network.set_weights(weights(run))
+    batches = pipeline.scoring(splits.val, splits, 16)
+    logits = scoring.predict(network, batches, splits.val.labels, splits.val.ids()).logits.astype("float64")
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert len(logits) == 65
+    assert best["val_loss"] == pytest.approx(-log_p[np.arange(65), splits.val.labels].mean(), abs=1e-6)
+    assert best["val_accuracy"] == pytest.approx((logits.argmax(axis=1) == splits.val.labels).mean(), abs=1e-6)
+    if dtype == "float32":
+        assert run.metrics()["val"]["accuracy"]["value"] == pytest.approx(best["val_accuracy"], abs=1e-6)
+
+
+def test_replicas_hold_equal_weights_and_statistics(splits) -> None:
+    config = training.resolve(BASE.replace(devices={"devices": "cpu:2"}), splits)
+    plan = distribute.setup(config.devices, 16)
+    model = training.build_and_compile(config, splits, plan)
+    stream = pipeline.training(splits, augment=config.augment, seed=0, batch_size=16)
+    model.fit(stream, steps_per_epoch=4, verbose=0, shuffle=False)
+    assert any("moving_variance" in v.path for v in model.variables)
+    for variable in model.weights:
+        one, other = variable.value.values
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=variable.path)
+
+
+def test_until_ends_early_and_the_next_call_goes_on_with_the_same_schedule(tmp_path, splits) -> None:
+    whole = train(tmp_path / "whole", splits)
+    run = train(tmp_path / "rungs", splits, until=1)
+    assert not run.finished
+    assert len(run.history()) == 1
+    run = train(tmp_path / "rungs", splits)
+    assert run.finished
+    assert scores(run) == scores(whole)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, splits) -> None:
+    run = train(tmp_path, splits, fit={"epochs": 1})
+    before = run.best_model.stat().st_mtime_ns
+    train(tmp_path, splits, fit={"epochs": 1})
+    assert run.best_model.stat().st_mtime_ns == before
+
+
+def test_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path, splits) -> None:
+    with pytest.raises(cli.TrainingFailed, match=r"the loss is (nan|inf) at step \d+ \(epoch \d\)"):
+        train(tmp_path, splits, optim={"lr": 1e30, "schedule": "constant"}, fit={"checkpoint_every": 1})
+    kept = np.load(max((tmp_path / "run" / "checkpoints").glob("step-*/variables.npz")), allow_pickle=False)
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert all(array.shape is not None for array in kept.values())
+
+
+def test_early_stop_ends_and_scores(tmp_path, splits) -> None:
+    # A learning rate of almost nothing: no epoch betters the first.
+    run = train(tmp_path, splits, fit={"epochs": 5, "early_stop": 1}, optim={"lr": 1e-12, "schedule": "constant"})
+    metrics = run.metrics()
+    assert metrics["epochs"] == metrics["best_epoch"] + 1 < 5
+
+
+def test_without_val_the_last_epoch_is_kept(tmp_path, splits) -> None:
+    nobody = dataclasses.replace(splits.val, indices=splits.val.indices[:0], labels=splits.val.labels[:0])
+    run = train(tmp_path, dataclasses.replace(splits, val=nobody), fit={"epochs": 2})
+    assert run.metrics()["best_epoch"] == 2
+    assert "val" not in run.metrics()
+    assert "val_loss" not in run.history()[0]
+
+
+def test_averaged_weights_are_what_val_judges_and_best_keras_holds(tmp_path, splits) -> None:
+    run = train(tmp_path, splits, optim={"ema": 0.8}, fit={"epochs": 2})
+    row = run.history()[run.metrics()["best_epoch"] - 1]
+    assert run.metrics()["val"]["loss"]["value"] == pytest.approx(row["val_loss"], abs=1e-5)
+
+
+def test_imbalance_makes_val_choose_by_macro_f1(splits) -> None:
+    keep = np.flatnonzero((splits.train.labels != 3) | (np.arange(len(splits.train)) % 5 == 0))
+    rare = dataclasses.replace(splits.train, indices=splits.train.indices[keep], labels=splits.train.labels[keep])
+    assert training.resolve(BASE, dataclasses.replace(splits, train=rare)).fit.monitor == "val_macro_f1"
+    assert training.resolve(BASE, splits).fit.monitor == "val_accuracy"
+
+
+def test_families_resolve_to_the_concrete_name(splits) -> None:
+    assert training.resolve(BASE.replace(model={"arch": "inception"}), splits).model.arch == "inception_small"
+    with pytest.raises(UserError, match="resnet20"):
+        training.resolve(BASE.replace(model={"arch": "resnet21"}), splits)
+
+
+def test_auxiliary_heads_count_in_the_loss_and_nowhere_else(splits) -> None:
+    network = models.build("googlenet", (64, 64, 3), 10, width=0.125)
+    heads = models.auxiliary_heads("googlenet", network, 10, width=0.125)
+    model = WithAuxiliaryHeads(network, heads)
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"])
+    images, answers = np.zeros((4, 64, 64, 3), "uint8"), tf.one_hot([0, 1, 2, 3], 10)
+    plain = keras.losses.CategoricalCrossentropy(from_logits=True)(answers, network(images, training=False))
+    scored = model.evaluate(images, answers, batch_size=4, verbose=0, return_dict=True)
+    assert scored["loss"] == pytest.approx(float(plain), abs=1e-5)
+    trained = model.train_on_batch(images, answers, return_dict=True)
+    assert trained["aux_loss"] > 0
+    assert [head.weight for head in heads.values()] == [0.3, 0.3]
+
+
+def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
+    run = train(tmp_path, splits, fit={"epochs": 1}, draw=True)
+    names = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    assert {
+        "config.toml",
+        "environment.json",
+        "data.json",
+        "split.csv",
+        "skipped.csv",
+        "history.csv",
+        "metrics.json",
+        "best.keras",
+        "log.txt",
+        "predictions/val.npz",
+        "predictions/test.npz",
+        "plots/first_batch.png",
+        "plots/val_predictions.png",
+        "plots/val_worst_mistakes.png",
+        "plots/val_confusion_matrix.png",
+        "plots/curves.png",
+    } <= names
+    assert not [name for name in names if "aside" in name]
+    assert cli.load_recipe(run.path).fit.epochs == 1
+    test = run.metrics()["test"]["accuracy"]
+    assert test["low"] <= test["value"] <= test["high"]
+    assert test["n"] == 200
+    kept = run.read_predictions("test")
+    assert kept["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert (kept["probabilities"].argmax(axis=1) == kept["labels"]).mean() == pytest.approx(test["value"])
+    version = training.export(run, tmp_path / "exports")
+    assert version == tmp_path / "exports" / "run" / "1"
+    assert training.export(run, tmp_path / "exports") == version  # reused
