@@ -80,6 +80,8 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self.checkpoint is not None:
             restore(self.checkpoint, variables_of(self.model))
+            if not self.checkpoint.state["spent"]:  # saved after an epoch: the metrics are that epoch's
+                self.model.reset_metrics()
             self.checkpoint = None
 
 

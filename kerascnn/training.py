@@ -91,6 +91,10 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
             jit_compile=plan.jit,
         )
         model.optimizer.build(model.trainable_variables)
+        # Keras would build the metrics in the first step, too late for what a checkpoint puts back.
+        size, classes = splits.image_size, len(splits.class_names)
+        blank = np.zeros((2, size, size, 3), "uint8"), np.zeros((2, classes), "float32"), np.ones(2, "float32")
+        model._symbolic_build(data_batch=blank)
     return model
 
 
