@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from kerascnn.callbacks import StopRequest, best_epoch, exhausted
+from kerascnn.callbacks import best_epoch, exhausted
+from kerascnn.stopping import StopRequest
 
 
 def rows(*pairs: tuple[float, float]) -> list[dict[str, float]]:

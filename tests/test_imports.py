@@ -15,7 +15,7 @@ ROWS = (
     {"screen", "files"},
     {"cli"},
     {"layers"},
-    {"checkpoints"},
+    {"checkpoints", "stopping"},
     {"models", "data", "optim", "metrics", "callbacks", "tensorboard", "cost", "statistics", "distribute", "runs"},
     {"scoring", "artefacts", "explain"},
     {"report"},

@@ -1,8 +1,7 @@
-"""The one way to train: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
+"""A run from wherever it was left to its scores."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,129 +9,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import callbacks, checkpoints, cost, data, distribute, metrics, models, optim, scoring, tensorboard
+from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, scoring, tensorboard
 from kerascnn.artefacts import savedmodel
 from kerascnn.cli import TrainingFailed, dumps
-from kerascnn.config import Config, Fit, Model
-from kerascnn.data import Splits, augment, pipeline
+from kerascnn.config import Config
+from kerascnn.data import Splits, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.files import sync
-from kerascnn.models import auxiliary, tables
 from kerascnn.report import pictures
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
-
-# Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
-IMBALANCE = 3
-
-
-def resolve(config: Config, splits: Splits) -> Config:
-    """The config with every `auto` that the data decides replaced: image size, arch, resize, augmentation, monitor.
-
-    Raises:
-        UserError: An unknown arch, or an option that does not fit it.
-    """
-    size = splits.image_size
-    chosen = augment.chosen(config.augment, size)
-    monitor = config.fit.monitor
-    if monitor == "auto":
-        counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
-        monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
-    return config.replace(
-        data={"image_size": size, "resize": splits.resize},
-        augment={"augment": chosen or ("none",)},
-        model={"arch": tables.resolve(config.model.arch, size)},
-        fit={"monitor": monitor},
-    )
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Steps of an epoch and of the whole run, and the epoch at which this start ends."""
-
-    steps_per_epoch: int
-    epochs: int
-    until: int
-
-    @classmethod
-    def of(cls, fit: Fit, images: int, until: int | None) -> "Schedule":
-        """The schedule of `images` training images; `until` or `--stop-epoch` only end it early."""
-        ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
-        return cls(pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, min(ends))
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        return self.steps_per_epoch * self.epochs
-
-
-def network_of(model: keras.Model) -> keras.Model:
-    """The single-output network of a model that `build_and_compile` made."""
-    return getattr(model, "network", model)
-
-
-def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model:
-    """The network of a resolved config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
-    steps = Schedule.of(config.fit, len(splits.train), None)
-    keras.utils.set_random_seed(config.fit.seed)
-    with plan.scope():
-        model = _build(config.model, splits)
-        optimizer = optim.build(
-            config.optim,
-            total_steps=steps.steps,
-            steps_per_epoch=steps.steps_per_epoch,
-            trainable=model.trainable_variables,
-        )
-        model.compile(
-            optimizer,
-            # Labels come one-hot, smoothed and mixed by the pipeline: the loss stays plain, and val_loss unsmoothed.
-            keras.losses.CategoricalCrossentropy(from_logits=True),
-            weighted_metrics=metrics.build(len(splits.class_names)),
-            jit_compile=plan.jit,
-        )
-        model.optimizer.build(model.trainable_variables)
-        # Keras would build the metrics in the first step, too late for what a checkpoint puts back.
-        size, classes = splits.image_size, len(splits.class_names)
-        blank = np.zeros((2, size, size, 3), "uint8"), np.zeros((2, classes), "float32"), np.ones(2, "float32")
-        model._symbolic_build(data_batch=blank)
-    return model
-
-
-def _build(section: Model, splits: Splits) -> keras.Model:
-    """The network, with its auxiliary heads where it has some and they count."""
-    classes = len(splits.class_names)
-    network = models.build(
-        section.arch,
-        (splits.image_size, splits.image_size, 3),
-        classes,
-        width=section.width,
-        filters=section.filters,
-        stem=section.stem,
-        shortcut=section.shortcut,
-        zero_gamma=section.zero_gamma,
-        drop_path=section.drop_path,
-        dropout=section.dropout,
-    )
-    if section.aux_weight == 0:
-        return network
-    heads = models.auxiliary_heads(section.arch, network, classes, width=section.width, filters=section.filters)
-    if section.aux_weight is not None:
-        heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
-    return auxiliary.WithAuxiliaryHeads(network, heads) if heads else network
-
-
-def averaged(model: keras.Model) -> list[np.ndarray]:
-    """The network's weights that val judged, on the host, in the order of `get_weights`: averaged ones where EMA is on."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    weights = network_of(model).weights
-    values = distribute.host_values(weights)
-    if optimizer.use_ema:
-        place = {id(variable): i for i, variable in enumerate(weights)}
-        means = distribute.host_values(optimizer._model_variables_moving_average)  # Keras has no public name for them
-        for variable, mean in zip(optimizer._trainable_variables, means, strict=True):
-            if id(variable) in place:  # not an auxiliary head's
-                values[place[id(variable)]] = mean
-    return values
+from kerascnn.stopping import StopRequest
+from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network_of, resolve
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -266,7 +154,7 @@ class Training:
 
     def _fit(self, schedule: Schedule) -> None:
         """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs."""
-        stop = callbacks.StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
+        stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
         with stop.listening(self.screen.say):
             while True:
                 checkpoint = self.store.latest(self.screen.say)
@@ -278,7 +166,7 @@ class Training:
                 self._segment(schedule, step, checkpoint, stop)
 
     def _segment(
-        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: callbacks.StopRequest
+        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
     ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
         if step:
@@ -308,7 +196,7 @@ class Training:
         schedule: Schedule,
         step: int,
         checkpoint: checkpoints.Checkpoint | None,
-        stop: callbacks.StopRequest,
+        stop: StopRequest,
         waited: Callable[[], float],
     ) -> list[keras.callbacks.Callback]:
         fit, rows = self.config.fit, self.rows
