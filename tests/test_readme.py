@@ -1,0 +1,64 @@
+"""Every command in the README runs as written, with small overrides appended."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted({line.strip() for line in README.splitlines() if line.startswith("    python -m kerascnn.")})
+SMALL = ["--epochs", "1", "--fraction", "0.02", "--width", "0.25"]
+
+
+def photos(folder: Path) -> None:
+    """Twelve photos of each of two classes, of mixed sizes."""
+    rng = np.random.default_rng(0)
+    for name, base in (("cats", 60), ("dogs", 180)):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(base - 40, base + 40, (70 + i, 90, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.jpg")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
+    words = shlex.split(command)[2:]
+    overrides = [] if "--help" in words or "--print-config" in words else list(SMALL)
+    monkeypatch.chdir(tmp_path)
+    if "photos" in words:
+        photos(tmp_path / "photos")
+        overrides = ["--epochs", "1", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]
+    if "tfds:cifar10" in words:
+        shutil.copytree(request.getfixturevalue("shared_data") / "tfds", tmp_path / "data", symlinks=True)
+        overrides = ["--epochs", "1", "--fraction", "0.002", "--width", "0.25"]
+    code = main([words[0].removeprefix("kerascnn."), *words[1:], *overrides])
+    out = capsys.readouterr().out
+    assert code == 0, out
+    if "--epochs" in overrides:
+        assert re.search(r"test accuracy \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
+        assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
+
+
+def test_the_library_example_runs_and_its_file_opens_in_a_new_process(tmp_path: Path) -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.S)
+    assert code
+    subprocess.run([sys.executable, "-c", code[1]], cwd=tmp_path, check=True, capture_output=True)
+    reload = "import keras, kerascnn.layers; print(keras.models.load_model('mine.keras').output_shape)"
+    out = subprocess.run(
+        [sys.executable, "-c", reload], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert out.strip() == "(None, 10)"
+
+
+def test_shell_completion_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--tyro-print-completion", "bash"]) == 0
+    assert "--batch-size" in capsys.readouterr().out
