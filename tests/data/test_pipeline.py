@@ -1,15 +1,21 @@
-"""Batches: exact resume, each image once, full batches whose weighted mean is the mean over the images."""
+"""Batches: exact resume, each image once, full batches whose weighted mean is the mean over the images, damaged files."""
 
+import io
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from make_folder import make
+from PIL import Image
 
 from kerascnn import data
-from kerascnn.config import Augment, Data
-from kerascnn.data import pipeline
+from kerascnn.config import Augment, Data, UserError
+from kerascnn.data import pipeline, stream
 from kerascnn.data.augment import AUGMENTATIONS
 
 ALL = tuple(AUGMENTATIONS)
+PLAIN = Augment(augment=("none",))
 
 
 @pytest.fixture(scope="module")
@@ -17,38 +23,237 @@ def embedded():
     return data.load(Data(fraction=0.01))
 
 
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return str(make(tmp_path_factory.mktemp("photos") / "insects"))
+
+
+def load(folder, **options):
+    return data.load(Data(dataset=str(folder), image_size=40, resize="crop", **options))
+
+
 def batches(splits, count, **options):
-    options = {"augment": Augment(augment=("none",)), "seed": 7, "batch_size": 16, **options}
+    options = {"augment": PLAIN, "seed": 7, "batch_size": 16, **options}
     return list(pipeline.training(splits, **options).take(count).as_numpy_iterator())
 
 
-def test_starting_at_a_step_equals_getting_there(embedded):
-    options = {"augment": Augment(augment=ALL), "label_smoothing": 0.1, "class_weights": np.arange(10.0)}
-    whole = batches(embedded, 12, **options)
-    for start in (1, 5, 9):  # 5,384 * 0.01 = 54 images: the epoch ends within the fourth batch
-        for expected, got in zip(
-            whole[start:], batches(embedded, 12 - start, start_step=start, **options), strict=True
-        ):
-            for a, b in zip(expected, got, strict=True):
-                np.testing.assert_array_equal(a, b)
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for expected, got in zip(first, second, strict=True):
+        for a, b in zip(expected, got, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def rows(dataset):
+    """Images, labels and weights of all batches."""
+    return tuple(np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator(), strict=True))
+
+
+EVERYTHING = {"augment": Augment(augment=ALL), "label_smoothing": 0.1, "class_weights": np.arange(10.0)}
+
+
+@pytest.mark.parametrize("start", [1, 3, 4, 9])  # 54 images: the first epoch ends within the fourth batch
+def test_starting_at_a_step_equals_getting_there(embedded, start):
+    whole = batches(embedded, 12, **EVERYTHING)
+    assert_same(whole[start:], batches(embedded, 12 - start, start_step=start, **EVERYTHING))
+
+
+def test_starting_at_a_step_equals_getting_there_in_files(photos):
+    options = {**EVERYTHING, "class_weights": None}
+    whole = batches(load(photos, cache="off"), 9, **options)
+    assert_same(whole[5:], batches(load(photos, cache="off"), 4, start_step=5, **options))
+
+
+@pytest.mark.parametrize("augment", [PLAIN, Augment(augment=("resized_crop", "flip"))])
+def test_what_is_cached_changes_nothing(photos, augment):
+    streamed = batches(load(photos, cache="off"), 6, augment=augment)
+    assert_same(streamed, batches(load(photos, cache="memory"), 6, augment=augment))
+
+
+def test_threads_change_nothing(photos):
+    def run(threads):
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        options.autotune.enabled = threads > 1
+        dataset = pipeline.training(load(photos, cache="off"), augment=Augment(augment=ALL), seed=7, batch_size=16)
+        return list(dataset.with_options(options).take(6).as_numpy_iterator())
+
+    assert_same(run(1), run(8))
 
 
 def test_each_epoch_shows_every_image_once(embedded):
     count = len(embedded.train)
     images = np.concatenate([batch[0] for batch in batches(embedded, pipeline.steps_per_epoch(3 * count, 16))])
-    source = embedded.train.source.fetch(tf.constant(embedded.train.indices)).numpy()
-    expected = sorted(image.tobytes() for image in source)
+    expected = sorted(
+        image.tobytes() for image in embedded.train.source.fetch(tf.constant(embedded.train.indices)).numpy()
+    )
     epochs = [images[i * count : (i + 1) * count] for i in range(3)]
     for epoch in epochs:
         assert sorted(image.tobytes() for image in epoch) == expected
     assert any(a.tobytes() != b.tobytes() for a, b in zip(epochs[0], epochs[1], strict=True))
 
 
-def test_scoring_shows_each_image_once_in_order(embedded):
-    batches = list(pipeline.scoring(embedded.val, embedded, 100).as_numpy_iterator())
-    images, labels, weights = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+def test_the_order_is_a_fair_shuffle():
+    orders = stream.order(5, seed=3, batch_size=5).take(600)
+    counts = np.zeros((5, 5))
+    for epoch, index in orders.as_numpy_iterator():
+        assert len(set(epoch)) == 1
+        counts[np.arange(5), index] += 1
+    assert ((counts - 120) ** 2 / 120).sum() < 40  # chi-square, 16 degrees of freedom: p = 0.001
+
+
+def test_smoothing_and_class_weights(embedded):
+    (_, labels, weights), *_ = batches(embedded, 1, label_smoothing=0.1, class_weights=np.arange(10.0))
+    np.testing.assert_allclose(np.sort(labels, axis=1)[:, -2:], [[0.01, 0.91]] * 16, rtol=1e-5)
+    np.testing.assert_array_equal(weights, labels.argmax(axis=1))
+
+
+def test_mixing_mixes_labels_and_weights_alike(embedded):
+    section = Augment(augment=("mixup", "cutmix"))
+    plain, mixed = (
+        batches(embedded, 1, augment=augment, class_weights=np.arange(10.0))[0] for augment in (PLAIN, section)
+    )
+    labels, weights = mixed[1:]
+    np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(labels @ np.arange(10.0), weights, rtol=1e-4)
+    both = (plain[1] > 0) | (np.roll(plain[1], 1, axis=0) > 0)
+    assert (labels[~both] == 0).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+def test_scoring_shows_each_image_once_in_order(embedded, batch_size):
+    dataset = pipeline.scoring(embedded.val, embedded, batch_size)
+    images, labels, weights = rows(dataset)
     count = len(embedded.val)
-    assert len(images) % 100 == 0
+    assert len(images) == dataset.cardinality() * batch_size
+    assert len(images) - count < batch_size
     np.testing.assert_array_equal(labels[:count].argmax(1), embedded.val.labels)
+    np.testing.assert_array_equal(images[:count], embedded.val.source.fetch(embedded.val.indices))
     np.testing.assert_array_equal(weights[count:], 0)
     np.testing.assert_allclose(weights[:count], len(images) / count, rtol=1e-6)
+
+
+def test_scoring_of_files_is_the_one_decode_path(photos):
+    for cache in ("off", "memory"):
+        splits = load(photos, cache=cache)
+        images, _, weights = rows(pipeline.scoring(splits.val, splits, 16))
+        sound = weights > 0
+        assert sound.sum() == len(splits.val)
+        np.testing.assert_array_equal(images[sound], splits.val.source.fetch(splits.val.indices))
+
+
+def test_no_images_to_score_is_said(embedded):
+    splits = data.load(Data(val_fraction=0))
+    with pytest.raises(UserError, match="val has no image"):
+        pipeline.scoring(splits.val, splits, 8)
+
+
+def damaged_png() -> bytes:
+    """Header and end are sound, the pixels' checksum is not."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype="uint8")).save(buffer, "PNG")
+    content = bytearray(buffer.getvalue())
+    content[len(content) // 2] ^= 0xFF
+    return bytes(content)
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    """Twelve images of each colour; the last two of each class are damaged inside."""
+    root = tmp_path_factory.mktemp("damaged")
+    for split, count in (("train", 12), ("val", 5), ("test", 5)):
+        for label, color in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+            (root / split / label).mkdir(parents=True)
+            for place in range(count):
+                path = root / split / label / f"{place:02}.png"
+                Image.new("RGB", (60, 50), (*color[:1], 10 * place + 5, *color[2:])).save(path)
+                if place >= count - 2:
+                    path.write_bytes(damaged_png())
+    return root
+
+
+@pytest.mark.parametrize("cache", ["off", "memory"])
+def test_a_damaged_image_weighs_nothing_and_does_not_count(damaged, cache):
+    splits = load(damaged, cache=cache)
+    images, labels, weights = rows(pipeline.scoring(splits.val, splits, 4))
+    np.testing.assert_allclose(weights, [2, 2, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0], rtol=1e-6)
+    assert (images[[3, 4]] == 0).all()
+    np.testing.assert_array_equal(labels[:10].argmax(1), [0] * 5 + [1] * 5)
+    assert [path for path, _ in splits.failures() if path.startswith("val")] == [
+        "val/blue/03.png", "val/blue/04.png", "val/red/03.png", "val/red/04.png",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("augment", [PLAIN, Augment(augment=("resized_crop",))])
+def test_a_damaged_image_is_replaced_by_its_successor(damaged, augment):
+    seen = {}
+    for cache in ("off", "memory"):
+        splits = load(damaged, cache=cache)
+        seen[cache] = batches(splits, 6, batch_size=8, augment=augment)  # two epochs
+        images, labels, weights = (np.concatenate(parts) for parts in zip(*seen[cache], strict=True))
+        np.testing.assert_array_equal(weights, 1)
+        red = images[:, 20, 20, 0] > 100
+        np.testing.assert_array_equal(labels.argmax(1), red)
+        assert red[:24].sum() == 12  # the two damaged blues became the first red twice, and round again
+        assert [path for path, _ in splits.failures() if path.startswith("train")] == [
+            "train/blue/10.png", "train/blue/11.png", "train/red/10.png", "train/red/11.png",
+        ]  # fmt: skip
+    assert_same(seen["off"], seen["memory"])
+
+
+def test_successors_go_round_and_give_up():
+    used, there = stream.successors(np.array([True, False, False, True, False]))
+    np.testing.assert_array_equal(used, [0, 3, 3, 3, 0])
+    np.testing.assert_array_equal(there, 1)
+    sound = np.zeros(300, bool)
+    sound[0] = True
+    used, there = stream.successors(sound)
+    assert there.sum() == stream.TRIES
+    assert there[300 - stream.TRIES + 1 :].all()
+    assert stream.successors(np.zeros(3, bool))[1].sum() == 0
+
+
+def test_a_file_that_vanishes_does_not_stop_training(photos, tmp_path):
+    splits = load(make(tmp_path / "insects"), cache="off")
+    for path in splits.train.ids()[:20]:
+        (tmp_path / "insects" / path).unlink()
+    for _, _, weights in batches(splits, 10):
+        np.testing.assert_array_equal(weights, 1)
+    assert {path for path, _ in splits.failures()} == set(splits.train.ids()[:20])
+
+
+def model(size):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((size, size, 3))
+    x = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(image / 255)))
+    net = keras.Model(image, x)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    net.compile("sgd", loss, weighted_metrics=["accuracy"], jit_compile=False)
+    return net
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_what_keras_reports_is_the_mean_over_the_images(replicas):
+    splits = data.load(Data(val_fraction=0.0105))
+    assert len(splits.val) % 16 in range(1, 9)  # the second replica's share of the last batch is fill alone
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(2)]) if replicas == 2 else None
+    dataset, wait = pipeline.timed(pipeline.training(splits, augment=Augment(), seed=0, batch_size=16))
+    if strategy:
+        with strategy.scope():
+            net = model(32)
+    else:
+        net = model(32)
+    net.fit(dataset, steps_per_epoch=4, epochs=1, verbose=0, shuffle=False)
+    assert wait.seconds() > 0
+    loss, accuracy = net.evaluate(pipeline.scoring(splits.val, splits, 16), verbose=0)
+    images = splits.val.source.fetch(splits.val.indices).numpy()
+    logits = net(images, training=False).numpy().astype("float64") if not strategy else _logits(net, images)
+    wrong = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(images)), splits.val.labels]
+    assert loss == pytest.approx(wrong.mean(), rel=1e-5)
+    assert accuracy == pytest.approx((logits.argmax(1) == splits.val.labels).mean(), abs=1e-6)
+
+
+def _logits(net, images):
+    alone = model(32)
+    alone.set_weights(net.get_weights())
+    return alone(images, training=False).numpy().astype("float64")

@@ -1,0 +1,62 @@
+"""Memory does not grow with the number of images: each count in a process of its own, an epoch of train and a pass over val."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn.data.cache import free_memory
+from kerascnn.data.embedded import FILE
+
+CHILD = """
+import resource, sys
+from kerascnn import data
+from kerascnn.config import Augment, Data
+from kerascnn.data import pipeline
+
+splits = data.load(Data(dataset=sys.argv[1], image_size=224, cache="off"))
+steps = pipeline.steps_per_epoch(len(splits.train), 32)
+for _ in pipeline.training(splits, augment=Augment(), seed=0, batch_size=32).take(steps):
+    pass
+for _ in pipeline.scoring(splits.val, splits, 32):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def make(folder: Path, count: int) -> Path:
+    """`count` JPEGs of 256 px in two classes: 500 different ones, the others are links to them."""
+    with np.load(FILE) as arrays:
+        pictures = arrays["x_train"][:500]
+    for label in range(2):
+        (folder / str(label)).mkdir(parents=True)
+    for place in range(count):
+        path = folder / str(place % 2) / f"{place}.jpg"
+        if place < 500:
+            Image.fromarray(pictures[place]).convert("RGB").resize((256, 256)).save(path, quality=95)
+        else:
+            os.link(folder / str(place % 2) / f"{place % 500}.jpg", path)
+    return folder
+
+
+def peak(folder: Path) -> int:
+    """Peak resident memory in bytes of reading the folder once."""
+    output = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True
+    ).stdout
+    return int(output) * (1 if sys.platform == "darwin" else 1024)
+
+
+@pytest.mark.slow
+def test_memory_is_flat_from_1_000_to_20_000_images(tmp_path):
+    few, many = (peak(make(tmp_path / str(count), count)) for count in (1_000, 20_000))
+    print(f"peak memory: {few / 1e6:.0f} MB at 1,000 images, {many / 1e6:.0f} MB at 20,000")
+    assert many <= 1.1 * few
+
+
+def test_free_memory_is_less_than_there_is():
+    assert 0 < free_memory() < 1.01 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
