@@ -131,7 +131,7 @@ class Augment(Section):
         ("auto",),
         description="in this order (auto: shift flip up to 64 px, resized_crop flip above; none: as they are)",
     )
-    shift: float = Field(0.125, gt=0, le=0.5, description="shift: at most this share of the side, zeros move in")
+    shift: float = Field(0.0625, gt=0, le=0.5, description="shift: at most this share of the side, zeros move in")
     crop_area: tuple[float, float] = Field(
         (0.35, 1.0), description="resized_crop: smallest and largest share of the area"
     )
@@ -219,7 +219,7 @@ class Optim(Section):
 class Fit(Section):
     """How long, in what batches, and what counts as best."""
 
-    epochs: int = Field(10, ge=1, description="length of the whole schedule")
+    epochs: int = Field(14, ge=1, description="length of the whole schedule")
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
     seed: int = Field(0, ge=0, description="moves initial weights, order and augmentation; never the split")
     monitor: MonitorName = Field(
