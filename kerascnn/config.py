@@ -219,7 +219,7 @@ class Optim(Section):
 class Fit(Section):
     """How long, in what batches, and what counts as best."""
 
-    epochs: int = Field(14, ge=1, description="length of the whole schedule")
+    epochs: int | None = Field(None, ge=1, description="length of the whole schedule (default: 14, inception_small 6)")
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
     seed: int = Field(0, ge=0, description="moves initial weights, order and augmentation; never the split")
     monitor: MonitorName = Field(
@@ -290,7 +290,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        if self.optim.warmup >= self.fit.epochs and self.fit.epochs > 1 and self.optim.warmup > 1:
+        if self.fit.epochs is not None and self.optim.warmup >= max(self.fit.epochs, 2):
             raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
         return self
 
