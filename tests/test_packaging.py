@@ -1,0 +1,57 @@
+"""What is installed: recipes by name from a checkout and from a wheel; nothing of this machine in tracked files."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from kerascnn import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_recipes_by_name_from_a_checkout() -> None:
+    assert cli.load_recipe("quick").fit.epochs == 3
+    assert cli.recipe_path("quick.toml") == cli.recipe_path("quick")
+
+
+def test_every_recipe_loads() -> None:
+    recipes = sorted((ROOT / "experiments" / "recipes").glob("*.toml"))
+    assert recipes
+    for path in recipes:
+        assert cli.load_recipe(path)
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_recipes_images_and_licenses(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(pip, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+        file.extractall(tmp_path / "site")
+    assert "kerascnn/recipes/quick.toml" in names
+    assert "kerascnn/data/fashion_mnist_mini/copyright" in names
+    command = [sys.executable, "-m", "kerascnn.fit", "--config", "quick", "--print-config"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert "width = 0.25" in done.stdout
+
+
+def test_tracked_files_hold_no_path_of_this_machine_and_no_registry() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    pattern = re.compile(r"/(?:work|farm|root)/|(?:py" + r"pi|pythonhosted|registry\.npmjs|deb\.debian)\.(?:org|com)")
+    for name in listed.stdout.split("\n"):
+        path = ROOT / name
+        if (
+            path.suffix in (".py", ".toml", ".md", ".txt", ".csv")
+            and path.is_file()
+            and path != Path(__file__).resolve()
+        ):
+            assert not pattern.search(path.read_text(encoding="utf-8")), name
