@@ -157,7 +157,7 @@ def _note_loose(path: str, notes: list[str]) -> None:
 def _by_file(root: Path, file: str, notes: list[str]) -> Layout:
     """What the split file names, with its labels."""
     rows = split_file.read(file)
-    found = {_id(root, item.path): item for item in _walk(str(root), "", "")}
+    found = {identity(root, item.path): item for item in _walk(str(root), "", "")}
     split_file.require(rows, found, file, str(root))
     if len(found) > len(rows):
         notes.append(f"not used: {len(found) - len(rows)} files that the split file does not name")
@@ -184,7 +184,8 @@ def _walk(folder: str, label: str, given: str, above: frozenset[tuple[int, int]]
             yield Found(entry.path, label, given)
 
 
-def _id(root: Path, path: str) -> str:
+def identity(root: Path, path: str) -> str:
+    """What a file is called in split.csv: its path below `root`, as text."""
     return _name(os.path.relpath(path, root).replace(os.sep, "/"))
 
 
@@ -195,9 +196,9 @@ def _probe(root: Path, found: list[Found], notes: list[str]) -> tuple[list[Image
         for item, (size, kept, reason) in zip(found, pool.map(_look, (item.path for item in found)), strict=True):
             suffix = Path(item.path).suffix.lower()
             if reason is None:
-                images.append(Image(_id(root, item.path), item, size, kept))
+                images.append(Image(identity(root, item.path), item, size, kept))
             elif suffix in SUFFIXES:
-                skipped.append((_id(root, item.path), reason))
+                skipped.append((identity(root, item.path), reason))
             elif not Path(item.path).is_dir():
                 foreign[suffix or "no suffix"] += 1
     if foreign:

@@ -107,9 +107,9 @@ def _decoded(
         def attempt(step):
             place = (index + step) % count
             if not windows:
-                image = decode.preprocess(store.read(place), size, mode)
+                image = decode.resize(stream.decoded(store.read(place)), size, mode)
             else:
-                image = augmentation.cropped(decode.decode(store.read(place)), numbers, size, augment)
+                image = augmentation.cropped(stream.decoded(store.read(place)), numbers, size, augment)
             return epoch, index, image, place, 1.0
 
         blank = epoch, index, tf.zeros([size, size, 3], tf.uint8), index, 0.0

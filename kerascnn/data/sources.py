@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.data import decode
+from kerascnn.data import decode, stream
 
 BORDER = 4  # pixels
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on less
@@ -139,7 +139,7 @@ class Files(Encoded):
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """The file's bytes, in a form that TensorFlow decodes."""
-        return decode.read(self.paths[index])
+        return stream.read_file(self.paths[index])
 
     def encoded_size(self, indices: np.ndarray) -> int:
         """Their content, and what a string takes beside it."""

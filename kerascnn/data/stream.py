@@ -13,6 +13,10 @@ from kerascnn.data import decode
 TRIES = 101  # an image and its successors: more damaged files than that are no data set
 # AutoGraph would translate what needs no translating: it is slow, and fails on bound methods.
 as_written = tf.autograph.experimental.do_not_convert
+# Traced once (half a second), however many data sets use them.
+_STRING = [tf.TensorSpec([], tf.string)]
+read_file = tf.function(decode.read, input_signature=_STRING, autograph=False)
+decoded = tf.function(decode.decode, input_signature=_STRING, autograph=False)
 Read = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -73,7 +77,7 @@ def decodable(read: Read, places: np.ndarray) -> np.ndarray:
     """Which of the encoded images at int64 [n] places can be decoded, bool [n]."""
 
     def sound(place: tf.Tensor) -> tf.Tensor:
-        return tf.size(decode.decode(read(place))) > 0
+        return tf.size(decoded(read(place))) > 0
 
     flags = in_order(tf.data.Dataset.from_tensor_slices(places), lambda place: _attempt(place, sound, False))
     return np.fromiter(flags.as_numpy_iterator(), bool, len(places))
@@ -96,7 +100,7 @@ def scored(places: tf.data.Dataset, read: Read, size: int, mode: decode.Mode) ->
     """(uint8 [size, size, 3], bool []) of each place: the image as scoring sees it, or black and False."""
     blank = tf.zeros([size, size, 3], tf.uint8), False
     return in_order(
-        places, lambda place: _attempt(place, lambda p: (decode.preprocess(read(p), size, mode), True), blank)
+        places, lambda place: _attempt(place, lambda p: (decode.resize(decoded(read(p)), size, mode), True), blank)
     )
 
 

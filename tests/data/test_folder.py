@@ -5,23 +5,24 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import odd_files
 import pytest
 from make_folder import COUNTS, make
 from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Data, UserError
+from kerascnn.data import folder, pipeline
 
 
-def fill(folder: Path, count: int, start: int = 0) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+def fill(path: Path, count: int, start: int = 0) -> None:
+    path.mkdir(parents=True, exist_ok=True)
     for place in range(start, start + count):
-        Image.new("RGB", (12, 10), (place % 256, 80, 160)).save(folder / f"{place}.jpg")
-    return folder
+        Image.new("RGB", (12, 10), (place % 256, 80, 160)).save(path / f"{place}.jpg")
 
 
-def load(folder: Path, **options) -> data.Splits:
-    return data.load(Data(dataset=str(folder), image_size=32, cache="off", **options))
+def load(path: Path, **options) -> data.Splits:
+    return data.load(Data(dataset=str(path), image_size=32, cache="off", **options))
 
 
 @pytest.fixture
@@ -176,3 +177,20 @@ def test_photos_as_people_have_them(tmp_path):
     images = splits.test.source.fetch(splits.test.indices).numpy()
     assert len(images) == len(splits.test)
     assert images.std(axis=(1, 2, 3)).min() > 5
+
+
+def test_every_odd_file_is_used_or_listed(tmp_path):
+    root = tmp_path / "folder"
+    made = odd_files.make(root / "odd")
+    fill(root / "fine", 1)
+    for place in range(1, 100 * sum(file.pixels is None for file in made)):
+        os.link(root / "fine" / "0.jpg", root / "fine" / f"{place}.jpg")
+    splits = data.load(Data(dataset=str(root), image_size=8, cache="off"))
+    for split in splits.parts():
+        pipeline.scoring(split, splits, 256)  # decodes each once, to know their number
+    listed = dict((*splits.skipped, *splits.failures()))
+    used = {path for path, _, _ in splits.rows()} - listed.keys()
+    for file in made:
+        name = folder.identity(root, os.fspath(file.path))
+        assert (name in used) == (file.pixels is not None), name
+        assert (name in listed) == (file.pixels is None), name
