@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
 import stat
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.config import Data, UserError
-from kerascnn.data import short_name, split_file
+from kerascnn.data import FORMS, short_name, split_file
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Files
@@ -87,9 +88,11 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
 def _root(dataset: str) -> Path:
     root = Path(dataset.removeprefix("folder:")).expanduser()
     if not root.exists():
+        known = {name: f"{form}:{name}".lstrip(":") for form, row in FORMS.items() for name in row.sizes}
+        near = difflib.get_close_matches(dataset, known, 1, 0.8)
         raise UserError(
             f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME "
-            f"or a folder, and there is no {root.resolve()}"
+            f"or a folder, and there is no {root.resolve()}" + (f"; did you mean {known[near[0]]}?" if near else "")
         )
     if not root.is_dir():
         raise UserError(

@@ -122,6 +122,8 @@ def test_a_missing_folder(tmp_path):
         UserError, match=r"no data set called .*nothing.*expected fashion_mnist_mini .*tfds:NAME or a folder"
     ):
         load(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"no data set called 'cifar10'.*did you mean tfds:cifar10\?"):
+        data.load(Data(dataset="cifar10"))
     (tmp_path / "photos.zip").touch()
     with pytest.raises(UserError, match=r"is a file: .*unpack"):
         load(tmp_path / "photos.zip")

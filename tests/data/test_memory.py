@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn.data.cache import free_memory
+from kerascnn import data
+from kerascnn.config import Data
+from kerascnn.data.cache import Decoded, Undecoded, free_memory
 from kerascnn.data.embedded import FILE
 
 CHILD = """
@@ -60,3 +62,26 @@ def test_memory_is_flat_from_1_000_to_20_000_images(tmp_path):
 
 def test_free_memory_is_less_than_there_is():
     assert 0 < free_memory() < 1.01 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("budget", "whole", "cropped"),
+    [(0, Undecoded, Undecoded), (400_000, Undecoded, Undecoded), (10**7, Decoded, Undecoded)],
+)
+def test_the_cache_stays_within_its_budget(tmp_path, budget, whole, cropped):
+    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="auto"))
+    assert splits.cache.left <= free_memory() / 3
+    splits.cache.left = budget
+    stores = [splits.cache.store(splits.train, whole=True), splits.cache.store(splits.train, whole=False)]
+    assert [type(store) for store in stores] == [whole, cropped]
+    decoded = len(splits.train) * 64 * 64 * 3
+    encoded = splits.train.source.encoded_size(splits.train.indices)
+    taken = {0: 0, 400_000: encoded, 10**7: decoded + encoded}[budget]
+    assert splits.cache.left == budget - taken
+    assert splits.cache.store(splits.train, whole=True) is stores[0]
+
+
+def test_test_is_read_once_and_not_kept(tmp_path):
+    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="memory"))
+    assert isinstance(splits.cache.store(splits.val, whole=True), Decoded)
+    assert isinstance(splits.cache.store(splits.test, whole=True), Undecoded)
