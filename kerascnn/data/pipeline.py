@@ -54,21 +54,16 @@ def training(
     windows, each, mixes = (
         tuple(name for name in names if AUGMENTATIONS[name].stage == stage) for stage in ("window", "image", "batch")
     )
-    classes = len(splits.class_names)
-    labels = tf.constant(splits.train.labels)
-    weights = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
+    answer = _answers(splits, label_smoothing, class_weights)
 
     def finish(epoch, index, images, used, sound):
-        """Of [batch] places: `used` shows in the place of `index` where that is damaged; `sound` is 0 where nothing does."""
         images = augmentation.vary(images, each, augment, seed, epoch, index)
-        answers = tf.one_hot(tf.gather(labels, used), classes)
-        importance = tf.linalg.matvec(answers, weights) * sound
-        answers = answers * (1.0 - label_smoothing) + label_smoothing / classes
+        answers, weights = answer(used, sound)
         if mixes:
             images, share = augmentation.mix(images, mixes, augment, seed, epoch, index)
-            importance = importance * share + tf.roll(importance, 1, 0) * (1.0 - share)
+            weights = weights * share + tf.roll(weights, 1, 0) * (1.0 - share)
             answers = answers * share[:, None] + tf.roll(answers, 1, 0) * (1.0 - share[:, None])
-        return images, answers, importance
+        return images, answers, weights
 
     store = splits.cache.store(splits.train, whole=not windows)
     pairs = stream.order(len(splits.train), seed, batch_size, start_step)
@@ -79,8 +74,24 @@ def training(
     return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), tf.data.INFINITE_CARDINALITY)
 
 
+def _answers(splits: Splits, label_smoothing: float, class_weights: np.ndarray | None):
+    """What turns places in train, int64 [batch], into smoothed one-hot labels and weights; `sound` is 0 or 1 for each."""
+    classes, labels = len(splits.class_names), tf.constant(splits.train.labels)
+    weights = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
+
+    def answer(used, sound):
+        one_hot = tf.one_hot(tf.gather(labels, used), classes)
+        smoothed = one_hot * (1.0 - label_smoothing) + label_smoothing / classes
+        return smoothed, tf.linalg.matvec(one_hot, weights) * sound
+
+    return answer
+
+
 def _fetched(pairs, splits: Splits, store: Decoded, windows: tuple[str, ...], augment: Augment, seed: int):
-    """(epoch, index, images, used, sound) from a table of decoded images, a batch at a time."""
+    """(epoch, index, images, used, sound) from a table of decoded images, a batch at a time.
+
+    `used` is what shows in the place of `index`, another one where that is damaged; `sound` is 0 where nothing does.
+    """
     used_for, there = stream.successors(_sound(splits.train))
 
     def fetch(epoch, index):
@@ -94,7 +105,7 @@ def _fetched(pairs, splits: Splits, store: Decoded, windows: tuple[str, ...], au
 def _decoded(
     pairs, splits: Splits, store: Undecoded, windows: tuple[str, ...], augment: Augment, seed: int, batch_size: int
 ):
-    """(epoch, index, images, used, sound) from encoded images, decoded side by side."""
+    """The same as `_fetched` from encoded images, decoded side by side."""
     count, size, mode = len(splits.train), splits.image_size, splits.resize
     places, replaced = tf.constant(splits.train.indices), store.source.replaced
 
