@@ -14,6 +14,8 @@ from typing import IO
 
 from rich.console import Console
 
+from kerascnn.config import UserError
+
 
 class Screen:
     """Lines for the user, copied with times into `log` once a run has one."""
@@ -69,6 +71,9 @@ def quiet(verbose: bool = False) -> Iterator[None]:
         try:
             yield
             failed = False
+        except UserError:
+            failed = False  # its message says all
+            raise
         finally:
             sys.stderr.flush()
             os.dup2(kept, 2)

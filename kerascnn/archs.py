@@ -1,0 +1,94 @@
+"""List the networks: parameters, multiply-adds, activations, papers; or the filter names of one."""
+
+import fnmatch
+import json
+import sys
+from typing import Annotated, Any
+
+import tyro
+from pydantic import Field
+
+from kerascnn import cli
+from kerascnn.config import Section, UserError
+from kerascnn.models import filters, tables
+from kerascnn.screen import quiet
+
+
+class Archs(Section):
+    """Which networks, and what of them."""
+
+    pattern: str = Field("*", description="names to list, * and ? as in the shell; `resnet` lists all that begin so")
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="count at this size (default: each one's published size)"
+    )
+    classes: int | None = Field(None, ge=1, description="count with so many classes (default: 1000; 10 up to 64 px)")
+    layers: bool = Field(False, description="list the names that --filters takes, with their counts")
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
+        False, description="one JSON object a line, nothing else"
+    )
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """`kerascnn archs`: a table, or JSON lines."""
+    words = list(argv)
+    if words and not words[0].startswith("-"):
+        words[:1] = ["--pattern", words[0]]
+    asked = cli.parse(Archs, words, prog="kerascnn archs", description=__doc__ or "")
+    names = [name for name in tables.ARCHS if fnmatch.fnmatchcase(name, asked.pattern)]
+    names = names or [name for name in tables.ARCHS if name.startswith(asked.pattern)]
+    if not names:
+        tables.row(asked.pattern)  # names the nearest
+        raise UserError(f"no arch matches {asked.pattern!r}")
+    if asked.layers:
+        for name in names:
+            _show_layers(name)
+        return cli.DONE
+    if not asked.as_json:
+        print(
+            f"{'name':<24} {'family':<10} {'year':<5} {'px':>4} {'classes':>7} {'parameters':>13} {'MACs':>11}  activations  paper"
+        )
+    for name in names:
+        facts = count(name, asked.image_size, asked.classes)
+        print(json.dumps(facts) if asked.as_json else _line(facts), flush=True)
+    return cli.DONE
+
+
+def count(name: str, image_size: int | None, classes: int | None) -> dict[str, Any]:
+    """What one network costs; builds it without weights."""
+    with quiet():
+        from kerascnn import cost, models
+    row = tables.row(name)
+    size = image_size or row.image_size
+    classes = classes or (10 if size <= tables.SMALL_IMAGE else 1000)
+    with cost.weightless():
+        found = cost.count(models.build(name, (size, size, 3), classes))
+    return {
+        "name": name,
+        "family": row.family,
+        "year": row.year,
+        "paper": row.paper,
+        "image_size": size,
+        "classes": classes,
+        "params": found.params,
+        "trainable": found.trainable,
+        "macs": found.macs,
+        "activations": found.activations,
+    }
+
+
+def _line(facts: dict[str, Any]) -> str:
+    return (
+        f"{facts['name']:<24} {facts['family']:<10} {facts['year'] or '-':<5} {facts['image_size']:>4} {facts['classes']:>7}"
+        f" {facts['params']:>13,} {facts['macs'] / 1e6:>9,.1f} M {facts['activations'] / 1e6:>10,.2f} M  {facts['paper']}"
+    )
+
+
+def _show_layers(name: str) -> None:
+    print(name)
+    for layer, counts in filters.names(name).items():
+        print(f"  {layer:<28} {' '.join(map(str, dict.fromkeys(counts)))}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The table of networks as a command."""
+
+import json
+
+import pytest
+
+from kerascnn.archs import main
+
+
+def test_json_rows_agree_with_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resnet20", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    facts = json.loads(line)
+    # figures.md 1.1: 269,722 trainable, 271,098 in all, 40.55 M MACs
+    assert (facts["trainable"], facts["params"], round(facts["macs"] / 1e6, 2)) == (269722, 271098, 40.55)
+    assert (facts["family"], facts["year"], facts["image_size"]) == ("resnet", 2015, 32)
+
+
+def test_a_pattern_and_a_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resnet[23]*_*", "--json"]) == 2
+    assert main(["inception_small", "--image-size", "48"]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["name", "family", "year"]
+    assert row.startswith("inception_small")
+    assert "48" in row
+
+
+def test_layers_lists_the_names_that_filters_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inception_small", "--layers"]) == 0
+    out = capsys.readouterr().out
+    assert "stage1_block1." in out
+
+
+def test_an_unknown_name_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resnet5x"]) == 2
+    assert "perhaps you meant" in capsys.readouterr().err
