@@ -45,9 +45,8 @@ def main(argv: list[str]) -> int:
             _show_layers(name)
         return cli.DONE
     if not asked.as_json:
-        print(
-            f"{'name':<24} {'family':<10} {'year':<5} {'px':>4} {'classes':>7} {'parameters':>13} {'MACs':>11}  activations  paper"
-        )
+        columns = f"{'name':<24} {'family':<10} {'year':<5} {'px':>4} {'classes':>7}"
+        print(f"{columns} {'parameters':>13} {'MACs':>11}  activations  paper")
     for name in names:
         facts = count(name, asked.image_size, asked.classes)
         print(json.dumps(facts) if asked.as_json else _line(facts), flush=True)

@@ -47,6 +47,12 @@ class Plan:
         """For environment.json."""
         return asdict(self)
 
+    def _strategy(self, names: list[str]) -> tf.distribute.Strategy:
+        # TensorFlow's collectives on CPUs keep their keys for the process: a second model's gradients met the first one's
+        # shapes ("Shape mismatch in the collective instance"). Summing on one device has no such memory.
+        summed = tf.distribute.ReductionToOneDevice() if self.kind == "cpu" else None
+        return tf.distribute.MirroredStrategy(names, cross_device_ops=summed)
+
     @contextlib.contextmanager
     def scope(self):
         """Where the model is built: under the dtype policy and the strategy.
@@ -57,7 +63,7 @@ class Plan:
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.policy)
         try:
-            with tf.distribute.MirroredStrategy(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
+            with self._strategy(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
                 yield
         finally:
             keras.config.set_dtype_policy(before)

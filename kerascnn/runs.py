@@ -179,6 +179,8 @@ class Run:
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield
         finally:
+            # A child that was just started may share the lock until it has become another program: closing is not enough.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def write_config(self, config: Config) -> None:

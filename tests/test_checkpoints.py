@@ -81,7 +81,7 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_metrics_of_each_replica_come_back_and_sum_up_on_fewer(tmp_path: Path) -> None:
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()).scope():
         metric = keras.metrics.Sum()
         metric.update_state([1.0])
     parts = checkpoints._parts(metric.variables[0])

@@ -192,7 +192,7 @@ def test_speed_and_input_wait(tmp_path):
 
 
 def test_two_replicas(tmp_path):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()).scope():
         model = network()
     fit(model, board(tmp_path), epochs=1)
     assert curves(tmp_path)["train", "batch_learning_rate", 2] == pytest.approx(0.1 * (1 + np.cos(np.pi * 2 / 30)) / 2)

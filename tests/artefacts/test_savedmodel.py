@@ -175,7 +175,7 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
 
 
 def test_a_network_trained_on_replicas(tmp_path: Path) -> None:
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()).scope():
         network = networks.tiny()
         with pytest.raises(RuntimeError, match="outside of every strategy's scope"):
             export(network, tmp_path / "run")
