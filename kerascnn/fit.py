@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from types import FrameType
 from typing import Any
 
 from kerascnn import cli
@@ -19,6 +20,8 @@ def main(argv: list[str]) -> int:
     child = PARENT_PIPE in os.environ
     if child:
         _end_with_parent()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
     with quiet(config.logging.verbose):
         from kerascnn import data, distribute, training
 
@@ -42,6 +45,11 @@ def main(argv: list[str]) -> int:
         _say_scores(screen, run.metrics())
         _say_next(screen, run, config)
     return cli.DONE
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM while nothing is trained: what was kept is on disk already."""
+    raise cli.Stopped("stopped by SIGTERM: the same command goes on from what is kept")
 
 
 def _end_with_parent() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kerascnn.layers  # noqa: F401 - best.keras names its classes
 from kerascnn import runs
 from kerascnn.config import Config
 from kerascnn.runs import Run
