@@ -33,6 +33,8 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     words = shlex.split(command)[2:]
     overrides = [] if "--help" in words or "--print-config" in words else list(SMALL)
     monkeypatch.chdir(tmp_path)
+    if words[0] == "kerascnn.archs":
+        overrides = []
     if "photos" in words:
         photos(tmp_path / "photos")
         overrides = ["--epochs", "1", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]

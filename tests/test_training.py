@@ -91,7 +91,7 @@ def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_pa
         assert cut.metrics()[split] == calm.metrics()[split]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_replicas_score_what_the_saved_model_scores_on_one_device(tmp_path, splits, dtype) -> None:
     run = train(tmp_path, splits, devices={"devices": "cpu:2", "dtype": dtype}, fit={"epochs": 2})
     best = run.history()[run.metrics()["best_epoch"] - 1]
