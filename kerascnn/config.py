@@ -219,7 +219,7 @@ class Optim(Section):
 class Fit(Section):
     """How long, in what batches, and what counts as best."""
 
-    epochs: int | None = Field(None, ge=1, description="length of the whole schedule (default: 14, inception_small 6)")
+    epochs: int | None = Field(None, ge=1, description="length of the whole schedule (default: 12, inception_small 6)")
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
     seed: int = Field(0, ge=0, description="moves initial weights, order and augmentation; never the split")
     monitor: MonitorName = Field(

@@ -15,7 +15,7 @@ from kerascnn.models import auxiliary, tables
 IMBALANCE = 3
 # It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
-DEFAULT_EPOCHS = 14
+DEFAULT_EPOCHS = 12
 
 
 def resolve(config: Config, splits: Splits) -> Config:
