@@ -1,0 +1,41 @@
+"""Reads `.safetensors`: eight bytes of length, a JSON header, raw data. No TensorFlow, no torch."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.config import UserError
+from kerascnn.models.tensors import DTYPES, Tensor, Tensors, float32, width
+
+
+def read(path: Path) -> Tensors:
+    """The tensors of `path` by name. UserError where the file is damaged or holds a kind of number that is unknown."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise UserError(f"{path}: expected a safetensors file, its header is longer than the file")
+        try:
+            header = json.loads(file.read(length))
+            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            return {name: _tensor(path, name, entry, 8 + length, size) for name, entry in entries.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: expected a safetensors file, its header cannot be read ({error})") from error
+
+
+def _tensor(path: Path, name: str, entry: dict, start: int, size: int) -> Tensor:
+    kind, shape = entry["dtype"], tuple(entry["shape"])
+    begin, end = (start + offset for offset in entry["data_offsets"])
+    if kind not in DTYPES:
+        raise UserError(f"{path}: tensor {name} has numbers of kind {kind}; expected one of {', '.join(DTYPES)}")
+    if not (start <= begin <= end <= size and end - begin == math.prod(shape) * width(kind)):
+        raise UserError(f"{path}: tensor {name} of shape {shape} does not fit its place in the file; is it complete?")
+
+    def values() -> np.ndarray:
+        with path.open("rb") as file:
+            file.seek(begin)
+            return float32(file.read(end - begin), kind).reshape(shape)
+
+    return Tensor(shape, values)
