@@ -168,21 +168,15 @@ def _published_shape(path: str, shape: tuple[int, ...], layout: str) -> tuple[in
 
 
 def _complaint(fit: _Fit, arch: str, content: Content) -> str:
-    others = list(_archs_that_fit(content))
-    if content.arch and content.arch != arch:
-        others = [content.arch]
+    others = [content.arch] if content.arch else list(_archs_that_fit(content))
     if others and arch not in others:
         return f"{content.path}: these are weights of {' or '.join(others)}, not of {arch}: --arch {others[0]}"
-    parts = [
-        f"{len(what)} tensors {word}: {_some(what)}"
-        for word, what in (("do not fit", fit.misfits), ("are missing", fit.missing), ("are unknown", fit.unknown))
-        if what
-    ]
-    if arch in others:
-        way_out = f"the file fits {arch} as published; this network was built with other filters, stem or shortcut"
-    else:
-        way_out = "no network of `kerascnn archs` computes what this file holds"
-    return f"{content.path} does not fit {arch}: {'; '.join(parts)} ({way_out})"
+    kinds = (("of another shape", fit.misfits), ("missing", fit.missing), ("unknown", fit.unknown))
+    wrong = "; ".join(f"{len(what)} {word}: {_some(what)}" for word, what in kinds if what)
+    reason = "no network of `kerascnn archs` computes what this file holds"
+    if others:
+        reason = f"the file holds {arch}; this network was built with other filters, another stem or another shortcut"
+    return f"{content.path} does not fit {arch}: {reason}. Tensors {wrong}"
 
 
 def _some(items: list[str]) -> str:
@@ -193,10 +187,8 @@ def _some(items: list[str]) -> str:
 def _archs_that_fit(content: Content) -> Iterator[str]:
     """The rows whose published form this file fits, its head apart."""
     for arch in models.ARCHS:
-        table = (
-            names.torch(arch) if content.layout == "torch" else names.keras(arch) if content.layout == "keras" else {}
-        )
-        if not table or (content.layout == "torch" and not _same_layers(table, arch, content)):
+        table = _table(arch, content.layout)
+        if not table or not _same_layers(table, arch, content):
             continue
         network = models.build(arch, (None, None, 3), 1, stem="large")
         if content.layout == "torch" and _match(network.weights, arch, content).perfect:
@@ -206,7 +198,14 @@ def _archs_that_fit(content: Content) -> Iterator[str]:
 
 
 def _same_layers(table: dict[str, str], arch: str, content: Content) -> bool:
-    """Whether the file has the layers of a table and no others, its head apart; spares building networks."""
+    """Whether the file has the layers of a table and no others, its head apart; spares building networks.
+
+    Files of Keras name their layers in several ways, so that there it is the number that must be equal.
+    """
+    if content.layout == "keras":
+        parents = (key.rsplit("/", 1)[0] for key in content.tensors)
+        layers = {parent.removesuffix("/depthwise").removesuffix("/pointwise") for parent in parents}
+        return len({name.split("/")[0] for name in table.values()}) - len(layers) in (0, 1)
     auxiliary = names.AUXILIARY.get(arch, ())
     layers = {key.rsplit(".", 1)[0] for key in content.tensors if not (auxiliary and key.startswith(auxiliary))}
     return layers | {table[HEAD]} == set(table.values())

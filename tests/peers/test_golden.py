@@ -14,7 +14,7 @@ from kerascnn import models
 from kerascnn.models import names, weights
 
 SMALL = ("resnet18", "resnet50", "resnext50_32x4d", "googlenet_tv", "inception_v3")
-SMALL_TIMM = ("resnet50d", "resnetv2_50", "seresnet50", "resnetrs50", "xception")
+SMALL_TIMM = ("resnet50d", "resnetv2_50", "resnetrs50", "xception")
 
 
 @functools.cache

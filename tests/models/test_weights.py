@@ -1,0 +1,367 @@
+"""Weight files that do not fit, lie or bite; heads; our own files. That fitting ones give their peers' logits: tests/peers."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import peer_files
+import peer_weights
+import pytest
+import tensorflow as tf
+from peer_files import ORDERED_DICT, integer, program, text, together
+
+from kerascnn import models
+from kerascnn.config import UserError
+from kerascnn.models import keras_files, names, pickled, published, safetensors, weights
+
+PEERS = Path(peer_files.__file__).parent
+FLOATS = np.arange(24, dtype="float32").reshape(2, 3, 4) / 8
+SMALL = {
+    "float32": FLOATS,
+    "float64": FLOATS,
+    "float16": FLOATS,
+    "bfloat16": FLOATS,  # eighths up to 23 / 8 are exact
+    "int64": np.trunc(FLOATS),
+    "uint8": np.trunc(FLOATS),
+    "transposed": FLOATS.transpose(2, 0, 1),
+    "slice": FLOATS[1, 1:, ::2],
+    "expanded": np.ones(3),
+    "scalar": np.float32(7),
+    "empty": np.zeros((0, 3)),
+}
+
+
+def state_of(arch: str, classes: int = 5) -> dict[str, np.ndarray]:
+    """A torch state dict for `arch`: our fresh shapes under the peer's names."""
+    network = models.build(arch, (None, None, 3), classes, stem="large")
+    table, state = names.torch(arch), {}
+    for variable in network.weights:
+        leaf, name = variable.path.rsplit("/", 1)
+        key = f"{table[leaf]}.{weights.TORCH_VARIABLES[name]}"
+        shape = weights._published_shape(variable.path, tuple(variable.shape), "torch")
+        state[key] = peer_weights.tensor(key, shape, 1.0)
+    return state
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> dict[str, np.ndarray]:
+    return state_of("resnet18")
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    return models.build("resnet18", (None, None, 3), 5)
+
+
+def assert_refused(network, arch, file, *words):
+    """A UserError that has the words, and a network as it was."""
+    before = network.get_weights()
+    with pytest.raises(UserError) as error:
+        weights.load(network, arch, file)
+    for word in words:
+        assert word in str(error.value), error.value
+    for a, b in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# Real files of torch and safetensors
+
+
+@pytest.mark.parametrize("file", ["small.pth", "small_legacy.pth", "small_wrapped.pth", "small.safetensors"])
+def test_real_files_of_torch_and_safetensors(file):
+    read = safetensors.read if file.endswith(".safetensors") else pickled.read
+    tensors = read(PEERS / file)
+    assert tensors.keys() == SMALL.keys()
+    for name, expected in SMALL.items():
+        values = tensors[name].read()
+        assert values.dtype == np.float32
+        assert values.shape == tensors[name].shape == expected.shape
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_a_whole_module_is_refused_by_name():
+    with pytest.raises(UserError, match=r"refused, it asks for torch\.nn\.modules\.linear\.Linear.*state_dict"):
+        pickled.read(PEERS / "small_module.pth")
+
+
+# Files that bite
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("os.system", lambda file: b"cos\nsystem\n" + together(text(f"touch {file}")) + b"R"),
+        ("builtins.exec", lambda file: b"cbuiltins\nexec\n" + together(text(f"open({str(file)!r}, 'w')")) + b"R"),
+        ("builtins.getattr", lambda _: b"cbuiltins\ngetattr\n" + together(ORDERED_DICT, text("__init__")) + b"R"),
+        ("torch.load", lambda _: b"ctorch\nload\n" + together(text("x")) + b"R"),
+        ("collections.OrderedDict.fromkeys", lambda _: b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.fromkeys\x93"),
+    ],
+)
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_malicious_file_is_refused_and_does_nothing(name, call, legacy, tmp_path):
+    trace = tmp_path / "trace"
+    evil = program({"weight": call(trace)})
+    if legacy:
+        file = peer_files.write_legacy_pth(tmp_path / "evil.pth", evil)
+    else:
+        file = peer_files.write_pth(tmp_path / "evil.pth", {}, evil)
+    with pytest.raises(UserError, match=rf"refused, it asks for {name}, which"):
+        pickled.read(file)
+    assert not trace.exists()
+
+
+def test_the_first_pickle_of_the_old_form_is_guarded_too(tmp_path):
+    (tmp_path / "evil.pth").write_bytes(b"cos\nsystem\n" + together(text("true")) + b"R.")
+    with pytest.raises(UserError, match=r"refused, it asks for os\.system"):
+        pickled.read(tmp_path / "evil.pth")
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "offset"),
+    [((7,), (1,), 0), ((3,), (3,), 0), ((2, 2), (1, 1), 4), ((2,), (-1,), 3), ((2,), (1,), -1), ((-1,), (1,), 0)],
+)
+def test_a_tensor_that_reaches_beyond_its_storage_is_refused(shape, strides, offset, tmp_path):
+    storage = together(text("storage"), peer_files.STORAGES["float32"], text("0"), text("cpu"), integer(6))
+    places = together(*map(integer, shape)), together(*map(integer, strides))
+    view = peer_files.REBUILD + together(storage + b"Q", integer(offset), *places, b"\x89", ORDERED_DICT + b")R") + b"R"
+    file = peer_files.write_pth(tmp_path / "a.pth", {"w": np.zeros(6, "float32")}, program({"w": view}))
+    with pytest.raises(UserError, match="reaches beyond its storage"):
+        pickled.read(file)
+
+
+@pytest.mark.parametrize("target", [ORDERED_DICT, peer_files.REBUILD, peer_files.STORAGES["float32"]])
+@pytest.mark.parametrize("state", [b"}" + text("x") + b"K\x01s", b"N}" + text("x") + b"K\x01s\x86"])
+def test_what_a_file_may_name_it_cannot_change(target, state, tmp_path):
+    """The opcode BUILD sets attributes; on what the allow-list hands out it fails."""
+    file = peer_files.write_pth(tmp_path / "a.pth", {}, program({"w": target + state + b"b"}))
+    with pytest.raises(UserError, match=r"expected a state dict as torch\.save writes it"):
+        pickled.read(file)
+    assert not any(hasattr(allowed, "x") for allowed in pickled.ALLOWED.values())
+
+
+# Damaged files
+
+
+def test_damaged_files_are_named(tmp_path, resnet18):
+    file = peer_files.write_pth(tmp_path / "a.pth", {"w": FLOATS})
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"a\.pth"):
+        pickled.read(file)
+    legacy = (PEERS / "small_legacy.pth").read_bytes()
+    for length in (0, 5, 300, len(legacy) - 4):
+        (tmp_path / "b.pth").write_bytes(legacy[:length])
+        with pytest.raises(UserError, match=r"b\.pth"):
+            pickled.read(tmp_path / "b.pth")
+    short = peer_files.write_pth(tmp_path / "c.pth", {"w": FLOATS[0]}, program({"w": peer_files.tensor("0", FLOATS)}))
+    with pytest.raises(UserError, match="a storage 0 of 48 bytes for 24 numbers"):
+        pickled.read(short)
+    with pytest.raises(UserError, match="found no tensor"):
+        pickled.read(peer_files.write_pth(tmp_path / "d.pth", {}, program({"epoch": integer(3)})))
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"w": {"dtype": "F32", "shape": [6], "data_offsets": [0, 20]}}, "does not fit its place"),
+        ({"w": {"dtype": "F32", "shape": [6], "data_offsets": [8, 32]}}, "is it complete"),
+        ({"w": {"dtype": "F32", "shape": [-6], "data_offsets": [0, 24]}}, "does not fit its place"),
+        ({"w": {"dtype": "F8_E4M3", "shape": [24], "data_offsets": [0, 24]}}, "numbers of kind F8_E4M3"),
+        ({"w": {"dtype": "F32", "shape": [6]}}, "cannot be read"),
+        ([1], "cannot be read"),
+    ],
+)
+def test_damaged_safetensors_are_named(header, words, tmp_path):
+    head = json.dumps(header).encode()
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(len(head).to_bytes(8, "little") + head + bytes(24))
+    with pytest.raises(UserError, match=words):
+        safetensors.read(file)
+    file.write_bytes(b"\xff" * 8 + head)
+    with pytest.raises(UserError, match="longer than the file"):
+        safetensors.read(file)
+
+
+def test_other_files_are_named(network, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"x")
+    assert_refused(network, "resnet18", tmp_path / "a.onnx", "expected .pth, .safetensors, .h5 or .keras, got .onnx")
+    (tmp_path / "a.h5").write_bytes(b"x")
+    assert_refused(network, "resnet18", tmp_path / "a.h5", "a.h5", "weight file of Keras")
+    (tmp_path / "a.keras").write_bytes(b"x")
+    assert_refused(network, "resnet18", tmp_path / "a.keras", "a.keras", "weight file of Keras")
+    assert_refused(network, "resnet18", tmp_path / "none.pth", "there is no file", "none.pth")
+
+
+# Heads
+
+
+def test_another_number_of_classes_keeps_the_fresh_head(resnet18, tmp_path):
+    network = models.build("resnet18", (None, None, 3), 3)
+    head = network.get_layer("logits").get_weights()
+    said = weights.load(network, "resnet18", peer_files.write_pth(tmp_path / "a.pth", resnet18))
+    assert said == [
+        "weights: 100 tensors of 102 from a.pth",
+        "head: the file's 5 classes are replaced by a fresh head for 3",
+    ]
+    for before, after in zip(head, network.get_layer("logits").get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    kernel = network.get_layer("stage4_block2").conv2.conv.kernel.numpy()
+    np.testing.assert_array_equal(kernel, resnet18["layer4.1.conv2.weight"].transpose(2, 3, 1, 0))
+
+
+def test_a_file_without_a_head_keeps_the_fresh_one(network, resnet18, tmp_path):
+    state = {key: value for key, value in resnet18.items() if not key.startswith("fc.")}
+    said = weights.load(network, "resnet18", peer_files.write_safetensors(tmp_path / "a.safetensors", state))
+    assert said[1:] == ["head: the file has none, so the network keeps a fresh one"]
+
+
+def test_half_a_head_is_missing_the_other_half(network, resnet18, tmp_path):
+    state = {key: value for key, value in resnet18.items() if key != "fc.bias"}
+    file = peer_files.write_safetensors(tmp_path / "a.safetensors", state)
+    assert_refused(network, "resnet18", file, "Tensors 1 missing: fc.bias")
+
+
+# Files that do not fit
+
+
+def test_a_tensor_of_another_shape_names_itself_with_both_shapes(network, resnet18, tmp_path):
+    state = {**resnet18, "layer3.0.conv1.weight": np.zeros((256, 128, 5, 5), "float32")}
+    file = peer_files.write_pth(tmp_path / "a.pth", state)
+    found = "layer3.0.conv1.weight: expected shape (256, 128, 3, 3), found (256, 128, 5, 5)"
+    assert_refused(network, "resnet18", file, f"1 of another shape: {found}", "no network of `kerascnn archs`")
+
+
+def test_missing_and_unknown_names_are_listed(network, resnet18, tmp_path):
+    state = {key: value for key, value in resnet18.items() if not key.startswith("layer4.1")}
+    file = peer_files.write_pth(tmp_path / "a.pth", {**state, "extra.weight": FLOATS})
+    missing = "10 missing: layer4.1.conv1.weight, layer4.1.bn1.weight"
+    assert_refused(network, "resnet18", file, missing, "and 5 more", "1 unknown: extra.weight")
+
+
+def test_a_file_of_another_depth_or_width_names_its_row(network, resnet18, tmp_path):
+    file = peer_files.write_pth(tmp_path / "a.pth", resnet18)
+    other = models.build("resnet34", (None, None, 3), 5)
+    assert_refused(other, "resnet34", file, "weights of resnet18, not of resnet34: --arch resnet18")
+    other = models.build("resnet50_keras", (None, None, 3), 5)
+    assert_refused(other, "resnet50_keras", file, "weights of resnet18, not of resnet50_keras")
+
+
+def test_rows_with_equal_names_are_told_apart_by_shapes(tmp_path):
+    file = peer_files.write_safetensors(tmp_path / "a.safetensors", state_of("resnext50_32x4d"))
+    other = models.build("resnet50", (None, None, 3), 5)
+    assert_refused(other, "resnet50", file, "weights of resnext50_32x4d, not of resnet50")
+
+
+def test_a_file_of_keras_applications_names_its_row(tmp_path):
+    keras.applications.ResNet50(weights=None, classes=5).save_weights(tmp_path / "a.weights.h5")
+    network = models.build("resnet50", (None, None, 3), 5)
+    assert_refused(network, "resnet50", tmp_path / "a.weights.h5", "weights of resnet50_keras, not of resnet50")
+
+
+@pytest.mark.slow
+def test_a_file_of_another_network_of_keras_applications_names_its_row(tmp_path):
+    keras.applications.ResNet50(weights=None, classes=5).save_weights(tmp_path / "a.weights.h5")
+    network = models.build("resnetv2_50_keras", (None, None, 3), 5)
+    assert_refused(network, "resnetv2_50_keras", tmp_path / "a.weights.h5", "weights of resnet50_keras, not of")
+
+
+@pytest.mark.slow
+def test_a_network_of_keras_with_another_stem_is_told_so(tmp_path):
+    keras.applications.Xception(weights=None, classes=5).save_weights(tmp_path / "a.weights.h5")
+    network = models.build("xception_keras", (64, 64, 3), 5)
+    assert_refused(
+        network, "xception_keras", tmp_path / "a.weights.h5", "holds xception_keras", "unknown: block1_conv2/"
+    )
+
+
+def test_a_network_with_another_stem_is_told_so(resnet18, tmp_path):
+    network = models.build("resnet18", (32, 32, 3), 5)
+    file = peer_files.write_pth(tmp_path / "a.pth", resnet18)
+    found = "conv1.weight: expected shape (64, 3, 3, 3), found (64, 3, 7, 7)"
+    assert_refused(network, "resnet18", file, found, "holds resnet18", "another stem")
+
+
+# Our own files
+
+
+def test_our_own_file_gives_its_network_back(tmp_path):
+    first, second = (models.build("resnet20", (32, 32, 3), 4, width=0.5) for _ in range(2))
+    for variable in first.weights:
+        variable.assign(peer_weights.variable(variable.path, tuple(variable.shape), 1.0))
+    first.save(tmp_path / "best.keras")
+    assert weights.load(second, "resnet20", tmp_path / "best.keras") == ["weights: 97 tensors of 97 from best.keras"]
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = models.build("resnet20", (32, 32, 3), 7, width=0.5)
+    said = weights.load(other, "resnet20", tmp_path / "best.keras")
+    assert said[1:] == ["head: the file's 4 classes are replaced by a fresh head for 7"]
+    wide = models.build("resnet20", (32, 32, 3), 4)
+    assert_refused(
+        wide, "resnet20", tmp_path / "best.keras", "stem_1/conv/kernel", "expected shape (3, 3, 3, 16), found"
+    )
+    deep = models.build("resnet32", (32, 32, 3), 4)
+    assert_refused(deep, "resnet32", tmp_path / "best.keras", "weights of resnet20, not of resnet32: --arch resnet20")
+
+
+def test_weights_reach_every_replica_and_a_mixed_network(resnet18, tmp_path):
+    file = peer_files.write_pth(tmp_path / "a.pth", resnet18)
+    first = models.build("resnet20", (32, 32, 3), 4)
+    first.save(tmp_path / "best.keras")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        network, small = models.build("resnet18", (None, None, 3), 5), models.build("resnet20", (32, 32, 3), 4)
+        weights.load(network, "resnet18", file)
+        weights.load(small, "resnet20", tmp_path / "best.keras")
+    kernel = network.get_layer("stage1_block1").conv1.conv.kernel.value
+    for replica in kernel.values:
+        np.testing.assert_array_equal(replica.numpy(), resnet18["layer1.0.conv1.weight"].transpose(2, 3, 1, 0))
+    theirs = first.get_layer("logits").kernel.numpy()
+    assert all(np.array_equal(replica.numpy(), theirs) for replica in small.get_layer("logits").kernel.value.values)
+
+
+def test_a_foreign_keras_file_fits_nothing(network, tmp_path):
+    foreign = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv1")])
+    foreign.save(tmp_path / "foreign.keras")
+    assert_refused(
+        network, "resnet18", tmp_path / "foreign.keras", "does not fit resnet18", "no network of `kerascnn archs`"
+    )
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(UserError, match="cannot be read"):
+        keras_files.read(tmp_path / "empty.keras", "resnet18")
+
+
+# Published ones, without a network
+
+
+def test_what_nobody_publishes_says_so():
+    with pytest.raises(
+        UserError, match="nobody publishes weights that compute inception_small; archs with some: resnet18"
+    ):
+        published.published("inception_small")
+    with pytest.raises(UserError, match="download the file that torchvision or timm names for it"):
+        published.published("googlenet_tv")
+
+
+def test_the_hub_needs_its_package(network, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)  # as where it is not installed
+    for source in ("imagenet", "hf://timm/resnet18.tv_in1k"):
+        assert_refused(
+            network, "resnet18", source, "hf://timm/resnet18.", "pip install huggingface_hub", "--weights FILE"
+        )
+
+
+def test_published_names_are_of_archs_that_have_a_table():
+    assert set(published.TIMM) <= {arch for arch in models.ARCHS if names.torch(arch)}
+    for arch, name in published.TIMM.items():
+        assert name.split(".")[0] == arch
+
+
+def test_weights_of_images_that_were_prepared_otherwise_are_refused():
+    config = {"pretrained_cfg": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}
+    published.check_pixels(config, "resnet18", "timm/resnet18.a1_in1k")
+    halves = {"pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}
+    published.check_pixels(halves, "inception_v3", "timm/inception_v3.tv_in1k")
+    with pytest.raises(UserError, match=r"trained on images of mean .*123\.6.*inception_v3 prepares its images with"):
+        published.check_pixels(config, "inception_v3", "timm/inception_v3.gluon_in1k")
