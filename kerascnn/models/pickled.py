@@ -10,6 +10,7 @@ import math
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ STORAGES = {
     "BoolStorage": "BOOL",
 }
 MAGIC = 0x1950A86A20F9469CFC6C  # of the form before torch 1.6
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, OverflowError, RuntimeError, MemoryError)
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # what training scripts put the weights under
 
 
@@ -46,7 +48,7 @@ def read(path: Path) -> Tensors:
         content = _zipped(path) if zipfile.is_zipfile(path) else _legacy(path)
     except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise UserError(f"{path}: expected a state dict as torch.save writes it, got {_reason(error)}") from error
-    except (zipfile.BadZipFile, struct.error, OverflowError, RuntimeError, MemoryError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path}: the file is damaged ({_reason(error)})") from error
     return dict(_named(_unwrapped(content, path), path))
 
@@ -152,8 +154,11 @@ def _zipped(path: Path) -> Any:
 
 
 def _member(path: Path, name: str) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except (ValueError, EOFError, KeyError, *DAMAGE) as error:
+        raise UserError(f"{path}: the file is damaged ({_reason(error)})") from error
 
 
 def _legacy(path: Path) -> Any:
@@ -176,8 +181,8 @@ def _legacy(path: Path) -> Any:
                 raise pickle.UnpicklingError(f"a storage {key} of {count} numbers, not {expected}")
             places[key] = file.tell(), count * width(kind)
             file.seek(places[key][1], io.SEEK_CUR)
-        if file.tell() > path.stat().st_size:
-            raise EOFError("a file that ends too early")
+        if file.tell() > path.stat().st_size or storages.keys() != places.keys():
+            raise EOFError("a file that lacks the numbers of a tensor")
     return content
 
 

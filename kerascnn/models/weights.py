@@ -52,8 +52,9 @@ def load(model: keras.Model, arch: str, source: str | Path) -> list[str]:
     fits = _match(model.weights, arch, content)
     if not fits.perfect:
         raise UserError(_complaint(fits, arch, content))
-    for variable, tensor in fits.found:
-        variable.assign(tensor.read())
+    values = [tensor.read() for _, tensor in fits.found]  # all, before any is set: damage may show only here
+    for (variable, _), value in zip(fits.found, values, strict=True):
+        variable.assign(value)
     count = f"{len(fits.found)} tensors of {len(model.weights)}"
     said = [f"weights: {count} from {content.path.name}", *fits.head]
     if fits.left_out:

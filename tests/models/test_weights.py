@@ -193,6 +193,14 @@ def test_other_files_are_named(network, tmp_path):
     assert_refused(network, "resnet18", tmp_path / "none.pth", "there is no file", "none.pth")
 
 
+def test_damage_in_the_numbers_is_found_before_any_is_set(network, resnet18, tmp_path):
+    file = peer_files.write_pth(tmp_path / "a.pth", resnet18)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert_refused(network, "resnet18", file, "a.pth: the file is damaged", "CRC")
+
+
 # Heads
 
 
