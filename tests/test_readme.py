@@ -37,10 +37,21 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         overrides = []
     if "photos" in words:
         photos(tmp_path / "photos")
-        overrides = ["--epochs", "1", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]
+        overrides = [
+            "--epochs",
+            "1",
+            "--arch",
+            "resnet18",
+            "--width",
+            "0.125",
+            "--image-size",
+            "72",
+            "--batch-size",
+            "4",
+        ]
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("shared_data") / "tfds")
-        overrides = ["--epochs", "1", "--fraction", "0.002", "--width", "0.25"]
+        overrides = ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
     code = main([words[0].removeprefix("kerascnn."), *words[1:], *overrides])
     out = capsys.readouterr().out
     assert code == 0, out
