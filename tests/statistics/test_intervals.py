@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from kerascnn.statistics import RESAMPLED_AT_ONCE, Interval, bootstrap, t_interval, wilson
+from kerascnn.statistics import Interval, bootstrap, t_interval, wilson
+from kerascnn.statistics.intervals import RESAMPLED_AT_ONCE
 
 
 def mean(values):
@@ -67,7 +68,7 @@ def test_bootstrap_is_deterministic_and_bounded(monkeypatch):
     assert bootstrap(mean, [values], rounds=100, seed=3) == whole
     assert bootstrap(mean, [values], rounds=100, seed=4) != whole
     shapes = []
-    monkeypatch.setattr("kerascnn.statistics.RESAMPLED_AT_ONCE", 350)
+    monkeypatch.setattr("kerascnn.statistics.intervals.RESAMPLED_AT_ONCE", 350)
     chunked = bootstrap(lambda x: shapes.append(x.shape) or mean(x), [values], rounds=100, seed=3)
     assert chunked == whole, "the chunks must not change which images are drawn"
     assert max(shapes) == (7, 50)

@@ -1,4 +1,4 @@
-"""Intervals: plain numbers in, numbers out. No TensorFlow."""
+"""Intervals of one quantity: a proportion, a mean over seeds, any statistic over images."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -1,0 +1,23 @@
+"""Intervals and paired tests: plain numbers in, numbers out. No TensorFlow."""
+
+from kerascnn.statistics.intervals import Interval, bootstrap, t_interval, wilson
+from kerascnn.statistics.paired import Difference, McNemar, compare_seeds, holm, mcnemar, p_value, two_way
+from kerascnn.statistics.power import detectable, half_width, images_needed, seeds_needed
+
+__all__ = [
+    "Difference",
+    "Interval",
+    "McNemar",
+    "bootstrap",
+    "compare_seeds",
+    "detectable",
+    "half_width",
+    "holm",
+    "images_needed",
+    "mcnemar",
+    "p_value",
+    "seeds_needed",
+    "t_interval",
+    "two_way",
+    "wilson",
+]

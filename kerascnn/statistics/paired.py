@@ -1,0 +1,190 @@
+"""Two archs on the same images with the same seeds: the difference, its spread, and tests beside it.
+
+Write D[s, i] for the difference at seed s and image i. It holds four things: the difference itself, what image i gives one
+family in every run, what seed s gives one arch on every image, and what is left (seed and image together). The variance of
+its mean over S seeds and m images is images / m + seeds / S + left / (S m).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from kerascnn.statistics import intervals
+from kerascnn.statistics.intervals import Interval, t_interval
+
+# Below this the spread over seeds is not known well enough to stand in an interval.
+MIN_SEEDS = 3
+# Few seeds can agree by chance, and the spread would all but vanish: it is never less than this share of the images' own.
+# Chosen by simulation (`kerascnn.statistics.simulate`): at 1 the interval holds 98 % where seeds have no effect.
+FLOOR = 0.5
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Second minus first with the interval that a verdict rests on.
+
+    Args:
+        value: The mean difference over seeds.
+        low: Lower end of the interval.
+        high: Upper end.
+        level: What share of such intervals hold the population's difference.
+        images: Number of images.
+        seeds: Number of seeds.
+        over: What was resampled: "images and seeds", or "images" where seeds are too few.
+        error: Standard error of `value`.
+        freedom: Degrees of freedom of the t quantile.
+        images_part: Share of the variance from images: images / m + left / (S m).
+        seeds_part: From seeds: seeds / S + left / (S m); 0 for one seed.
+        left_part: left / (S m), which the two above both hold; 0 for one seed.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    images: int
+    seeds: int
+    over: str
+    error: float
+    freedom: float
+    images_part: float
+    seeds_part: float
+    left_part: float
+
+
+def two_way(
+    differences: Callable[[np.ndarray], np.ndarray],
+    *,
+    images: int,
+    seeds: int,
+    rounds: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Difference:
+    """The interval of a paired difference with images and seeds resampled.
+
+    Images are resampled, the same ones for every seed and both archs; resampling the seeds too adds the variance among their
+    differences, which needs no draws. That two-way bootstrap (Owen 2007, "The pigeonhole bootstrap") counts what is left
+    three times; the two surplus counts, known from the spread among seeds within the resamplings, are taken off. The quantile is
+    Student's, with the degrees of freedom of Satterthwaite (1946): those of the seeds where seeds spread, the normal
+    distribution's where images do. Under three seeds images alone are resampled.
+
+    Args:
+        differences: Takes images' indices [rounds, images] and gives the difference at each seed, [rounds, seeds].
+        images: Number of images.
+        seeds: Number of seeds.
+        rounds: Number of resamplings.
+        seed: Of the draws.
+        level: What share of such intervals are to hold the population's difference.
+
+    Raises:
+        ValueError: Under two images, no seed, or a `differences` of another shape.
+    """
+    if images < 2 or seeds < 1:
+        raise ValueError(f"expected at least two images and one seed, got {images} and {seeds}")
+    observed = differences(np.arange(images)[None])
+    if observed.shape != (1, seeds):
+        raise ValueError(f"expected differences of shape (1, {seeds}), got {observed.shape}")
+    drawn = _resampled(differences, images, rounds, seed)
+    value = float(observed.mean())
+    # A bootstrap's variance is (m - 1) / m of the unbiased one.
+    images_part = float(drawn.mean(axis=1).var(ddof=1)) * images / (images - 1)
+    seeds_part = left_part = 0.0
+    if seeds > 1:
+        seeds_part = float(observed.var(ddof=1)) / seeds
+        left_part = max(float(drawn.var(axis=1, ddof=1).mean()) / seeds - seeds_part, 0.0)
+    if seeds < MIN_SEEDS:
+        variance, freedom, over = images_part, images - 1.0, "images"
+    else:
+        parts = (images_part, seeds_part, left_part)
+        variance, freedom = _combined(*parts, images, seeds)
+        over = "images and seeds"
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * variance**0.5
+    return Difference(
+        value,
+        value - half,
+        value + half,
+        level,
+        images,
+        seeds,
+        over,
+        variance**0.5,
+        freedom,
+        images_part,
+        seeds_part,
+        left_part,
+    )
+
+
+def _combined(images_part: float, seeds_part: float, left_part: float, images: int, seeds: int) -> tuple[float, float]:
+    """Variance of the mean difference and its degrees of freedom."""
+    variance = max(images_part + seeds_part - left_part, FLOOR * images_part)
+    freedoms = (images - 1, seeds - 1, (images - 1) * (seeds - 1))
+    parts = (images_part, seeds_part, left_part)
+    uncertain = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    return variance, max(variance**2 / uncertain, 1.0) if uncertain else images - 1.0
+
+
+def _resampled(differences: Callable[[np.ndarray], np.ndarray], images: int, rounds: int, seed: int) -> np.ndarray:
+    """The differences [rounds, seeds] of `rounds` draws of images, in chunks that bound the memory."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, intervals.RESAMPLED_AT_ONCE // images)
+    sizes = [min(chunk, rounds - start) for start in range(0, rounds, chunk)]
+    return np.concatenate([differences(rng.integers(0, images, (size, images))) for size in sizes])
+
+
+def p_value(difference: Difference) -> float:
+    """How often an equal pair of archs would show so large a difference: the two-sided test that fits the interval."""
+    if difference.error == 0:
+        return 1.0 if difference.value == 0 else 0.0
+    return float(2 * stats.t.sf(abs(difference.value) / difference.error, difference.freedom))
+
+
+def compare_seeds(first: Sequence[float], second: Sequence[float]) -> Interval:
+    """Student's interval of second - first over seeds, on these very images: what other seeds would give on them."""
+    return t_interval(np.subtract(second, first))
+
+
+class McNemar(NamedTuple):
+    """One pair of runs on the same images.
+
+    Args:
+        only_first: Images that only the first got right.
+        only_second: Images that only the second got right.
+        p: Of the exact two-sided test that both are as likely.
+    """
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
+    """McNemar's test (1947) in its exact form: do these two runs, not their archs, differ on the images' population?
+
+    Args:
+        first: Whether the first run got each image right, bool [m].
+        second: The same of the second run.
+
+    Raises:
+        ValueError: Arrays of different shapes.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"expected the same images, got shapes {first.shape} and {second.shape}")
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    disagree = only_first + only_second
+    p = float(stats.binomtest(only_first, disagree).pvalue) if disagree else 1.0
+    return McNemar(only_first, only_second, p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values corrected for their number (Holm 1979): any below 0.05 holds with 95 % for all of them together."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p)
+    steps = (len(p) - np.arange(len(p))) * p[order]
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1) if len(p) else steps
+    return corrected.tolist()

@@ -1,0 +1,182 @@
+"""How often does an interval hold the truth? Two archs, many images, some seeds, drawn from a population that is known.
+
+`python -m kerascnn.statistics.simulate --rounds 1000` prints the table of experiments/results/statistics.md.
+"""
+
+import argparse
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from kerascnn.statistics.intervals import t_interval
+from kerascnn.statistics.paired import two_way
+
+
+@dataclass(frozen=True)
+class Population:
+    """A network gets an image right with probability Phi(ability - difficulty + what the image gives its family + its seed's luck).
+
+    Difficulty, family effect and luck are normal with the spreads below; 0 switches one off. Abilities are such that the
+    accuracies hold in the population of all images and seeds.
+
+    Args:
+        accuracies: Of the two archs, in the population.
+        difficulty: Spread among images, shared by both archs.
+        family: Spread of what an image gives one family in every run.
+        seed: Spread among seeds of one arch.
+    """
+
+    accuracies: tuple[float, float] = (0.9, 0.9)
+    difficulty: float = 1.5
+    family: float = 0.8
+    seed: float = 0.1
+
+    @property
+    def difference(self) -> float:
+        """The true one: second minus first."""
+        return self.accuracies[1] - self.accuracies[0]
+
+    def draw(self, rng: np.random.Generator, seeds: int, images: int) -> tuple[np.ndarray, np.ndarray]:
+        """What both archs got right, bool [seeds, images] each."""
+        spread = (1 + self.difficulty**2 + self.family**2 + self.seed**2) ** 0.5
+        difficulty = self.difficulty * rng.standard_normal(images, dtype="float32")
+
+        def right(accuracy: float) -> np.ndarray:
+            ability = spread * stats.norm.ppf(accuracy) + self.seed * rng.standard_normal((seeds, 1), dtype="float32")
+            favour = self.family * rng.standard_normal(images, dtype="float32")
+            return rng.standard_normal((seeds, images), dtype="float32") < ability - difficulty + favour
+
+        return right(self.accuracies[0]), right(self.accuracies[1])
+
+
+Method = Callable[[np.ndarray], tuple[float, float]]
+
+
+def by_two_way(differences: np.ndarray, rounds: int = 500) -> tuple[float, float]:
+    """The interval of the verdict."""
+    seeds, images = differences.shape
+    found = two_way(lambda index: differences[:, index].mean(axis=2).T, images=images, seeds=seeds, rounds=rounds)
+    return found.low, found.high
+
+
+def by_plain_bootstrap(differences: np.ndarray, rounds: int = 500) -> tuple[float, float]:
+    """Percentiles of the two-way bootstrap as it stands: images and seeds drawn, nothing taken off."""
+    seeds, images = differences.shape
+    rng = np.random.default_rng(0)
+    drawn = differences[:, rng.integers(0, images, (rounds, images))].mean(axis=2)
+    means = np.take_along_axis(drawn.T, rng.integers(0, seeds, (rounds, seeds)), axis=1).mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def by_seeds(differences: np.ndarray) -> tuple[float, float]:
+    """Student's interval over the seeds' differences."""
+    interval = t_interval(differences.mean(axis=1))
+    return interval.low, interval.high
+
+
+def by_images(differences: np.ndarray) -> tuple[float, float]:
+    """Images alone: each image's mean over the seeds."""
+    return _normal(differences.mean(axis=0))
+
+
+def pooled(differences: np.ndarray) -> tuple[float, float]:
+    """The bad example: all predictions of all seeds as if each were an image of its own."""
+    return _normal(differences.ravel())
+
+
+def _normal(values: np.ndarray) -> tuple[float, float]:
+    half = stats.norm.ppf(0.975) * values.std(ddof=1) / len(values) ** 0.5
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+METHODS: dict[str, Method] = {
+    "two-way (the verdict)": by_two_way,
+    "two-way, uncorrected": by_plain_bootstrap,
+    "over seeds": by_seeds,
+    "over images": by_images,
+    "pooled": pooled,
+}
+
+
+class Row(NamedTuple):
+    """Coverage of one population.
+
+    Args:
+        population: Which.
+        coverage: Share of rounds whose interval holds the true difference, by method.
+        width: Mean width of the interval, by method.
+    """
+
+    population: Population
+    coverage: dict[str, float]
+    width: dict[str, float]
+
+
+def populations(full: Population) -> Iterator[Population]:
+    """`full` with each of its three effects switched on and off."""
+    for on in itertools.product((False, True), repeat=3):
+        names = ("difficulty", "family", "seed")
+        yield replace(full, **{name: 0.0 for name, keep in zip(names, on, strict=True) if not keep})
+
+
+def coverage(
+    population: Population,
+    *,
+    seeds: int = 5,
+    images: int = 1000,
+    rounds: int = 1000,
+    seed: int = 0,
+    methods: dict[str, Method] | None = None,
+) -> Row:
+    """How often each method's 95 % interval holds the true difference in `rounds` comparisons drawn anew."""
+    rng = np.random.default_rng(seed)
+    methods = METHODS if methods is None else methods
+    ends = np.empty((rounds, len(methods), 2))
+    for i in range(rounds):
+        first, second = population.draw(rng, seeds, images)
+        differences = second.astype("int8") - first.astype("int8")
+        ends[i] = [method(differences) for method in methods.values()]
+    held = (ends[:, :, 0] <= population.difference) & (population.difference <= ends[:, :, 1])
+    width = (ends[:, :, 1] - ends[:, :, 0]).mean(axis=0)
+    return Row(
+        population,
+        dict(zip(methods, held.mean(axis=0).tolist(), strict=True)),
+        dict(zip(methods, width.tolist(), strict=True)),
+    )
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as Markdown: coverage in percent, mean width in points."""
+    methods = list(rows[0].coverage)
+    lines = ["| difficulty | family by image | seed | difference | " + " | ".join(methods) + " |"]
+    lines.append("|---|---|---|---|" + "---|" * len(methods))
+    for population, held, width in rows:
+        switches = " | ".join(f"{value:g}" for value in (population.difficulty, population.family, population.seed))
+        cells = " | ".join(f"{held[m]:.1%} (±{width[m] / 2 * 100:.2f})" for m in methods)
+        lines.append(f"| {switches} | {population.difference * 100:+.1f} | {cells} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m kerascnn.statistics.simulate", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1000, help="comparisons drawn for each row")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--difference", type=float, default=0.0, help="true difference of the accuracies")
+    args = parser.parse_args()
+    full = Population(accuracies=(0.9 - args.difference, 0.9))
+    rows = [
+        coverage(each, seeds=args.seeds, images=args.images, rounds=args.rounds, seed=i)
+        for i, each in enumerate(populations(full))
+    ]
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
