@@ -162,9 +162,8 @@ class Model(Section):
     """Which network."""
 
     arch: str = Field("resnet", description="a name that `kerascnn archs` lists, or a family: resnet, inception")
-    width: float = Field(
-        1.0, gt=0, le=16, description="scales every filter count, rounded to 8 (exactly the paper's at 1)"
-    )
+    width: float = Field(1.0, gt=0, le=16, description="scales every filter count (exactly the paper's at 1)")
+    rounding: Literal[8, 4, 2, 1] = Field(8, description="what filter counts scaled by --width are multiples of")
     filters: dict[str, Annotated[int, Field(gt=0)]] = Field(
         {}, description="NAME N ...: filter counts by the names of `kerascnn archs ARCH --layers`"
     )

@@ -20,6 +20,7 @@ ROWS = (
     {"scoring", "artefacts", "explain"},
     {"report"},
     {"training"},
+    {"comparison", "search"},
     {
         "fit",
         "evaluate",

@@ -145,7 +145,7 @@ def p_value(difference: Difference) -> float:
 
 def compare_seeds(first: Sequence[float], second: Sequence[float]) -> Interval:
     """Student's interval of second - first over seeds, on these very images: what other seeds would give on them."""
-    return t_interval(np.subtract(second, first))
+    return t_interval(np.subtract(second, first).tolist())
 
 
 class McNemar(NamedTuple):

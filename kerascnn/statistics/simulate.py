@@ -18,9 +18,10 @@ from kerascnn.statistics.paired import two_way
 
 @dataclass(frozen=True)
 class Population:
-    """A network gets an image right with probability Phi(ability - difficulty + what the image gives its family + its seed's luck).
+    """A network gets an image right with probability Phi(ability - difficulty + favour + luck).
 
-    Difficulty, family effect and luck are normal with the spreads below; 0 switches one off. Abilities are such that the
+    Ability belongs to the arch, difficulty to the image, favour to the image and the arch's family, luck to the seed and
+    the arch. Difficulty, favour and luck are normal with the spreads below; 0 switches one off. Abilities are such that the
     accuracies hold in the population of all images and seeds.
 
     Args:
@@ -120,8 +121,8 @@ class Row(NamedTuple):
 def populations(full: Population) -> Iterator[Population]:
     """`full` with each of its three effects switched on and off."""
     for on in itertools.product((False, True), repeat=3):
-        names = ("difficulty", "family", "seed")
-        yield replace(full, **{name: 0.0 for name, keep in zip(names, on, strict=True) if not keep})
+        difficulty, family, seed = np.multiply(on, (full.difficulty, full.family, full.seed)).tolist()
+        yield replace(full, difficulty=difficulty, family=family, seed=seed)
 
 
 def coverage(

@@ -101,6 +101,7 @@ def _build(section: Model, splits: Splits) -> keras.Model:
         (splits.image_size, splits.image_size, 3),
         classes,
         width=section.width,
+        rounding=section.rounding,
         filters=section.filters,
         stem=section.stem,
         shortcut=section.shortcut,
@@ -110,7 +111,9 @@ def _build(section: Model, splits: Splits) -> keras.Model:
     )
     if section.aux_weight == 0:
         return network
-    heads = models.auxiliary_heads(section.arch, network, classes, width=section.width, filters=section.filters)
+    heads = models.auxiliary_heads(
+        section.arch, network, classes, width=section.width, rounding=section.rounding, filters=section.filters
+    )
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
     return auxiliary.WithAuxiliaryHeads(network, heads) if heads else network

@@ -158,6 +158,8 @@ def test_power():
     expected = (stats.t.ppf(0.975, found.freedom) + stats.t.ppf(0.8, found.freedom)) * found.error
     assert detectable(found) == pytest.approx(expected)
     assert seeds_needed(found, 1e-9) is None
-    images = images_needed(found, half_width(found) / 2)
-    assert half_width(found, images=images) <= half_width(found) / 2 < half_width(found, images=images // 2)
     assert seeds_needed(found, half_width(found)) == 5
+    assert images_needed(found, 1e-9) is None
+    still = of(drawn(seed=0))
+    images = images_needed(still, 0.7 * half_width(still))
+    assert half_width(still, images=images) <= 0.7 * half_width(still) < half_width(still, images=int(0.8 * images))
