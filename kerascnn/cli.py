@@ -111,12 +111,25 @@ def _report(message: str, code: int) -> int:
 
 
 Parsed = TypeVar("Parsed", bound=Section)
+ParsedConfig = TypeVar("ParsedConfig", bound=Config)
 
 
-def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Config:
+def parse_config(
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    schema: type[ParsedConfig] = Config,  # type: ignore[assignment]
+) -> ParsedConfig:
     """The config that `argv` describes, on top of the recipe it names.
 
-    Exits 0 after `--help` and `--print-config`.
+    Exits 0 after `--help` and `--print-config`, which prints what a run keeps.
+
+    Args:
+        argv: Flags.
+        prog: The command's name.
+        description: What it does.
+        schema: Config, or a command's own with further sections.
 
     Raises:
         UserError: An unknown flag, key or value.
@@ -128,10 +141,11 @@ def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Config:
         " --config FILE starts from a recipe's or a run's TOML file (or a recipe's name); --print-config prints"
         " the merged config and stops."
     )
-    default = load_recipe(recipe) if recipe is not None else Config()
-    config = parse(Config, rest, prog=prog, description=description, default=default)
+    start = load_recipe(recipe) if recipe is not None else Config()
+    default = schema(**dict(start))
+    config = parse(schema, rest, prog=prog, description=description, default=default)
     if print_config:
-        print(dumps(config), end="")
+        print(dumps(Config(**{name: getattr(config, name) for name in Config.model_fields})), end="")
         raise SystemExit(DONE)
     return config
 
