@@ -93,12 +93,11 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
     return model
 
 
-def _build(section: Model, splits: Splits) -> keras.Model:
-    """The network, with its auxiliary heads where it has some and they count."""
-    classes = len(splits.class_names)
-    network = models.build(
+def network(section: Model, image_size: int, classes: int) -> keras.Model:
+    """The single-output network that a resolved section means, fresh."""
+    return models.build(
         section.arch,
-        (splits.image_size, splits.image_size, 3),
+        (image_size, image_size, 3),
         classes,
         width=section.width,
         rounding=section.rounding,
@@ -109,14 +108,20 @@ def _build(section: Model, splits: Splits) -> keras.Model:
         drop_path=section.drop_path,
         dropout=section.dropout,
     )
+
+
+def _build(section: Model, splits: Splits) -> keras.Model:
+    """The network, with its auxiliary heads where it has some and they count."""
+    classes = len(splits.class_names)
+    single = network(section, splits.image_size, classes)
     if section.aux_weight == 0:
-        return network
+        return single
     heads = models.auxiliary_heads(
-        section.arch, network, classes, width=section.width, rounding=section.rounding, filters=section.filters
+        section.arch, single, classes, width=section.width, rounding=section.rounding, filters=section.filters
     )
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
-    return auxiliary.WithAuxiliaryHeads(network, heads) if heads else network
+    return auxiliary.WithAuxiliaryHeads(single, heads) if heads else single
 
 
 def averaged(model: keras.Model) -> list[np.ndarray]:
