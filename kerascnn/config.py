@@ -185,6 +185,20 @@ class Model(Section):
         le=10,
         description="weight of auxiliary heads in the training loss (default: the arch's; 0: no heads)",
     )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="start from these: imagenet, hf://timm/NAME, a file of weights, or a run's directory",
+        json_schema_extra=VOLATILE,
+    )
+    weights_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="what --weights must hold; filled in by the program, so that a run is named by content, not by place",
+    )
+    freeze: int = Field(
+        0, ge=0, description="keep the stem and so many stages as --weights gives them, normalizations included"
+    )
 
 
 class Optim(Section):
@@ -192,7 +206,9 @@ class Optim(Section):
 
     optimizer: OptimizerName = Field("sgd", description="sgd: Nesterov momentum")
     lr: float | None = Field(
-        None, gt=0, description="peak learning rate for the global batch (default: 0.1 sgd, 0.001 adamw)"
+        None,
+        gt=0,
+        description="peak learning rate for the global batch (default: 0.001 adamw; sgd 0.1, above 64 px 0.1 * batch / 256)",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float | None = Field(
@@ -212,6 +228,7 @@ class Optim(Section):
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)"
     )
+    body_lr: float = Field(1.0, gt=0, le=1, description="with --weights: what lr is multiplied by for all but the head")
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's global norm")
 
 
@@ -225,6 +242,9 @@ class Fit(Section):
         "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"
     )
     early_stop: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
+    head_epochs: int = Field(
+        0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
+    )
     checkpoint_every: int | None = Field(
         None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
     )
@@ -291,6 +311,8 @@ class Config(Section):
     def _consistent(self) -> "Config":
         if self.fit.epochs is not None and self.optim.warmup >= max(self.fit.epochs, 2):
             raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
+        if self.fit.epochs is not None and self.fit.head_epochs >= self.fit.epochs:
+            raise ValueError(f"head-epochs ({self.fit.head_epochs}) must be fewer than epochs ({self.fit.epochs})")
         return self
 
     def replace(self, **sections: dict[str, Any]) -> "Config":

@@ -74,18 +74,56 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return cls(**{**config, "section": Optim(**config["section"])})
 
 
+class _Slowed(keras.optimizers.Optimizer):
+    """Of an optimizer: updates some variables at a fraction of the learning rate, weight decay included.
+
+    Keras has one learning rate for all. Scaling gradients would not do: Adam divides by their size.
+    """
+
+    def slow(self, variables: Sequence, factor: float) -> None:
+        """Multiply the learning rate of `variables` by `factor`."""
+        self._factors = {self._var_key(variable): factor for variable in variables}
+
+    def _factor(self, variable) -> float:
+        return getattr(self, "_factors", {}).get(self._var_key(variable), 1.0)
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient, variable, learning_rate * self._factor(variable))
+
+    def _apply_weight_decay(self, variables):
+        whole: float | None = self.weight_decay  # type: ignore[has-type]
+        if whole is None:
+            return
+        for factor in sorted({self._factor(variable) for variable in variables}):
+            self.weight_decay = whole * factor
+            super()._apply_weight_decay([variable for variable in variables if self._factor(variable) == factor])
+        self.weight_decay = whole
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class SGD(_Slowed, keras.optimizers.SGD):
+    """Keras' SGD, whose learning rate may be lower for some variables."""
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class AdamW(_Slowed, keras.optimizers.AdamW):
+    """Keras' AdamW, whose learning rate may be lower for some variables."""
+
+
 def _sgd(section: Optim, **common) -> keras.optimizers.Optimizer:
-    return keras.optimizers.SGD(momentum=section.momentum, nesterov=section.momentum > 0, **common)
+    return SGD(momentum=section.momentum, nesterov=section.momentum > 0, **common)
 
 
 def _adamw(section: Optim, **common) -> keras.optimizers.Optimizer:
-    return keras.optimizers.AdamW(**common)
+    return AdamW(**common)
 
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": _sgd, "adamw": _adamw}
 
 
-def build(section: Optim, *, total_steps: int, steps_per_epoch: int, trainable: Sequence) -> keras.optimizers.Optimizer:
+def build(
+    section: Optim, *, total_steps: int, steps_per_epoch: int, trainable: Sequence, body: Sequence = ()
+) -> keras.optimizers.Optimizer:
     """The optimizer that `section` describes, with its schedule, sparing normalizations and biases from weight decay.
 
     Args:
@@ -94,6 +132,7 @@ def build(section: Optim, *, total_steps: int, steps_per_epoch: int, trainable: 
         steps_per_epoch: Steps of one epoch.
         trainable: The variables it will update. Decay is excluded by variable: Keras' exclusion by name sees leaf
             names only.
+        body: Those of them that `body_lr` slows down.
     """
     decay = DEFAULT_WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
     optimizer = OPTIMIZERS[section.optimizer](
@@ -104,6 +143,22 @@ def build(section: Optim, *, total_steps: int, steps_per_epoch: int, trainable: 
         use_ema=section.ema > 0,
         ema_momentum=section.ema or 0.99,
     )
+    if section.body_lr < 1:
+        optimizer.slow(body, section.body_lr)
     if decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in trainable if len(v.shape) < 2])
     return optimizer
+
+
+def begin(optimizer: keras.optimizers.Optimizer, step: int) -> None:
+    """Let a fresh, built optimizer go on at `step`: its schedule, and averaged weights that begin as the weights are now.
+
+    Keras fills the averages at step 0 only.
+    """
+    optimizer.iterations.assign(step)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if inner is not optimizer:
+        inner.iterations.assign(step)
+    if inner.use_ema:
+        for average, variable in zip(inner._model_variables_moving_average, inner._trainable_variables, strict=True):
+            average.assign(variable)

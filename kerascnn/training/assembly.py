@@ -10,12 +10,15 @@ from kerascnn.config import Config, Fit, Model
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.models import auxiliary, tables
+from kerascnn.training import finetune
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
 IMBALANCE = 3
 # It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
 DEFAULT_EPOCHS = 12
+# Of the batch that sgd's 0.1 was published for (Goyal et al., 2017): above 64 px nets are deep and batches small.
+LR_BATCH = 256
 
 
 def resolve(config: Config, splits: Splits) -> Config:
@@ -31,12 +34,17 @@ def resolve(config: Config, splits: Splits) -> Config:
         counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
         monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
     arch = tables.resolve(config.model.arch, size)
-    return config.replace(
+    lr = config.optim.lr
+    if lr is None and config.optim.optimizer == "sgd" and size > tables.SMALL_IMAGE:
+        lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size / LR_BATCH
+    config = config.replace(
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
         model={"arch": arch},
+        optim={"lr": lr},
         fit={"monitor": monitor, "epochs": config.fit.epochs or EPOCHS.get(arch, DEFAULT_EPOCHS)},
     )
+    return finetune.resolve(config, size)
 
 
 @dataclass(frozen=True)
@@ -68,15 +76,36 @@ def network_of(model: keras.Model) -> keras.Model:
 
 def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model:
     """The network of a resolved config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
-    steps = Schedule.of(config.fit, len(splits.train), None)
     keras.utils.set_random_seed(config.fit.seed)
     with plan.scope():
         model = _build(config.model, splits)
+    compile_for(model, config, splits, plan)
+    return model
+
+
+def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, *, head_alone: bool = False) -> None:
+    """Compile and build `model` with a fresh optimizer for the layers that are trained now.
+
+    Args:
+        model: What `build_and_compile` made.
+        config: Resolved.
+        splits: The config's data.
+        plan: Where it runs.
+        head_alone: Whether the head is the only layer that is trained.
+    """
+    finetune.thaw(model)
+    if head_alone:
+        finetune.freeze_body(network_of(model))
+    finetune.freeze(network_of(model), config.model.freeze)
+    steps = Schedule.of(config.fit, len(splits.train), None)
+    with plan.scope():
+        trainable = model.trainable_variables
         optimizer = optim.build(
             config.optim,
             total_steps=steps.steps,
             steps_per_epoch=steps.steps_per_epoch,
-            trainable=model.trainable_variables,
+            trainable=trainable,
+            body=[variable for variable in trainable if not finetune.is_head(variable)],
         )
         model.compile(
             optimizer,
@@ -85,12 +114,11 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
             weighted_metrics=metrics.build(len(splits.class_names)),
             jit_compile=plan.jit,
         )
-        model.optimizer.build(model.trainable_variables)
+        model.optimizer.build(trainable)
         # Keras would build the metrics in the first step, too late for what a checkpoint puts back.
         size, classes = splits.image_size, len(splits.class_names)
         blank = np.zeros((2, size, size, 3), "uint8"), np.zeros((2, classes), "float32"), np.ones(2, "float32")
         model._symbolic_build(data_batch=blank)
-    return model
 
 
 def network(section: Model, image_size: int, classes: int) -> keras.Model:

@@ -20,7 +20,8 @@ from kerascnn.report import pictures
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
-from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network_of, resolve
+from kerascnn.training import finetune
+from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -49,7 +50,6 @@ def train(
         splits: The config's data where the caller has loaded them already.
         until: Stop after this epoch (a rung); the schedule stays.
         screen: Where lines go.
-        draw: Whether pictures of images and mistakes are made.
         draw: Whether pictures of images and mistakes are made.
 
     Returns:
@@ -90,14 +90,17 @@ class Training:
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard.Profile(run.tensorboard)
+        self.head_alone = False
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
 
     def go(self, until: int | None) -> dict[str, Any]:
         """Fit what is left, then score the best model."""
         schedule = Schedule.of(self.config.fit, len(self.splits.train), until)
         self.model = build_and_compile(self.config, self.splits, self.plan)
+        loaded = self._load_weights()
         self.twin = models.float32_twin(network_of(self.model))
-        self._introduce(schedule)
+        finetune.thaw(self.twin)  # what is frozen here is nobody else's matter
+        self._introduce(schedule, loaded)
         self._fit(schedule)
         ended = callbacks.exhausted(self.rows, self.monitor, self.config.fit.early_stop)
         if len(self.rows) < schedule.epochs and not ended:
@@ -107,7 +110,14 @@ class Training:
             return {"epochs": len(self.rows)}
         return self._finish()
 
-    def _introduce(self, schedule: Schedule) -> None:
+    def _load_weights(self) -> list[str]:
+        """At a run's first start: the weights that it begins with; returns what to say of them."""
+        if self.config.model.weights is None or self.store.latest(self.screen.say) is not None:
+            return []
+        with self.plan.scope():
+            return finetune.load(network_of(self.model), self.config)
+
+    def _introduce(self, schedule: Schedule, loaded: list[str]) -> None:
         """Say and keep what is about to happen."""
         self.count = cost.count(self.twin)
         optimizer, fit = self.config.optim, self.config.fit
@@ -118,6 +128,10 @@ class Training:
             f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
             f" {optimizer.optimizer} at {optim.peak(optimizer):g}, {optimizer.schedule}; best by {self.monitor}"
         )
+        for line in loaded:
+            self.screen.say(line)
+        if advice := finetune.advice(self.splits, self.config):
+            self.screen.say(advice)
         self.screen.say(f"run     {self.run.path}")
         self._note_environment()
         board = self.run.tensorboard
@@ -153,7 +167,7 @@ class Training:
         tensorboard.write_images(self.run.tensorboard, split, pngs)
 
     def _fit(self, schedule: Schedule) -> None:
-        """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs."""
+        """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs, the head alone first."""
         stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
         with stop.listening(self.screen.say):
             while True:
@@ -163,16 +177,41 @@ class Training:
                 early = callbacks.exhausted(self.rows, self.monitor, self.config.fit.early_stop)
                 if step >= schedule.until * schedule.steps_per_epoch or early:
                     break
+                checkpoint = self._choose_layers(schedule, step, checkpoint)
                 self._segment(schedule, step, checkpoint, stop)
+
+    def _choose_layers(
+        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None
+    ) -> checkpoints.Checkpoint | None:
+        """Compile for the layers that are trained from `step` on; returns the checkpoint if it is still to be put back.
+
+        The optimizer of the head alone has no memory of the body: where the body joins, all begins with a fresh one.
+        """
+        last = self.config.fit.head_epochs * schedule.steps_per_epoch
+        if step <= last and not self.head_alone and last:
+            self._compile(head_alone=True)
+        if step < last or not self.head_alone:
+            return checkpoint
+        if checkpoint is not None:
+            checkpoints.restore(checkpoint, checkpoints.variables_of(self.model))
+        self._compile(head_alone=False)
+        optim.begin(self.model.optimizer, step)
+        self.screen.say(f"from here on everything is trained, the body at {self.config.optim.body_lr:g} of the rate")
+        return None
+
+    def _compile(self, head_alone: bool) -> None:
+        compile_for(self.model, self.config, self.splits, self.plan, head_alone=head_alone)
+        self.head_alone = head_alone
 
     def _segment(
         self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
     ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
-        if step:
+        if checkpoint is not None and step:
             self.screen.say(
                 f"resuming after step {step} (epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done)"
             )
+        until = min(schedule.until, self.config.fit.head_epochs) if self.head_alone else schedule.until
         stream, wait = pipeline.timed(self._training_data(step))
         kept = self._callbacks(schedule, step, checkpoint, stop, wait.seconds)
         try:
@@ -180,7 +219,7 @@ class Training:
                 stream,
                 steps_per_epoch=schedule.steps_per_epoch - done,
                 initial_epoch=epoch,
-                epochs=epoch + 1 if done else schedule.until,
+                epochs=epoch + 1 if done else until,
                 validation_data=self._val_data(),
                 callbacks=kept,
                 shuffle=False,
