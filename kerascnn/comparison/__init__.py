@@ -1,0 +1,5 @@
+"""Controlled comparisons: plan, train through `runs.launch`, conclude. No TensorFlow until something is measured or scored."""
+
+from kerascnn.comparison.session import of_archs, of_runs
+
+__all__ = ["of_archs", "of_runs"]

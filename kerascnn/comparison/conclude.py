@@ -1,0 +1,204 @@
+"""From finished runs to a conclusion: whom the verdict is about, the contrasts, one row per arch and variant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kerascnn import statistics
+from kerascnn.comparison.measure import Cost
+from kerascnn.comparison.options import Compare
+from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast
+from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
+from kerascnn.config import UserError
+from kerascnn.runs import Run
+
+# What a row of the table shows of test, beside the metric of the verdict.
+SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "loss")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One arch in one variant with its finished runs.
+
+    Args:
+        arch: What it is called.
+        variant: Which recipe, learning rate, fraction or size; empty where nothing varies.
+        runs: Finished runs by seed.
+        cost: Of its network.
+    """
+
+    arch: str
+    variant: str
+    runs: dict[int, Run]
+    cost: Cost
+
+    @property
+    def label(self) -> str:
+        return f"{self.arch}, {self.variant}" if self.variant else self.arch
+
+    @cached_property
+    def metrics(self) -> dict[int, dict[str, Any]]:
+        """Each run's metrics.json."""
+        return {seed: run.metrics() for seed, run in self.runs.items()}
+
+    @cached_property
+    def answers(self) -> Answers:
+        """Its predictions on test."""
+        return Answers.read(self.label, self.runs)
+
+    def score(self, split: str, metric: str) -> list[float]:
+        """The metric by seed, as the runs scored themselves."""
+        return [found[split][metric]["value"] for found in self.metrics.values() if split in found]
+
+    @property
+    def train_seconds(self) -> float:
+        """Mean over its runs."""
+        return float(np.mean([found["train_seconds"] for found in self.metrics.values()]))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A contrast and what it comes to."""
+
+    first: Entry
+    second: Entry
+    contrast: Contrast
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a comparison comes to.
+
+    Args:
+        entries: Every arch in every variant.
+        best: By arch the entry that speaks for it in the verdict.
+        why: How these were chosen; empty where nothing varies.
+        verdicts: Each other arch against the first.
+        table: The same for each variant; empty where nothing varies.
+        metric: A name in METRICS.
+        margin: In the metric's own unit.
+        seeds: How many seeds the comparison is to have.
+    """
+
+    entries: tuple[Entry, ...]
+    best: tuple[Entry, ...]
+    why: str
+    verdicts: tuple[Pair, ...]
+    table: tuple[Pair, ...]
+    metric: str
+    margin: float
+    seeds: int
+
+
+def conclude(entries: Sequence[Entry], compare: Compare, seeds: int) -> Conclusion:
+    """The verdict of the runs that are finished.
+
+    Raises:
+        UserError: An arch without a finished run, other images or classes.
+    """
+    archs = tuple(dict.fromkeys(entry.arch for entry in entries))
+    for entry in entries:
+        _check(entry, compare.metric)
+    best, why = _spokesmen(entries, archs, compare)
+    # Together they hold with 95 %, however many archs there are (Bonferroni).
+    level = 1 - 0.05 / (len(archs) - 1)
+    verdicts = tuple(_pair(best[0], other, compare, seeds, level) for other in best[1:])
+    variants = tuple(dict.fromkeys(entry.variant for entry in entries))
+    by_place = {(entry.arch, entry.variant): entry for entry in entries}
+    table = tuple(
+        _pair(by_place[archs[0], variant], by_place[arch, variant], compare, seeds, level)
+        for variant in variants
+        for arch in archs[1:]
+        if len(variants) > 1 and (archs[0], variant) in by_place and (arch, variant) in by_place
+    )
+    return Conclusion(tuple(entries), best, why, verdicts, table, compare.metric, compare.margin / 100, seeds)
+
+
+def _check(entry: Entry, metric: str) -> None:
+    if not entry.runs:
+        raise UserError(f"{entry.label} has no finished run yet: no verdict")
+    if metric == "top5" and len(entry.answers.class_names) <= 5:
+        raise UserError(f"--metric top5 of {len(entry.answers.class_names)} classes says nothing: --metric accuracy")
+
+
+def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
+    """For each arch the entry that its verdict is about."""
+    if compare.recipes or compare.lr_grid:
+        sign = METRICS[compare.metric].sign
+
+        def by_val(entry: Entry) -> float:
+            scores = entry.score("val", compare.metric)
+            if not scores:
+                raise UserError(f"{entry.label} has no val scores to choose by (--val-fraction 0?)")
+            return sign * float(np.mean(scores))
+
+        best = tuple(max((e for e in entries if e.arch == arch), key=by_val) for arch in archs)
+        chosen = ", ".join(entry.label for entry in best)
+        return best, f"best against best, as val's mean {compare.metric} prefers: {chosen}"
+    # The largest fraction or size; where nothing varies, all there is.
+    variant = max((entry.variant for entry in entries), key=_number)
+    best = tuple(next(e for e in entries if (e.arch, e.variant) == (arch, variant)) for arch in archs)
+    return best, f"at the largest, {variant}" if variant else ""
+
+
+def _number(variant: str) -> float:
+    return max((float(word) for word in variant.split() if word.replace(".", "", 1).isdigit()), default=0.0)
+
+
+def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: float) -> Pair:
+    rule = METRICS[compare.metric]
+    found = contrast(first.answers, second.answers, compare.metric, level)
+    verdict = judge(
+        _side(first),
+        _side(second),
+        found.difference,
+        Unit(f"test {rule.title}", rule.sign, rule.points),
+        compare.margin / 100,
+        seeds,
+    )
+    return Pair(first, second, found, verdict)
+
+
+def _side(entry: Entry) -> Side:
+    return Side(entry.label, entry.cost.latency_p50, entry.cost.macs)
+
+
+def row(entry: Entry) -> dict[str, Any]:
+    """The entry's line in comparison.csv: plain numbers, None where something was not measured."""
+    found: dict[str, Any] = {"arch": entry.arch, "variant": entry.variant, "seeds": len(entry.runs)}
+    first = next(iter(entry.runs.values()))
+    config = first.config()
+    found |= {
+        "image_size": config.data.image_size,
+        "width": config.model.width,
+        "rounding": config.model.rounding,
+        "epochs": config.fit.epochs,
+        "images": len(entry.answers.labels),
+    }
+    for name in SCORES:
+        values = list(entry.answers.values(name).values())
+        found[f"test_{name}"] = float(np.mean(values))
+        if len(values) > 1:
+            over = statistics.t_interval(values)
+            found |= {f"test_{name}_low": over.low, f"test_{name}_high": over.high}
+    val = entry.score("val", "accuracy")
+    cost = entry.cost
+    found |= {
+        "val_accuracy": float(np.mean(val)) if val else None,
+        "params": cost.params,
+        "macs": cost.macs,
+        "train_seconds": entry.train_seconds,
+        "train_images_per_second": cost.images_per_second,
+        "latency_p50_ms": cost.latency_p50,
+        "latency_p95_ms": cost.latency_p95,
+        "throughput": cost.throughput,
+        "peak_memory": cost.memory,
+        "export_bytes": cost.export,
+        "points_per_train_second": 100 * found["test_accuracy"] / entry.train_seconds,
+        "runs": " ".join(run.name for run in entry.runs.values()),
+    }
+    return found

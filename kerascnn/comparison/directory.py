@@ -1,0 +1,76 @@
+"""A comparison's directory: the only module that knows the names in it. No TensorFlow."""
+
+import datetime
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from kerascnn import cli
+from kerascnn.config import UserError
+from kerascnn.files import write_file
+
+
+class Directory:
+    """One comparison's files: what was solved, the tables, the report, what the screen showed.
+
+    Args:
+        path: The directory; it need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
+        self.comparison_file = self.path / "comparison.toml"
+        self.table_file = self.path / "comparison.csv"
+        self.markdown_file = self.path / "comparison.md"
+        self.report_file = self.path / "report.html"
+        self.log_file = self.path / "log.txt"
+
+    def solved(self, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What an earlier start solved and measured, by cell; empty where there was none.
+
+        Raises:
+            UserError: The directory holds a comparison on other terms; lists what differs.
+        """
+        if not self.comparison_file.exists():
+            if self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {self.log_file.name}:
+                raise UserError(f"{self.path} exists and is no comparison: choose another --name")
+            return {}
+        kept = cli.load_toml(self.comparison_file)
+        differ = [
+            f"  {key}: {kept['request'].get(key)!r} there, {request.get(key)!r} asked for"
+            for key in sorted(kept["request"].keys() | request.keys())
+            if kept["request"].get(key) != request.get(key)
+        ]
+        if differ:
+            raise UserError(
+                f"comparison {self.name} exists on other terms:\n"
+                + "\n".join(differ)
+                + f"\nway out: another --name, or delete {self.path} (its runs stay and are reused)"
+            )
+        return kept["cells"]
+
+    def keep(
+        self, command: str, request: dict[str, Any], cells: dict[str, dict[str, Any]], runs: Sequence[str]
+    ) -> None:
+        """Write comparison.toml: the command, what decides the runs, what was solved and measured, who takes part."""
+        content = {"command": command, "request": request, "runs": list(runs), "cells": cells}
+        write_file(self.comparison_file, tomli_w.dumps(content).encode())
+
+    def write_table(self, csv: str, markdown: str) -> None:
+        """Keep the tables."""
+        write_file(self.table_file, csv.encode())
+        write_file(self.markdown_file, markdown.encode())
+
+    def write_report(self, html: str) -> None:
+        """Keep the page."""
+        write_file(self.report_file, html.encode())
+
+
+def clock(seconds_from_now: float) -> str:
+    """The time of day that is so far away, with the date where that is another day."""
+    then = datetime.datetime.now() + datetime.timedelta(seconds=seconds_from_now)
+    return then.strftime("%H:%M" if then.date() == datetime.date.today() else "%Y-%m-%d %H:%M")

@@ -1,0 +1,120 @@
+"""Run a plan: show it, train what is not finished, seed by seed."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from kerascnn import runs
+from kerascnn.cli import Stopped
+from kerascnn.comparison import plan as planning
+from kerascnn.comparison.directory import clock
+from kerascnn.comparison.plan import Cell, Plan
+from kerascnn.config import UserError
+from kerascnn.runs import Run
+from kerascnn.screen import duration
+
+# A training whose comparison was killed saves and ends by itself; the next start waits for it so long.
+PATIENCE = 120.0
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The plan as people read it."""
+    compare, cells = plan.compare, plan.cells
+    data = cells[0].subject
+    images = ", ".join(f"{count:,} {split}" for split, count in data.images.items())
+    terms = f"matched by {compare.match}" if compare.match != "none" else "as published"
+    terms += f" ({compare.budget} each)" if compare.budget else ""
+    yield f"data    {data.dataset}: {images}; {len(data.class_names)} classes"
+    yield f"plan    {' against '.join(plan.archs)}, {terms}, {compare.seeds} seeds; verdict on test {compare.metric}"
+    width = max(len(cell.key) for cell in cells) + 2
+    yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
+    for cell in cells:
+        section, price = cell.subject.config.model, cell.price
+        rounding = "-" if section.width == 1 else str(section.rounding)
+        yield (
+            f"        {cell.key:{width}} {cell.subject.config.data.image_size:>4} {section.width:>7g} {rounding:>5}"
+            f" {price.params:>12,} {price.macs / 1e6:>9,.1f} M {cell.epoch_seconds:>8.1f} {cell.epochs:>6}"
+        )
+    every = [(cell, run) for _, cell, run in plan.runs()]
+    finished = sum(run.finished for _, run in every)
+    begun = sum(not run.finished and bool(run.history()) for _, run in every)
+    yield f"runs    {len(every)}: {finished} finished and reused, {begun} to be resumed, {len(every) - finished - begun} new"
+    left = expected(plan)
+    if left:
+        yield f"end     about {clock(left)}, in {duration(left)}, at the speed of a few warm steps now"
+
+
+def expected(plan: Plan) -> float:
+    """Seconds that the rest of the plan would take."""
+    return sum(_left(cell, run) for _, cell, run in plan.runs())
+
+
+def _left(cell: Cell, run: Run) -> float:
+    if run.finished:
+        return 0.0
+    return planning.START_UP + cell.epoch_seconds * max(cell.epochs - len(run.history()), 0)
+
+
+def train(plan: Plan, say: Callable[[str], None], hours: float | None = None) -> None:
+    """Train every run of the plan that is not finished, each in a process of its own.
+
+    Raises:
+        Stopped: Time is up; the same command goes on.
+        TrainingFailed: A run cannot be trained.
+        UserError: A run is being trained by another process.
+    """
+    deadline = time.monotonic() + hours * 3600 if hours else None
+    every = list(plan.runs())
+    for number, (seed, cell, run) in enumerate(every, 1):
+        head = f"{number}/{len(every)}  {run.name}"
+        if run.finished:
+            say(f"{head}: finished on {run.metrics()['finished']}, reused")
+            continue
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise Stopped(_time_is_up(plan, hours))
+        _wait_until_free(run)
+        limit = None if left is None else left / 3600
+        run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": limit}))
+        begun = len(run.history())
+        say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
+        try:
+            for row in runs.launch(run.path):
+                say(f"{' ' * len(str(len(every)))}   {_epoch(row, cell)}")
+        except Exception:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise Stopped(_time_is_up(plan, hours)) from None
+            raise
+        say(f"{head}: {_result(run, plan.compare.metric)}; {_rest(plan)}")
+
+
+def _time_is_up(plan: Plan, hours: float | None) -> str:
+    return f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan)})"
+
+
+def _rest(plan: Plan) -> str:
+    left = expected(plan)
+    return f"{duration(left)} left, until {clock(left)}" if left else "all runs finished"
+
+
+def _epoch(row: dict[str, float], cell: Cell) -> str:
+    scores = f"loss {row['loss']:.4f}, val_accuracy {row['val_accuracy']:.4f}" if "val_accuracy" in row else ""
+    return f"epoch {row['epoch']:.0f}/{cell.epochs}  {scores}, {row['images_per_second']:,.0f} images/s"
+
+
+def _result(run: Run, metric: str) -> str:
+    value = run.metrics()["test"][metric]["value"]
+    shown = f"{value:.4f}" if metric in ("loss", "macro_f1") else f"{value:.2%}"
+    return f"test {metric} {shown}"
+
+
+def _wait_until_free(run: Run) -> None:
+    """Wait for a training that a killed comparison left: it is saving, and ends."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with run.lock():
+                return
+        except UserError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)

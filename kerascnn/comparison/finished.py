@@ -1,0 +1,181 @@
+"""Runs that are there: who can be compared with whom, and why the rest cannot."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kerascnn.comparison.apart import apart
+from kerascnn.comparison.conclude import Entry
+from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.measure import Cost
+from kerascnn.config import UserError
+from kerascnn.runs import Run, identity, shown_command
+
+
+@dataclass(frozen=True)
+class State:
+    """One run as it was found.
+
+    Args:
+        run: Its directory.
+        problem: Why it cannot take part; empty where it can.
+        val: Its val accuracy, finished or not; None where it has none yet.
+        group: Everything about it but the seed.
+        seed: Its seed.
+        fingerprint: Of its data; empty where it has not begun.
+    """
+
+    run: Run
+    problem: str
+    val: float | None = None
+    group: str = ""
+    seed: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Runs by what they are, in the order in which they were named.
+
+    Args:
+        states: Every run.
+        groups: Label to runs by seed: those that can be compared.
+    """
+
+    states: tuple[State, ...]
+    groups: dict[str, dict[int, Run]]
+
+    @property
+    def name(self) -> str:
+        """A name for the comparison of these very runs."""
+        names = sorted(run.name for runs in self.groups.values() for run in runs.values())
+        labels = "_".join(self.groups).replace(" ", "-").replace(",", "")
+        return f"{labels}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:6]}"
+
+    def lines(self) -> Iterator[str]:
+        """Who takes part, and the rest with its state, sorted by val."""
+        for label, runs in self.groups.items():
+            yield f"runs    {label}: seeds {' '.join(map(str, sorted(runs)))}"
+        rest = [state for state in self.states if state.problem]
+        for state in sorted(rest, key=lambda state: -(state.val if state.val is not None else -1)):
+            val = "no val score" if state.val is None else f"val accuracy {state.val:.4f}"
+            yield f"left    {state.run.name}: {state.problem} ({val})"
+
+    def entries(self, directory: Directory, say: Callable[[str], None]) -> list[Entry]:
+        """The groups with what their networks cost, measured unless comparison.toml has it."""
+        request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
+        solved = directory.solved(request)
+        costs = {
+            label: Cost(**solved[label]["cost"]) if label in solved else _priced(label, runs, say)
+            for label, runs in self.groups.items()
+        }
+        from kerascnn.comparison import measure
+
+        directory.path.mkdir(parents=True, exist_ok=True)
+        cells = {label: {"arch": label, "variant": "", "cost": measure.kept(cost)} for label, cost in costs.items()}
+        directory.keep(shown_command(), request, cells, request["runs"])
+        return [Entry(label, "", runs, costs[label]) for label, runs in self.groups.items()]
+
+
+def _priced(label: str, runs: dict[int, Run], say: Callable[[str], None]) -> Cost:
+    """Inference measured here; the training speed is what the runs say of themselves."""
+    from kerascnn.comparison import measure
+
+    say(f"measure {label}: inference")
+    run = next(iter(runs.values()))
+    metrics = [run.metrics() for run in runs.values()]
+    facts = apart(measure.inference, run.config(), tuple(run.data()["class_names"]))
+    speed = sum(found["images_per_second"] for found in metrics) / len(metrics)
+    return Cost(images_per_second=speed, **facts)
+
+
+def gather(paths: list[Path]) -> Found:
+    """The runs at `paths`, or below them, that can be compared: finished, on the data that most of them share.
+
+    Raises:
+        UserError: No run there, or no two archs among those that can be compared; says why of each.
+    """
+    runs = [run for path in paths for run in _runs_at(path)]
+    states = [_state(run) for run in {run.path.resolve(): run for run in runs}.values()]
+    ready = [state for state in states if not state.problem]
+    if ready:
+        data = Counter(state.fingerprint for state in ready).most_common(1)[0][0]
+        reference = next(state for state in ready if state.fingerprint == data)
+        states = [_on_same_data(state, reference) for state in states]
+        ready = [state for state in states if not state.problem]
+    groups = _labelled(ready)
+    found = Found(tuple(states), groups)
+    if len(groups) < 2:
+        said = "\n".join(f"  {state.run.name}: {state.problem or 'finished'}" for state in states)
+        raise UserError(f"expected finished runs of two archs on the same data, got {len(groups) or 'none'}:\n{said}")
+    return found
+
+
+def _runs_at(path: Path) -> list[Run]:
+    if not path.is_dir():
+        raise UserError(f"{path} is not a run: no such directory")
+    if (path / "config.toml").is_file():
+        return [Run(path)]
+    below = [Run(file.parent) for file in sorted(path.glob("*/config.toml"))]
+    if not below:
+        raise UserError(f"{path} is not a run, and holds none: expected config.toml in it or one level below")
+    return below
+
+
+def _state(run: Run) -> State:
+    config = run.config()
+    rows = run.history()
+    val = rows[-1].get("val_accuracy") if rows else None
+    if not run.data_file.exists():
+        return State(run, "not begun", val)
+    data = run.data()
+    differs = {key: value for key, value in identity(config, data["fingerprint"]).items() if key != "fit.seed"}
+    group = json.dumps(differs, sort_keys=True)
+    problem = ""
+    if not run.finished:
+        epochs = config.fit.epochs
+        problem = (
+            f"unfinished, {len(rows)} of {epochs} epochs: python -m kerascnn.fit --config {run.config_file} goes on"
+        )
+    elif "test" not in run.metrics():
+        problem = "without test scores"
+    else:
+        val = run.metrics().get("val", {}).get("accuracy", {}).get("value", val)
+    return State(run, problem, val, group, config.fit.seed, data["fingerprint"])
+
+
+def _on_same_data(state: State, reference: State) -> State:
+    if state.problem or state.fingerprint == reference.fingerprint:
+        return state
+    mine, theirs = state.run.data(), reference.run.data()
+    what = "other data"
+    if mine["class_names"] != theirs["class_names"]:
+        what = f"other classes ({len(mine['class_names'])} against {len(theirs['class_names'])})"
+    problem = f"{what} than {reference.run.name}: {mine['name']} against {theirs['name']}"
+    return State(state.run, problem, state.val, state.group, state.seed, state.fingerprint)
+
+
+def _labelled(ready: list[State]) -> dict[str, dict[int, Run]]:
+    """Runs by arch; where one arch stands in several configs, by arch and what differs."""
+    groups: dict[str, dict[int, Run]] = {}
+    for state in ready:
+        groups.setdefault(state.group, {})[state.seed] = state.run
+    flats = {group: json.loads(group) for group in groups}
+    archs = {group: _arch(next(iter(runs.values()))) for group, runs in groups.items()}
+    return {_label(group, flats, archs): runs for group, runs in groups.items()}
+
+
+def _arch(run: Run) -> str:
+    return run.config().model.arch
+
+
+def _label(group: str, flats: dict[str, dict[str, Any]], archs: dict[str, str]) -> str:
+    peers = [other for other in flats if archs[other] == archs[group]]
+    keys = sorted({key for peer in peers for key in flats[peer]})
+    differ = [key for key in keys if len({json.dumps(flats[peer].get(key)) for peer in peers}) > 1]
+    said = [f"{key.partition('.')[2]} {flats[group].get(key, 'default')}" for key in differ]
+    return " ".join([archs[group], *said])

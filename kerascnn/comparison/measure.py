@@ -1,0 +1,229 @@
+"""What the plan needs of TensorFlow: who trains on what, what it costs. Each function runs `apart`."""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerascnn.comparison import match
+from kerascnn.config import Config, UserError
+from kerascnn.models import filters
+from kerascnn.screen import quiet
+
+# Steps before the clock runs, and for how long it runs: the first steps compile and fill the cache.
+WARM_STEPS = 4
+SECONDS = 4.0
+MOST_STEPS = 60
+BATCH = 64  # of the inference whose throughput is measured
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A config with all that its data decides.
+
+    Args:
+        config: Resolved.
+        dataset: Short name of the data.
+        fingerprint: Of the data.
+        class_names: In the labels' order.
+        images: Number of images in train, val and test.
+    """
+
+    config: Config
+    dataset: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    images: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one network costs: measured once, warm, on this machine.
+
+    Args:
+        params: All weights.
+        macs: Multiply-adds of one image's inference.
+        images_per_second: Of training.
+        latency_p50: Milliseconds of one image's inference (float32, batch 1), the median.
+        latency_p95: The same, what 95 of 100 calls stay below.
+        throughput: Best images per second of inference.
+        export: Bytes of the SavedModel.
+        memory: Peak bytes of the process that trained; None where none was measured.
+    """
+
+    params: int
+    macs: int
+    images_per_second: float
+    latency_p50: float
+    latency_p95: float
+    throughput: float
+    export: int
+    memory: int | None = None
+
+
+def subjects(configs: list[Config]) -> list[Subject]:
+    """Each config with what its data decides; each data set is loaded once."""
+    with quiet(configs[0].logging.verbose):
+        from kerascnn import data, distribute, training
+
+        distribute.setup(configs[0].devices, configs[0].fit.batch_size)
+    loaded: dict[str, Any] = {}
+    found = []
+    for config in configs:
+        key = config.data.model_dump_json()
+        splits = loaded.setdefault(key, None) or data.load(config.data)
+        loaded[key] = splits
+        images = {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)}
+        if not images["test"]:
+            raise UserError(f"{splits.name} has no test images: nothing to compare on")
+        resolved = training.resolve(config, splits)
+        found.append(Subject(resolved, splits.name, splits.fingerprint, splits.class_names, images))
+    return found
+
+
+def counted(config: Config, classes: int) -> tuple[int, int]:
+    """Parameters and MACs of a resolved config's network."""
+    with quiet(config.logging.verbose):
+        from kerascnn import cost, training
+    with cost.weightless():
+        found = cost.count(training.network(config.model, _size(config), classes))
+    return found.params, found.macs
+
+
+def scaled(first: Config, other: Config, classes: int, by: str) -> match.Match:
+    """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
+    if by == "latency":
+        return _by_latency(first, other, classes)
+    place = ("params", "macs").index(by)
+    budget = counted(first, classes)[place]
+
+    def count(config: Config) -> float:
+        return counted(config, classes)[place]
+
+    unit = "parameters" if by == "params" else "MACs"
+    return match.solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
+
+
+def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, int], float]:
+    """`cost` at (width, rounding), computed once for each set of filter counts."""
+    known: dict[Any, float] = {}
+
+    def at(width: float, rounding: int) -> float:
+        row, _ = filters.resolve(config.model.arch, width=width, rounding=rounding)
+        if row not in known:
+            known[row] = cost(config.replace(model={"width": width, "rounding": rounding}))
+        return known[row]
+
+    return at
+
+
+def _by_latency(first: Config, other: Config, classes: int) -> match.Match:
+    """Interleaved with the first arch, so that a machine that slows down slows both: cost is a share of the first's."""
+    with quiet(first.logging.verbose):
+        from kerascnn import timing, training
+
+    def single(config: Config) -> Callable[[], object]:
+        return timing.inference(training.network(config.model, _size(config), classes), 1, _size(config))
+
+    base = single(first)
+
+    def ratio(config: Config) -> float:
+        calls = {"first": base, "other": single(config)}
+        found = timing.interleaved(calls)
+        return float(np.median(found["other"]) / np.median(found["first"]))
+
+    what = f"latency at batch 1, as a share of {first.model.arch}'s,"
+    return match.solve(_once(other, ratio), 1.0, what=what)
+
+
+def _size(config: Config) -> int:
+    if config.data.image_size is None:
+        raise ValueError("the config is not resolved: it has no image size")
+    return config.data.image_size
+
+
+def measured(subject: Subject) -> Cost:
+    """What the subject's network costs here; runs for some ten seconds."""
+    with quiet(subject.config.logging.verbose):
+        from kerascnn import data, distribute, timing, training
+
+        plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
+        splits = data.load(subject.config.data)
+        model = training.build_and_compile(subject.config, splits, plan)
+        step = _seconds_per_step(model, subject.config, splits)
+        memory = timing.peak_memory()
+    facts = inference(subject.config, subject.class_names)
+    return Cost(images_per_second=subject.config.fit.batch_size / step, memory=memory, **facts)
+
+
+def _seconds_per_step(model: Any, config: Config, splits: Any) -> float:
+    """Median time of a training step on real batches, warm, `fit`'s own loop around it."""
+    import keras
+
+    from kerascnn.data import pipeline
+
+    ends: list[float] = []
+
+    class Enough(Exception):
+        """The clock has run long enough."""
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            ends.append(time.perf_counter())
+            if len(ends) > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > SECONDS:
+                raise Enough
+
+    stream = pipeline.training(
+        splits,
+        augment=config.augment,
+        seed=config.fit.seed,
+        batch_size=config.fit.batch_size,
+        label_smoothing=config.optim.label_smoothing,
+    )
+    with contextlib.suppress(Enough):
+        model.fit(stream, steps_per_epoch=MOST_STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
+    return float(np.median(np.diff(ends[WARM_STEPS:])))
+
+
+def inference(config: Config, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """Parameters, MACs, latency, throughput and export size: what does not depend on training."""
+    with quiet(config.logging.verbose):
+        from kerascnn import timing, training
+        from kerascnn.artefacts import savedmodel
+    params, macs = counted(config, len(class_names))
+    with quiet(config.logging.verbose), tempfile.TemporaryDirectory() as folder:
+        model = training.network(config.model, _size(config), len(class_names))
+        one = timing.latency(timing.inference(model, 1, _size(config)))
+        many = timing.throughput(timing.inference(model, BATCH, _size(config)), BATCH)
+        resize = config.data.resize if config.data.resize != "auto" else "squash"
+        made = savedmodel.export(model, Path(folder), class_names=class_names, image_size=_size(config), resize=resize)
+        size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
+    return {
+        "params": params,
+        "macs": macs,
+        "latency_p50": one.p50_ms,
+        "latency_p95": one.p95_ms,
+        "throughput": many,
+        "export": size,
+    }
+
+
+def kept(cost: Cost) -> dict[str, Any]:
+    """A cost as comparison.toml keeps it: four digits are more than a timing holds."""
+    return {
+        key: float(f"{value:.4g}") if isinstance(value, float) else value
+        for key, value in asdict(cost).items()
+        if value is not None
+    }
+
+
+def seconds_per_epoch(subject: Subject, cost: Cost) -> float:
+    """Of training on the subject's images and of scoring val."""
+    batch = subject.config.fit.batch_size
+    steps = -(-subject.images["train"] // batch)
+    return steps * batch / cost.images_per_second + subject.images["val"] / cost.throughput

@@ -1,0 +1,142 @@
+"""What `kerascnn compare` is asked for: the flags of fit, and its own. No TensorFlow."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from kerascnn import cli
+from kerascnn.config import Config, Section, UserError
+
+MatchName = Literal["none", "macs", "params", "latency", "train-time"]
+MetricName = Literal["accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"]
+# Flags of fit that compare decides itself, with what it says instead.
+_DECIDED = {
+    "--arch": "compare takes several: --archs resnet inception",
+    "--seed": "compare takes their number: --seeds 5 means 0 to 4",
+    "--run": "compare names its runs as fit would; --name names the comparison",
+    "--rounding": "compare takes the coarsest of 8, 4, 2, 1 that meets the budget",
+    "--filters": "filter names differ by arch; --width scales the first arch, --match the others",
+    "--overwrite": "delete the run that is to be trained anew, or choose another --runs-dir",
+    "--stop-epoch": "compare trains every run to its end: --epochs",
+}
+
+
+# What may vary besides arch and seed, one at a time.
+AXES = ("recipes", "lr_grid", "fractions", "image_sizes")
+
+
+def seconds(budget: str) -> float:
+    """A time such as 90s, 30m or 2h in seconds; a bare number is seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?", budget.strip())
+    value = float(found[1]) * {"h": 3600, "m": 60, "min": 60}.get(found[2] or "s", 1) if found else 0.0
+    if not value:
+        raise ValueError(f"--budget: expected a time such as 90s, 30m or 2h, got {budget!r}")
+    return value
+
+
+class Compare(Section):
+    """Which archs, how often, on what terms, and what the verdict is about."""
+
+    archs: tuple[str, ...] = Field(
+        ("resnet", "inception"), min_length=2, description="two or more; the first sets the budget"
+    )
+    seeds: Annotated[int, Field(ge=1, le=100)] = Field(5, description="number of runs of each: 5 means seeds 0 to 4")
+    match: MatchName = Field(
+        "macs",
+        description="what is made equal to the first arch's by scaling every other one's width (within 2 %); "
+        "train-time: the published widths, each with its own full schedule in --budget; none: as they are",
+    )
+    budget: str | None = Field(None, description="train-time: training time of one run, as in 90s, 30m, 2h")
+    image_sizes: tuple[Annotated[int, Field(ge=8, le=1024)], ...] = Field(
+        (), description="compare at each of these sizes: score against MACs and latency"
+    )
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (), description="compare at each of these shares of the training images"
+    )
+    recipes: tuple[str, ...] = Field(
+        (), description="compare under each of these recipes, then best against best, as val prefers"
+    )
+    lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), description="compare at each of these learning rates, then best against best, as val prefers"
+    )
+    native: bool = Field(False, description="each arch at its published image size (--image-size native)")
+    metric: MetricName = Field("accuracy", description="what the verdict is about")
+    margin: Annotated[float, Field(gt=0, le=100)] = Field(
+        1.0, description="a difference that does not matter to you, in points (hundredths for loss)"
+    )
+    name: str | None = Field(None, description="the comparison's name (default: its archs, data and terms)")
+    comparisons_dir: Path = Field(Path("experiments/comparisons"), description="where comparisons are kept")
+    dry_run: bool = Field(False, description="print the plan and stop")
+
+    @field_validator("archs", "image_sizes", "fractions", "recipes", "lr_grid")
+    @classmethod
+    def _once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(values)) != len(values):
+            raise ValueError(f"expected each once, got {' '.join(map(str, values))}")
+        return values
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w-][\w.-]*", name):
+            raise ValueError(f"a comparison's name is one folder's name, got {name!r}")
+        return name
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Compare":
+        axes = [name for name in AXES if getattr(self, name)]
+        if len(axes) + self.native > 1:
+            given = " and ".join(f"--{name.replace('_', '-')}" for name in axes + ["image-size native"] * self.native)
+            raise ValueError(f"one table at a time, got {given}")
+        if (self.match == "train-time") != (self.budget is not None):
+            raise ValueError("--match train-time and --budget go together, as in --match train-time --budget 30m")
+        if self.budget is not None:
+            seconds(self.budget)
+        return self
+
+
+class Request(Config):
+    """All sections of a config, and the comparison's."""
+
+    compare: Compare = Compare()
+
+    @property
+    def config(self) -> Config:
+        """The sections that a run keeps."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+
+def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request, list[Config]]:
+    """The request, and the config of every recipe that it names (one where it names none).
+
+    Raises:
+        UserError: An unknown flag, value or recipe, or a flag that compare decides itself.
+    """
+    words = _native(list(argv))
+    for word in words:
+        flag = word.split("=", 1)[0]
+        if flag in _DECIDED:
+            raise UserError(f"{flag}: {_DECIDED[flag]}")
+    request = cli.parse_config(words, prog=prog, description=description, schema=Request)
+    if not request.compare.recipes:
+        return request, [request.config]
+    if any(word.split("=", 1)[0] == "--config" for word in words):
+        raise UserError("--config and --recipes: a recipe is the whole start of a config; give one of them")
+    configs = [
+        cli.parse_config(["--config", recipe, *words], prog=prog, description=description, schema=Request).config
+        for recipe in request.compare.recipes
+    ]
+    return request, configs
+
+
+def _native(words: list[str]) -> list[str]:
+    """`--image-size native` as the flag that the schema has."""
+    for i, word in enumerate(words):
+        if word == "--image-size=native":
+            return [*words[:i], "--native", *words[i + 1 :]]
+        if word == "--image-size" and words[i + 1 : i + 2] == ["native"]:
+            return [*words[:i], "--native", *words[i + 2 :]]
+    return words

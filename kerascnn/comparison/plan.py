@@ -1,0 +1,268 @@
+"""From a request to runs: what varies, widths that meet the budget, costs, who has run already."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kerascnn.comparison import measure
+from kerascnn.comparison.apart import apart
+from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.match import Match
+from kerascnn.comparison.measure import Cost, Subject
+from kerascnn.comparison.options import Compare, Request, seconds
+from kerascnn.config import Config, UserError
+from kerascnn.models import tables
+from kerascnn.runs import Run, identity
+
+START_UP = 15.0  # seconds of a run before and after its epochs
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arch in one variant: everything about its runs but the seed.
+
+    Args:
+        arch: Concrete name.
+        variant: Which recipe, learning rate, fraction or image size, as in "lr 0.1"; empty where nothing varies.
+        subject: Config and data.
+        match: How its width was found; None where it was not looked for.
+        cost: Of its network.
+    """
+
+    arch: str
+    variant: str
+    subject: Subject
+    match: Match | None = None
+    cost: Cost | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name in comparison.toml."""
+        return f"{self.arch}, {self.variant}" if self.variant else self.arch
+
+    @property
+    def epochs(self) -> int:
+        """Of a whole run."""
+        if self.subject.config.fit.epochs is None:
+            raise ValueError(f"{self.key} is not resolved: it has no epochs")
+        return self.subject.config.fit.epochs
+
+    @property
+    def price(self) -> Cost:
+        """Its cost, once it is measured."""
+        if self.cost is None:
+            raise ValueError(f"{self.key} has not been measured")
+        return self.cost
+
+    @property
+    def epoch_seconds(self) -> float:
+        """Of one epoch."""
+        return measure.seconds_per_epoch(self.subject, self.price)
+
+    @property
+    def seconds(self) -> float:
+        """Of one run's epochs."""
+        return self.epochs * self.epoch_seconds
+
+    def run(self, seed: int) -> Run:
+        """The ordinary run that `fit` would make of this cell and seed."""
+        config = self.subject.config.replace(fit={"seed": seed})
+        return Run.prepare(config, self.subject.fingerprint, self.subject.dataset)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison before its first step.
+
+    Args:
+        compare: What was asked for.
+        request: What decides its runs, flat.
+        cells: By variant, then in the order of the archs.
+        directory: Where it is kept.
+    """
+
+    compare: Compare
+    request: dict[str, Any]
+    cells: tuple[Cell, ...]
+    directory: Directory
+
+    def runs(self) -> Iterator[tuple[int, Cell, Run]]:
+        """Seed by seed, so that a comparison that is cut short is balanced."""
+        for seed in range(self.compare.seeds):
+            for cell in self.cells:
+                yield seed, cell, cell.run(seed)
+
+    @property
+    def archs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cell.arch for cell in self.cells))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(cell.variant for cell in self.cells))
+
+    def keep(self, command: str) -> None:
+        """Write comparison.toml."""
+        cells = {cell.key: _kept(cell) for cell in self.cells}
+        self.directory.keep(command, self.request, cells, [run.name for _, _, run in self.runs()])
+
+
+def make(request: Request, configs: list[Config], say: Callable[[str], None]) -> Plan:
+    """Everything that is decided before the first step; what an earlier start solved is taken from comparison.toml.
+
+    Raises:
+        UserError: A budget that cannot be met, weights that a scaled width cannot take, an unknown arch, no data.
+    """
+    compare = request.compare
+    cells = _cells(compare, configs)
+    asked = _request(compare, cells)
+    directory = Directory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
+    solved = directory.solved(asked)
+    if all(cell.key in solved for cell in cells):
+        say(f"solved  earlier, in {directory.comparison_file}")
+        return Plan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
+    cells = _widths(compare, cells, say)
+    cells = _costs(cells, say)
+    if compare.match == "train-time":
+        cells = [_in_time(cell, compare) for cell in cells]
+    return Plan(compare, asked, tuple(cells), directory)
+
+
+def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]]:
+    """What varies besides arch and seed: a name and a config each."""
+    first = configs[0]
+    if compare.recipes:
+        return list(zip(compare.recipes, configs, strict=True))
+    if compare.lr_grid:
+        return [(f"lr {lr:g}", first.replace(optim={"lr": lr})) for lr in compare.lr_grid]
+    if compare.fractions:
+        return [(f"fraction {share:g}", first.replace(data={"fraction": share})) for share in compare.fractions]
+    if compare.image_sizes:
+        return [(f"{size} px", first.replace(data={"image_size": size})) for size in compare.image_sizes]
+    return [("", first)]
+
+
+def _cells(compare: Compare, configs: list[Config]) -> list[Cell]:
+    """Every arch in every variant, with what its data decides and the first arch's length for all."""
+    pairs = [
+        (name, config.replace(model={"arch": arch}))
+        for name, config in variants(compare, configs)
+        for arch in compare.archs
+    ]
+    if compare.native:
+        pairs = [(name, _native(config)) for name, config in pairs]
+    found = apart(measure.subjects, [config for _, config in pairs])
+    archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
+    if len(set(archs)) < len(archs):
+        raise UserError(f"--archs {' '.join(compare.archs)}: these are {' and '.join(archs)}: give each once")
+    cells = []
+    for i, ((name, config), subject) in enumerate(zip(pairs, found, strict=True)):
+        epochs = config.fit.epochs or found[i - i % len(archs)].config.fit.epochs
+        resolved = subject.config.replace(fit={"epochs": epochs})
+        cells.append(Cell(resolved.model.arch, name, replace(subject, config=resolved)))
+    return cells
+
+
+def _native(config: Config) -> Config:
+    """Each arch at its published size; a family's name means its large member."""
+    arch = tables.resolve(config.model.arch, config.data.image_size or tables.SMALL_IMAGE + 1)
+    return config.replace(model={"arch": arch}, data={"image_size": tables.row(arch).image_size})
+
+
+def _request(compare: Compare, cells: list[Cell]) -> dict[str, Any]:
+    """What decides the runs, flat: not their number, nor what the verdict is about."""
+    asked = {"archs": list(compare.archs), "match": compare.match, "budget": compare.budget or ""}
+    for cell in cells:
+        differs = identity(cell.subject.config, cell.subject.fingerprint)
+        differs = {key: value for key, value in differs.items() if key != "fit.seed"}
+        asked[cell.key] = hashlib.sha256(json.dumps(differs, sort_keys=True).encode()).hexdigest()[:12]
+    return asked
+
+
+def _name(compare: Compare, cells: list[Cell], asked: dict[str, Any]) -> str:
+    archs = "_".join(dict.fromkeys(cell.arch for cell in cells))
+    terms = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:6]
+    return f"{archs}_{cells[0].subject.dataset}_{compare.match}-{terms}"
+
+
+def _widths(compare: Compare, cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
+    """Every arch but the first at the width that meets the first one's budget; each question is answered once."""
+    if compare.match in ("none", "train-time"):
+        return cells
+    known: dict[str, Match] = {}
+    archs = len(compare.archs)
+    out = []
+    for i, cell in enumerate(cells):
+        # One network at all sizes: its frontier is that of a network, not of many.
+        base = i % archs if compare.image_sizes else i
+        first, other = cells[base - base % archs].subject, cells[base].subject
+        if i % archs:
+            sizes = first.config.data.image_size, other.config.data.image_size
+            question = f"{first.config.model.model_dump_json()} {other.config.model.model_dump_json()} {sizes}"
+            if question not in known:
+                classes = len(other.class_names)
+                known[question] = apart(measure.scaled, first.config, other.config, classes, compare.match)
+                say(f"match   {_met(known[question], first, other, compare)}")
+            cell = _at_width(cell, known[question])
+        out.append(cell)
+    return out
+
+
+def _met(found: Match, first: Subject, other: Subject, compare: Compare) -> str:
+    return (
+        f"{other.config.model.arch} at width {found.width:g}, counts rounded to {found.rounding}:"
+        f" {found.off:+.2%} of {first.config.model.arch}'s {compare.match}"
+    )
+
+
+def _at_width(cell: Cell, found: Match) -> Cell:
+    config = cell.subject.config
+    if config.model.weights and found.width != 1:
+        raise UserError(
+            f"--weights {config.model.weights} fits the published width alone, and {cell.arch} would be scaled to"
+            f" {found.width:g}: --match train-time --budget TIME, or --match none"
+        )
+    width = {"width": found.width, "rounding": found.rounding}
+    return replace(cell, match=found, subject=replace(cell.subject, config=config.replace(model=width)))
+
+
+def _costs(cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
+    """Every cell with its cost; a network is measured once for each image size."""
+    known: dict[str, Cost] = {}
+    out = []
+    for cell in cells:
+        config = cell.subject.config
+        network = f"{config.model.model_dump_json()} {config.data.image_size} {config.fit.batch_size}"
+        if network not in known:
+            say(f"measure {cell.arch} at {config.data.image_size} px: a few warm steps")
+            known[network] = apart(measure.measured, cell.subject)
+        out.append(replace(cell, cost=known[network]))
+    return out
+
+
+def _in_time(cell: Cell, compare: Compare) -> Cell:
+    """The cell with as many epochs as fit into the budget, a full schedule of its own."""
+    budget, epoch = seconds(compare.budget or ""), cell.epoch_seconds
+    if epoch > budget:
+        raise UserError(
+            f"--budget {compare.budget} cannot be met: one epoch of {cell.arch} takes {epoch:.0f} s here;"
+            f" nearest is --budget {epoch:.0f}s, or a smaller --fraction"
+        )
+    config = cell.subject.config.replace(fit={"epochs": int(budget / epoch)})
+    return replace(cell, subject=replace(cell.subject, config=config))
+
+
+def _kept(cell: Cell) -> dict[str, Any]:
+    model = cell.subject.config.model
+    solved = {"width": model.width, "rounding": model.rounding, "epochs": cell.epochs}
+    met = {"off": round(cell.match.off, 5), "matched": cell.match.cost} if cell.match else {}
+    return {"arch": cell.arch, "variant": cell.variant, **solved, **met, "cost": measure.kept(cell.price)}
+
+
+def _restored(cell: Cell, kept: dict[str, Any]) -> Cell:
+    """The cell as comparison.toml solved it."""
+    model, fit = {key: kept[key] for key in ("width", "rounding")}, {"epochs": kept["epochs"]}
+    subject = replace(cell.subject, config=cell.subject.config.replace(model=model, fit=fit))
+    match = Match(kept["width"], kept["rounding"], kept["matched"], kept["off"]) if "matched" in kept else None
+    return replace(cell, subject=subject, match=match, cost=Cost(**kept["cost"]))

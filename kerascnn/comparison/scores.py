@@ -1,0 +1,245 @@
+"""Two archs on the same images: their runs' predictions, paired by image and seed, and what the tests say of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kerascnn import scoring, statistics
+from kerascnn.config import UserError
+from kerascnn.runs import Run
+from kerascnn.statistics import Difference, Interval, McNemar
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a verdict can be about.
+
+    Args:
+        title: As people say it.
+        sign: 1 where more is better, -1 where less is.
+        each: What it needs of one image: (probabilities [n, C], labels [n]) -> [n].
+        score: (labels [rounds, n], what `each` gave [rounds, n], C) -> [rounds].
+        points: Whether it is a share, shown in points.
+    """
+
+    title: str
+    sign: int
+    each: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    score: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    points: bool = True
+
+
+def _answers(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return probabilities.argmax(axis=1)
+
+
+def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return probabilities.argmax(axis=1) == labels
+
+
+def _among_top(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Ties go to the other classes' disadvantage, as in scikit-learn's top_k_accuracy_score."""
+    true = probabilities[np.arange(len(labels)), labels][:, None]
+    return (probabilities > true).sum(axis=1) < scoring.TOP
+
+
+def _mean(labels: np.ndarray, each: np.ndarray, classes: int) -> np.ndarray:
+    return each.mean(axis=1)
+
+
+METRICS = {
+    "accuracy": Metric("accuracy", 1, _right, _mean),
+    "top5": Metric("top-5 accuracy", 1, _among_top, _mean),
+    "macro_f1": Metric("macro F1", 1, _answers, scoring.macro_f1),
+    "balanced_accuracy": Metric("balanced accuracy", 1, _answers, scoring.balanced_accuracy),
+    "loss": Metric("log loss", -1, scoring.losses, _mean, points=False),
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one arch's runs answered on test.
+
+    Args:
+        arch: Its name.
+        class_names: In the labels' order.
+        ids: Who the images are, [m].
+        labels: True classes, [m].
+        probabilities: By seed, [m, C] each.
+    """
+
+    arch: str
+    class_names: tuple[str, ...]
+    ids: np.ndarray
+    labels: np.ndarray
+    probabilities: dict[int, np.ndarray]
+
+    @classmethod
+    def read(cls, arch: str, runs: dict[int, Run], split: str = "test") -> "Answers":
+        """The predictions of finished runs, by seed.
+
+        Raises:
+            UserError: No run, a run that is not finished or has no such predictions, other images, no image.
+        """
+        found: Answers | None = None
+        for seed, run in runs.items():
+            run.metrics()  # says what to do where it is not finished
+            try:
+                kept = run.read_predictions(split)
+            except FileNotFoundError:
+                raise UserError(f"run {run.name} kept no predictions of {split}: it has no such images") from None
+            if not len(kept["labels"]):
+                raise UserError(f"run {run.name} has no {split} images: nothing to compare on")
+            names = tuple(run.data()["class_names"])
+            one = cls(arch, names, kept["ids"], kept["labels"], {seed: kept["probabilities"]})
+            if found is None:
+                found = one
+            else:
+                check_same(found, one, run.name)
+                found.probabilities.update(one.probabilities)
+        if found is None:
+            raise UserError(f"{arch} has no finished run")
+        return found
+
+    def values(self, metric: str) -> dict[int, float]:
+        """The metric by seed."""
+        rule = METRICS[metric]
+        labels = self.labels[None]
+        return {
+            seed: float(rule.score(labels, rule.each(p, self.labels)[None], len(self.class_names))[0])
+            for seed, p in self.probabilities.items()
+        }
+
+
+def check_same(first: Answers, second: Answers, name: str) -> None:
+    """Images and classes must be the same, in the same order.
+
+    Raises:
+        UserError: Says which differ.
+    """
+    if first.class_names != second.class_names:
+        differ = sorted(set(first.class_names) ^ set(second.class_names))
+        what = f"these are in one only: {', '.join(differ[:6])}" if differ else "their order differs"
+        raise UserError(f"{name} knows other classes than {first.arch}: {what}; only runs on the same classes compare")
+    if not (np.array_equal(first.ids, second.ids) and np.array_equal(first.labels, second.labels)):
+        shared = len(np.intersect1d(first.ids, second.ids))
+        raise UserError(
+            f"{name} was tested on other images than {first.arch}: {len(second.ids):,} against {len(first.ids):,}, "
+            f"{shared:,} in both; only runs on the same test images compare"
+        )
+
+
+@dataclass(frozen=True)
+class ClassDifference:
+    """Recall of one class: second minus first.
+
+    Args:
+        name: The class.
+        images: Test images of it.
+        difference: With images and seeds resampled; None for a class of fewer than two images.
+        p: Corrected for the number of classes (Holm); below 0.05 it stands for all classes together.
+    """
+
+    name: str
+    images: int
+    difference: Difference | None
+    p: float
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Everything that is known of a pair of archs.
+
+    Args:
+        first: Its answers.
+        second: The other's.
+        metric: A name in METRICS.
+        seeds: The seeds that both have.
+        difference: The interval of the verdict: second minus first.
+        over_seeds: Student's interval over seeds; None for one.
+        pairs: McNemar's test by seed.
+        classes: Recall by class.
+    """
+
+    first: Answers
+    second: Answers
+    metric: str
+    seeds: tuple[int, ...]
+    difference: Difference
+    over_seeds: Interval | None
+    pairs: tuple[McNemar, ...]
+    classes: tuple[ClassDifference, ...]
+
+
+def contrast(first: Answers, second: Answers, metric: str, level: float = 0.95, rounds: int = 2000) -> Contrast:
+    """Second minus first, on the seeds that both have.
+
+    Raises:
+        UserError: Other images or classes, under two images, or no seed in common.
+    """
+    check_same(first, second, second.arch)
+    seeds = tuple(sorted(first.probabilities.keys() & second.probabilities.keys()))
+    if not seeds:
+        raise UserError(
+            f"{first.arch} has seeds {_listed(first)}, {second.arch} {_listed(second)}: none in common to pair by"
+        )
+    if len(first.labels) < 2:
+        raise UserError("one test image is no comparison: two at least")
+    rule, labels = METRICS[metric], first.labels
+    a, b = (_table(answers, seeds, rule.each) for answers in (first, second))
+    difference = _difference(rule, labels, a, b, len(first.class_names), level, rounds)
+    scores = [[answers.values(metric)[seed] for seed in seeds] for answers in (first, second)]
+    right_a, right_b = (_table(answers, seeds, _right) for answers in (first, second))
+    return Contrast(
+        first,
+        second,
+        metric,
+        seeds,
+        difference,
+        statistics.compare_seeds(*scores) if len(seeds) > 1 else None,
+        tuple(statistics.mcnemar(x, y) for x, y in zip(right_a, right_b, strict=True)),
+        _by_class(labels, right_a, right_b, first.class_names, level),
+    )
+
+
+def _listed(answers: Answers) -> str:
+    return " ".join(map(str, sorted(answers.probabilities)))
+
+
+def _table(answers: Answers, seeds: Sequence[int], each: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """What each seed's run gives each image, [seeds, m]."""
+    return np.stack([each(answers.probabilities[seed], answers.labels) for seed in seeds])
+
+
+def _difference(
+    rule: Metric, labels: np.ndarray, a: np.ndarray, b: np.ndarray, classes: int, level: float, rounds: int
+) -> Difference:
+    def differences(index: np.ndarray) -> np.ndarray:
+        drawn = labels[index]
+        by_seed = [
+            rule.score(drawn, second[index], classes) - rule.score(drawn, first[index], classes)
+            for first, second in zip(a, b, strict=True)
+        ]
+        return np.stack(by_seed, axis=1)
+
+    return statistics.two_way(differences, images=len(labels), seeds=len(a), rounds=rounds, level=level)
+
+
+def _by_class(
+    labels: np.ndarray, first: np.ndarray, second: np.ndarray, names: Sequence[str], level: float
+) -> tuple[ClassDifference, ...]:
+    found: list[Difference | None] = []
+    for c in range(len(names)):
+        mine = labels == c
+        if mine.sum() < 2:
+            found.append(None)
+            continue
+        a, b = first[:, mine], second[:, mine]
+        found.append(_difference(METRICS["accuracy"], labels[mine], a, b, len(names), level, 1000))
+    tested = [difference for difference in found if difference is not None]
+    corrected = iter(statistics.holm([statistics.p_value(difference) for difference in tested]))
+    return tuple(
+        ClassDifference(name, int((labels == c).sum()), found[c], next(corrected) if found[c] is not None else 1.0)
+        for c, name in enumerate(names)
+    )

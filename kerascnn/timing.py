@@ -1,0 +1,76 @@
+"""How long things take: warm, in rounds, medians."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class Latency(NamedTuple):
+    """Of single calls, in milliseconds.
+
+    Args:
+        p50_ms: The median.
+        p95_ms: What 95 of 100 calls stay below.
+        calls: Number of calls.
+    """
+
+    p50_ms: float
+    p95_ms: float
+    calls: int
+
+
+def latency(call: Callable[[], object], calls: int = 50, warm: int = 5) -> Latency:
+    """The time of one call that fetches its result, after `warm` calls that are not counted."""
+    for _ in range(warm):
+        call()
+    seconds = [_seconds(call) for _ in range(calls)]
+    p50, p95 = np.quantile(seconds, (0.5, 0.95)) * 1000
+    return Latency(float(p50), float(p95), calls)
+
+
+def throughput(call: Callable[[], object], images: int, seconds: float = 2.0) -> float:
+    """Images per second of a call that handles `images`: the median of the calls in about `seconds`."""
+    call()
+    once = _seconds(call)
+    rounds = max(3, min(100, int(seconds / max(once, 1e-6))))
+    return images / float(np.median([_seconds(call) for _ in range(rounds)]))
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], rounds: int = 5, seconds: float = 0.5
+) -> dict[str, list[float]]:
+    """Seconds per call by name, one for each round; in a round every name has its turn, so that all meet the same machine."""
+    repeats = {}
+    for name, call in calls.items():
+        call()
+        repeats[name] = max(1, int(seconds / max(_seconds(call), 1e-6)))
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            found[name].append(float(np.median([_seconds(call) for _ in range(repeats[name])])))
+    return found
+
+
+def inference(model: Any, batch: int, image_size: int) -> Callable[[], object]:
+    """A call that runs `model`, compiled, on one fixed batch of uint8 images and fetches the logits."""
+    shape = (batch, image_size, image_size, 3)
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, shape), model.inputs[0].dtype)
+    compiled = tf.function(lambda x: model(x, training=False))
+    return lambda: compiled(images).numpy()
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
