@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerascnn.comparison import measure
 from kerascnn.comparison.apart import apart
 from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import Directory
@@ -69,28 +70,25 @@ class Found:
         """The groups with what their networks cost, measured unless comparison.toml has it."""
         request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
         solved = directory.solved(request)
-        costs = {
-            label: Cost(**solved[label]["cost"]) if label in solved else _priced(label, runs, say)
-            for label, runs in self.groups.items()
-        }
-        from kerascnn.comparison import measure
-
+        if solved:
+            costs = {label: Cost(**solved[label]["cost"]) for label in self.groups}
+        else:
+            say(f"measure inference of {len(self.groups)} networks in turn")
+            costs = self._costs()
         directory.path.mkdir(parents=True, exist_ok=True)
         cells = {label: {"arch": label, "variant": "", "cost": measure.kept(cost)} for label, cost in costs.items()}
         directory.keep(shown_command(), request, cells, request["runs"])
         return [Entry(label, "", runs, costs[label]) for label, runs in self.groups.items()]
 
-
-def _priced(label: str, runs: dict[int, Run], say: Callable[[str], None]) -> Cost:
-    """Inference measured here; the training speed is what the runs say of themselves."""
-    from kerascnn.comparison import measure
-
-    say(f"measure {label}: inference")
-    run = next(iter(runs.values()))
-    metrics = [run.metrics() for run in runs.values()]
-    facts = apart(measure.inference, run.config(), tuple(run.data()["class_names"]))
-    speed = sum(found["images_per_second"] for found in metrics) / len(metrics)
-    return Cost(images_per_second=speed, **facts)
+    def _costs(self) -> dict[str, Cost]:
+        """Inference measured here; the training speed is what the runs say of themselves."""
+        firsts = [next(iter(runs.values())) for runs in self.groups.values()]
+        facts = apart(measure.inference, [(run.config(), tuple(run.data()["class_names"])) for run in firsts])
+        speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
+        return {
+            label: Cost(images_per_second=sum(speed) / len(speed), **one)
+            for label, one, speed in zip(self.groups, facts, speeds, strict=True)
+        }
 
 
 def gather(paths: list[Path]) -> Found:

@@ -20,6 +20,7 @@ WARM_STEPS = 4
 SECONDS = 4.0
 MOST_STEPS = 60
 BATCH = 64  # of the inference whose throughput is measured
+ROUNDS, CALLS = 5, 20  # of inference: every network has its turn in each round
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,22 @@ class Cost:
 def subjects(configs: list[Config]) -> list[Subject]:
     """Each config with what its data decides; each data set is loaded once."""
     with quiet(configs[0].logging.verbose):
-        from kerascnn import data, distribute, training
+        from kerascnn import distribute
 
         distribute.setup(configs[0].devices, configs[0].fit.batch_size)
+        return _subjects(configs)
+
+
+def _subjects(configs: list[Config]) -> list[Subject]:
+    from kerascnn import data, training
+
     loaded: dict[str, Any] = {}
     found = []
     for config in configs:
         key = config.data.model_dump_json()
-        splits = loaded.setdefault(key, None) or data.load(config.data)
-        loaded[key] = splits
+        if key not in loaded:
+            loaded[key] = data.load(config.data)
+        splits = loaded[key]
         images = {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)}
         if not images["test"]:
             raise UserError(f"{splits.name} has no test images: nothing to compare on")
@@ -147,18 +155,16 @@ def _size(config: Config) -> int:
     return config.data.image_size
 
 
-def measured(subject: Subject) -> Cost:
-    """What the subject's network costs here; runs for some ten seconds."""
+def trained(subject: Subject) -> tuple[float, int]:
+    """Images per second of a few warm training steps, and the most bytes that this process has held."""
     with quiet(subject.config.logging.verbose):
         from kerascnn import data, distribute, timing, training
 
         plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
         splits = data.load(subject.config.data)
         model = training.build_and_compile(subject.config, splits, plan)
-        step = _seconds_per_step(model, subject.config, splits)
-        memory = timing.peak_memory()
-    facts = inference(subject.config, subject.class_names)
-    return Cost(images_per_second=subject.config.fit.batch_size / step, memory=memory, **facts)
+    step = _seconds_per_step(model, subject.config, splits)
+    return subject.config.fit.batch_size / step, timing.peak_memory()
 
 
 def _seconds_per_step(model: Any, config: Config, splits: Any) -> float:
@@ -190,27 +196,55 @@ def _seconds_per_step(model: Any, config: Config, splits: Any) -> float:
     return float(np.median(np.diff(ends[WARM_STEPS:])))
 
 
-def inference(config: Config, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Parameters, MACs, latency, throughput and export size: what does not depend on training."""
-    with quiet(config.logging.verbose):
-        from kerascnn import timing, training
-        from kerascnn.artefacts import savedmodel
-    params, macs = counted(config, len(class_names))
-    with quiet(config.logging.verbose), tempfile.TemporaryDirectory() as folder:
-        model = training.network(config.model, _size(config), len(class_names))
-        one = timing.latency(timing.inference(model, 1, _size(config)))
-        many = timing.throughput(timing.inference(model, BATCH, _size(config)), BATCH)
-        resize = config.data.resize if config.data.resize != "auto" else "squash"
+def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, Any]]:
+    """Parameters, MACs, latency, throughput and export size of each (resolved config, class names).
+
+    Latency and throughput are taken in rounds in which every network has its turn, so that a machine that slows down
+    slows all of them; each number is the median of the rounds.
+    """
+    verbose = networks[0][0].logging.verbose
+    with quiet(verbose):
+        from kerascnn import timing
+
+        models = [_float32(config, names) for config, names in networks]
+        one = [timing.inference(model, 1, _size(config)) for model, (config, _) in zip(models, networks, strict=True)]
+        many = [
+            timing.inference(model, BATCH, _size(config)) for model, (config, _) in zip(models, networks, strict=True)
+        ]
+        latencies = [[timing.latency(call, calls=CALLS) for call in one] for _ in range(ROUNDS)]
+        throughputs = [[timing.throughput(call, BATCH, seconds=0.5) for call in many] for _ in range(ROUNDS)]
+        sizes = [_exported(model, *network) for model, network in zip(models, networks, strict=True)]
+    found = []
+    for i, (config, names) in enumerate(networks):
+        params, macs = counted(config, len(names))
+        found.append(
+            {
+                "params": params,
+                "macs": macs,
+                "latency_p50": float(np.median([each[i].p50_ms for each in latencies])),
+                "latency_p95": float(np.median([each[i].p95_ms for each in latencies])),
+                "throughput": float(np.median([each[i] for each in throughputs])),
+                "export": sizes[i],
+            }
+        )
+    return found
+
+
+def _float32(config: Config, class_names: tuple[str, ...]) -> Any:
+    """The network as it is scored and exported."""
+    from kerascnn import training
+
+    return training.network(config.model, _size(config), len(class_names))
+
+
+def _exported(model: Any, config: Config, class_names: tuple[str, ...]) -> int:
+    """Bytes of its SavedModel."""
+    from kerascnn.artefacts import savedmodel
+
+    resize = config.data.resize if config.data.resize != "auto" else "squash"
+    with tempfile.TemporaryDirectory() as folder:
         made = savedmodel.export(model, Path(folder), class_names=class_names, image_size=_size(config), resize=resize)
-        size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
-    return {
-        "params": params,
-        "macs": macs,
-        "latency_p50": one.p50_ms,
-        "latency_p95": one.p95_ms,
-        "throughput": many,
-        "export": size,
-    }
+        return sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
 
 
 def kept(cost: Cost) -> dict[str, Any]:

@@ -229,16 +229,24 @@ def _at_width(cell: Cell, found: Match) -> Cell:
 
 def _costs(cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
     """Every cell with its cost; a network is measured once for each image size."""
-    known: dict[str, Cost] = {}
-    out = []
-    for cell in cells:
-        config = cell.subject.config
-        network = f"{config.model.model_dump_json()} {config.data.image_size} {config.fit.batch_size}"
-        if network not in known:
-            say(f"measure {cell.arch} at {config.data.image_size} px: a few warm steps")
-            known[network] = apart(measure.measured, cell.subject)
-        out.append(replace(cell, cost=known[network]))
-    return out
+    subjects = {_network(cell): cell.subject for cell in reversed(cells)}
+    known = {}
+    for network, subject in reversed(subjects.items()):
+        say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
+        known[network] = apart(measure.trained, subject)
+    say(f"measure inference of {len(subjects)} networks in turn")
+    facts = apart(measure.inference, [(subject.config, subject.class_names) for subject in subjects.values()])
+    costs = {
+        network: Cost(images_per_second=known[network][0], memory=known[network][1], **one)
+        for network, one in zip(subjects, facts, strict=True)
+    }
+    return [replace(cell, cost=costs[_network(cell)]) for cell in cells]
+
+
+def _network(cell: Cell) -> str:
+    """What its cost depends on."""
+    config = cell.subject.config
+    return f"{config.model.model_dump_json()} {config.data.image_size} {config.fit.batch_size}"
 
 
 def _in_time(cell: Cell, compare: Compare) -> Cell:

@@ -66,13 +66,13 @@ def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:
     Raises:
         UserError: No two archs among the finished runs on the same data.
     """
-    from kerascnn.comparison import finished
-
+    with quiet():
+        from kerascnn.comparison import finished
+        from kerascnn.comparison.publish import publish
     found = finished.gather([Path(path) for path in paths])
     for line in found.lines():
         screen.say(line)
     directory = Directory(compare.comparisons_dir / (compare.name or found.name))
     entries = found.entries(directory, screen.say)
-    with quiet():
-        from kerascnn.comparison.publish import publish
+    screen.log_to(directory.log_file)
     publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)

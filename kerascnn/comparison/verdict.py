@@ -108,7 +108,7 @@ def _seen(first: Side, second: Side, difference: Difference, unit: Unit, planned
     if difference.low <= 0 <= difference.high:
         return (
             f"{unit.title}: no difference was seen between {first.name} and {second.name}: "
-            f"{unit.signed(difference.value)} {span} {about}."
+            f"{unit.signed(difference.value)} {span}{' points' if unit.points else ''} {about}."
         )
     ahead, behind = (second, first) if unit.sign * difference.value > 0 else (first, second)
     low, high = sorted((abs(difference.low), abs(difference.high)))
