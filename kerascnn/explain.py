@@ -1,0 +1,163 @@
+"""Where a network looks: Grad-CAM on its stages, and how far that can be trusted."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib import colormaps
+from scipy import stats
+
+from kerascnn.config import UserError
+from kerascnn.statistics import Interval, bootstrap
+
+BATCH = 32
+HEAD = "logits"
+GREY = 127.5
+
+
+def stages(model: keras.Model) -> list[str]:
+    """Names of the stages' outputs, first to last."""
+    names = {layer.name for layer in model.layers}
+    found = [f"stage{i}" for i in range(1, len(names)) if f"stage{i}" in names]
+    if not found:
+        raise UserError(f"{model.name} has no layers stage1, stage2, ...: Grad-CAM explains networks of kerascnn")
+    return found
+
+
+def grad_cam(
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray | None = None, stage: str | None = None
+) -> np.ndarray:
+    """How much each place speaks for a class: Grad-CAM (Selvaraju et al., 2017, section 3).
+
+    Args:
+        model: A network of `models.build`, computing in float32; not changed.
+        images: Raw pixels 0-255, [n, H, W, 3], of the size that the model takes.
+        classes: One per image; None: the answered ones.
+        stage: `stage1`, ...; None: the last one, which sees most and places worst.
+
+    Returns:
+        float32 [n, H, W] in 0..1, each image's hottest place 1; all 0 where nothing speaks for the class.
+
+    Raises:
+        UserError: The model has no such stage.
+    """
+    known = stages(model)
+    stage = stage or known[-1]
+    if stage not in known:
+        raise UserError(f"{model.name} has no {stage}: it has {', '.join(known)}")
+    run = _cam(model, stage)
+    given = np.full(len(images), -1) if classes is None else np.asarray(classes)
+    batches = range(0, len(images), BATCH)
+    heat = [run(_pixels(images[i : i + BATCH]), tf.constant(given[i : i + BATCH], tf.int64)).numpy() for i in batches]
+    return np.concatenate(heat) if heat else np.empty((0, *images.shape[1:3]), "float32")
+
+
+def _pixels(images: np.ndarray) -> Any:
+    return tf.constant(np.asarray(images, "float32"))
+
+
+def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
+    tapped = keras.Model(model.inputs, [model.get_layer(stage).output, model.output])
+
+    def run(images, classes):
+        with tf.GradientTape() as tape:
+            features, logits = tapped(images, training=False)
+            wanted = tf.where(classes < 0, tf.argmax(logits, axis=1), classes)
+            score = tf.gather(logits, wanted, batch_dims=1)
+        weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
+        heat = tf.image.resize(heat, tf.shape(images)[1:3])[..., 0]
+        return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
+
+    specs = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32), tf.TensorSpec([None], tf.int64)
+    return tf.function(run, input_signature=specs, autograph=False).get_concrete_function()
+
+
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """An image in grey under its heat: uint8 [H, W, 3] of pixels 0-255 [H, W, 3] and heat in 0..1 [H, W]."""
+    grey = np.asarray(image, "float32").mean(axis=-1, keepdims=True).repeat(3, -1)
+    colors = colormaps["inferno"](heat)[..., :3] * 255
+    share = 0.35 + 0.3 * heat[..., None]
+    return np.clip(grey * (1 - share) + colors * share, 0, 255).astype("uint8")
+
+
+class Deletion(NamedTuple):
+    """What hiding the hottest places does to the confidence in the answer, against hiding as many elsewhere.
+
+    Attributes:
+        before: Mean confidence in the answered class.
+        hottest: With the hottest share of the pixels grey.
+        elsewhere: With a mask of the same form, shifted at random, grey.
+        drop: `elsewhere - hottest`: what the map knows. At 0 it is no better than chance.
+    """
+
+    before: Interval
+    hottest: Interval
+    elsewhere: Interval
+    drop: Interval
+
+
+def deletion(
+    infer: Callable[[Any], Any], images: np.ndarray, heat: np.ndarray, share: float = 0.2, seed: int = 0
+) -> Deletion:
+    """Grey out the hottest places and see whether the answer suffers (deletion: Petsiuk et al., 2018, section 3.2).
+
+    Args:
+        infer: Images float32 [batch, H, W, 3] in 0-255 -> probabilities [batch, C].
+        images: Raw pixels, [n, H, W, 3].
+        heat: [n, H, W], of the answered classes.
+        share: Of the pixels that are greyed.
+        seed: Of the random shifts.
+
+    Returns:
+        Means over the images with bootstrap intervals over them.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = heat.shape[1:]
+    places = np.argsort(-heat.reshape(len(heat), -1), axis=1, kind="stable")[:, : round(share * height * width)]
+    masks = np.zeros((len(heat), height * width), bool)
+    np.put_along_axis(masks, places, True, axis=1)
+    masks = masks.reshape(heat.shape)
+    shifts = [(int(rng.integers(1, height)), int(rng.integers(1, width))) for _ in masks]
+    moved = np.stack([np.roll(mask, shift, axis=(0, 1)) for mask, shift in zip(masks, shifts, strict=True)])
+    pixels = np.asarray(images, "float32")
+    before = _ask(infer, pixels)
+    answered = before.argmax(axis=1)
+
+    def confidence(mask: np.ndarray | None) -> np.ndarray:
+        shown = before if mask is None else _ask(infer, np.where(mask[..., None], np.float32(GREY), pixels))
+        return shown[np.arange(len(shown)), answered].astype("float64")
+
+    whole, hot, cold = confidence(None), confidence(masks), confidence(moved)
+    return Deletion(*(bootstrap(lambda rows: rows.mean(axis=1), [values]) for values in (whole, hot, cold, cold - hot)))
+
+
+def _ask(infer: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.asarray(infer(_pixels(images[i : i + BATCH]))) for i in range(0, len(images), BATCH)])
+
+
+def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = None, seed: int = 0) -> Interval:
+    """Rank correlation between maps before and after the head was randomised, for the same classes.
+
+    The sanity check of Adebayo et al., 2018 (section 4): a map that stays the same does not show what the network learned.
+    Near 1 is bad, near 0 is as it should be. The model's weights are put back.
+
+    Returns:
+        Mean of Spearman's correlation over the images whose maps are not empty, with its bootstrap interval.
+    """
+    answers = np.asarray(model.predict(np.asarray(images, "float32"), verbose=0, batch_size=BATCH)).argmax(axis=1)
+    before = grad_cam(model, images, answers, stage)
+    head = model.get_layer(HEAD)
+    kept, rng = head.get_weights(), np.random.default_rng(seed)
+    try:
+        head.set_weights([rng.normal(0, max(float(part.std()), 1e-3), part.shape) for part in kept])
+        after = grad_cam(model, images, answers, stage)
+    finally:
+        head.set_weights(kept)
+    pairs = [(a.ravel(), b.ravel()) for a, b in zip(before, after, strict=True) if np.ptp(a) and np.ptp(b)]
+    if not pairs:
+        raise UserError("every map is empty: nothing can be compared")
+    correlations = np.array([stats.spearmanr(a, b).statistic for a, b in pairs])
+    return bootstrap(lambda rows: rows.mean(axis=1), [correlations])
