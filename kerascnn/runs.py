@@ -215,6 +215,10 @@ class Run:
         with np.load(self.predictions / f"{split}.npz", allow_pickle=False) as arrays:
             return dict(arrays)
 
+    def has_predictions(self, split: str) -> bool:
+        """Whether one split's per-image predictions are kept."""
+        return (self.predictions / f"{split}.npz").exists()
+
     def write_plot(self, name: str, png: bytes) -> None:
         """Keep one picture under plots/."""
         write_file(self.plots / name, png)
