@@ -12,12 +12,13 @@ __all__ = ["load", *_MODULES]
 
 
 def load(path: Any) -> Any:
-    """A predictor for a run's directory, a `.keras` file or a SavedModel: `class_names`, `predict(paths_or_arrays)`.
+    """A predictor for a run's directory, a `.keras` file or a SavedModel: `class_names`, `predict(paths_or_arrays)`,
+    `evaluate(split)`.
 
     Raises:
         kerascnn.config.UserError: Nothing that can predict is at `path`.
     """
-    return importlib.import_module("kerascnn.artefacts").open(path)
+    return importlib.import_module("kerascnn.evaluation.loaded").load(path)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,15 +9,19 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams.summary import session_end_pb
+from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from kerascnn.files import sync
 
@@ -278,6 +282,49 @@ def write_hparams(
             tf.summary.scalar(tag, value, step=0)
         if scores is not None:
             tf.summary.experimental.write_raw_pb(session_end_pb(api_pb2.STATUS_SUCCESS).SerializeToString(), step=0)
+
+
+def write_pr_curves(
+    log_dir: str | os.PathLike[str], labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> None:
+    """Precision-recall curves for the PR CURVES tab, one per class, in validation/.
+
+    Args:
+        log_dir: The run's `tensorboard` directory.
+        labels: True classes, [n].
+        probabilities: [n, C].
+        class_names: C names.
+    """
+    with _only(Path(log_dir) / VALIDATION, "pr-curves"):
+        for c, name in enumerate(class_names):
+            curve = pr_curve.pb(f"pr/{name}", labels == c, probabilities[:, c], display_name=name)
+            tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=0)
+
+
+def write_layout(log_dir: str | os.PathLike[str]) -> None:
+    """What the CUSTOM SCALARS tab shows: losses and scores of train and validation beside each other, speed."""
+
+    def chart(title: str, *tags: str) -> layout_pb2.Chart:
+        return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags)))
+
+    layout = layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title="training and validation",
+                chart=[chart("loss", "^epoch_loss$", "^epoch_aux_loss$"), chart("accuracy", "^epoch_accuracy$")],
+            ),
+            layout_pb2.Category(
+                title="validation",
+                chart=[chart("macro F1 and balanced accuracy", "^epoch_macro_f1$", "^epoch_balanced_accuracy$")],
+            ),
+            layout_pb2.Category(
+                title="speed",
+                chart=[chart("images per second", ".*images_per_second$"), chart("input", ".*input_wait$")],
+            ),
+        ]
+    )
+    with _only(Path(log_dir) / TRAIN, "layout"):
+        tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), step=0)
 
 
 def _plain(value: Any) -> bool | int | float | str:

@@ -20,7 +20,7 @@ ROWS = (
     {"scoring", "artefacts", "explain"},
     {"report"},
     {"training"},
-    {"comparison", "search"},
+    {"comparison", "evaluation", "search"},
     {
         "fit",
         "evaluate",

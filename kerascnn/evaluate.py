@@ -1,0 +1,113 @@
+"""Score a trained network on a split: accuracy and the rest with intervals, calibration, robustness, explanations."""
+
+import json
+import sys
+from typing import Any
+
+from kerascnn import cli
+from kerascnn.config import UserError
+from kerascnn.evaluation.options import Evaluate
+from kerascnn.screen import Screen, quiet
+
+_SHOWN = {
+    "accuracy": "accuracy",
+    "top5": "top-5 accuracy",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+    "loss": "log loss",
+    "brier": "Brier score",
+    "ece": "ECE (equal mass)",
+}
+_PROPORTIONS = {"accuracy", "top5", "macro_f1", "balanced_accuracy", "ece"}
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """`kerascnn evaluate RUN_OR_ARTEFACT`."""
+    words = list(argv)
+    if words and not words[0].startswith("-"):
+        words[:1] = ["--target", words[0]]
+    asked = cli.parse(Evaluate, words, prog="kerascnn evaluate", description=__doc__ or "")
+    if not asked.target:
+        raise UserError("which network? kerascnn evaluate RUN_OR_ARTEFACT (kerascnn evaluate --help)")
+    screen = Screen()
+    with quiet():
+        from kerascnn.evaluation import session
+    found = session.evaluate(asked, (lambda line: None) if asked.as_json else screen.say)
+    if asked.as_json:
+        print(json.dumps(found, allow_nan=False))
+    else:
+        _show(screen, found)
+    return cli.DONE
+
+
+def _show(screen: Screen, found: dict[str, Any]) -> None:
+    scores = found["scores"]
+    screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {scores['accuracy']['n']:,} images, 1 network)")
+    for key, name in _SHOWN.items():
+        if key in scores:
+            screen.say(f"{name:<20} {_interval(scores[key], key in _PROPORTIONS)}")
+    for key, name in (("average_precision", "average precision"), ("auroc", "area under ROC")):
+        if scores[key] is not None:
+            screen.say(f"{name:<20} {scores[key]:>8.4f}  mean over the classes")
+    if "temperature" in scores:
+        screen.say(f"temperature          {scores['temperature']:>8.3f}  fitted on these images: val's")
+    if "calibrated" in scores:
+        cooled = scores["calibrated"]
+        screen.say(f"at temperature {cooled['temperature']:.3f}, fitted on val:")
+        screen.say(f"  log loss           {_interval(cooled['loss'], False)}")
+        screen.say(f"  ECE                {_interval(cooled['ece'], True)}")
+    if "tta" in found:
+        screen.say(f"{'with views: ' + found['tta']['views']:<20} {_interval(found['tta']['accuracy'], True)}")
+    _show_classes(screen, scores)
+    _show_robustness(screen, found)
+    if "explanation" in found:
+        _show_explanation(screen, found["explanation"])
+
+
+def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:
+    screen.say()
+    screen.say(f"{'class':<24} {'n':>6} {'precision':>10} {'recall':>8} {'F1':>8}")
+    for row in sorted(scores["per_class"], key=lambda row: (row["f1"] is None, row["f1"])):
+        values = [row["precision"] and row["precision"]["value"], row["recall"] and row["recall"]["value"], row["f1"]]
+        precision, recall, f1 = ("-" if value is None else f"{value:.4f}" for value in values)
+        screen.say(f"{row['name'][:24]:<24} {row['n']:>6} {precision:>10} {recall:>8} {f1:>8}")
+    for pair in scores["confused"][:3]:
+        screen.say(f"most confused: {pair['truth']} answered as {pair['answer']}: {pair['count']} of {pair['n']}")
+
+
+def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
+    rows = found.get("corruptions", [])
+    if rows:
+        screen.say()
+        severities = sorted({row["severity"] for row in rows})
+        screen.say(f"accuracy under (n = {rows[0]['n']:,})" + "".join(f"{severity:>9}" for severity in severities))
+        for name in dict.fromkeys(row["corruption"] for row in rows):
+            values = [row["value"] for row in rows if row["corruption"] == name]
+            screen.say(f"  {name:<24}" + "".join(f"{value:>9.2%}" for value in values))
+    for row in found.get("resolutions", []):
+        screen.say(f"accuracy at {row['pixels']:>4} px      {_interval(row, True)}")
+
+
+def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
+    screen.say()
+    screen.say(f"Grad-CAM of the answers, n = {found['n']:,}: mean confidence with 20 % of the pixels grey")
+    columns = f"{'stage':<8} {'before':>8} {'hottest':>8} {'elsewhere':>9}  {'what the map knows':<27}"
+    screen.say(f"{columns} map with a random head")
+    for stage, row in found["stages"].items():
+        drop, head = row["drop"], row["head_correlation"]
+        knows = f"{drop['value']:+.3f} [{drop['low']:+.3f}, {drop['high']:+.3f}]"
+        screen.say(
+            f"{stage:<8} {row['before']['value']:>8.3f} {row['hottest']['value']:>8.3f} {row['elsewhere']['value']:>9.3f}"
+            f"  {knows:<27} rank correlation {head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
+        )
+
+
+def _interval(row: dict[str, Any], proportion: bool) -> str:
+    if proportion:
+        return f"{row['value']:>8.2%}  [{row['low']:.2%}, {row['high']:.2%}]"
+    return f"{row['value']:>8.4f}  [{row['low']:.4f}, {row['high']:.4f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Everything that one trained network can be asked about one split. Importing this loads no TensorFlow."""

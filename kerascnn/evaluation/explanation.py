@@ -1,0 +1,29 @@
+"""How well a network's maps explain its answers, as numbers and as pictures."""
+
+from typing import Any
+
+import numpy as np
+
+from kerascnn import explain
+from kerascnn.evaluation.subject import Subject
+
+
+def measured(subject: Subject, most: int | None) -> dict[str, Any]:
+    """Deletion score and sanity check of Grad-CAM on every stage.
+
+    Returns:
+        n, and by stage: before, hottest, elsewhere, drop (mean confidences; see `explain.Deletion`) and head_correlation
+        (`explain.head_matters`), each with its interval.
+    """
+    model = subject.network()
+    images = np.concatenate([batch for batch, _ in subject.images(most)])
+    found: dict[str, Any] = {"n": len(images), "stages": {}}
+    for stage in explain.stages(model):
+        heat = explain.grad_cam(model, images, stage=stage)
+        deletion = explain.deletion(subject.predictor.infer, images, heat)
+        correlation = explain.head_matters(model, images, stage)
+        found["stages"][stage] = {
+            **{name: interval._asdict() for name, interval in deletion._asdict().items()},
+            "head_correlation": correlation._asdict(),
+        }
+    return found

@@ -1,0 +1,34 @@
+"""The flags of `kerascnn evaluate`. No TensorFlow."""
+
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field
+
+from kerascnn.config import Section
+
+
+class Evaluate(Section):
+    """What is asked about which images."""
+
+    target: str = Field("", description="a run's directory, a .keras file, a SavedModel, a LiteRT or an ONNX file")
+    split: Literal["train", "val", "test"] = Field("test", description="which images")
+    dataset: str | None = Field(
+        None, description="other images than the run's own: the same names as for fit; its classes must be known"
+    )
+    data_dir: str | None = Field(None, description="where TensorFlow Datasets keeps its prepared data")
+    tta: Literal["none", "flip", "crops"] = Field(
+        "none", description="also score the mean answer over views: mirrored; or whole, centre and corners, mirrored"
+    )
+    corruptions: bool = Field(
+        False, description="also score under noise, blur, contrast, brightness, JPEG and pixels, in five severities"
+    )
+    resolutions: bool = Field(False, description="also score images that were brought to a smaller side and back")
+    explain: bool = Field(False, description="also measure Grad-CAM: deletion score and sanity check, by stage")
+    most: int | None = Field(
+        1000, ge=1, description="at most so many images, spread over the split, for the last three"
+    )
+    output: str | None = Field(
+        None, description="a folder for scores, predictions and pictures of an artefact or of other images"
+    )
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(False, description="one JSON object, nothing else")

@@ -1,0 +1,73 @@
+"""What the answers are worth when images are not as they should be, and what several looks at one image add."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kerascnn.data import corruptions
+from kerascnn.evaluation.subject import Answers, Subject, View
+from kerascnn.statistics import wilson
+
+# Sides of what is kept of an image, before it is brought back to full size.
+RESOLUTIONS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
+CROP = 0.875
+
+
+def _flip(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+    yield images
+    yield images[:, :, ::-1]
+
+
+def _crops(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+    """The whole, its centre and four corners, each also mirrored (Krizhevsky et al., 2012, section 4.1, and the whole)."""
+    side = images.shape[1]
+    kept = round(CROP * side)
+    far = side - kept
+    corners = [(0, 0), (0, far), (far, 0), (far, far), (far // 2, far // 2)]
+    for view in (images, *(_cut(images, top, left, kept) for top, left in corners)):
+        yield view
+        yield view[:, :, ::-1]
+
+
+def _cut(images: np.ndarray, top: int, left: int, kept: int) -> np.ndarray:
+    side = images.shape[1:3]
+    cut = images[:, top : top + kept, left : left + kept]
+    return np.stack([np.asarray(Image.fromarray(one).resize(side[::-1], Image.Resampling.BILINEAR)) for one in cut])
+
+
+VIEWS: dict[str, View] = {"flip": _flip, "crops": _crops}
+
+
+def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
+    """Accuracy under each corruption and severity: rows of corruption, severity, and accuracy with interval and n."""
+    rows = []
+    for name in corruptions.CORRUPTIONS:
+        for severity in corruptions.SEVERITIES:
+
+            def worse(
+                images: np.ndarray, places: np.ndarray, name: str = name, severity: int = severity
+            ) -> Iterator[np.ndarray]:
+                yield corruptions.corrupt(images, name, severity, places)
+
+            rows.append({"corruption": name, "severity": severity, **_accuracy(subject.answers(worse, most))})
+    return rows
+
+
+def over_resolutions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
+    """Accuracy on images that were brought to a smaller side and back: rows of pixels, and accuracy with interval and n."""
+    rows = []
+    for share in RESOLUTIONS:
+
+        def smaller(images: np.ndarray, places: np.ndarray, share: float = share) -> Iterator[np.ndarray]:
+            yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
+
+        pixels = round(share * subject.predictor.image_size)
+        rows.append({"pixels": pixels, **_accuracy(subject.answers(smaller, most))})
+    return rows
+
+
+def _accuracy(answers: Answers) -> dict[str, Any]:
+    right = answers.probabilities.argmax(axis=1) == answers.labels
+    return wilson(int(right.sum()), len(right))._asdict()

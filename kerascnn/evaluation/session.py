@@ -1,0 +1,122 @@
+"""One evaluation from its flags to what is kept of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerascnn import explain, tensorboard
+from kerascnn.evaluation import explanation, robustness, scores
+from kerascnn.evaluation.options import Evaluate
+from kerascnn.evaluation.subject import Answers, Subject, find
+from kerascnn.report import pictures, plots, score_plots
+from kerascnn.runs import Run
+from kerascnn.scoring import Predictions
+from kerascnn.statistics import calibration
+
+MAPS = 12
+
+
+def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
+    """Ask the artefact, score the answers, keep them; returns what `--json` prints.
+
+    Raises:
+        UserError: No artefact, no images, other classes.
+    """
+    subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split)
+    say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images")
+    found = _scored(subject, asked)
+    if asked.corruptions:
+        found["corruptions"] = robustness.under_corruptions(subject, asked.most)
+    if asked.resolutions:
+        found["resolutions"] = robustness.over_resolutions(subject, asked.most)
+    if asked.explain:
+        found["explanation"] = explanation.measured(subject, asked.most)
+    answers = found.pop("answers")
+    _keep(subject, asked, found, answers)
+    return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
+
+
+def _scored(subject: Subject, asked: Evaluate) -> dict[str, Any]:
+    names = subject.predictor.class_names
+    plain = subject.answers()
+    found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names)}
+    if subject.split.name == "val" and subject.own:
+        found["scores"]["temperature"] = calibration.temperature(plain.probabilities, plain.labels)
+    elif (temperature := _of_val(subject)) is not None:
+        found["scores"]["calibrated"] = scores.with_temperature(plain, temperature)
+    if asked.tta != "none":
+        several = subject.answers(robustness.VIEWS[asked.tta])
+        found["tta"] = {"views": asked.tta, **scores.of(several, names)}
+    return found
+
+
+def _of_val(subject: Subject) -> float | None:
+    """The temperature that the run's own val gives; None where there is none."""
+    run = subject.run
+    if run is None or not run.has_predictions("val"):
+        return None
+    val = run.read_predictions("val")
+    return calibration.temperature(val["probabilities"], val["labels"])
+
+
+def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Answers) -> None:
+    """Beside the run where the images are its own; else, and for artefacts, below `--output`."""
+    split, run = subject.split.name, subject.run
+    arrays = {"ids": answers.ids, "labels": answers.labels, "probabilities": answers.probabilities}
+    pngs = _pictures(subject, found, answers) if run is not None or asked.output else {}
+    if run is not None and subject.own:
+        metrics = run.metrics()
+        extra = {key: value for key, value in found.items() if key != "scores"}
+        metrics[split] = {**metrics.get(split, {}), **found["scores"], **extra}
+        temperature = _of_val(subject)
+        if temperature is not None:
+            metrics["val"]["temperature"] = temperature
+        run.write_predictions(split, **arrays)
+        run.write_metrics(metrics)
+        _show(run, split, answers, pngs, subject.predictor.class_names)
+    if asked.output:
+        out = Run(asked.output)
+        out.write_predictions(split, **arrays)
+        out.write_metrics({split: found})
+        for name, png in pngs.items():
+            out.write_plot(f"{name}.png", png)
+
+
+def _show(run: Run, split: str, answers: Answers, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
+    for name, png in pngs.items():
+        run.write_plot(f"{name}.png", png)
+    tensorboard.write_images(run.tensorboard, tensorboard.VALIDATION, pngs)
+    tensorboard.write_pr_curves(run.tensorboard, answers.labels, answers.probabilities, names)
+    tensorboard.write_layout(run.tensorboard)
+
+
+def _pictures(subject: Subject, found: dict[str, Any], answers: Answers) -> dict[str, bytes]:
+    split, names = subject.split.name, subject.predictor.class_names
+    logits = np.log(np.maximum(answers.probabilities, np.finfo("float32").tiny))
+    drawn = pictures.answers(subject.split, Predictions(answers.ids, answers.labels, logits), names)
+    figures = {
+        "reliability": score_plots.reliability(found["scores"]["reliability"], f"{split}: n = {len(answers.labels)}"),
+        "ranking": score_plots.ranking_curves(scores.curves(answers.probabilities, answers.labels), names),
+    }
+    if "corruptions" in found:
+        figures["corruptions"] = score_plots.corruptions(found["corruptions"], found["scores"]["accuracy"]["value"])
+    if "resolutions" in found:
+        figures["resolutions"] = score_plots.resolutions(found["resolutions"])
+    if "explanation" in found:
+        figures["maps"] = _maps(subject)
+    return drawn | {f"{split}_{name}": plots.png(figure) for name, figure in figures.items()}
+
+
+def _maps(subject: Subject) -> Any:
+    """Grad-CAM beside some images."""
+    batches = list(subject.images(MAPS))
+    images, places = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    model, names = subject.network(), subject.predictor.class_names
+    answered = np.asarray(subject.predictor.infer(images.astype("float32"))).argmax(axis=1)
+    labels = subject.labels(places)
+    titles = [
+        f"{names[a]}" if a == b else f"{names[a]}\ntruth: {names[b]}" for a, b in zip(answered, labels, strict=True)
+    ]
+    return score_plots.maps(images, explain.grad_cam(model, images, answered), titles, list(answered != labels))

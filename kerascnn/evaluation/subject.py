@@ -1,0 +1,148 @@
+"""What is evaluated: an artefact, the images of a split, and the answers to them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerascnn import artefacts, data
+from kerascnn.artefacts import Predictor
+from kerascnn.artefacts.predictor import load_keras
+from kerascnn.config import Data, UserError, nearest
+from kerascnn.data import Split, Splits, pipeline
+from kerascnn.runs import Run
+
+BATCH = 64
+# uint8 images [n, H, W, 3] and their places in the split -> versions of them, whose probabilities are averaged.
+View = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
+
+
+class Answers(NamedTuple):
+    """One row per image that could be read.
+
+    Attributes:
+        ids: Path or place, [n].
+        labels: True classes as the artefact counts them, int64 [n].
+        probabilities: float32 [n, C].
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An artefact and the split it is asked about.
+
+    Attributes:
+        path: As it was given.
+        predictor: The artefact.
+        run: The run it belongs to, if it is one.
+        own: Whether the images are those of the run, cut as in training.
+        splits: The data set.
+        split: The images.
+    """
+
+    path: Path
+    predictor: Predictor
+    run: Run | None
+    own: bool
+    splits: Splits
+    split: Split
+
+    def network(self) -> keras.Model:
+        """The network itself, which maps need; UserError for a format that has none."""
+        if self.run is not None:
+            return load_keras(self.run.best_model)
+        if self.path.suffix == ".keras":
+            return load_keras(self.path)
+        raise UserError(f"{self.path}: maps need the network itself: give the run or its .keras file")
+
+    def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """uint8 images [k, H, W, 3] and their places in the split, batch by batch; `most` of them, spread over the split."""
+        wanted = None if most is None else set(_spread(len(self.split), most).tolist())
+        first = 0
+        for images, _, weights in pipeline.scoring(self.split, self.splits, BATCH):
+            places = first + np.flatnonzero(weights.numpy() > 0)
+            first += len(weights)
+            keep = [place for place in places if place < len(self.split) and (wanted is None or place in wanted)]
+            if keep:
+                yield images.numpy()[np.array(keep) - (first - len(weights))], np.array(keep)
+
+    def labels(self, places: np.ndarray) -> np.ndarray:
+        """True classes of places in the split, as the artefact counts them."""
+        order = {name: i for i, name in enumerate(self.predictor.class_names)}
+        own = np.array([order[name] for name in self.splits.class_names])
+        return own[self.split.labels[places]].astype(np.int64)
+
+    def answers(self, view: View | None = None, most: int | None = None) -> Answers:
+        """The artefact's probabilities for the split; with a view the mean over its versions."""
+        ids, rows, found = self.split.ids(), [], []
+        for images, places in self.images(most):
+            versions = [images] if view is None else view(images, places)
+            asked = [np.asarray(self.predictor.infer(version.astype("float32"))) for version in versions]
+            found.append(np.mean(asked, axis=0, dtype="float64").astype("float32"))
+            rows.append(places)
+        places = np.concatenate(rows)
+        return Answers(np.array([ids[i] for i in places]), self.labels(places), np.concatenate(found))
+
+
+def _spread(n: int, most: int) -> np.ndarray:
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+
+
+def find(path: Path, dataset: str | None, data_dir: str | None, split: str) -> Subject:
+    """The artefact at `path` and the images it is to be asked about.
+
+    Args:
+        path: A run's directory, or any artefact.
+        dataset: Another data set than the run's own.
+        data_dir: Where TFDS keeps its data; None: as the run had it.
+        split: train, val or test.
+
+    Raises:
+        UserError: No artefact, no such images, other classes, or a run's images that have changed since.
+    """
+    run = Run(path if path.is_dir() else path.parent)
+    known = run if run.config_file.exists() and path in (run.path, run.best_model) else None
+    if known is not None:
+        known.metrics()  # says what to do where it is not finished
+    predictor = artefacts.open(path)
+    if dataset is None and known is None:
+        raise UserError(f"{path} does not say which images it is for: --dataset NAME_OR_FOLDER")
+    section = known.config().data if known is not None and dataset is None else Data(dataset=dataset or "")
+    fields: dict[str, Any] = {"image_size": predictor.image_size, "resize": predictor.resize}
+    if dataset is not None:
+        fields["fraction"] = 1.0
+    if data_dir is not None:
+        fields["data_dir"] = data_dir
+    splits = data.load(Data(**{**dict(section), **fields}))
+    if known is not None and dataset is None and splits.fingerprint != known.data()["fingerprint"]:
+        raise UserError(
+            f"the images of {section.dataset} are not those that {known.name} was trained with (another fingerprint);"
+            f" --dataset {section.dataset} evaluates on them all the same, as another data set"
+        )
+    _check_classes(predictor, splits)
+    return Subject(path, predictor, known, known is not None and dataset is None, splits, _chosen(splits, split))
+
+
+def _check_classes(predictor: Predictor, splits: Splits) -> None:
+    strange = [name for name in splits.class_names if name not in predictor.class_names]
+    if strange:
+        raise UserError(
+            f"{splits.name} has classes that the artefact does not know: {', '.join(strange[:5])}"
+            f"{nearest(strange[0], predictor.class_names)}; it knows {len(predictor.class_names)}:"
+            f" {', '.join(predictor.class_names[:10])}"
+        )
+
+
+def _chosen(splits: Splits, name: str) -> Split:
+    chosen = {part.name: part for part in splits.parts()}.get(name)
+    if chosen is None or not len(chosen):
+        there = ", ".join(f"{part.name} ({len(part):,})" for part in splits.parts() if len(part))
+        raise UserError(f"--split {name}: {splits.name} has no such images; it has {there}")
+    return chosen

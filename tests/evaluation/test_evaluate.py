@@ -1,0 +1,130 @@
+"""`kerascnn evaluate` on a small real run: what it prints, keeps and refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score, log_loss
+
+import kerascnn
+from kerascnn import cli, evaluate, fit
+from kerascnn.data import corruptions, embedded  # noqa: F401
+from kerascnn.runs import Run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    words = "--arch resnet20 --width 0.25 --fraction 0.05 --epochs 1 --warmup 0 --run learned --no-export"
+    assert fit.main([*words.split(), "--runs-dir", str(folder)]) == cli.DONE
+    return folder / "learned"
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "learned"))
+
+
+def photos(folder: Path, names: tuple[str, ...], each: int = 8) -> Path:
+    for k, name in enumerate(names):
+        for i in range(each):
+            path = folder / name.replace("/", "-") / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng([k, i]).integers(0, 256, (32, 32, 3), "uint8")
+            Image.fromarray(pixels).save(path)
+    return folder
+
+
+def test_everything_of_a_run(run, capsys) -> None:
+    before = Run(run).metrics()
+    words = ["--tta", "flip", "--corruptions", "--resolutions", "--explain", "--most", "40"]
+    assert evaluate.main([str(run), *words, "--json"]) == cli.DONE
+    found = json.loads(capsys.readouterr().out)
+    scores, kept = found["scores"], Run(run).metrics()
+    answers = Run(run).read_predictions("test")
+    labels, probabilities = answers["labels"], answers["probabilities"]
+    assert scores["accuracy"]["value"] == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
+    assert scores["accuracy"] == before["test"]["accuracy"], "the very images and the very network of the run's end"
+    assert scores["loss"]["value"] == pytest.approx(
+        log_loss(labels, probabilities.astype("float64"), labels=range(10)), rel=1e-4
+    )
+    assert scores["calibrated"]["loss"]["value"] <= scores["loss"]["value"] + 0.01
+    assert kept["val"]["temperature"] == scores["calibrated"]["temperature"]
+    assert len(found["corruptions"]) == len(corruptions.CORRUPTIONS) * 5
+    assert all(row["n"] == 40 for row in found["corruptions"])
+    assert [row["pixels"] for row in found["resolutions"]] == [32, 24, 16, 12, 8, 4]
+    assert set(found["explanation"]["stages"]) == {"stage1", "stage2", "stage3"}
+    assert kept["finished"] == before["finished"]
+    assert kept["test"]["brier"]["n"] == 1000
+    plots = {path.name for path in Run(run).plots.iterdir()}
+    assert plots >= {f"test_{name}.png" for name in ("reliability", "ranking", "corruptions", "resolutions", "maps")}
+    suffixes = {path.suffixes[-2] for path in (run / "tensorboard").rglob("events*")}
+    assert {".pr-curves", ".layout"} <= suffixes
+
+
+def test_the_screen_says_what_n_is(run, capsys) -> None:
+    assert evaluate.main([str(run), "--split", "val"]) == cli.DONE
+    out = capsys.readouterr().out
+    assert "n = 616 images" in out
+    assert "temperature" in out
+    assert "ECE (equal mass)" in out
+
+
+def test_other_images_of_the_same_classes(run, tmp_path, capsys) -> None:
+    names = Run(run).data()["class_names"]
+    folder = photos(tmp_path / "photos", tuple(name for name in names if "/" not in name))
+    code = evaluate.main([str(run), "--dataset", str(folder), "--output", str(tmp_path / "out"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert code == cli.DONE
+    assert 0 < found["scores"]["accuracy"]["n"] < 30
+    assert "calibrated" in found["scores"]
+    assert Run(tmp_path / "out").has_predictions("test")
+    assert Run(run).metrics()["test"]["accuracy"]["n"] == 1000, "the run's own scores stay"
+
+
+def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
+    copy = tmp_path / "model.keras"
+    copy.write_bytes(Run(run).best_model.read_bytes())
+    assert evaluate.main([str(copy)]) == cli.USER_ERROR
+    assert "--dataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "which network?"),
+        (["nowhere"], "found nothing"),
+        (["RUN", "--dataset", "OTHER"], "has classes that the artefact does not know: cat"),
+        (["RUN", "--spilt", "val"], "--split"),
+        (["UNFINISHED"], "not finished"),
+    ],
+)
+def test_mistakes(run, tmp_path, capsys, words, message) -> None:
+    unfinished = Path(shutil.copytree(run, tmp_path / "unfinished"))
+    Run(unfinished).metrics_file.unlink()
+    places = {"RUN": str(run), "UNFINISHED": str(unfinished)}
+    if "OTHER" in words:
+        places["OTHER"] = str(photos(tmp_path / "other", ("cat", "dog")))
+    assert evaluate.main([places.get(word, word) for word in words]) == cli.USER_ERROR
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_corruptions_are_seeded_and_grow() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
+    for name in corruptions.CORRUPTIONS:
+        first, again = (corruptions.corrupt(image, name, 3, [4, 9]) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        distance = [np.abs(corruptions.corrupt(image, name, s, [4, 9]).astype(int) - image).mean() for s in (1, 5)]
+        assert 0 < distance[0] < distance[1], name
+        assert first.dtype == np.uint8
+        np.testing.assert_array_equal(corruptions.corrupt(image[1:], name, 3, [9])[0], first[1])
+
+
+def test_as_a_library(run) -> None:
+    scores = kerascnn.load(run).evaluate("val")
+    assert scores["accuracy"]["n"] == 616
