@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 # Lower rows know nothing of higher ones; modules of one row do not import each other, those of one sub-package may.
 ROWS = (
     {"config"},
-    {"screen", "files"},
+    {"screen", "files", "escaping"},
     {"cli"},
     {"layers"},
     {"checkpoints", "stopping"},
