@@ -11,6 +11,7 @@ COMMANDS = {
     "fit": ("kerascnn.fit", "train one network on your images; the same command resumes"),
     "evaluate": ("kerascnn.evaluate", "score a trained network: intervals, calibration, robustness, explanations"),
     "compare": ("kerascnn.compare", "which arch is better on your images, and how sure is that?"),
+    "predict": ("kerascnn.predict", "ask a trained network about images"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }
 

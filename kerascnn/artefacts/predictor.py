@@ -3,7 +3,7 @@
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +81,20 @@ class Predictor:
             rows.append(answer.probabilities)
         return np.stack(rows) if rows else np.empty((0, len(self.class_names)), np.float32)
 
-    def answers(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> Iterator[Answer]:
+    def answers(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> Generator[Answer, None, None]:
         """As `predict`, one by one as they come; an item that cannot be used is answered with its problem."""
         read = _reader(self.image_size, self.resize)
         waiting: deque[tuple[Item, Any]] = deque()
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None) as pool:
+        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
+        try:
             for item in _each(items):
                 waiting.append((item, pool.submit(self._pixels, item, read)))
                 if len(waiting) >= 2 * batch_size:  # one batch is decoded while the network sees the other
                     yield from self._batch([waiting.popleft() for _ in range(batch_size)])
             while waiting:
                 yield from self._batch([waiting.popleft() for _ in range(min(batch_size, len(waiting)))])
+        finally:  # a caller that goes away early does not wait for images that nobody wants
+            pool.shutdown(cancel_futures=True)
 
     def _batch(self, loaded: Sequence[tuple[Item, Any]]) -> Iterator[Answer]:
         results = [(item, future.result()) for item, future in loaded]

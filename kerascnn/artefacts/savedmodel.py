@@ -22,6 +22,7 @@ in text chunks only is not seen here; `predict` sees it.
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import tempfile
@@ -105,6 +106,17 @@ def versions(path: Path) -> list[int]:
 def read_metadata(version: Path) -> dict[str, Any]:
     """What metadata.json of a version's directory says."""
     return json.loads((version / "assets" / METADATA_FILE).read_text(encoding="utf-8"))
+
+
+def read_classes(path: Path) -> list[str]:
+    """The class names in a `classes.txt`, or in any file with one name a line.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    lines = path.read_bytes().decode("utf-8-sig", "surrogateescape").rstrip("\r\n").split("\n")
+    marks = {"n": "\n", "r": "\r", "\\": "\\"}
+    return [re.sub(r"\\([nr\\])", lambda found: marks[found[1]], line.removesuffix("\r")) for line in lines]
 
 
 class _Served(tf.Module):

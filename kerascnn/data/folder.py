@@ -19,11 +19,11 @@ from kerascnn.config import Data, UserError
 from kerascnn.data import FORMS, short_name, split_file
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
+from kerascnn.data.named import SUFFIXES
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.transcode import probe, transcode
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"))
 SHARE, MOST = 0.01, 100  # of files that may be damaged before the folder counts as broken
 
 

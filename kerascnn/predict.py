@@ -1,0 +1,249 @@
+"""Ask a trained network about images: files, folders, patterns, or a list on standard input."""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import tyro
+from pydantic import Field
+
+from kerascnn import cli
+from kerascnn.config import Section, UserError
+from kerascnn.escaping import one_line
+from kerascnn.screen import quiet
+
+if TYPE_CHECKING:
+    from kerascnn.artefacts import Predictor
+    from kerascnn.report.overlays import Overlays
+
+
+class Predict(Section):
+    """Who is asked, about what, and how the answers look."""
+
+    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = Field(
+        "", description="a run's directory, a .keras file, a SavedModel, a LiteRT or an ONNX file"
+    )
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
+        (), description="files, folders (all images below), quoted patterns, or - for a list on standard input"
+    )
+    top: int = Field(5, ge=1, description="so many classes per image, the most probable first")
+    batch_size: int = Field(32, ge=1, description="images that the network sees at once")
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
+        False, description="one JSON object per image and line, nothing else on standard output"
+    )
+    as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = Field(
+        False, description="one CSV row per image, with a header, nothing else on standard output"
+    )
+    cam: str | None = Field(
+        None, description="a folder for Grad-CAM overlays: which places speak for the answer (a run or a .keras file)"
+    )
+    class_names: str | None = Field(
+        None, description="of a bare .keras file: cat,dog,... or a file with one name a line (an export's classes.txt)"
+    )
+    image_size: int | None = Field(None, ge=8, le=1024, description="of a bare .keras file that takes any size")
+    resize: Literal["crop", "pad", "squash"] | None = Field(
+        None, description="of a bare .keras file: how images get there (default: crop above 64 px, else squash)"
+    )
+
+
+class Answered(NamedTuple):
+    """One image's answer.
+
+    Attributes:
+        image: Its path as it was named.
+        top: (class, probability), the most probable first.
+        cam: The overlay, where one was asked for.
+    """
+
+    image: str
+    top: Sequence[tuple[str, float]]
+    cam: Path | None
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """`kerascnn predict MODEL IMAGE...`: one line per image, in their order; 1 where some could not be used."""
+    asked = cli.parse(Predict, argv, prog="kerascnn predict", description=__doc__ or "")
+    if not asked.artefact or not asked.images:
+        raise UserError("which network and which images? kerascnn predict MODEL IMAGE... (kerascnn predict --help)")
+    if asked.as_json and asked.as_csv:
+        raise UserError("--json and --csv: choose one")
+    with quiet():
+        from kerascnn import artefacts
+        from kerascnn.data import named
+
+        predictor = artefacts.open(
+            asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
+        )
+        overlays = _overlays(asked, predictor)
+    with Output(asked, len(predictor.class_names)) as output:
+        files: Iterable[str] = named.files(
+            asked.images, output.refuse, stdin=getattr(sys.stdin, "buffer", None), leave_out=asked.cam
+        )
+        if named.STDIN not in asked.images:
+            files = list(files)
+            output.expect(len(files))
+        for answered in answers(predictor, files, asked, output.refuse, overlays):
+            output.show(answered)
+    return cli.CHECK_FAILED if output.refused else cli.DONE
+
+
+def answers(
+    predictor: "Predictor",
+    files: Iterable[str],
+    asked: Predict,
+    refuse: Callable[[str, str], None],
+    overlays: "Overlays | None" = None,
+) -> Iterator[Answered]:
+    """Answers in the files' order; a file that cannot be used is given to `refuse` instead. A few batches are in memory."""
+    found = predictor.answers(files, asked.batch_size)
+    with contextlib.closing(found):
+        while batch := list(islice(found, asked.batch_size if overlays else 1)):
+            usable = []
+            for file, probabilities, problem in batch:
+                if probabilities is None:
+                    refuse(str(file), str(problem))
+                else:
+                    usable.append((str(file), probabilities))
+            pictures: Sequence[Path | None] = [None] * len(usable)
+            if overlays and usable:
+                classes = [int(probabilities.argmax()) for _, probabilities in usable]
+                pictures = overlays.write([file for file, _ in usable], classes, predictor.class_names)
+            for (file, probabilities), picture in zip(usable, pictures, strict=True):
+                order = (-probabilities).argsort(kind="stable")[: asked.top]
+                top = [(predictor.class_names[place], float(probabilities[place])) for place in order]
+                yield Answered(file, top, picture)
+
+
+def _class_names(asked: Predict) -> list[str] | None:
+    if asked.class_names is None:
+        return None
+    path = Path(asked.class_names)
+    if not path.is_file():
+        return asked.class_names.split(",")
+    from kerascnn.artefacts import savedmodel
+
+    return savedmodel.read_classes(path)
+
+
+def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
+    if asked.cam is None:
+        return None
+    from kerascnn.artefacts.predictor import load_keras
+    from kerascnn.report.overlays import Overlays
+    from kerascnn.runs import Run
+
+    path = Path(asked.artefact)
+    path = Run(path).best_model if Run(path).config_file.exists() else path
+    if path.suffix != ".keras":
+        raise UserError(f"--cam: {path} holds no layers to look into: give the run or its .keras file")
+    return Overlays(asked.cam, load_keras(path), predictor.image_size, predictor.resize)
+
+
+class Output:
+    """Answers on standard output; problems, and a bar where there is a terminal, on standard error.
+
+    Attributes:
+        refused: Images that could not be used, and folders and patterns without any.
+    """
+
+    def __init__(self, asked: Predict, classes: int) -> None:
+        self.refused = 0
+        self._shown = 0
+        self._line = _as_json if asked.as_json else _as_csv if asked.as_csv else _as_text
+        self._bar: Any = None
+        if asked.as_csv:
+            # A path goes out as the bytes it came in, UTF-8 or not.
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="surrogateescape")
+            columns = [
+                f"{name}_{place}"
+                for place in range(1, min(asked.top, classes) + 1)
+                for name in ("class", "probability")
+            ]
+            self._write(_csv_line(["image", *columns, *(["cam"] if asked.cam else [])]))
+
+    def __enter__(self) -> "Output":
+        if sys.stderr.isatty():
+            from rich import progress
+            from rich.console import Console
+
+            columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
+            # Where answers go to the same terminal, they are printed above the bar.
+            console = Console(stderr=not sys.stdout.isatty(), highlight=False, soft_wrap=True)
+            self._bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False)
+            self._task = self._bar.add_task("images", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        if kind is None and self.refused:
+            print(f"kerascnn: {self.refused} could not be used, {self._shown} answered", file=sys.stderr)
+
+    def expect(self, total: int) -> None:
+        """Say how many images there are."""
+        if self._bar is not None:
+            self._bar.update(self._task, total=total)
+
+    def refuse(self, image: str, problem: str) -> None:
+        """Report an image that cannot be used."""
+        self.refused += 1
+        message = f"kerascnn: {one_line(image)}: {one_line(problem)}"
+        if self._bar is None:
+            sys.stdout.flush()
+            print(message, file=sys.stderr, flush=True)
+        else:
+            self._bar.console.print(message, markup=False)
+            self._bar.advance(self._task)
+
+    def show(self, answered: Answered) -> None:
+        """Print one answer."""
+        self._shown += 1
+        self._write(self._line(answered))
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def _write(self, line: str) -> None:
+        if self._bar is not None and sys.stdout.isatty():
+            self._bar.console.print(line, markup=False)
+        else:
+            print(line, flush=True)  # a reader sees each answer as it is there, and one that has gone stops the rest
+
+
+def _as_text(answered: Answered) -> str:
+    top = "  ".join(f"{one_line(name)} {probability:.2%}" for name, probability in answered.top)
+    return f"{one_line(answered.image)}  {top}"
+
+
+def _as_json(answered: Answered) -> str:
+    top = [{"class": name, "probability": _short(probability)} for name, probability in answered.top]
+    cam = {} if answered.cam is None else {"cam": str(answered.cam)}
+    return json.dumps({"image": answered.image, "class": top[0]["class"], "top": top, **cam}, allow_nan=False)
+
+
+def _as_csv(answered: Answered) -> str:
+    cells = [cell for name, probability in answered.top for cell in (name, _short(probability))]
+    return _csv_line([answered.image, *cells, *([] if answered.cam is None else [answered.cam])])
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def _short(probability: float) -> float:
+    """Nine digits hold a float32 exactly."""
+    return float(f"{probability:.9g}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
