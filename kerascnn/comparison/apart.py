@@ -1,9 +1,10 @@
-"""Run a function in a process of its own: what it loads and keeps is gone with it, be it memory or a GPU."""
+"""Run functions in a process of their own: what they load and keep is gone with it, be it memory or a GPU."""
 
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from kerascnn.config import UserError
@@ -12,16 +13,24 @@ Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
 
-def apart(function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
-    """What `function` returns, from a fresh process; its arguments and result are pickled.
+class Apart:
+    """A fresh process, from the first call to the end of the `with`: `apart(function, *args)` is what `function` returns there.
 
-    Raises:
-        UserError: As `function`, or the process was killed, mostly for want of memory.
+    Arguments and results are pickled. Raises what the function raises, and UserError where the process was killed.
     """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+
+    def __enter__(self) -> "Apart":
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def __call__(self, function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
         try:
-            return pool.submit(_told, function, args, kwargs).result()
+            return self._pool.submit(_told, function, args, kwargs).result()
         except BrokenProcessPool:
             raise UserError(
                 f"the process that ran {function.__name__} was killed: is there memory enough? (a smaller --batch-size)"

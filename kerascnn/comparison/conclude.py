@@ -37,7 +37,8 @@ class Entry:
 
     @property
     def label(self) -> str:
-        return f"{self.arch}, {self.variant}" if self.variant else self.arch
+        """What it is called where variants meet."""
+        return f"{self.arch} ({self.variant})" if self.variant else self.arch
 
     @cached_property
     def metrics(self) -> dict[int, dict[str, Any]]:
@@ -137,7 +138,7 @@ def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare)
             return sign * float(np.mean(scores))
 
         best = tuple(max((e for e in entries if e.arch == arch), key=by_val) for arch in archs)
-        chosen = ", ".join(entry.label for entry in best)
+        chosen = " and ".join(entry.label for entry in best)
         return best, f"best against best, as val's mean {compare.metric} prefers: {chosen}"
     # The largest fraction or size; where nothing varies, all there is.
     variant = max((entry.variant for entry in entries), key=_number)
@@ -153,8 +154,8 @@ def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: floa
     rule = METRICS[compare.metric]
     found = contrast(first.answers, second.answers, compare.metric, level)
     verdict = judge(
-        _side(first),
-        _side(second),
+        _side(first, alike=first.variant == second.variant),
+        _side(second, alike=first.variant == second.variant),
         found.difference,
         Unit(f"test {rule.title}", rule.sign, rule.points),
         compare.margin / 100,
@@ -163,8 +164,8 @@ def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: floa
     return Pair(first, second, found, verdict)
 
 
-def _side(entry: Entry) -> Side:
-    return Side(entry.label, entry.cost.latency_p50, entry.cost.macs)
+def _side(entry: Entry, alike: bool) -> Side:
+    return Side(entry.arch if alike else entry.label, entry.cost.latency_p50, entry.cost.macs)
 
 
 def row(entry: Entry) -> dict[str, Any]:

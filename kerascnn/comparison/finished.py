@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.comparison import measure
-from kerascnn.comparison.apart import apart
+from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
@@ -83,7 +83,8 @@ class Found:
     def _costs(self) -> dict[str, Cost]:
         """Inference measured here; the training speed is what the runs say of themselves."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
-        facts = apart(measure.inference, [(run.config(), tuple(run.data()["class_names"])) for run in firsts])
+        with Apart() as apart:
+            facts = apart(measure.inference, [(run.config(), tuple(run.data()["class_names"])) for run in firsts])
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {
             label: Cost(images_per_second=sum(speed) / len(speed), **one)

@@ -17,10 +17,9 @@ from kerascnn.screen import quiet
 
 # Steps before the clock runs, and for how long it runs: the first steps compile and fill the cache.
 WARM_STEPS = 4
-SECONDS = 4.0
+SECONDS = 3.0
 MOST_STEPS = 60
-BATCH = 64  # of the inference whose throughput is measured
-ROUNDS, CALLS = 5, 20  # of inference: every network has its turn in each round
+ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
 
 
 @dataclass(frozen=True)
@@ -208,11 +207,16 @@ def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, 
 
         models = [_float32(config, names) for config, names in networks]
         one = [timing.inference(model, 1, _size(config)) for model, (config, _) in zip(models, networks, strict=True)]
+        batches = [_batch(_size(config)) for config, _ in networks]
         many = [
-            timing.inference(model, BATCH, _size(config)) for model, (config, _) in zip(models, networks, strict=True)
+            timing.inference(model, batch, _size(config))
+            for model, batch, (config, _) in zip(models, batches, networks, strict=True)
         ]
         latencies = [[timing.latency(call, calls=CALLS) for call in one] for _ in range(ROUNDS)]
-        throughputs = [[timing.throughput(call, BATCH, seconds=0.5) for call in many] for _ in range(ROUNDS)]
+        throughputs = [
+            [timing.throughput(call, batch, seconds=0.5) for call, batch in zip(many, batches, strict=True)]
+            for _ in range(ROUNDS)
+        ]
         sizes = [_exported(model, *network) for model, network in zip(models, networks, strict=True)]
     found = []
     for i, (config, names) in enumerate(networks):
@@ -228,6 +232,11 @@ def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, 
             }
         )
     return found
+
+
+def _batch(image_size: int) -> int:
+    """Of the inference whose throughput is measured: large enough to fill the machine, small enough to be done soon."""
+    return 64 if image_size <= 64 else 16
 
 
 def _float32(config: Config, class_names: tuple[str, ...]) -> Any:

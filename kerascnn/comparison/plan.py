@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kerascnn.comparison import measure
-from kerascnn.comparison.apart import apart
+from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.match import Match
 from kerascnn.comparison.measure import Cost, Subject
@@ -114,16 +114,20 @@ def make(request: Request, configs: list[Config], say: Callable[[str], None]) ->
     Raises:
         UserError: A budget that cannot be met, weights that a scaled width cannot take, an unknown arch, no data.
     """
-    compare = request.compare
-    cells = _cells(compare, configs)
+    with Apart() as apart:
+        return _made(request.compare, configs, say, apart)
+
+
+def _made(compare: Compare, configs: list[Config], say: Callable[[str], None], apart: Apart) -> Plan:
+    cells = _cells(compare, configs, apart)
     asked = _request(compare, cells)
     directory = Directory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
     solved = directory.solved(asked)
     if all(cell.key in solved for cell in cells):
         say(f"solved  earlier, in {directory.comparison_file}")
         return Plan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
-    cells = _widths(compare, cells, say)
-    cells = _costs(cells, say)
+    cells = _widths(compare, cells, say, apart)
+    cells = _costs(cells, say, apart)
     if compare.match == "train-time":
         cells = [_in_time(cell, compare) for cell in cells]
     return Plan(compare, asked, tuple(cells), directory)
@@ -143,7 +147,7 @@ def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]
     return [("", first)]
 
 
-def _cells(compare: Compare, configs: list[Config]) -> list[Cell]:
+def _cells(compare: Compare, configs: list[Config], apart: Apart) -> list[Cell]:
     """Every arch in every variant, with what its data decides and the first arch's length for all."""
     pairs = [
         (name, config.replace(model={"arch": arch}))
@@ -186,7 +190,7 @@ def _name(compare: Compare, cells: list[Cell], asked: dict[str, Any]) -> str:
     return f"{archs}_{cells[0].subject.dataset}_{compare.match}-{terms}"
 
 
-def _widths(compare: Compare, cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
+def _widths(compare: Compare, cells: list[Cell], say: Callable[[str], None], apart: Apart) -> list[Cell]:
     """Every arch but the first at the width that meets the first one's budget; each question is answered once."""
     if compare.match in ("none", "train-time"):
         return cells
@@ -227,13 +231,14 @@ def _at_width(cell: Cell, found: Match) -> Cell:
     return replace(cell, match=found, subject=replace(cell.subject, config=config.replace(model=width)))
 
 
-def _costs(cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
+def _costs(cells: list[Cell], say: Callable[[str], None], apart: Apart) -> list[Cell]:
     """Every cell with its cost; a network is measured once for each image size."""
     subjects = {_network(cell): cell.subject for cell in reversed(cells)}
     known = {}
     for network, subject in reversed(subjects.items()):
         say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
-        known[network] = apart(measure.trained, subject)
+        with Apart() as alone:  # its peak of memory is its own
+            known[network] = alone(measure.trained, subject)
     say(f"measure inference of {len(subjects)} networks in turn")
     facts = apart(measure.inference, [(subject.config, subject.class_names) for subject in subjects.values()])
     costs = {

@@ -94,6 +94,8 @@ def judge(
         take = other.name
     else:
         decision, take = _undecided(cheap, other, share, value, difference, margin, unit, best), None
+    if take and difference.over == "images":
+        decision += f" That is said of these runs: {MIN_SEEDS} seeds or more would say it of the archs."
     return Verdict(seen, decision, _power(difference, unit), take)
 
 
