@@ -56,12 +56,39 @@ def interleaved(
     return found
 
 
-def inference(model: Any, batch: int, image_size: int) -> Callable[[], object]:
-    """A call that runs `model`, compiled, on one fixed batch of uint8 images and fetches the logits."""
+def inference(model: Any, batch: int, image_size: int, dtype: str | None = None) -> Callable[[], object]:
+    """A call that runs `model`, compiled, on one fixed batch of images and fetches the logits.
+
+    Args:
+        model: Raw pixels in, logits out.
+        batch: Number of images.
+        image_size: Their height and width.
+        dtype: Of the pixels (default: what the model takes).
+    """
     shape = (batch, image_size, image_size, 3)
-    images = tf.constant(np.random.default_rng(0).integers(0, 256, shape), model.inputs[0].dtype)
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, shape), dtype or model.inputs[0].dtype)
     compiled = tf.function(lambda x: model(x, training=False))
     return lambda: compiled(images).numpy()
+
+
+def matmul_peak(dtype: str = "float32", side: int = 2048, seconds: float = 1.0) -> float:
+    """Floating-point operations per second of a product of two square matrices: the fastest of the calls in `seconds`.
+
+    The fastest, because a peak is what the machine can do, not what it did beside other work.
+    """
+    rng = np.random.default_rng(0)
+    one, other = (tf.cast(rng.normal(size=(side, side)), dtype) for _ in range(2))
+    # Only one number is fetched: copying the product would be timed too.
+    compiled = tf.function(lambda a, b: tf.matmul(a, b)[0, 0])
+    return 2 * side**3 / _fastest(lambda: compiled(one, other).numpy(), seconds)
+
+
+def _fastest(call: Callable[[], object], seconds: float) -> float:
+    call()
+    found = [_seconds(call)]
+    while sum(found) < seconds or len(found) < 3:
+        found.append(_seconds(call))
+    return min(found)
 
 
 def peak_memory() -> int:
