@@ -1,0 +1,53 @@
+"""A page as one self-contained HTML file: inline SVG, thumbnails as data URIs, no network, no JavaScript."""
+
+from functools import cache
+
+import jinja2
+from markupsafe import Markup
+
+from kerascnn.escaping import one_line
+from kerascnn.report import cells, charts, images, markdown
+from kerascnn.report.page import Cell, ComparisonPage, Gallery, RunPage
+
+# Pictures in a gallery, maps included: so that a page stays under a megabyte.
+PICTURES = 24
+
+
+def run_html(page: RunPage) -> str:
+    """The page of a run."""
+    return _environment().get_template("run.html").render(page=page)
+
+
+def comparison_html(page: ComparisonPage) -> str:
+    """The page of a comparison."""
+    return _environment().get_template("comparison.html").render(page=page)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kerascnn.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_one_line,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"charts": charts, "uri": images.uri, "show": cells.show, "notes": markdown.notes}
+    environment.filters |= {"shown": _shown, "numeric": _numeric}
+    return environment
+
+
+def _one_line(value: object) -> object:
+    """Whatever is printed is printable; markup is ours and stays."""
+    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _shown(gallery: Gallery) -> Gallery:
+    """As much of a gallery as makes PICTURES pictures."""
+    each = max((1 + sum(a.heat is not None for a in exhibit.answers) for exhibit in gallery.exhibits), default=1)
+    return Gallery(gallery.title, gallery.exhibits[: max(1, PICTURES // each)])
+
+
+def _numeric(cell: Cell) -> bool:
+    return not isinstance(cell, str)

@@ -1,0 +1,61 @@
+"""A page's words and tables as Markdown (GitHub's). Pictures stay in the HTML page."""
+
+from collections.abc import Iterator
+
+from kerascnn.escaping import as_markdown, one_line
+from kerascnn.report import cells
+from kerascnn.report.page import Cell, ComparisonPage, RunPage, Statement, Table, Unit
+from kerascnn.report.sheets import bars_table
+
+
+def comparison_markdown(page: ComparisonPage) -> str:
+    """Verdicts, then every table."""
+    return _document(page, page.verdicts)
+
+
+def run_markdown(page: RunPage) -> str:
+    """The score in words, then every table."""
+    return _document(page, (page.verdict,))
+
+
+def _document(page: RunPage | ComparisonPage, statements: tuple[Statement, ...]) -> str:
+    out = [f"# {as_markdown(page.name)}", "", as_markdown(page.about), ""]
+    for statement in statements:
+        words = " ".join(as_markdown(sentence) for sentence in statement.sentences)
+        out += [f"**{as_markdown(statement.headline)}** {words}".rstrip(), ""]
+        out += [f"- {as_markdown(detail)}" for detail in statement.details] + [""] * bool(statement.details)
+    classes = bars_table(page.classes) if page.classes is not None else None
+    for table in (page.scores, page.costs, classes, *page.tables, page.config):
+        if table is not None:
+            out += [*table_markdown(table), ""]
+    if page.repeat:
+        out += ["## How to repeat it", "", *(f"    {one_line(command)}" for command in page.repeat), ""]
+    out += [f"- {as_markdown(what)}: {as_markdown(value)}" for what, value in page.environment]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def table_markdown(table: Table) -> Iterator[str]:
+    """A heading, the table, its notes."""
+    yield f"## {as_markdown(table.title)}"
+    yield ""
+    yield _row([as_markdown(column.title) for column in table.columns])
+    yield "|" + "|".join("---" if column.unit == "text" else "--:" for column in table.columns) + "|"
+    for row in table.rows:
+        yield _row([_cell(cell, column.unit) for cell, column in zip(row, table.columns, strict=True)])
+    if words := notes(table):
+        yield ""
+        yield " ".join(as_markdown(word) for word in words)
+
+
+def notes(table: Table) -> list[str]:
+    """What its columns and it itself have to add."""
+    return [*([table.note] if table.note else []), *(f"{c.title}: {c.note}" for c in table.columns if c.note)]
+
+
+def _cell(cell: Cell, unit: Unit) -> str:
+    """Names are escaped; numbers, which mean nothing in Markdown, stay readable in its source."""
+    return as_markdown(cell) if isinstance(cell, str) else cells.show(cell, unit)
+
+
+def _row(texts: list[str]) -> str:
+    return f"| {' | '.join(text or ' ' for text in texts)} |"
