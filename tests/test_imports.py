@@ -16,7 +16,7 @@ ROWS = (
     {"cli"},
     {"layers"},
     {"checkpoints", "stopping"},
-    {"models", "data", "optim", "metrics", "callbacks", "tensorboard", "cost", "timing", "statistics", "distribute", "runs"},
+    {"models", "data", "optim", "metrics", "callbacks", "tensorboard", "cost", "matching", "timing", "statistics", "distribute", "runs"},
     {"scoring", "artefacts", "explain"},
     {"report"},
     {"training"},

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn.comparison import match
+from kerascnn import matching
 from kerascnn.config import Config, UserError
 from kerascnn.models import filters
 from kerascnn.screen import quiet
@@ -102,7 +102,7 @@ def counted(config: Config, classes: int) -> tuple[int, int]:
     return found.params, found.macs
 
 
-def scaled(first: Config, other: Config, classes: int, by: str) -> match.Match:
+def scaled(first: Config, other: Config, classes: int, by: str) -> matching.Match:
     """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
     if by == "latency":
         return _by_latency(first, other, classes)
@@ -113,7 +113,7 @@ def scaled(first: Config, other: Config, classes: int, by: str) -> match.Match:
         return counted(config, classes)[place]
 
     unit = "parameters" if by == "params" else "MACs"
-    return match.solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
+    return matching.solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
 
 
 def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, int], float]:
@@ -129,7 +129,7 @@ def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, i
     return at
 
 
-def _by_latency(first: Config, other: Config, classes: int) -> match.Match:
+def _by_latency(first: Config, other: Config, classes: int) -> matching.Match:
     """Interleaved with the first arch, so that a machine that slows down slows both: cost is a share of the first's."""
     with quiet(first.logging.verbose):
         from kerascnn import timing, training
@@ -145,7 +145,7 @@ def _by_latency(first: Config, other: Config, classes: int) -> match.Match:
         return float(np.median(found["other"]) / np.median(found["first"]))
 
     what = f"latency at batch 1, as a share of {first.model.arch}'s,"
-    return match.solve(_once(other, ratio), 1.0, what=what)
+    return matching.solve(_once(other, ratio), 1.0, what=what)
 
 
 def _size(config: Config) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from kerascnn.comparison import measure
 from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.match import Match
+from kerascnn.matching import Match
 from kerascnn.comparison.measure import Cost, Subject
 from kerascnn.comparison.options import Compare, Request, seconds
 from kerascnn.config import Config, UserError

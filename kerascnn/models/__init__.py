@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.config import UserError
@@ -24,6 +24,8 @@ def build(
     width: float = 1.0,
     rounding: int = 8,
     filters: Mapping[str, int] | None = None,
+    blocks: Sequence[int] | None = None,
+    inner_ratio: float | None = None,
     stem: str = "auto",
     shortcut: str = "auto",
     zero_gamma: bool = False,
@@ -42,6 +44,8 @@ def build(
         width: Scales every filter count; exactly the published ones at 1.
         rounding: What scaled counts are multiples of.
         filters: Filter counts by the names that `kerascnn archs NAME --layers` prints; what is not named follows `width`.
+        blocks: Blocks per stage of a residual network; None for the published ones.
+        inner_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
         stem: "large" (the paper's), "small" (3x3, stride 1, no pooling) or "auto" (small up to 64 px).
         shortcut: "A" (pads with zeros), "B" (1x1 convolution) or "auto" (the arch's own).
         zero_gamma: Whether residual blocks begin as identities.
@@ -57,7 +61,9 @@ def build(
     if num_classes < 1:
         raise UserError(f"expected at least one class, got {num_classes}")
     arch = resolve(arch, max(side or 224 for side in input_shape[:2]))
-    row, _ = _filters.resolve(arch, width=width, rounding=rounding, filters=filters)
+    row, _ = _filters.resolve(
+        arch, width=width, rounding=rounding, filters=filters, blocks=blocks, inner_ratio=inner_ratio
+    )
     options = Options(stem, shortcut, zero_gamma, drop_path, dropout)
     return _builder(row)(row, arch, input_shape, num_classes, options)
 

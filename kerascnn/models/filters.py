@@ -5,7 +5,7 @@ A name is `stage2` (the width of a residual stage), `stage2.3x3_reduce` (that co
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from math import lcm
@@ -27,7 +27,13 @@ from kerascnn.models.tables import row
 
 
 def resolve(
-    arch: str, *, width: float = 1.0, rounding: int = 8, filters: Mapping[str, int] | None = None
+    arch: str,
+    *,
+    width: float = 1.0,
+    rounding: int = 8,
+    filters: Mapping[str, int] | None = None,
+    blocks: Sequence[int] | None = None,
+    inner_ratio: float | None = None,
 ) -> tuple[Arch, dict[str, tuple[int, ...]]]:
     """The row of `arch` with concrete counts, and what each filter name stands for there.
 
@@ -36,6 +42,8 @@ def resolve(
         width: Scales every count; the published counts, exactly, at 1.
         rounding: Scaled counts are multiples of it, and at least it.
         filters: Counts by name; what is not named follows `width`.
+        blocks: Blocks per stage of a residual network; None for the published ones.
+        inner_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
 
     Returns:
         The row, and per name one count for each convolution that it stands for, in the graph's order.
@@ -44,9 +52,24 @@ def resolve(
     count that a grouped convolution cannot divide.
     """
     counts = Counts(width, rounding, filters or {})
-    resolved = _WALKS[type(row(arch))](row(arch), counts)
+    changed = _reshaped(arch, blocks, inner_ratio)
+    resolved = _WALKS[type(changed)](changed, counts)
     counts.check(arch)
     return resolved, {name: tuple(found) for name, found in counts.found.items()}
+
+
+def _reshaped(arch: str, blocks: Sequence[int] | None, inner_ratio: float | None) -> Arch:
+    """The row with other depths and another bottleneck ratio."""
+    found = row(arch)
+    if blocks is None and inner_ratio is None:
+        return found
+    if not isinstance(found, ResNet):
+        raise UserError(f"--blocks and --inner-ratio are for residual networks of equal blocks, not for {arch}")
+    if blocks is not None and len(blocks) != len(found.depths):
+        raise UserError(f"--blocks: {arch} has {len(found.depths)} stages, got {len(blocks)} numbers")
+    if blocks is not None:
+        found = replace(found, depths=tuple(blocks))
+    return found if inner_ratio is None else replace(found, inner_ratio=inner_ratio)
 
 
 def names(arch: str) -> dict[str, tuple[int, ...]]:
@@ -100,7 +123,7 @@ def _resnet(arch: ResNet, counts: Counts) -> ResNet:
     for stage, (published, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), 1):
         name = f"stage{stage}"
         widths.append(counts(published, name))
-        inside = (widths[-1] if name in counts.given else published) * arch.inner_ratio
+        inside = max(1, round((widths[-1] if name in counts.given else published) * arch.inner_ratio))
         blocks = range(1, depth + 1)
         names = [(f"{name}_block{block}.inner", f"{name}.inner") for block in blocks]
         inner.append(tuple(counts(inside, *pair, groups=arch.groups, follows=name) for pair in names))

@@ -41,7 +41,7 @@ class ResNet(Arch):
     block: str = "BasicBlock"  # a class of kerascnn.layers
     depths: tuple[int, ...] = (2, 2, 2, 2)
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    inner_ratio: int = 1
+    inner_ratio: float = 1
     groups: int = 1
     shortcut: str = "B"
     squeeze: int = 0  # output channels per unit of the squeeze-and-excitation, 0 for none
