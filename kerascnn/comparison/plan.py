@@ -9,10 +9,10 @@ from typing import Any
 from kerascnn.comparison import measure
 from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.directory import Directory
-from kerascnn.matching import Match
 from kerascnn.comparison.measure import Cost, Subject
 from kerascnn.comparison.options import Compare, Request, seconds
 from kerascnn.config import Config, UserError
+from kerascnn.matching import Match
 from kerascnn.models import tables
 from kerascnn.runs import Run, identity
 
