@@ -117,7 +117,7 @@ def best_epoch(rows: list[Row], monitor: str) -> int:
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Calls `save` when the epoch that has just ended is the best; ends training after `patience` epochs without one.
+    """Calls `save` when the epoch that has just ended is the best; ends training once there is nothing more to expect.
 
     It remembers nothing: what is best follows from the rows.
 
@@ -125,23 +125,23 @@ class KeepBest(keras.callbacks.Callback):
         rows: One row per epoch, kept by History, which stands before this callback.
         monitor: History column, or a name that is none where there is no val: then the last epoch is the best.
         save: Writes the best model.
-        patience: Epochs, or None.
+        ended: Whether early stopping has ended the rows (`exhausted`).
     """
 
-    def __init__(self, rows: list[Row], monitor: str, save: Callable[[], None], patience: int | None) -> None:
+    def __init__(self, rows: list[Row], monitor: str, save: Callable[[], None], ended: Callable[[], bool]) -> None:
         super().__init__()
-        self.rows, self.monitor, self.save, self.patience = rows, monitor, save, patience
+        self.rows, self.monitor, self.save, self.ended = rows, monitor, save, ended
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if best_epoch(self.rows, self.monitor) == epoch + 1:
             self.save()
-        if exhausted(self.rows, self.monitor, self.patience):
+        if self.ended():
             self.model.stop_training = True
 
 
-def exhausted(rows: list[Row], monitor: str, patience: int | None) -> bool:
-    """Whether early stopping has ended this history."""
-    return bool(rows and patience) and rows[-1]["epoch"] - best_epoch(rows, monitor) >= (patience or 0)
+def exhausted(rows: list[Row], monitor: str, patience: int | None, *, after: int = 0) -> bool:
+    """Whether early stopping has ended this history: `patience` epochs without a better one, counted from epoch `after`."""
+    return bool(rows and patience) and rows[-1]["epoch"] - max(best_epoch(rows, monitor), after) >= (patience or 0)
 
 
 class StopAtNaN(keras.callbacks.Callback):

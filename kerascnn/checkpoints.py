@@ -11,7 +11,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ class Checkpoint:
     step: int
     state: dict[str, Any]
     arrays: list[list[np.ndarray]]
+
+    def first(self, count: int) -> "Checkpoint":
+        """The part of it that holds the first `count` variables."""
+        return replace(self, arrays=self.arrays[:count])
 
 
 def variables_of(model: keras.Model) -> list[Any]:

@@ -167,6 +167,15 @@ class Model(Section):
     filters: dict[str, Annotated[int, Field(gt=0)]] = Field(
         {}, description="NAME N ...: filter counts by the names of `kerascnn archs ARCH --layers`"
     )
+    blocks: tuple[Annotated[int, Field(gt=0)], ...] | None = Field(
+        None, description="blocks per stage of a residual network (default: the arch's)"
+    )
+    inner_ratio: float | None = Field(
+        None,
+        gt=0,
+        le=8,
+        description="filters inside a residual block per unit of its stage's width: the bottleneck ratio (default: the arch's)",
+    )
     stem: Literal["auto", "small", "large"] = Field(
         "auto", description="small: 3x3, stride 1, no pooling (auto: up to 64 px); large: the paper's"
     )
@@ -188,13 +197,7 @@ class Model(Section):
     weights: str | None = Field(
         None,
         min_length=1,
-        description="start from these: imagenet, hf://timm/NAME, a file of weights, or a run's directory",
-        json_schema_extra=VOLATILE,
-    )
-    weights_sha256: str | None = Field(
-        None,
-        pattern="^[0-9a-f]{64}$",
-        description="what --weights must hold; filled in by the program, so that a run is named by content, not by place",
+        description="start from these: imagenet, hf://timm/NAME, a weight file or a run's folder; #sha256=... pins the content",
     )
     freeze: int = Field(
         0, ge=0, description="keep the stem and so many stages as --weights gives them, normalizations included"

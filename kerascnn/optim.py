@@ -88,16 +88,14 @@ class _Slowed(keras.optimizers.Optimizer):
         return getattr(self, "_factors", {}).get(self._var_key(variable), 1.0)
 
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient, variable, learning_rate * self._factor(variable))
+        rate = learning_rate * self._factor(variable)
+        if self.weight_decay is not None and self._use_weight_decay(variable):
+            dtype = variable.dtype
+            self.assign_sub(variable, variable * ops.cast(self.weight_decay, dtype) * ops.cast(rate, dtype))
+        super().update_step(gradient, variable, rate)
 
     def _apply_weight_decay(self, variables):
-        whole: float | None = self.weight_decay  # type: ignore[has-type]
-        if whole is None:
-            return
-        for factor in sorted({self._factor(variable) for variable in variables}):
-            self.weight_decay = whole * factor
-            super()._apply_weight_decay([variable for variable in variables if self._factor(variable) == factor])
-        self.weight_decay = whole
+        """Left to `update_step`, which knows the variable's own rate."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -148,17 +146,3 @@ def build(
     if decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in trainable if len(v.shape) < 2])
     return optimizer
-
-
-def begin(optimizer: keras.optimizers.Optimizer, step: int) -> None:
-    """Let a fresh, built optimizer go on at `step`: its schedule, and averaged weights that begin as the weights are now.
-
-    Keras fills the averages at step 0 only.
-    """
-    optimizer.iterations.assign(step)
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if inner is not optimizer:
-        inner.iterations.assign(step)
-    if inner.use_ema:
-        for average, variable in zip(inner._model_variables_moving_average, inner._trainable_variables, strict=True):
-            average.assign(variable)

@@ -14,8 +14,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +31,8 @@ from kerascnn.files import write_file
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
 PARENT_PIPE = "KERASCNN_PARENT_PIPE"
+CANDIDATE = "candidate"  # its value where test is not to be read
+CPUS = "KERASCNN_CPUS"  # the cores that a child may use
 _ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
     "ONEDNN_MAX_CPU_ISA",
@@ -36,6 +40,8 @@ _ENVIRONMENT = (
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTRAOP_THREADS",
 )
+# Behind the place of weights in a resolved config: what they are, which alone belongs to the identity.
+WEIGHTS_PIN = "#sha256="
 # What may lie in a directory before its run has begun.
 _NEW = {".lock", "log.txt", "child.log"}
 
@@ -43,13 +49,16 @@ _NEW = {".lock", "log.txt", "child.log"}
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
     """What makes a run this run: flat `section.field` keys of all that differs from the defaults, and the data's fingerprint.
 
-    Fields at their defaults are left out, so that a field added later does not orphan old runs.
+    Fields at their defaults are left out, so that a field added later does not orphan old runs. Weights count by content,
+    not by place.
     """
     flat: dict[str, Any] = {"data.fingerprint": fingerprint}
     for name in IDENTITY_SECTIONS:
         section = getattr(config, name)
         values = section.model_dump(mode="json", exclude_defaults=True)
         flat |= {f"{name}.{key}": value for key, value in values.items() if key not in section.volatile_fields()}
+    if "model.weights" in flat:
+        flat["model.weights"] = flat["model.weights"].rpartition(WEIGHTS_PIN)[2]
     return flat
 
 
@@ -236,7 +245,14 @@ class Run:
         return starts
 
 
-def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterator[dict[str, float]]:
+def launch(
+    run_dir: str | os.PathLike[str],
+    until: int | None = None,
+    *,
+    candidate: bool = False,
+    cpus: Sequence[int] = (),
+    stop: threading.Event | None = None,
+) -> Iterator[dict[str, float]]:
     """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
 
     The child ends when this process does: it watches its standard input.
@@ -244,9 +260,13 @@ def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterato
     Args:
         run_dir: The run's directory, with config.toml.
         until: Stop after this epoch; the schedule stays.
+        candidate: Whether test stays unread: a search has nothing to do with it.
+        cpus: The cores that the child may use; all where none is given.
+        stop: Ends the child as a signal would once it is set.
 
     Raises:
         cli.TrainingFailed: The child ended with another code than 0 (or 75 with `until`): names the log.
+        cli.Stopped: `stop` was set; everything is kept.
     """
     run = Run(run_dir)
     command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
@@ -254,9 +274,15 @@ def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterato
     command += ["--stop-epoch", str(until)] if until else []
     seen = len(run.history())
     run.path.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, PARENT_PIPE: CANDIDATE if candidate else "1", CPUS: " ".join(map(str, cpus))}
     with (run.path / "child.log").open("ab") as log:
         child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, PARENT_PIPE: "1"}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=stop is not None,  # one Ctrl-C is the parent's: it asks its children to stop
         )
     try:
         while True:
@@ -264,18 +290,26 @@ def launch(run_dir: str | os.PathLike[str], until: int | None = None) -> Iterato
             rows = run.history()
             yield from rows[seen:]
             seen = max(seen, len(rows))
-            if ended:
+            if ended or (stop is not None and stop.is_set()):
                 break
             time.sleep(0.2)
     finally:
         if child.stdin:
             child.stdin.close()
         child.wait()
+    if stop is not None and stop.is_set():
+        raise cli.Stopped(f"run {run.name} was stopped")
     if child.returncode:
-        tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise cli.TrainingFailed(
-            f"run {run.name} ended with code {child.returncode}: {' '.join(tail)} ({run.path / 'child.log'})"
-        )
+        raise cli.TrainingFailed(f"run {run.name} {_ending(child.returncode, run)} ({run.path / 'child.log'})")
+
+
+def _ending(code: int, run: Run) -> str:
+    """Why a child ended, in words."""
+    if code < 0:
+        killed = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(-code).name}{killed}"
+    tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    return f"ended with code {code}: {' '.join(tail)}"
 
 
 def now() -> str:

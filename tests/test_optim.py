@@ -1,8 +1,11 @@
 """Schedules as numbers, optimizers as they update."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerascnn import optim
 from kerascnn.config import Optim, OptimizerName, ScheduleName, choices
@@ -66,3 +69,36 @@ def test_weight_decay_spares_normalizations_and_biases(name: str) -> None:
 
 def test_no_decay_where_it_is_zero() -> None:
     assert optim.build(Optim(weight_decay=0), total_steps=1, steps_per_epoch=1, trainable=[]).weight_decay is None
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("name", choices(OptimizerName))
+def test_the_body_learns_at_a_fraction_of_the_rate(name: str, devices: int) -> None:
+    """At rate r and body_lr f the body moves as at rate f r, the head as at r: exactly, weight decay included."""
+    gradients = np.random.default_rng(0).normal(size=(3, 4, 3)).astype("float32")
+
+    def after_three_steps(lr: float, body_lr: float) -> list[np.ndarray]:
+        section = Optim(optimizer=name, lr=lr, body_lr=body_lr, weight_decay=0.1, warmup=0, schedule="constant")
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(devices)])
+        with strategy.scope() if devices > 1 else contextlib.nullcontext():
+            body, head = (keras.Variable(np.ones((4, 3), "float32"), name=part) for part in ("body", "head"))
+            optimizer = optim.build(section, total_steps=9, steps_per_epoch=9, trainable=[body, head], body=[body])
+            optimizer.build([body, head])
+
+        @tf.function
+        def step(gradient):
+            if devices == 1:
+                optimizer.apply([gradient, gradient], [body, head])
+            else:
+                strategy.run(lambda g: optimizer.apply([g / 2, g / 2], [body, head]), args=(gradient,))
+
+        for gradient in gradients:
+            step(tf.constant(gradient))
+        return [variable.numpy() for variable in (body, head)]
+
+    (slow, head), (body, _), (fast, expected) = [
+        after_three_steps(*rates) for rates in ((0.5, 0.125), (0.0625, 1.0), (0.5, 1.0))
+    ]
+    np.testing.assert_array_equal(slow, body)
+    np.testing.assert_array_equal(head, expected)
+    assert not np.array_equal(slow, fast)

@@ -13,7 +13,9 @@ def float32_twin(model: keras.Model) -> keras.Model:
     def in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
         return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
 
-    twin = keras.models.clone_model(model, clone_function=in_float32)
+    clone = keras.models.clone_model(model, clone_function=in_float32)
+    # Keras compiles the clone of a compiled model: its file would be thrice as large, and need the optimizer's class.
+    twin = keras.Model(clone.input, clone.output, name=model.name)
     twin.dtype_policy = "float32"
     twin.set_weights(model.get_weights())
     return twin

@@ -39,6 +39,11 @@ TIMM = {
 }
 
 
+def has_published(arch: str) -> bool:
+    """Whether `--weights imagenet` has something for `arch`."""
+    return arch in names.KERAS or arch in TIMM
+
+
 def published(arch: str) -> Path:
     """The file of `arch`'s published ImageNet weights, downloaded once and kept by the library that publishes them.
 
@@ -93,7 +98,7 @@ def from_hub(repository: str, arch: str) -> Path:
         hub: Any = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise UserError(
-            f"--weights {HUB}{repository} needs the package huggingface_hub: pip install huggingface_hub; or download the "
+            f"--weights {HUB}{repository} needs huggingface_hub: pip install 'kerascnn[hub]'; or download the "
             "repository's model.safetensors yourself and give its path: --weights FILE"
         ) from error
     try:

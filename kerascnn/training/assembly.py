@@ -49,10 +49,11 @@ def resolve(config: Config, splits: Splits) -> Config:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of an epoch and of the whole run, and the epoch at which this start ends."""
+    """Steps of an epoch, the run's epochs, those of the head alone at its beginning, and the epoch at which this start ends."""
 
     steps_per_epoch: int
     epochs: int
+    head_epochs: int
     until: int
 
     @classmethod
@@ -61,12 +62,12 @@ class Schedule:
         if fit.epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
-        return cls(pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, min(ends))
+        return cls(pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, min(ends))
 
     @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        return self.steps_per_epoch * self.epochs
+    def head_steps(self) -> int:
+        """Steps of the head alone."""
+        return self.steps_per_epoch * self.head_epochs
 
 
 def network_of(model: keras.Model) -> keras.Model:
@@ -93,19 +94,21 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
         plan: Where it runs.
         head_alone: Whether the head is the only layer that is trained.
     """
-    finetune.thaw(model)
-    if head_alone:
-        finetune.freeze_body(network_of(model))
-    finetune.freeze(network_of(model), config.model.freeze)
-    steps = Schedule.of(config.fit, len(splits.train), None)
+    head = finetune.heads(model)
+    finetune.choose(model, network_of(model), config.model.freeze, head if head_alone else None)
+    schedule = Schedule.of(config.fit, len(splits.train), None)
+    # Alone the head keeps its peak: the schedule is that of everything.
+    section = config.optim.model_copy(update={"schedule": "constant"}) if head_alone else config.optim
+    epochs = schedule.head_epochs if head_alone else schedule.epochs - schedule.head_epochs
     with plan.scope():
         trainable = model.trainable_variables
+        kept = {id(variable) for layer in head for variable in layer.weights}
         optimizer = optim.build(
-            config.optim,
-            total_steps=steps.steps,
-            steps_per_epoch=steps.steps_per_epoch,
+            section,
+            total_steps=epochs * schedule.steps_per_epoch,
+            steps_per_epoch=schedule.steps_per_epoch,
             trainable=trainable,
-            body=[variable for variable in trainable if not finetune.is_head(variable)],
+            body=[variable for variable in trainable if id(variable) not in kept],
         )
         model.compile(
             optimizer,
@@ -130,6 +133,8 @@ def network(section: Model, image_size: int, classes: int) -> keras.Model:
         width=section.width,
         rounding=section.rounding,
         filters=section.filters,
+        blocks=section.blocks,
+        inner_ratio=section.inner_ratio,
         stem=section.stem,
         shortcut=section.shortcut,
         zero_gamma=section.zero_gamma,

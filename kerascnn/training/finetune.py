@@ -5,25 +5,34 @@ fraction of the head's, its first stages not at all (Yosinski et al., 2014). A f
 mode: with the statistics of small batches what was learned collapses (keras#9214).
 """
 
+import contextlib
 import hashlib
+import re
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import keras
 
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config, Model, UserError
 from kerascnn.data import Splits
+from kerascnn.layers import AuxiliaryHead
 from kerascnn.models import weights
-from kerascnn.models.published import locate
+from kerascnn.models.published import has_published, locate
 from kerascnn.models.tables import SMALL_IMAGE
-from kerascnn.runs import Run
+from kerascnn.runs import WEIGHTS_PIN, Run
 
 # With fewer training images of a class than this a network rarely learns from scratch what a pretrained one knows.
 FEW = 2_000
 HEAD = "logits"
+KERAS_WEIGHTS = "model.weights.h5"
+# What decides the shapes of weights.
+SHAPES = ("arch", "width", "rounding", "filters", "stem", "shortcut")
 
 
 def resolve(config: Config, image_size: int) -> Config:
-    """`config` with the digest of the weights that it names, and the stem that they were trained with.
+    """`config` with the digest of the weights that it names behind their place, and the stem that they were trained with.
 
     Raises:
         UserError: There are no such weights, they are not those that the config was made with, or an option needs some.
@@ -32,19 +41,28 @@ def resolve(config: Config, image_size: int) -> Config:
     if section.weights is None:
         _needs_weights(config)
         return config
-    digest = section.weights_sha256
+    place, pinned = _place_and_pin(section.weights)
     try:
-        found = sha256(_file(section.weights, section.arch))
+        found = fingerprint(_file(place, section.arch))
     except UserError:
-        if digest is None:  # a run that has begun does not need the file any more
-            raise
-        found = digest
-    if digest not in (None, found):
+        if pinned:  # a run that has begun does not need the file any more
+            return config
+        raise
+    if pinned not in ("", found):
         raise UserError(
-            f"--weights {section.weights}: sha256 {found[:12]}..., the config was made with {digest[:12]}...: the file has"
-            " changed; give the one that was used, or leave weights_sha256 out"
+            f"--weights {section.weights}: what is there now has sha256 {found[:12]}...: give the weights that were used,"
+            f" or start another run with --weights {place}"
         )
-    return config.replace(model={"weights_sha256": found, "stem": _stem(config, image_size)})
+    stem = _stem(section, place, image_size)
+    return config.replace(model={"weights": f"{place}{WEIGHTS_PIN}{found}", "stem": stem})
+
+
+def _place_and_pin(weights: str) -> tuple[str, str]:
+    """Where they are, and the digest of what must be there, empty where any will do."""
+    place, mark, pin = weights.partition(WEIGHTS_PIN)
+    if mark and not re.fullmatch("[0-9a-f]{64}", pin):
+        raise UserError(f"--weights: expected 64 hex digits after {WEIGHTS_PIN}, got {pin!r}")
+    return place, pin
 
 
 def _needs_weights(config: Config) -> None:
@@ -52,7 +70,6 @@ def _needs_weights(config: Config) -> None:
         "--freeze": config.model.freeze > 0,
         "--head-epochs": config.fit.head_epochs > 0,
         "--body-lr": config.optim.body_lr < 1,
-        "weights_sha256": config.model.weights_sha256 is not None,
     }
     named = [flag for flag, there in given.items() if there]
     if named:
@@ -61,15 +78,14 @@ def _needs_weights(config: Config) -> None:
         )
 
 
-def _stem(config: Config, image_size: int) -> str:
+def _stem(section: Model, place: str, image_size: int) -> str:
     """The stem that the weights have, a run's own or the published one, where `auto` would choose the other."""
-    section = config.model
-    if section.stem != "auto" or section.weights is None:
+    if section.stem != "auto":
         return section.stem
     small = image_size <= SMALL_IMAGE
-    path = Path(section.weights).expanduser()
-    source = Run(path if path.is_dir() else path.parent)
-    if source.config_file.exists():
+    path = Path(place).expanduser()
+    source = _run_of(path)
+    if source:
         of_run = source.config()
         had = {"small": True, "large": False}.get(of_run.model.stem, (of_run.data.image_size or 0) <= SMALL_IMAGE)
     else:
@@ -77,70 +93,103 @@ def _stem(config: Config, image_size: int) -> str:
     return "auto" if had == small else "small" if had else "large"
 
 
-def _file(source: str, arch: str) -> Path:
-    folder = Path(source).expanduser()
+def _run_of(path: Path) -> Run | None:
+    """The run that a place of weights belongs to: its folder, or a file in it."""
+    run = Run(path if path.is_dir() else path.parent)
+    return run if run.config_file.exists() else None
+
+
+def _file(place: str, arch: str) -> Path:
+    folder = Path(place).expanduser()
     if not folder.is_dir():
-        return locate(source, arch)
+        return locate(place, arch)
     run = Run(folder)
-    run.metrics()  # says what is wrong where it is not finished
+    run.config()  # these two say what is wrong where it is no run, or not finished
+    run.metrics()
     return run.best_model
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+def fingerprint(path: Path) -> str:
+    """sha256 of a weight file, hex; of the weights alone in a `.keras` file, whose other parts hold dates and addresses."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with contextlib.ExitStack() as stack:
+        if path.suffix == ".keras" and zipfile.is_zipfile(path):
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            if KERAS_WEIGHTS not in archive.namelist():
+                raise UserError(f"{path}: expected a file that Keras saved; there is no {KERAS_WEIGHTS} in it")
+            file: IO[bytes] = stack.enter_context(archive.open(KERAS_WEIGHTS))
+        else:
+            file = stack.enter_context(path.open("rb"))
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 
 
-def load(network: keras.Model, config: Config) -> list[str]:
-    """Put the weights that a resolved `config` names into `network`; returns lines that say what was loaded.
+def load(network: keras.Model, section: Model) -> list[str]:
+    """Put the weights that a resolved `section` names, if any, into `network`; returns lines that say what was loaded.
 
     Raises:
         UserError: They don't fit, are damaged, or have changed since the config was resolved.
     """
-    section = config.model
-    assert section.weights is not None
-    path = _file(section.weights, section.arch)
-    if sha256(path) != section.weights_sha256:
-        raise UserError(f"--weights {section.weights}: {path} has changed since this run was named after its content")
-    return weights.load(network, section.arch, path)
+    if section.weights is None:
+        return []
+    place, pinned = _place_and_pin(section.weights)
+    path = _file(place, section.arch)
+    if fingerprint(path) != pinned:
+        raise UserError(f"--weights {place}: {path} has changed since this run was named after its content")
+    try:
+        return weights.load(network, section.arch, path)
+    except UserError as error:
+        raise UserError(f"{error}{_built_with(path, section)}") from None
 
 
-def freeze(network: keras.Model, stages: int) -> None:
-    """Keep the stem and the first `stages` stages as they are, their normalizations in inference mode.
+def _built_with(path: Path, section: Model) -> str:
+    """The flags that would build the network of a run's weights, where they differ from this one's."""
+    source = _run_of(path)
+    if source is None:
+        return ""
+    theirs = source.config().model
+    differ = [name for name in SHAPES if getattr(theirs, name) != getattr(section, name)]
+    flags = [f"--{name} {_as_flag(getattr(theirs, name))}" for name in differ]
+    return f". That run was built with {' '.join(flags)}" if flags else ""
+
+
+def _as_flag(value: object) -> str:
+    return " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+
+
+def heads(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers whose weights are fresh where the number of classes differs: the head, and in training auxiliary ones."""
+    return [layer for layer in model.layers if layer.name == HEAD or isinstance(layer, AuxiliaryHead)]
+
+
+def choose(
+    model: keras.Model, network: keras.Model, freeze: int, alone: Sequence[keras.layers.Layer] | None = None
+) -> None:
+    """Set which layers of `model` learn; the others' normalizations run in inference mode.
+
+    Args:
+        model: What is trained: `network`, perhaps with auxiliary heads.
+        network: The single-output network.
+        freeze: The stem and so many stages keep their weights and statistics.
+        alone: The only layers that learn; None for all but the frozen ones.
 
     Raises:
         UserError: The network has fewer stages.
     """
-    if not stages:
-        return
+    below = _below(network, freeze) if freeze else set()
+    for layer in model.layers:
+        layer.trainable = layer in alone if alone is not None else layer.name not in below
+
+
+def _below(network: keras.Model, stages: int) -> set[str]:
+    """Names of the layers up to the output of stage number `stages`."""
     names = {layer.name for layer in network.layers}
     count = sum(f"stage{i}" in names for i in range(1, len(names)))
     if stages > count:
         raise UserError(f"--freeze {stages}: {network.name} has {count} stages")
-    below = keras.Model(network.inputs, network.get_layer(f"stage{stages}").output)
-    for layer in below.layers:
-        layer.trainable = False
-
-
-def freeze_body(network: keras.Model) -> None:
-    """Keep everything but the head as it is."""
-    for layer in network.layers:
-        layer.trainable = layer.name == HEAD
-
-
-def thaw(model: keras.Model) -> None:
-    """Let every layer learn; a functional model's own `trainable` does not reach its layers."""
-    for layer in model.layers:
-        layer.trainable = True
-
-
-def is_head(variable: keras.Variable) -> bool:
-    """Whether `variable` is the head's: fresh where the number of classes differs."""
-    return variable.path.startswith(f"{HEAD}/")
+    part = keras.Model(network.inputs, network.get_layer(f"stage{stages}").output)
+    return {layer.name for layer in part.layers}
 
 
 def advice(splits: Splits, config: Config) -> str | None:
@@ -148,7 +197,9 @@ def advice(splits: Splits, config: Config) -> str | None:
     each = len(splits.train) / len(splits.class_names)
     if config.model.weights is not None or each >= FEW:
         return None
-    return (
-        f"note: {each:,.0f} training images a class, from scratch; fine-tuning needs fewer:"
-        f" --config finetune --arch {config.model.arch} --weights imagenet (or a file, or a run)"
-    )
+    arch = config.model.arch
+    if has_published(arch):
+        source = "--weights imagenet (a network once), a file or a run"
+    else:
+        source = f"--weights FILE or RUN ({arch} has none published; `--arch resnet50 --image-size 224` has)"
+    return f"note    {each:,.0f} training images a class, from scratch; fine-tuning needs fewer: --config finetune {source}"

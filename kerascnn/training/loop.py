@@ -41,6 +41,7 @@ def train(
     until: int | None = None,
     screen: Screen | None = None,
     draw: bool = True,
+    read_test: bool = True,
 ) -> dict[str, Any]:
     """Train `run` to its end, or to epoch `until`, from wherever it was left; returns its metrics.
 
@@ -51,6 +52,7 @@ def train(
         until: Stop after this epoch (a rung); the schedule stays.
         screen: Where lines go.
         draw: Whether pictures of images and mistakes are made.
+        read_test: Whether test is scored at the end; not for a search's candidates.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -71,7 +73,7 @@ def train(
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         screen.log_to(run.log_file)
         try:
-            return Training(config, run, splits, plan, screen, draw).go(until)
+            return Training(config, run, splits, plan, screen, draw, read_test).go(until)
         except tf.errors.ResourceExhaustedError as error:
             smaller = max(config.fit.batch_size // 2, plan.replicas)
             raise TrainingFailed(
@@ -84,9 +86,18 @@ def train(
 class Training:
     """One start of a run: what its parts share while `train` is under way."""
 
-    def __init__(self, config: Config, run: Run, splits: Splits, plan: Plan, screen: Screen, draw: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        run: Run,
+        splits: Splits,
+        plan: Plan,
+        screen: Screen,
+        draw: bool,
+        read_test: bool,
+    ) -> None:
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
-        self.draw = draw
+        self.draw, self.read_test = draw, read_test
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard.Profile(run.tensorboard)
@@ -99,11 +110,10 @@ class Training:
         self.model = build_and_compile(self.config, self.splits, self.plan)
         loaded = self._load_weights()
         self.twin = models.float32_twin(network_of(self.model))
-        finetune.thaw(self.twin)  # what is frozen here is nobody else's matter
+        finetune.choose(self.twin, self.twin, freeze=0)  # what is frozen here is nobody else's matter
         self._introduce(schedule, loaded)
         self._fit(schedule)
-        ended = callbacks.exhausted(self.rows, self.monitor, self.config.fit.early_stop)
-        if len(self.rows) < schedule.epochs and not ended:
+        if len(self.rows) < schedule.epochs and not self._exhausted():
             self.screen.say(
                 f"stopped after epoch {len(self.rows)} of {schedule.epochs}, as asked; the same command without it goes on"
             )
@@ -112,10 +122,10 @@ class Training:
 
     def _load_weights(self) -> list[str]:
         """At a run's first start: the weights that it begins with; returns what to say of them."""
-        if self.config.model.weights is None or self.store.latest(self.screen.say) is not None:
+        if self.store.latest(self.screen.say) is not None:
             return []
         with self.plan.scope():
-            return finetune.load(network_of(self.model), self.config)
+            return finetune.load(network_of(self.model), self.config.model)
 
     def _introduce(self, schedule: Schedule, loaded: list[str]) -> None:
         """Say and keep what is about to happen."""
@@ -174,30 +184,28 @@ class Training:
                 checkpoint = self.store.latest(self.screen.say)
                 step = checkpoint.step if checkpoint else 0
                 self.rows[:] = checkpoint.state["rows"] if checkpoint else []
-                early = callbacks.exhausted(self.rows, self.monitor, self.config.fit.early_stop)
-                if step >= schedule.until * schedule.steps_per_epoch or early:
+                if step >= schedule.until * schedule.steps_per_epoch or self._exhausted():
                     break
-                checkpoint = self._choose_layers(schedule, step, checkpoint)
-                self._segment(schedule, step, checkpoint, stop)
+                self._segment(schedule, step, self._enter(schedule, step, checkpoint), stop)
 
-    def _choose_layers(
+    def _enter(
         self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None
     ) -> checkpoints.Checkpoint | None:
-        """Compile for the layers that are trained from `step` on; returns the checkpoint if it is still to be put back.
+        """Compile for what is trained from `step` on, the head or everything; returns the checkpoint that is to be put back.
 
-        The optimizer of the head alone has no memory of the body: where the body joins, all begins with a fresh one.
+        Where the head has been alone, training of everything begins like a run of its own: only weights are taken over.
         """
-        last = self.config.fit.head_epochs * schedule.steps_per_epoch
-        if step <= last and not self.head_alone and last:
-            self._compile(head_alone=True)
-        if step < last or not self.head_alone:
+        if (step < schedule.head_steps) != self.head_alone:
+            self._compile(head_alone=not self.head_alone)
+        if checkpoint is None or step != schedule.head_steps:
             return checkpoint
-        if checkpoint is not None:
-            checkpoints.restore(checkpoint, checkpoints.variables_of(self.model))
-        self._compile(head_alone=False)
-        optim.begin(self.model.optimizer, step)
-        self.screen.say(f"from here on everything is trained, the body at {self.config.optim.body_lr:g} of the rate")
+        checkpoints.restore(checkpoint.first(len(self.model.variables)), self.model.variables)
+        self.screen.say(f"{'body':>9}  joins the head, its lr times {self.config.optim.body_lr:g}")
         return None
+
+    def _exhausted(self) -> bool:
+        fit = self.config.fit
+        return callbacks.exhausted(self.rows, self.monitor, fit.early_stop, after=fit.head_epochs)
 
     def _compile(self, head_alone: bool) -> None:
         compile_for(self.model, self.config, self.splits, self.plan, head_alone=head_alone)
@@ -211,7 +219,7 @@ class Training:
             self.screen.say(
                 f"resuming after step {step} (epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done)"
             )
-        until = min(schedule.until, self.config.fit.head_epochs) if self.head_alone else schedule.until
+        until = min(schedule.until, schedule.head_epochs) if self.head_alone else schedule.until
         stream, wait = pipeline.timed(self._training_data(step))
         kept = self._callbacks(schedule, step, checkpoint, stop, wait.seconds)
         try:
@@ -264,7 +272,7 @@ class Training:
             stats,
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
             callbacks.History(rows, self.run.write_history),
-            callbacks.KeepBest(rows, self.monitor, self._save_best, fit.early_stop),
+            callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             board,
             show,
             save,
@@ -300,7 +308,7 @@ class Training:
         epoch = callbacks.best_epoch(self.rows, self.monitor)
         found: dict[str, Any] = {}
         for split in self.splits.parts()[1:]:
-            if not len(split):
+            if not len(split) or (split.name == "test" and not self.read_test):
                 continue
             batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size)
             predictions = scoring.predict(best, batches, split.labels, split.ids())

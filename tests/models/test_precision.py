@@ -37,6 +37,15 @@ def test_twin_of_a_mixed_precision_network():
     assert network.get_layer("stage1_block1").conv1.conv.compute_dtype == "bfloat16"
 
 
+def test_the_twin_of_a_compiled_network_is_not_compiled():
+    network = models.build("resnet9", (16, 16, 3), 4, width=0.125)
+    network.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    twin = models.float32_twin(network)
+    assert network.compiled
+    assert not twin.compiled
+    assert twin.name == network.name
+
+
 def test_twin_of_every_kind_of_block():
     keras.config.set_dtype_policy("mixed_bfloat16")
     for arch in ("inception_small", "xception", "inception_article", "resnet9"):

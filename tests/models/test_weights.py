@@ -222,7 +222,7 @@ def test_the_hub_needs_its_package(network, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)  # as where it is not installed
     for source in ("imagenet", "hf://timm/resnet18.tv_in1k"):
         assert_refused(
-            network, "resnet18", source, "hf://timm/resnet18.", "pip install huggingface_hub", "--weights FILE"
+            network, "resnet18", source, "hf://timm/resnet18.", "pip install 'kerascnn[hub]'", "--weights FILE"
         )
 
 
