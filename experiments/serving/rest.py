@@ -1,0 +1,137 @@
+"""TensorFlow Serving's REST predict API: its JSON <-> arrays. https://www.tensorflow.org/tfx/serving/api_rest
+
+Two signatures of kerascnn's SavedModels: `serving_default` (`image_bytes`, encoded JPEG or PNG) and `images` (pixels 0-255).
+Everything that a client can get wrong is a `BadRequest` here, before the model is asked.
+"""
+
+import base64
+import binascii
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
+BYTES, PIXELS = "serving_default", "images"
+INPUTS = {BYTES: "image_bytes", PIXELS: "images"}
+
+
+class BadRequest(Exception):
+    """What the client sent cannot be answered: the message says what was expected and what came."""
+
+    status = 400
+
+
+class Question(NamedTuple):
+    """One request.
+
+    Attributes:
+        signature: Which of the model's signatures is asked.
+        images: Encoded images, or one array float32 [n, H, W, 3].
+        columns: Whether the answer is to be by output (`inputs` was sent) and not by image (`instances`).
+    """
+
+    signature: str
+    images: list[bytes] | np.ndarray
+    columns: bool
+
+
+def parse(body: bytes, most: int) -> Question:
+    """A request's body, checked.
+
+    Args:
+        body: JSON; `{"instances": [{"b64": "..."}]}` and the other forms of the API.
+        most: Images that one request may have.
+
+    Raises:
+        BadRequest: It is no such JSON, or no images.
+    """
+    request = _json(body)
+    if not isinstance(request, dict):
+        raise BadRequest(f"expected a JSON object, got {_kind(request)}")
+    unknown = request.keys() - {"signature_name", "instances", "inputs"}
+    if unknown:
+        raise BadRequest(f"unknown key {sorted(unknown)[0]!r}: expected signature_name, and instances or inputs")
+    signature = request.get("signature_name", BYTES)
+    if not isinstance(signature, str) or signature not in INPUTS:
+        raise BadRequest(f"no signature {signature!r}: the model has {', '.join(INPUTS)}")
+    if ("instances" in request) == ("inputs" in request):
+        raise BadRequest("expected either instances or inputs")
+    columns = "inputs" in request
+    rows = _rows(request["inputs" if columns else "instances"], INPUTS[signature], columns)
+    if not 1 <= len(rows) <= most:
+        raise BadRequest(f"expected 1 to {most} images, got {len(rows)}")
+    images = [_encoded(row, place) for place, row in enumerate(rows)] if signature == BYTES else _pixels(rows)
+    return Question(signature, images, columns)
+
+
+def render(question: Question, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The response's body: predictions by image, or outputs by name."""
+    plain = {name: _texts(values) if values.dtype == object else values.tolist() for name, values in outputs.items()}
+    if question.columns:
+        return {"outputs": plain}
+    return {"predictions": [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]}
+
+
+def _json(body: bytes) -> Any:
+    def constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(body, parse_constant=constant)
+    except RecursionError:
+        raise BadRequest("the JSON is nested too deeply") from None
+    except ValueError as error:  # syntax, no UTF-8, a number of thousands of digits
+        raise BadRequest(f"the body is not JSON: {error}") from None
+
+
+def _rows(given: Any, name: str, columns: bool) -> list[Any]:
+    """One entry per image, without the input's name: a model with one input may be sent either."""
+    if columns and isinstance(given, dict) and given.keys() == {name}:
+        given = given[name]
+    if columns and isinstance(given, dict) and given.keys() == {"b64"}:
+        given = [given]
+    if not isinstance(given, list):
+        raise BadRequest(f"expected a list of images, got {_kind(given)}")
+    rows = []
+    for place, row in enumerate(given):
+        if isinstance(row, dict) and row.keys() != {"b64"}:
+            if row.keys() != {name}:
+                raise BadRequest(f"image {place}: expected the key {name} or b64, got {sorted(row)[:5]}")
+            row = row[name]
+        rows.append(row)
+    return rows
+
+
+def _encoded(row: Any, place: int) -> bytes:
+    if not (isinstance(row, dict) and row.keys() == {"b64"} and isinstance(row["b64"], str)):
+        raise BadRequest(f'image {place}: expected {{"b64": "..."}}, got {_kind(row)}')
+    try:
+        content = base64.b64decode(row["b64"], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"image {place}: not base64 (RFC 4648, without line breaks): {error}") from None
+    if not content.startswith(tuple(MAGIC)):
+        raise BadRequest(f"image {place}: expected the bytes of a JPEG or PNG image, they start with {content[:8]!r}")
+    return content
+
+
+def _pixels(rows: list[Any]) -> np.ndarray:
+    try:
+        with np.errstate(over="ignore"):  # is infinite then, and refused below
+            images = np.array(rows, dtype="float32")
+    except (ValueError, TypeError, OverflowError):
+        raise BadRequest("expected numbers, and images of one size in a request") from None
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+        raise BadRequest(f"expected images [height, width, 3], got an array of shape {list(images.shape)}")
+    if not np.isfinite(images).all():
+        raise BadRequest("a pixel is too large a number")
+    return images
+
+
+def _texts(values: np.ndarray) -> Any:
+    return [_texts(value) if isinstance(value, np.ndarray) else value.decode(errors="replace") for value in values]
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
