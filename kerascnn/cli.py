@@ -70,6 +70,10 @@ class TrainingFailed(Exception):
     """Training cannot go on (NaN, memory): one message, exit code 3."""
 
 
+class CheckFailed(Exception):
+    """A check failed (parity, leakage): one message, exit code 1."""
+
+
 class Stopped(Exception):
     """Stopped by a signal or by time, everything kept: `code` is 75, or 130 after Ctrl-C."""
 
@@ -87,6 +91,8 @@ def command(body: Callable[[list[str]], int]) -> "Main":
             return body(list(sys.argv[1:] if argv is None else argv))
         except UserError as error:
             return _report(str(error), USER_ERROR)
+        except CheckFailed as error:
+            return _report(str(error), CHECK_FAILED)
         except TrainingFailed as error:
             return _report(str(error), TRAINING_FAILED)
         except Stopped as error:
