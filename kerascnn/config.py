@@ -179,9 +179,13 @@ class Model(Section):
     stem: Literal["auto", "small", "large"] = Field(
         "auto", description="small: 3x3, stride 1, no pooling (auto: up to 64 px); large: the paper's"
     )
-    shortcut: Literal["auto", "A", "B"] = Field(
+    shortcut: Literal["auto", "A", "B", "none"] = Field(
         "auto",
-        description="CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution (auto: the arch's)",
+        description="CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution (auto: the arch's); "
+        "none: plain networks, no addition anywhere",
+    )
+    branches: tuple[str, ...] = Field(
+        (), description="modules of Inception networks keep only these branches: 1x1, 3x3, ... as --layers calls them"
     )
     zero_gamma: bool = Field(False, description="the last normalization of each residual branch starts at 0")
     drop_path: float = Field(

@@ -7,7 +7,15 @@ from kerascnn.layers.norm import BatchNormalization, BNReLU
 from kerascnn.layers.paths import stock_paths
 from kerascnn.layers.preactivation import PreActBasicBlock, PreActBottleneck
 from kerascnn.layers.preprocess import Preprocess
-from kerascnn.layers.residual import BasicBlock, Bottleneck, DropPath, PadShortcut, PoolingBlock, SqueezeExcite
+from kerascnn.layers.residual import (
+    BasicBlock,
+    Bottleneck,
+    DropPath,
+    PadShortcut,
+    PlainBlock,
+    PoolingBlock,
+    SqueezeExcite,
+)
 from kerascnn.layers.xception import SeparableConvBN, XceptionBlock
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "InceptionBlock",
     "InceptionResidual",
     "PadShortcut",
+    "PlainBlock",
     "Pool2D",
     "PoolingBlock",
     "PreActBasicBlock",

@@ -240,6 +240,40 @@ class BasicBlock(ResidualBlock):
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
+class PlainBlock(layers.Layer):
+    """Two 3x3 convolutions one behind the other: a `BasicBlock` without its shortcut (He et al., 2015, figure 3 middle).
+
+    Args:
+        filters: Number of output channels.
+        strides: Step of the first convolution.
+        inner: Channels between the two (default: `filters`).
+        momentum: Of the moving statistics of both normalizations.
+        epsilon: Of both normalizations.
+    """
+
+    def __init__(self, filters, strides=1, *, inner=None, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.strides, self.inner = filters, strides, inner or filters
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def build(self, input_shape):
+        options = {"momentum": self.momentum, "epsilon": self.epsilon, "dtype": self.dtype_policy}
+        self.conv1 = ConvBN(self.inner, 3, self.strides, name="conv1", **options)
+        self.conv2 = ConvBN(self.filters, 3, name="conv2", **options)
+        build_chain((self.conv1, self.conv2), input_shape)
+
+    def call(self, x):
+        return self.conv2(self.conv1(x))
+
+    def compute_output_shape(self, input_shape):
+        return strided_shape(input_shape, self.strides, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"inner": self.inner, "momentum": self.momentum, "epsilon": self.epsilon}
+        return {**super().get_config(), "filters": self.filters, "strides": self.strides, **own}
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
 class Bottleneck(ResidualBlock):
     """1x1, 3x3 and 1x1 convolutions and a shortcut, ReLU after the addition (He et al., 2015, figure 5 right).
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.config import UserError
+from kerascnn.models import branches as _branches
 from kerascnn.models import filters as _filters
 from kerascnn.models.rows import Arch, ArticleInception, ArticleResNet, Inception, ResNet, ResNet9, Xception
 from kerascnn.models.tables import ARCHS, FAMILIES, resolve
@@ -28,6 +29,7 @@ def build(
     inner_ratio: float | None = None,
     stem: str = "auto",
     shortcut: str = "auto",
+    branches: Sequence[str] = (),
     zero_gamma: bool = False,
     drop_path: float = 0.0,
     dropout: float | None = None,
@@ -47,7 +49,8 @@ def build(
         blocks: Blocks per stage of a residual network; None for the published ones.
         inner_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
         stem: "large" (the paper's), "small" (3x3, stride 1, no pooling) or "auto" (small up to 64 px).
-        shortcut: "A" (pads with zeros), "B" (1x1 convolution) or "auto" (the arch's own).
+        shortcut: "A" (pads with zeros), "B" (1x1 convolution), "auto" (the arch's own) or "none" (a plain network).
+        branches: What modules of Inception networks keep: "1x1", "3x3", ...; empty for all. Reductions stay whole.
         zero_gamma: Whether residual blocks begin as identities.
         drop_path: Rate at which the last residual branch is dropped; earlier ones less, the first never.
         dropout: Rate in front of the logits; None for the paper's.
@@ -64,6 +67,8 @@ def build(
     row, _ = _filters.resolve(
         arch, width=width, rounding=rounding, filters=filters, blocks=blocks, inner_ratio=inner_ratio
     )
+    if branches:
+        row = _branches.only(row, arch, branches)
     options = Options(stem, shortcut, zero_gamma, drop_path, dropout)
     return _builder(row)(row, arch, input_shape, num_classes, options)
 

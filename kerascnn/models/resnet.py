@@ -22,6 +22,8 @@ from kerascnn.models.rows import Chain, ResNet, ResNet9
 
 def build(arch: ResNet, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
     """The network of a row whose counts are concrete (`filters.resolve`)."""
+    if options.shortcut == "none":
+        _check_plain(arch, name, options)
     steps = chosen_stem(arch, input_shape, options)
     check_size(input_shape, (*steps, *_strides(arch)))
     images, x = pixels(arch, input_shape)
@@ -41,6 +43,9 @@ def _block(arch: ResNet, stage: int, block: int, drop_path: float, options: Opti
     # The papers halve the image in the first block of all stages but the first; `stride_last` in the last of all but the last.
     place = (stage < len(arch.depths) - 1, arch.depths[stage] - 1) if arch.stride_last else (stage > 0, 0)
     strides = 2 if place == (True, block) else 1
+    name = f"stage{stage + 1}_block{block + 1}"
+    if options.shortcut == "none":
+        return layers.PlainBlock(outside, strides, inner=arch.inner[stage][block], **norm_of(arch), name=name)
     return getattr(layers, arch.block)(
         outside,
         strides,
@@ -53,7 +58,7 @@ def _block(arch: ResNet, stage: int, block: int, drop_path: float, options: Opti
         drop_path=drop_path,
         zero_gamma=options.zero_gamma,
         **norm_of(arch),
-        name=f"stage{stage + 1}_block{block + 1}",
+        name=name,
     )
 
 
@@ -63,6 +68,14 @@ def _shortcut(arch: ResNet, options: Options) -> str:
     if options.shortcut not in ("A", "B") or arch.shortcut not in ("A", "B"):
         raise UserError(f"--shortcut: expected auto, A or B (and only {arch.shortcut} here), got {options.shortcut!r}")
     return options.shortcut
+
+
+def _check_plain(arch: ResNet, name: str, options: Options) -> None:
+    """Raises UserError where the network has no plain counterpart, as He et al. 2015 drew it (figure 3 middle)."""
+    if arch.block != "BasicBlock" or arch.squeeze:
+        raise UserError(f"--shortcut none: {name} is no network of two 3x3 convolutions per block; resnet20 is one")
+    if options.zero_gamma or options.drop_path:
+        raise UserError("--shortcut none: without shortcuts --zero-gamma and --drop-path would cut the network")
 
 
 def _strides(arch: ResNet) -> Chain:

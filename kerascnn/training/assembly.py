@@ -137,6 +137,7 @@ def network(section: Model, image_size: int, classes: int) -> keras.Model:
         inner_ratio=section.inner_ratio,
         stem=section.stem,
         shortcut=section.shortcut,
+        branches=section.branches,
         zero_gamma=section.zero_gamma,
         drop_path=section.drop_path,
         dropout=section.dropout,

@@ -32,6 +32,7 @@ LAYERS = [  # class, arguments, input shape, output shape
     (layers.PadShortcut, {"filters": 7, "strides": 2}, (2, 5, 5, 4), (2, 3, 3, 7)),
     (layers.BasicBlock, {"filters": 6, "strides": 2, "zero_gamma": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
     (layers.BasicBlock, {"filters": 6, "strides": 2, "shortcut": "A", "inner": 5}, (2, 7, 7, 4), (2, 4, 4, 6)),
+    (layers.PlainBlock, {"filters": 6, "strides": 2, "inner": 5}, (2, 7, 7, 4), (2, 4, 4, 6)),
     (layers.Bottleneck, {"filters": 16, "strides": 2, "shortcut": "D", "squeeze": 4}, (2, 7, 7, 8), (2, 4, 4, 16)),
     (layers.Bottleneck, {"filters": 8, "groups": 2, "inner": 4, "drop_path": 0.2}, (2, 8, 8, 8), (2, 8, 8, 8)),
     (
