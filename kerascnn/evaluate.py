@@ -6,6 +6,7 @@ from typing import Any
 
 from kerascnn import cli
 from kerascnn.config import UserError
+from kerascnn.escaping import one_line
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.screen import Screen, quiet
 
@@ -17,7 +18,11 @@ _SHOWN = {
     "loss": "log loss",
     "brier": "Brier score",
     "ece": "ECE (equal mass)",
+    "average_precision": "average precision",
+    "auroc": "area under ROC",
 }
+# What is grey, and the width of its column.
+_GREYED = {"before": 7, "hottest": 8, "elsewhere": 9, "scattered": 9}
 _PROPORTIONS = {"accuracy", "top5", "macro_f1", "balanced_accuracy", "ece"}
 
 
@@ -45,11 +50,8 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
     scores = found["scores"]
     screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {scores['accuracy']['n']:,} images, 1 network)")
     for key, name in _SHOWN.items():
-        if key in scores:
+        if scores.get(key) is not None:
             screen.say(f"{name:<20} {_interval(scores[key], key in _PROPORTIONS)}")
-    for key, name in (("average_precision", "average precision"), ("auroc", "area under ROC")):
-        if scores[key] is not None:
-            screen.say(f"{name:<20} {scores[key]:>8.4f}  mean over the classes")
     if "temperature" in scores:
         screen.say(f"temperature          {scores['temperature']:>8.3f}  fitted on these images: val's")
     if "calibrated" in scores:
@@ -67,13 +69,15 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
 
 def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:
     screen.say()
-    screen.say(f"{'class':<24} {'n':>6} {'precision':>10} {'recall':>8} {'F1':>8}")
+    screen.say(f"{'class':<24} {'n':>6} {'precision':>10} {'recall':>8} {'F1':>8}  95 % interval of F1")
     for row in sorted(scores["per_class"], key=lambda row: (row["f1"] is None, row["f1"])):
         values = [row["precision"] and row["precision"]["value"], row["recall"] and row["recall"]["value"], row["f1"]]
         precision, recall, f1 = ("-" if value is None else f"{value:.4f}" for value in values)
-        screen.say(f"{row['name'][:24]:<24} {row['n']:>6} {precision:>10} {recall:>8} {f1:>8}")
+        spread = "" if row["f1"] is None else f"  [{row['f1_low']:.4f}, {row['f1_high']:.4f}]"
+        screen.say(f"{one_line(row['name'])[:24]:<24} {row['n']:>6} {precision:>10} {recall:>8} {f1:>8}{spread}")
     for pair in scores["confused"][:3]:
-        screen.say(f"most confused: {pair['truth']} answered as {pair['answer']}: {pair['count']} of {pair['n']}")
+        truth, answer = one_line(pair["truth"]), one_line(pair["answer"])
+        screen.say(f"most confused: {truth} answered as {answer}: {pair['count']} of {pair['n']}")
 
 
 def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
@@ -85,6 +89,8 @@ def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
         for name in dict.fromkeys(row["corruption"] for row in rows):
             values = [row["value"] for row in rows if row["corruption"] == name]
             screen.say(f"  {name:<24}" + "".join(f"{value:>9.2%}" for value in values))
+        mean = sum(row["value"] for row in rows) / len(rows)
+        screen.say(f"  {'mean of all':<24}{mean:>9.2%}")
     for row in found.get("resolutions", []):
         screen.say(f"accuracy at {row['pixels']:>4} px      {_interval(row, True)}")
 
@@ -92,15 +98,13 @@ def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
 def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
     screen.say()
     screen.say(f"Grad-CAM of the answers, n = {found['n']:,}: mean confidence with 20 % of the pixels grey")
-    columns = f"{'stage':<8} {'before':>8} {'hottest':>8} {'elsewhere':>9}  {'what the map knows':<27}"
-    screen.say(f"{columns} map with a random head")
+    columns = f"{'stage':<7} {'before':>7} {'hottest':>8} {'elsewhere':>9} {'scattered':>9}  {'what the map knows':<24}"
+    screen.say(f"{columns}  its rank correlation with a random head's map")
     for stage, row in found["stages"].items():
         drop, head = row["drop"], row["head_correlation"]
+        values = " ".join(f"{row[key]['value']:.3f}".rjust(width) for key, width in _GREYED.items())
         knows = f"{drop['value']:+.3f} [{drop['low']:+.3f}, {drop['high']:+.3f}]"
-        screen.say(
-            f"{stage:<8} {row['before']['value']:>8.3f} {row['hottest']['value']:>8.3f} {row['elsewhere']['value']:>9.3f}"
-            f"  {knows:<27} rank correlation {head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
-        )
+        screen.say(f"{stage:<7} {values}  {knows:<24}  {head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]")
 
 
 def _interval(row: dict[str, Any], proportion: bool) -> str:

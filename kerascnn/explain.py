@@ -63,11 +63,12 @@ def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
 
     def run(images, classes):
         with tf.GradientTape() as tape:
+            tape.watch(images)  # weights alone are not enough: those below the stage may be frozen
             features, logits = tapped(images, training=False)
             wanted = tf.where(classes < 0, tf.argmax(logits, axis=1), classes)
             score = tf.gather(logits, wanted, batch_dims=1)
         weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
-        heat = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1, keepdims=True))
+        heat = tf.nn.relu(tf.reduce_sum(tf.cast(weights * features, tf.float32), axis=-1, keepdims=True))
         heat = tf.image.resize(heat, tf.shape(images)[1:3])[..., 0]
         return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
 
@@ -90,12 +91,14 @@ class Deletion(NamedTuple):
         before: Mean confidence in the answered class.
         hottest: With the hottest share of the pixels grey.
         elsewhere: With a mask of the same form, shifted at random, grey.
+        scattered: With as many single pixels, drawn at random, grey: noise, which can hurt more than any hole.
         drop: `elsewhere - hottest`: what the map knows. At 0 it is no better than chance.
     """
 
     before: Interval
     hottest: Interval
     elsewhere: Interval
+    scattered: Interval
     drop: Interval
 
 
@@ -115,23 +118,31 @@ def deletion(
         Means over the images with bootstrap intervals over them.
     """
     rng = np.random.default_rng(seed)
-    height, width = heat.shape[1:]
-    places = np.argsort(-heat.reshape(len(heat), -1), axis=1, kind="stable")[:, : round(share * height * width)]
-    masks = np.zeros((len(heat), height * width), bool)
-    np.put_along_axis(masks, places, True, axis=1)
-    masks = masks.reshape(heat.shape)
-    shifts = [(int(rng.integers(1, height)), int(rng.integers(1, width))) for _ in masks]
-    moved = np.stack([np.roll(mask, shift, axis=(0, 1)) for mask, shift in zip(masks, shifts, strict=True)])
+    hottest = _highest(heat, share)
+    shifts = [tuple(int(rng.integers(1, side)) for side in mask.shape) for mask in hottest]
+    moved = np.stack([np.roll(mask, shift, axis=(0, 1)) for mask, shift in zip(hottest, shifts, strict=True)])
+    scattered = _highest(rng.random(heat.shape), share)
     pixels = np.asarray(images, "float32")
-    before = _ask(infer, pixels)
-    answered = before.argmax(axis=1)
+    probabilities = _ask(infer, pixels)
+    answered = probabilities.argmax(axis=1)[:, None]
 
-    def confidence(mask: np.ndarray | None) -> np.ndarray:
-        shown = before if mask is None else _ask(infer, np.where(mask[..., None], np.float32(GREY), pixels))
-        return shown[np.arange(len(shown)), answered].astype("float64")
+    def confidence(mask: np.ndarray) -> np.ndarray:
+        shown = _ask(infer, np.where(mask[..., None], np.float32(GREY), pixels))
+        return np.take_along_axis(shown, answered, axis=1)[:, 0].astype("float64")
 
-    whole, hot, cold = confidence(None), confidence(masks), confidence(moved)
-    return Deletion(*(bootstrap(lambda rows: rows.mean(axis=1), [values]) for values in (whole, hot, cold, cold - hot)))
+    before = np.take_along_axis(probabilities, answered, axis=1)[:, 0].astype("float64")
+    hot, cold, noise = (confidence(mask) for mask in (hottest, moved, scattered))
+    means = (before, hot, cold, noise, cold - hot)
+    return Deletion(*(bootstrap(lambda rows: rows.mean(axis=1), [values]) for values in means))
+
+
+def _highest(values: np.ndarray, share: float) -> np.ndarray:
+    """Masks of the highest `share` of each [H, W]; ties are taken from the upper left."""
+    flat = values.reshape(len(values), -1)
+    places = np.argsort(-flat, axis=1, kind="stable")[:, : round(share * flat.shape[1])]
+    mask = np.zeros(flat.shape, bool)
+    np.put_along_axis(mask, places, True, axis=1)
+    return mask.reshape(values.shape)
 
 
 def _ask(infer: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:

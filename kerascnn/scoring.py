@@ -142,9 +142,14 @@ def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Mean F1 over the classes that occur or are answered, for each row of [rounds, n]."""
+    return np.nanmean(class_f1(labels, predicted, classes), axis=1)
+
+
+def class_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """F1 of each class for each row of [rounds, n], [rounds, C]; NaN where a class neither occurs nor is answered."""
     images, answers, right = _counts(labels, predicted, classes)
     seen = images + answers > 0
-    return (2 * right / np.maximum(images + answers, 1)).sum(axis=1) / seen.sum(axis=1)
+    return np.where(seen, 2 * right / np.maximum(images + answers, 1), np.nan)
 
 
 def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

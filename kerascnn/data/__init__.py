@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from kerascnn.config import Data, UserError
 
 if TYPE_CHECKING:
+    from kerascnn.data.cache import Cache
     from kerascnn.data.decode import Mode
+    from kerascnn.data.listing import Listing
     from kerascnn.data.splits import Split, Splits
 
-__all__ = ["Split", "Splits", "default_image_size", "load", "short_name"]
+__all__ = ["Split", "Splits", "default_image_size", "load", "load_uncut", "short_name"]
 
 
 class Form(NamedTuple):
@@ -72,8 +74,27 @@ def load(section: Data) -> Splits:
     Raises:
         UserError: It does not exist, or cannot be trained and tested on; the message says what to do.
     """
-    from kerascnn.data.cache import Cache
     from kerascnn.data.cut import cut
+
+    listing, size, resize, cache = _listed(section)
+    return cut(listing, section, size, resize, cache)
+
+
+def load_uncut(section: Data) -> Splits:
+    """The data set that `section` names with the splits that it comes with, to score a network that never saw it.
+
+    One without splits is wholly test; train may be empty, and classes may be few.
+
+    Raises:
+        UserError: It does not exist, or has no images.
+    """
+    from kerascnn.data.uncut import uncut
+
+    return uncut(*_listed(section))
+
+
+def _listed(section: Data) -> tuple[Listing, int, Mode, Cache]:
+    from kerascnn.data.cache import Cache
 
     form, name = parse(section.dataset)
     size = section.image_size or default_image_size(section.dataset)
@@ -81,7 +102,7 @@ def load(section: Data) -> Splits:
     if form == "folder" and not name:
         raise UserError("folder: needs a path, as in folder:photos")
     listing = importlib.import_module(FORMS[form].module).listing(section, size, resize)
-    return cut(listing, section, size, resize, Cache(section.cache))
+    return listing, size, resize, Cache(section.cache)
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,7 @@
 """What `kerascnn.load` gives: an artefact that answers, and that can be scored."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,4 +38,4 @@ class Loaded(Predictor):
 def load(path: str | os.PathLike[str]) -> Loaded:
     """See `kerascnn.load`."""
     opened = artefacts.open(path)
-    return Loaded(opened.class_names, opened.image_size, opened.resize, opened.infer, Path(path))
+    return Loaded(**{field.name: getattr(opened, field.name) for field in fields(opened)}, path=Path(path))

@@ -1,34 +1,54 @@
 """Scores of a split beyond those of a training's end: calibration, curves, confusions."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from kerascnn import scoring
 from kerascnn.evaluation.subject import Answers
 from kerascnn.statistics import bootstrap, calibration
+from kerascnn.statistics.intervals import resampled
+from kerascnn.statistics.ranking import ranking
 
-PAIRS = 10
+PAIRS, ROUNDS = 10, 1000
 
 
 def of(answers: Answers, class_names: Sequence[str]) -> dict[str, Any]:
     """All scores of a split, as they stand in metrics.json.
 
     Returns:
-        `scoring.score`'s, and brier and ece with bootstrap intervals, reliability (bins of equal mass), confused (the most
-        frequent mistakes), average_precision and auroc (means over the classes that have both kinds of images).
+        `scoring.score`'s, whose rows per class get f1_low and f1_high; brier, ece, average_precision and auroc (None where
+        no class has both kinds of images) with bootstrap intervals; reliability (bins of equal mass); confused (the most
+        frequent mistakes).
     """
     probabilities, labels = answers.probabilities, answers.labels
+    predicted = probabilities.argmax(axis=1)
+    found = scoring.score(probabilities, labels, class_names)
+    for row, spread in zip(found["per_class"], f1_spread(labels, predicted, len(class_names)), strict=True):
+        row |= {"f1_low": spread[0], "f1_high": spread[1]} if row["f1"] is not None else {}
+    areas = ranking(probabilities, labels)
     return {
-        **scoring.score(probabilities, labels, class_names),
+        **found,
         **calibrated(probabilities, labels),
         "ece": calibration.ece_interval(probabilities, labels)._asdict(),
+        "average_precision": None if areas is None else areas.average_precision._asdict(),
+        "auroc": None if areas is None else areas.auroc._asdict(),
         "reliability": [row._asdict() for row in calibration.reliability(probabilities, labels)],
-        "confused": confused(labels, probabilities.argmax(axis=1), class_names),
-        **ranking(probabilities, labels),
+        "confused": confused(labels, predicted, class_names),
     }
+
+
+def f1_spread(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tuple[float, float]]:
+    """Percentile bootstrap of each class's F1 over the images: (low, high); a class that a round lacks sits it out."""
+    f1 = partial(scoring.class_f1, classes=classes)
+    drawn = np.concatenate([f1(labels[index], predicted[index]) for index in resampled(len(labels), ROUNDS, seed=0)])
+    seen = np.isfinite(drawn).any(axis=0)
+    bounds = np.full((2, classes), np.nan)
+    bounds[:, seen] = np.nanquantile(drawn[:, seen], [0.025, 0.975], axis=0)
+    return [(float(low), float(high)) for low, high in bounds.T]
 
 
 def calibrated(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -61,17 +81,6 @@ def confused(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
         for t, a in pairs
         if counts[t, a]
     ]
-
-
-def ranking(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Average precision and area under the ROC curve, each class against the rest, means over classes with both kinds."""
-    both = [c for c in range(probabilities.shape[1]) if 0 < (labels == c).sum() < len(labels)]
-    precision = [average_precision_score(labels == c, probabilities[:, c]) for c in both]
-    area = [roc_auc_score(labels == c, probabilities[:, c]) for c in both]
-    return {
-        "average_precision": float(np.mean(precision)) if both else None,
-        "auroc": float(np.mean(area)) if both else None,
-    }
 
 
 def curves(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn import explain, tensorboard
+from kerascnn.config import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Answers, Subject, find
@@ -24,8 +25,10 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         UserError: No artefact, no images, other classes.
     """
+    if asked.output and Run(asked.output).config_file.exists():
+        raise UserError(f"--output {asked.output} is a run: expected a folder of its own")
     subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split)
-    say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images")
+    say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     found = _scored(subject, asked)
     if asked.corruptions:
         found["corruptions"] = robustness.under_corruptions(subject, asked.most)
@@ -34,7 +37,9 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     if asked.explain:
         found["explanation"] = explanation.measured(subject, asked.most)
     answers = found.pop("answers")
-    _keep(subject, asked, found, answers)
+    say(
+        f"kept    {_keep(subject, asked, found, answers) or 'nothing: --output FOLDER keeps scores, predictions, pictures'}"
+    )
     return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
 
 
@@ -61,32 +66,46 @@ def _of_val(subject: Subject) -> float | None:
     return calibration.temperature(val["probabilities"], val["labels"])
 
 
-def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Answers) -> None:
-    """Beside the run where the images are its own; else, and for artefacts, below `--output`."""
+def _of_whom(subject: Subject) -> str:
+    if subject.own:
+        return f", cut as {subject.run.split_file.name} says" if subject.run else ""
+    return " that are not the run's own" if subject.run else ""
+
+
+def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Answers) -> str:
+    """Beside the run where the images are its own, and below `--output`; returns where."""
     split, run = subject.split.name, subject.run
-    arrays = {"ids": answers.ids, "labels": answers.labels, "probabilities": answers.probabilities}
-    pngs = _pictures(subject, found, answers) if run is not None or asked.output else {}
-    if run is not None and subject.own:
-        metrics = run.metrics()
-        extra = {key: value for key, value in found.items() if key != "scores"}
-        metrics[split] = {**metrics.get(split, {}), **found["scores"], **extra}
-        temperature = _of_val(subject)
-        if temperature is not None:
-            metrics["val"]["temperature"] = temperature
-        run.write_predictions(split, **arrays)
-        run.write_metrics(metrics)
-        _show(run, split, answers, pngs, subject.predictor.class_names)
+    own = run if subject.own else None
+    if own is None and not asked.output:
+        return ""
+    pngs = _pictures(subject, found, answers)
+    if own is not None:
+        with own.lock():
+            own.write_predictions(split, **answers._asdict())
+            own.write_metrics(_merged(own.metrics(), split, found, _of_val(subject)))
+            for name, png in pngs.items():
+                own.write_plot(f"{name}.png", png)
+            _log(own, split, answers, pngs, subject.predictor.class_names)
     if asked.output:
         out = Run(asked.output)
-        out.write_predictions(split, **arrays)
+        out.write_predictions(split, **answers._asdict())
         out.write_metrics({split: found})
         for name, png in pngs.items():
             out.write_plot(f"{name}.png", png)
+    return " and ".join(str(place) for place in (own.path if own else None, asked.output) if place)
 
 
-def _show(run: Run, split: str, answers: Answers, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
-    for name, png in pngs.items():
-        run.write_plot(f"{name}.png", png)
+def _merged(metrics: dict[str, Any], split: str, found: dict[str, Any], temperature: float | None) -> dict[str, Any]:
+    """A run's metrics with what was found; what an earlier evaluation measured beyond that stays."""
+    extra = {key: value for key, value in found.items() if key != "scores"}
+    metrics[split] = {**metrics.get(split, {}), **found["scores"], **extra}
+    if temperature is not None:
+        metrics["val"]["temperature"] = temperature
+    return metrics
+
+
+def _log(run: Run, split: str, answers: Answers, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
+    """What TensorBoard shows of it."""
     tensorboard.write_images(run.tensorboard, tensorboard.VALIDATION, pngs)
     tensorboard.write_pr_curves(run.tensorboard, answers.labels, answers.probabilities, names)
     tensorboard.write_layout(run.tensorboard)

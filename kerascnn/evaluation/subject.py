@@ -1,7 +1,7 @@
 """What is evaluated: an artefact, the images of a split, and the answers to them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,14 +64,15 @@ class Subject:
 
     def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """uint8 images [k, H, W, 3] and their places in the split, batch by batch; `most` of them, spread over the split."""
-        wanted = None if most is None else set(_spread(len(self.split), most).tolist())
+        kept = np.arange(len(self.split)) if most is None else _spread(len(self.split), most)
+        part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
         first = 0
-        for images, _, weights in pipeline.scoring(self.split, self.splits, BATCH):
-            places = first + np.flatnonzero(weights.numpy() > 0)
+        for images, _, weights in pipeline.scoring(part, self.splits, BATCH):
+            # Fill rows and images that cannot be decoded weigh nothing.
+            rows = np.flatnonzero(weights.numpy() > 0)
+            if len(rows):
+                yield images.numpy()[rows], kept[first + rows]
             first += len(weights)
-            keep = [place for place in places if place < len(self.split) and (wanted is None or place in wanted)]
-            if keep:
-                yield images.numpy()[np.array(keep) - (first - len(weights))], np.array(keep)
 
     def labels(self, places: np.ndarray) -> np.ndarray:
         """True classes of places in the split, as the artefact counts them."""
@@ -100,34 +101,54 @@ def find(path: Path, dataset: str | None, data_dir: str | None, split: str) -> S
 
     Args:
         path: A run's directory, or any artefact.
-        dataset: Another data set than the run's own.
+        dataset: Another data set than the run's own, as it comes: one without splits is wholly test.
         data_dir: Where TFDS keeps its data; None: as the run had it.
         split: train, val or test.
 
     Raises:
         UserError: No artefact, no such images, other classes, or a run's images that have changed since.
     """
-    run = Run(path if path.is_dir() else path.parent)
-    known = run if run.config_file.exists() and path in (run.path, run.best_model) else None
-    if known is not None:
-        known.metrics()  # says what to do where it is not finished
+    run = _run_of(path)
     predictor = artefacts.open(path)
-    if dataset is None and known is None:
+    if dataset is None and run is None:
         raise UserError(f"{path} does not say which images it is for: --dataset NAME_OR_FOLDER")
-    section = known.config().data if known is not None and dataset is None else Data(dataset=dataset or "")
-    fields: dict[str, Any] = {"image_size": predictor.image_size, "resize": predictor.resize}
-    if dataset is not None:
-        fields["fraction"] = 1.0
-    if data_dir is not None:
-        fields["data_dir"] = data_dir
-    splits = data.load(Data(**{**dict(section), **fields}))
-    if known is not None and dataset is None and splits.fingerprint != known.data()["fingerprint"]:
-        raise UserError(
-            f"the images of {section.dataset} are not those that {known.name} was trained with (another fingerprint);"
-            f" --dataset {section.dataset} evaluates on them all the same, as another data set"
-        )
+    splits, own = _images_of(run, dataset, data_dir, predictor)
     _check_classes(predictor, splits)
-    return Subject(path, predictor, known, known is not None and dataset is None, splits, _chosen(splits, split))
+    return Subject(path, predictor, run, own, splits, _chosen(splits, split))
+
+
+def _run_of(path: Path) -> Run | None:
+    """The finished run that `path` is, or is the best model of."""
+    run = Run(path if path.is_dir() else path.parent)
+    if not run.config_file.exists() or path not in (run.path, run.best_model):
+        return None
+    run.metrics()  # says what to do where it is not finished
+    return run
+
+
+def _images_of(run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor) -> tuple[Splits, bool]:
+    """The data set, brought to the size that the artefact sees, and whether it is the run's own, cut as in training."""
+    section = Data() if run is None else run.config().data
+    fields: dict[str, Any] = {"image_size": predictor.image_size, "resize": predictor.resize}
+    fields |= {} if data_dir is None else {"data_dir": data_dir}
+    if run is not None:
+        moved = section.model_copy(update={**fields, "dataset": dataset or section.dataset})
+        if data.parse(moved.dataset)[0] == data.parse(section.dataset)[0]:
+            known = run.data()["fingerprint"]
+            # The run's images under another path are its own still: what it learned from is never scored as test.
+            if dataset is None or data.load_uncut(moved).fingerprint == known:
+                splits = data.load(moved)
+                if splits.fingerprint == known:
+                    return splits, True
+                raise UserError(_changed(run, section.dataset))
+    return data.load_uncut(Data(**{"data_dir": section.data_dir, "dataset": dataset, **fields})), False
+
+
+def _changed(run: Run, dataset: str) -> str:
+    return (
+        f"the images of {dataset} are not those that {run.name} was trained with (another fingerprint): bring those back;"
+        f" --dataset {dataset} would score all that is there, also what the run may have learned from"
+    )
 
 
 def _check_classes(predictor: Predictor, splits: Splits) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from kerascnn.statistics.intervals import RESAMPLED_AT_ONCE, Interval
+from kerascnn.statistics.intervals import Interval, resampled
 
 BINS = 15
 # Beyond these a temperature says that the split is too small, or perfectly right, to fit one.
@@ -52,12 +52,7 @@ def ece_interval(probabilities: np.ndarray, labels: np.ndarray, rounds: int = 10
     """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     n = len(labels)
-    rng = np.random.default_rng(seed)
-    chunk = max(1, RESAMPLED_AT_ONCE // n)
-    drawn = []
-    for start in range(0, rounds, chunk):
-        index = rng.integers(0, n, (min(chunk, rounds - start), n))
-        drawn.append(ece(confidence[index], right[index]))
+    drawn = [ece(confidence[index], right[index]) for index in resampled(n, rounds, seed)]
     value = float(ece(confidence[None], right[None])[0])
     found = np.concatenate(drawn)
     low, high = np.quantile(found, [0.025, 0.975]) - (found.mean() - value)

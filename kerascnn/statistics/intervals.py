@@ -1,6 +1,6 @@
 """Intervals of one quantity: a proportion, a mean over seeds, any statistic over images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -67,12 +67,15 @@ def bootstrap(
     n = len(data[0])
     if n == 0 or any(len(array) != n for array in data):
         raise ValueError(f"expected arrays with one row per image, got lengths {[len(array) for array in data]}")
-    rng = np.random.default_rng(seed)
-    chunk = max(1, RESAMPLED_AT_ONCE // n)
-    statistics = []
-    for start in range(0, rounds, chunk):
-        index = rng.integers(0, n, (min(chunk, rounds - start), n))
-        statistics.append(function(*(array[index] for array in data)))
+    statistics = [function(*(array[index] for array in data)) for index in resampled(n, rounds, seed)]
     value = float(function(*(array[None] for array in data))[0])
     low, high = np.quantile(np.concatenate(statistics), [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), n)
+
+
+def resampled(n: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
+    """Which images each round draws, with replacement: int [some rounds, n] until there were `rounds`."""
+    rng = np.random.default_rng(seed)
+    chunk = max(1, RESAMPLED_AT_ONCE // n)
+    for start in range(0, rounds, chunk):
+        yield rng.integers(0, n, (min(chunk, rounds - start), n))

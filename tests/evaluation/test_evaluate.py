@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score
 
 import kerascnn
 from kerascnn import cli, evaluate, fit
-from kerascnn.data import corruptions, embedded  # noqa: F401
+from kerascnn.data import corruptions
 from kerascnn.runs import Run
 
 
@@ -48,9 +48,8 @@ def test_everything_of_a_run(run, capsys) -> None:
     labels, probabilities = answers["labels"], answers["probabilities"]
     assert scores["accuracy"]["value"] == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
     assert scores["accuracy"] == before["test"]["accuracy"], "the very images and the very network of the run's end"
-    assert scores["loss"]["value"] == pytest.approx(
-        log_loss(labels, probabilities.astype("float64"), labels=range(10)), rel=1e-4
-    )
+    true = probabilities[np.arange(len(labels)), labels].astype("float64")
+    assert scores["loss"]["value"] == pytest.approx(-np.log(true).mean(), rel=1e-4)
     assert scores["calibrated"]["loss"]["value"] <= scores["loss"]["value"] + 0.01
     assert kept["val"]["temperature"] == scores["calibrated"]["temperature"]
     assert len(found["corruptions"]) == len(corruptions.CORRUPTIONS) * 5
@@ -112,17 +111,6 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
-
-
-def test_corruptions_are_seeded_and_grow() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
-    for name in corruptions.CORRUPTIONS:
-        first, again = (corruptions.corrupt(image, name, 3, [4, 9]) for _ in range(2))
-        np.testing.assert_array_equal(first, again)
-        distance = [np.abs(corruptions.corrupt(image, name, s, [4, 9]).astype(int) - image).mean() for s in (1, 5)]
-        assert 0 < distance[0] < distance[1], name
-        assert first.dtype == np.uint8
-        np.testing.assert_array_equal(corruptions.corrupt(image[1:], name, 3, [9])[0], first[1])
 
 
 def test_as_a_library(run) -> None:

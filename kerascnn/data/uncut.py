@@ -1,0 +1,45 @@
+"""A data set as it comes, for scoring a network that was trained on another one: nothing is cut, nothing is kept for training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kerascnn.config import UserError
+from kerascnn.data.cache import Cache
+from kerascnn.data.decode import Mode
+from kerascnn.data.listing import Listing
+from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
+
+
+def uncut(listing: Listing, image_size: int, resize: Mode, cache: Cache) -> Splits:
+    """The splits that `listing` gives. One without splits is wholly test; a val without a test is test.
+
+    Raises:
+        UserError: There is no image.
+    """
+    source, given, notes = listing.source, listing.given, list(listing.notes)
+    present = set(np.unique(given).tolist()) - {OUT}
+    if not present:
+        raise UserError(f"{listing.name} has no images with a label")
+    if len(present) == 1:
+        given = np.where(given == OUT, OUT, TEST)
+        notes.append("no splits are given: every image is test")
+    elif TEST not in present:
+        given = np.where(given == VAL, TEST, given)
+        notes.append("the given val is used as test")
+    train, val, test = (
+        Split(name, source, np.flatnonzero(given == name), source.labels[given == name]) for name in (TRAIN, VAL, TEST)
+    )
+    return Splits(
+        train=train,
+        val=val,
+        test=test,
+        class_names=source.class_names,
+        fingerprint=listing.fingerprint,
+        name=listing.name,
+        image_size=image_size,
+        resize=resize,
+        cache=cache,
+        notes=tuple(notes),
+        skipped=listing.skipped,
+    )
