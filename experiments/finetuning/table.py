@@ -1,0 +1,55 @@
+"""Fine-tuned and from scratch, as a table in Markdown: python experiments/finetuning/table.py RUNS > results/finetune.md."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn.runs import Run
+from kerascnn.statistics import t_interval, wilson
+from kerascnn.statistics.paired import two_way
+
+SEEDS = (0, 1, 2)
+KINDS = {"finetuned": "`--config finetune --weights RUN`", "scratch": "from scratch, equal epochs"}
+
+
+def right(run: Run) -> np.ndarray:
+    """Whether each test image was answered right, in the order of ids."""
+    kept = run.read_predictions("test")
+    return (kept["probabilities"].argmax(axis=1) == kept["labels"])[np.argsort(kept["ids"])]
+
+
+def main(folder: Path) -> None:
+    """Print the page."""
+    answers = {kind: np.stack([right(Run(folder / f"{kind}_s{seed}")) for seed in SEEDS]) for kind in KINDS}
+    source = Run(folder / "imagenette_resnet18").metrics()["test"]["accuracy"]
+    print(
+        f"The run that they start from: imagenette test accuracy {source['value']:.1%} (n = {source['n']:,}, 1 seed).\n"
+    )
+    print(
+        "| hymenoptera, test | seeds 0, 1, 2, each with its Wilson interval | mean, t interval over 3 seeds | training |"
+    )
+    print("|---|---|---|---|")
+    for kind, said in KINDS.items():
+        each = [f"{row.mean():.1%} [{low:.1%}, {high:.1%}]" for row in answers[kind] for low, high in [ends(row)]]
+        over = t_interval(answers[kind].mean(axis=1).tolist())
+        seconds = [Run(folder / f"{kind}_s{seed}").metrics()["train_seconds"] for seed in SEEDS]
+        took = ", ".join(f"{value:.0f}" for value in seconds)
+        print(f"| {said} | {' · '.join(each)} | {over.value:.1%} [{over.low:.1%}, {over.high:.1%}] | {took} s |")
+    gain = (answers["finetuned"].astype(float) - answers["scratch"]).T
+    found = two_way(lambda chosen: gain[chosen].mean(axis=1), images=len(gain), seeds=len(SEEDS))
+    print(
+        f"\nFine-tuned minus from scratch, paired by image and seed: {100 * found.value:+.1f} points"
+        f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}] "
+        f" (95 %, over {found.over}; n = {len(gain)} images, {len(SEEDS)} seeds)."
+    )
+
+
+def ends(row: np.ndarray) -> tuple[float, float]:
+    """Wilson's interval of one run's accuracy."""
+    interval = wilson(int(row.sum()), len(row))
+    return interval.low, interval.high
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
