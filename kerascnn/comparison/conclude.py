@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import statistics
 from kerascnn.comparison.measure import Cost
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast
@@ -15,8 +14,13 @@ from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
 from kerascnn.config import UserError
 from kerascnn.runs import Run
 
-# What a row of the table shows of test, beside the metric of the verdict.
-SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "loss")
+# What may vary, by the flag that says so: a short name, and the name of its axis.
+AXES = {
+    "recipes": ("recipe", "recipe"),
+    "lr_grid": ("lr", "learning rate"),
+    "fractions": ("fraction", "training images"),
+    "image_sizes": ("image_size", "image size"),
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,17 @@ class Entry:
         return [found[split][metric]["value"] for found in self.metrics.values() if split in found]
 
     @property
+    def place(self) -> float:
+        """Where it stands on the axis of what varies: its learning rate, training images or image size."""
+        run = next(iter(self.runs.values()))
+        config = run.config()
+        if self.variant.startswith("lr "):
+            return float(config.optim.lr or 0)
+        if self.variant.startswith("fraction "):
+            return float(run.data()["images"]["train"])
+        return float(config.data.image_size or 0)
+
+    @property
     def train_seconds(self) -> float:
         """Mean over its runs."""
         return float(np.mean([found["train_seconds"] for found in self.metrics.values()]))
@@ -83,6 +98,8 @@ class Conclusion:
         metric: A name in METRICS.
         margin: In the metric's own unit.
         seeds: How many seeds the comparison is to have.
+        axis: What varies besides arch and seed: recipe, lr, fraction or image_size; empty for nothing.
+        axis_title: The same for people.
     """
 
     entries: tuple[Entry, ...]
@@ -93,6 +110,8 @@ class Conclusion:
     metric: str
     margin: float
     seeds: int
+    axis: str
+    axis_title: str
 
 
 def conclude(entries: Sequence[Entry], compare: Compare, seeds: int) -> Conclusion:
@@ -116,7 +135,10 @@ def conclude(entries: Sequence[Entry], compare: Compare, seeds: int) -> Conclusi
         for arch in archs[1:]
         if len(variants) > 1 and (archs[0], variant) in by_place and (arch, variant) in by_place
     )
-    return Conclusion(tuple(entries), best, why, verdicts, table, compare.metric, compare.margin / 100, seeds)
+    axis, title = next((each for name, each in AXES.items() if getattr(compare, name)), ("", ""))
+    return Conclusion(
+        tuple(entries), best, why, verdicts, table, compare.metric, compare.margin / 100, seeds, axis, title
+    )
 
 
 def _check(entry: Entry, metric: str) -> None:
@@ -166,40 +188,3 @@ def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: floa
 
 def _side(entry: Entry, alike: bool) -> Side:
     return Side(entry.arch if alike else entry.label, entry.cost.latency_p50, entry.cost.macs)
-
-
-def row(entry: Entry) -> dict[str, Any]:
-    """The entry's line in comparison.csv: plain numbers, None where something was not measured."""
-    found: dict[str, Any] = {"arch": entry.arch, "variant": entry.variant, "seeds": len(entry.runs)}
-    first = next(iter(entry.runs.values()))
-    config = first.config()
-    found |= {
-        "image_size": config.data.image_size,
-        "width": config.model.width,
-        "rounding": config.model.rounding,
-        "epochs": config.fit.epochs,
-        "images": len(entry.answers.labels),
-    }
-    for name in SCORES:
-        values = list(entry.answers.values(name).values())
-        found[f"test_{name}"] = float(np.mean(values))
-        if len(values) > 1:
-            over = statistics.t_interval(values)
-            found |= {f"test_{name}_low": over.low, f"test_{name}_high": over.high}
-    val = entry.score("val", "accuracy")
-    cost = entry.cost
-    found |= {
-        "val_accuracy": float(np.mean(val)) if val else None,
-        "params": cost.params,
-        "macs": cost.macs,
-        "train_seconds": entry.train_seconds,
-        "train_images_per_second": cost.images_per_second,
-        "latency_p50_ms": cost.latency_p50,
-        "latency_p95_ms": cost.latency_p95,
-        "throughput": cost.throughput,
-        "peak_memory": cost.memory,
-        "export_bytes": cost.export,
-        "points_per_train_second": 100 * found["test_accuracy"] / entry.train_seconds,
-        "runs": " ".join(run.name for run in entry.runs.values()),
-    }
-    return found

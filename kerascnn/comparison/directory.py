@@ -2,7 +2,7 @@
 
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Directory:
         self.comparison_file = self.path / "comparison.toml"
         self.table_file = self.path / "comparison.csv"
         self.markdown_file = self.path / "comparison.md"
+        self.tables = self.path / "tables"
         self.report_file = self.path / "report.html"
         self.log_file = self.path / "log.txt"
 
@@ -60,10 +61,12 @@ class Directory:
         content = {"command": command, "request": request, "runs": list(runs), "cells": cells}
         write_file(self.comparison_file, tomli_w.dumps(content).encode())
 
-    def write_table(self, csv: str, markdown: str) -> None:
-        """Keep the tables."""
+    def write_tables(self, csv: str, markdown: str, sheets: Mapping[str, str]) -> None:
+        """Keep the main table, the same words and tables as Markdown, and each table of the page by its name."""
         write_file(self.table_file, csv.encode())
         write_file(self.markdown_file, markdown.encode())
+        for name, sheet in sheets.items():
+            write_file(self.tables / f"{name}.csv", sheet.encode())
 
     def write_report(self, html: str) -> None:
         """Keep the page."""

@@ -1,5 +1,6 @@
 """Run a plan: show it, train what is not finished, seed by seed."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -62,33 +63,39 @@ def train(plan: Plan, say: Callable[[str], None], hours: float | None = None) ->
         TrainingFailed: A run cannot be trained.
         UserError: A run is being trained by another process.
     """
-    deadline = time.monotonic() + hours * 3600 if hours else None
-    every = list(plan.runs())
-    for number, (seed, cell, run) in enumerate(every, 1):
-        head = f"{number}/{len(every)}  {run.name}"
-        if run.finished:
-            say(f"{head}: finished on {run.metrics()['finished']}, reused")
-            continue
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise Stopped(_time_is_up(plan, hours))
-        _wait_until_free(run)
-        limit = None if left is None else left / 3600
-        run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": limit}))
-        begun = len(run.history())
-        say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
-        try:
-            for row in runs.launch(run.path):
-                say(f"{' ' * len(str(len(every)))}   {_epoch(row, cell)}")
-        except Exception:
-            if deadline is not None and time.monotonic() >= deadline:
-                raise Stopped(_time_is_up(plan, hours)) from None
-            raise
-        say(f"{head}: {_result(run, plan.compare.metric)}; {_rest(plan)}")
+    stop = threading.Event()
+    timer = threading.Timer(hours * 3600, stop.set) if hours else None
+    if timer:
+        timer.daemon = True
+        timer.start()
+    try:
+        every = list(plan.runs())
+        for number, (seed, cell, run) in enumerate(every, 1):
+            head = f"{number}/{len(every)}  {run.name}"
+            if run.finished:
+                say(f"{head}: finished on {run.metrics()['finished']}, reused")
+            else:
+                _train(run, cell, seed, head, stop, say)
+                say(f"{head}: {_result(run, plan.compare.metric)}; {_rest(plan)}")
+    except Stopped:
+        if stop.is_set():
+            raise Stopped(f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan)})") from None
+        raise
+    finally:
+        if timer:
+            timer.cancel()
 
 
-def _time_is_up(plan: Plan, hours: float | None) -> str:
-    return f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan)})"
+def _train(run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, say: Callable[[str], None]) -> None:
+    """One run, in a process of its own, from wherever it was left."""
+    if stop.is_set():
+        raise Stopped("time is up")
+    _wait_until_free(run)
+    run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
+    begun = len(run.history())
+    say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
+    for row in runs.launch(run.path, stop=stop):
+        say(f"    {_epoch(row, cell)}")
 
 
 def _rest(plan: Plan) -> str:

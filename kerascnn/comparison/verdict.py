@@ -150,24 +150,24 @@ def _undecided(
     best: float,
 ) -> str:
     """What it would take: an interval that lies on one side of the margin, if the difference stays what it is."""
-    question = (
-        f"whether {other.name} is {unit.amount(margin)} ahead of {cheap.name}, which is {share}, these runs cannot tell"
-    )
+    ahead = f"{unit.amount(margin)} ahead of {cheap.name}, which is {share}, these runs cannot tell"
+    question = f"Whether {other.name} is {ahead}"
     if best < 0:
-        question = f"{other.name} is better; {question}"
-    target = max(abs(abs(value) - margin), margin / 4)
-    seeds = statistics.seeds_needed(difference, target) if difference.seeds >= MIN_SEEDS else None
-    images = statistics.images_needed(difference, target)
-    ways = []
+        question = f"{other.name} is better; whether it is {ahead}"
+    return f"{question}; it would take {_it_would_take(difference, max(abs(abs(value) - margin), margin / 4))}."
+
+
+def _it_would_take(difference: Difference, half: float) -> str:
+    """Seeds, or images, or both, whose interval would be `half` to either side."""
     if difference.seeds < MIN_SEEDS:
-        ways.append(f"{MIN_SEEDS} seeds or more")
-    elif seeds and seeds > difference.seeds:
-        ways.append(f"about {seeds} seeds on these images")
-    if images and images > difference.images:
-        ways.append(f"about {_round(images):,} test images with these seeds")
-    if not ways:
-        ways.append("both more seeds and more test images")
-    return f"{question[0].upper()}{question[1:]}; it would take {', or '.join(ways)}."
+        return f"{MIN_SEEDS} seeds or more"
+    seeds, images = statistics.seeds_needed(difference, half), statistics.images_needed(difference, half)
+    ways = [f"about {seeds} seeds on these images"] if seeds else []
+    ways += [f"about {_round(images):,} test images with these seeds"] if images else []
+    if ways:
+        return ", or ".join(ways)
+    both = statistics.both_needed(difference, half)
+    return f"about {both[0]} seeds and {_round(both[1]):,} test images" if both else "far more seeds and test images"
 
 
 def _round(count: int) -> int:

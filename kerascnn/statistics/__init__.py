@@ -2,13 +2,14 @@
 
 from kerascnn.statistics.intervals import Interval, bootstrap, t_interval, wilson
 from kerascnn.statistics.paired import Difference, McNemar, compare_seeds, holm, mcnemar, p_value, two_way
-from kerascnn.statistics.power import detectable, half_width, images_needed, seeds_needed
+from kerascnn.statistics.power import both_needed, detectable, half_width, images_needed, seeds_needed
 
 __all__ = [
     "Difference",
     "Interval",
     "McNemar",
     "bootstrap",
+    "both_needed",
     "compare_seeds",
     "detectable",
     "half_width",

@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from kerascnn.statistics import intervals
-from kerascnn.statistics.intervals import Interval, t_interval
+from kerascnn.statistics.intervals import Interval, resampled, t_interval
 
 # Below this the spread over seeds is not known well enough to stand in an interval.
 MIN_SEEDS = 3
@@ -88,7 +87,7 @@ def two_way(
     observed = differences(np.arange(images)[None])
     if observed.shape != (1, seeds):
         raise ValueError(f"expected differences of shape (1, {seeds}), got {observed.shape}")
-    drawn = _resampled(differences, images, rounds, seed)
+    drawn = _drawn(differences, images, rounds, seed)
     value = float(observed.mean())
     # A bootstrap's variance is (m - 1) / m of the unbiased one.
     images_part = float(drawn.mean(axis=1).var(ddof=1)) * images / (images - 1)
@@ -128,12 +127,9 @@ def _combined(images_part: float, seeds_part: float, left_part: float, images: i
     return variance, max(variance**2 / uncertain, 1.0) if uncertain else images - 1.0
 
 
-def _resampled(differences: Callable[[np.ndarray], np.ndarray], images: int, rounds: int, seed: int) -> np.ndarray:
-    """The differences [rounds, seeds] of `rounds` draws of images, in chunks that bound the memory."""
-    rng = np.random.default_rng(seed)
-    chunk = max(1, intervals.RESAMPLED_AT_ONCE // images)
-    sizes = [min(chunk, rounds - start) for start in range(0, rounds, chunk)]
-    return np.concatenate([differences(rng.integers(0, images, (size, images))) for size in sizes])
+def _drawn(differences: Callable[[np.ndarray], np.ndarray], images: int, rounds: int, seed: int) -> np.ndarray:
+    """The differences [rounds, seeds] of `rounds` draws of images."""
+    return np.concatenate([differences(index) for index in resampled(images, rounds, seed)])
 
 
 def p_value(difference: Difference) -> float:

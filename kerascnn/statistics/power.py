@@ -42,6 +42,16 @@ def images_needed(difference: Difference, half: float, most: int = 1_000_000) ->
     return _first(counts, lambda images: half_width(difference, images=images) <= half)
 
 
+def both_needed(difference: Difference, half: float, most: int = 30) -> tuple[int, int] | None:
+    """The fewest seeds for which ten times as many images, or fewer, give an interval of `half` to either side."""
+    for seeds in range(max(difference.seeds, paired.MIN_SEEDS), most + 1):
+        for times in (2, 3, 5, 10):
+            images = times * difference.images
+            if half_width(difference, seeds=seeds, images=images) <= half:
+                return seeds, images
+    return None
+
+
 def _first(counts: Iterable[int], enough) -> int | None:
     return next((count for count in counts if enough(count)), None)
 

@@ -1,0 +1,100 @@
+"""Images that only one arch gets right, with the maps of both."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kerascnn import data, explain
+from kerascnn.artefacts.predictor import load_keras
+from kerascnn.comparison.conclude import Entry, Pair
+from kerascnn.config import UserError
+from kerascnn.data import Splits, pipeline
+from kerascnn.report.page import Answer, Exhibit, Gallery
+
+EACH_WAY = 4  # so many images of each arch's own successes: with two maps each that is a gallery of 24 pictures
+
+
+def gallery(pair: Pair) -> Gallery | None:
+    """The clearest cases: right at most seeds of one arch and at fewest of the other; None where the images are gone."""
+    chosen = _chosen(pair)
+    if not chosen:
+        return None
+    seed = pair.contrast.seeds[0]
+    try:
+        splits, images = _images(pair.first, seed, pair.contrast.first.ids[chosen])
+    except (UserError, OSError):
+        return None
+    answers = [_answers(entry, seed, chosen, images) for entry in (pair.first, pair.second)]
+    seeds = len(pair.contrast.seeds)
+    alone = [_alone(pair, sign) for sign in (1, -1)]
+    title = (
+        f"Images that one arch gets right in more of its {seeds} seeds than the other: {alone[0]:,} for {pair.second.arch},"
+        f" {alone[1]:,} for {pair.first.arch}. Shown are the clearest, with the answers and Grad-CAM of seed {seed}"
+    )
+    exhibits = tuple(
+        Exhibit(
+            str(pair.contrast.first.ids[place]),
+            splits.class_names[pair.contrast.first.labels[place]],
+            images[i],
+            tuple(found[i] for found in answers),
+        )
+        for i, place in enumerate(chosen)
+    )
+    return Gallery(title, exhibits)
+
+
+def _ahead(pair: Pair) -> np.ndarray:
+    """In how many more seeds the second arch gets each image right, [m]."""
+    right = [
+        sum((found.probabilities[seed].argmax(axis=1) == found.labels).astype(int) for seed in pair.contrast.seeds)
+        for found in (pair.contrast.first, pair.contrast.second)
+    ]
+    return np.asarray(right[1] - right[0])
+
+
+def _alone(pair: Pair, sign: int) -> int:
+    return int((sign * _ahead(pair) > 0).sum())
+
+
+def _chosen(pair: Pair) -> list[int]:
+    """Places of the images, one arch's and the other's in turn."""
+    ahead = _ahead(pair)
+    best = [
+        [int(place) for place in np.argsort(-sign * ahead, kind="stable")[:EACH_WAY] if sign * ahead[place] > 0]
+        for sign in (1, -1)
+    ]
+    return [ways[i] for i in range(EACH_WAY) for ways in best if i < len(ways)]
+
+
+def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarray]:
+    """The data set, and the images as the network sees them, uint8 [k, H, W, 3].
+
+    Raises:
+        UserError: The data set is not what it was when the run was trained.
+    """
+    run = entry.runs[seed]
+    splits = data.load(run.config().data)
+    if splits.fingerprint != run.data()["fingerprint"]:
+        raise UserError(f"the images of {run.name} have changed")
+    place = {name: i for i, name in enumerate(splits.test.ids())}
+    kept = np.array([place[str(name)] for name in ids])
+    part = replace(splits.test, indices=splits.test.indices[kept], labels=splits.test.labels[kept])
+    batches = [images.numpy() for images, _, _ in pipeline.scoring(part, splits, len(kept))]
+    return splits, np.concatenate(batches)[: len(kept)]
+
+
+def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> list[Answer]:
+    """What the entry's run of `seed` says of each image, and why."""
+    found = entry.answers
+    probabilities = found.probabilities[seed][places]
+    heat = explain.grad_cam(load_keras(entry.runs[seed].best_model), images)
+    return [
+        Answer(
+            entry.arch,
+            found.class_names[int(row.argmax())],
+            float(row.max()),
+            bool(row.argmax() == found.labels[place]),
+            explain.overlay(image, warm),
+        )
+        for row, place, image, warm in zip(probabilities, places, images, heat, strict=True)
+    ]

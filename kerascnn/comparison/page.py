@@ -1,0 +1,272 @@
+"""A conclusion as the data of a page."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kerascnn import statistics
+from kerascnn.comparison.conclude import Conclusion, Entry, Pair
+from kerascnn.comparison.gallery import gallery
+from kerascnn.comparison.scores import METRICS
+from kerascnn.comparison.words import about, beside
+from kerascnn.report.page import (
+    BarRow,
+    Bars,
+    Bin,
+    Calibration,
+    Cell,
+    Chart,
+    Column,
+    ComparisonPage,
+    Confusion,
+    Curve,
+    Line,
+    Statement,
+    Table,
+)
+from kerascnn.runs import identity
+from kerascnn.statistics import Interval, calibration
+
+# The columns of scores: a metric and how its numbers are shown.
+SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "loss")
+
+
+def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
+    """Everything that is shown of a comparison."""
+    return ComparisonPage(
+        name=name,
+        about=about(found),
+        verdicts=tuple(
+            Statement(pair.verdict.seen, (pair.verdict.decision, pair.verdict.power), tuple(beside(pair)))
+            for pair in found.verdicts
+        ),
+        scores=_scores(found),
+        costs=_costs(found),
+        curves=tuple(
+            Curve(entry.label, {seed: tuple(run.history()) for seed, run in entry.runs.items()}) for entry in found.best
+        ),
+        charts=tuple(_charts(found)),
+        classes=_classes(found),
+        confusions=tuple(_confusion(entry) for entry in found.best),
+        calibrations=tuple(_calibration(entry) for entry in found.best),
+        tables=tuple(_tables(found)),
+        gallery=gallery(found.verdicts[0]),
+        config=_config(found.best),
+        environment=_environment(found.best),
+        repeat=tuple(repeat),
+    )
+
+
+def _over_seeds(values: Sequence[float]) -> Cell:
+    """The mean over seeds with its t interval; one seed has none."""
+    return statistics.t_interval(values) if len(values) > 1 else float(values[0])
+
+
+def _scores(found: Conclusion) -> Table:
+    metrics = list(dict.fromkeys((found.metric, *SCORES)))
+    columns = [Column("arch"), Column("seeds", "count")]
+    columns += [Column(f"test {METRICS[m].title}", "share" if METRICS[m].points else "number") for m in metrics]
+    columns.append(Column("val accuracy", "share"))
+    rows = []
+    for entry in found.entries:
+        val = entry.score("val", "accuracy")
+        values = [_over_seeds(list(entry.answers.values(metric).values())) for metric in metrics]
+        rows.append((entry.label, len(entry.runs), *values, _over_seeds(val) if val else None))
+    images = len(found.entries[0].answers.labels)
+    note = f"Means over seeds with 95 % t intervals over seeds, on the same {images:,} test images."
+    return Table("scores", "Scores", tuple(columns), tuple(rows), note)
+
+
+def _costs(found: Conclusion) -> Table:
+    columns = (
+        Column("arch"),
+        Column("parameters", "count"),
+        Column("MACs", "macs", "Multiply-adds of one image's inference."),
+        Column(
+            "training", "seconds", "Seconds of one run's epochs, mean over seeds, other jobs on the machine included."
+        ),
+        Column("training images/s", "number", "Warm steps, measured when the comparison was planned."),
+        Column("latency p50", "milliseconds", "One image, float32, all archs measured in turn."),
+        Column("latency p95", "milliseconds"),
+        Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
+        Column("peak memory", "bytes", "Of a process that trains."),
+        Column("export", "bytes", "SavedModel."),
+        Column("points per second", "number", "Test accuracy in points over seconds of training."),
+    )
+    rows = []
+    for entry in found.entries:
+        cost, seconds = entry.cost, entry.train_seconds
+        accuracy = float(np.mean(list(entry.answers.values("accuracy").values())))
+        rows.append(
+            (
+                entry.label,
+                cost.params,
+                cost.macs,
+                seconds,
+                cost.images_per_second,
+                cost.latency_p50,
+                cost.latency_p95,
+                cost.throughput,
+                cost.memory,
+                cost.export,
+                100 * accuracy / seconds if seconds else None,
+            )
+        )
+    return Table("costs", "Costs", columns, tuple(rows))
+
+
+def _charts(found: Conclusion) -> list[Chart]:
+    """Score against what varies, and against what it costs."""
+    rule = METRICS[found.metric]
+    unit: Any = "share" if rule.points else "number"
+    title = f"Test {rule.title} ({found.best[0].answers.labels.size:,} images, whiskers: t over seeds)"
+    axes = [
+        ("score_by_macs", "multiply-adds", lambda entry: float(entry.cost.macs), True),
+        ("score_by_latency", "milliseconds at batch 1", lambda entry: entry.cost.latency_p50, True),
+    ]
+    if found.axis:
+        axes.insert(
+            0, (f"score_by_{found.axis}", found.axis_title, lambda entry: entry.place, found.axis != "image_size")
+        )
+    charts = []
+    for name, x, at, log in axes:
+        if name != f"score_by_{found.axis}" and found.axis in ("lr", "fraction"):
+            continue  # the same network throughout: its cost says nothing
+        lines = []
+        for arch in dict.fromkeys(entry.arch for entry in found.entries):
+            points = [(at(entry), _point(entry, found.metric)) for entry in found.entries if entry.arch == arch]
+            lines.append(Line(arch, tuple(sorted(points))))
+        charts.append(Chart(name, title, x, rule.title, tuple(lines), log, unit))
+    return charts
+
+
+def _point(entry: Entry, metric: str) -> Interval:
+    values = list(entry.answers.values(metric).values())
+    if len(values) > 1:
+        return statistics.t_interval(values)
+    return Interval(values[0], values[0], values[0], 1)
+
+
+def _classes(found: Conclusion) -> Bars:
+    """Recall by class of the first pair; the other pairs are in their statements."""
+    pair = found.verdicts[0]
+    rows = []
+    for c, one in enumerate(pair.contrast.classes):
+        values = tuple(_recall(entry, pair.contrast.seeds, c) for entry in (pair.first, pair.second))
+        note = f"{one.difference.value * 100:+.1f} points, p = {one.p:.2g}" if one.difference else "too few images"
+        rows.append(BarRow(one.name, one.images, values, note))
+    title = f"Recall by class: {pair.first.label} and {pair.second.label}"
+    note = (
+        f"Means over {len(pair.contrast.seeds)} seeds with t intervals; p of the difference with images and seeds resampled,"
+        f" corrected for {len(rows)} classes (Holm)."
+    )
+    return Bars(title, (pair.first.label, pair.second.label), tuple(rows), note)
+
+
+def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
+    found = entry.answers
+    mine = found.labels == c
+    if not mine.any():
+        return None
+    values = [float((found.probabilities[seed][mine].argmax(axis=1) == c).mean()) for seed in seeds]
+    if len(values) == 1:
+        return statistics.wilson(round(values[0] * mine.sum()), int(mine.sum()))
+    over = statistics.t_interval(values)
+    return Interval(over.value, max(0.0, over.low), min(1.0, over.high), over.n)
+
+
+def _confusion(entry: Entry) -> Confusion:
+    found = entry.answers
+    counts = np.zeros((len(found.class_names),) * 2, int)
+    for probabilities in found.probabilities.values():
+        np.add.at(counts, (found.labels, probabilities.argmax(axis=1)), 1)
+    return Confusion(entry.label, found.class_names, counts, len(found.probabilities))
+
+
+def _calibration(entry: Entry) -> Calibration:
+    """The mean seed: confidences of all seeds in one diagram, the error as a mean over seeds."""
+    found = entry.answers
+    every = np.concatenate(list(found.probabilities.values()))
+    bins = calibration.reliability(every, np.tile(found.labels, len(found.probabilities)))
+    errors = [_ece(probabilities, found.labels) for probabilities in found.probabilities.values()]
+    if len(errors) == 1:
+        ece = calibration.ece_interval(every, found.labels)
+    else:
+        over = statistics.t_interval(errors)
+        ece = Interval(over.value, max(0.0, over.low), over.high, over.n)
+    return Calibration(entry.label, tuple(Bin(*one) for one in bins), ece)
+
+
+def _ece(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    right = probabilities.argmax(axis=1) == labels
+    return float(calibration.ece(probabilities.max(axis=1)[None], right[None])[0])
+
+
+def _tables(found: Conclusion) -> list[Table]:
+    tables = [_two_way(found)] if found.table else []
+    return [*tables, *(_pairs(pair) for pair in found.verdicts)]
+
+
+def _two_way(found: Conclusion) -> Table:
+    """Variants by arch, and their difference with the verdict's interval."""
+    rule = METRICS[found.metric]
+    unit: Any = ("share", "points") if rule.points else ("number", "number")
+    archs = [entry.arch for entry in found.best]
+    columns = [Column(found.axis_title), *(Column(arch, unit[0]) for arch in archs)]
+    columns += [Column(f"{pair.second.arch} - {pair.first.arch}", unit[1]) for pair in found.table[: len(archs) - 1]]
+    rows = []
+    for variant in dict.fromkeys(pair.first.variant for pair in found.table):
+        entries = [entry for entry in found.entries if entry.variant == variant]
+        pairs = [pair for pair in found.table if pair.first.variant == variant]
+        scores = [_over_seeds(list(entry.answers.values(found.metric).values())) for entry in entries]
+        rows.append((variant, *scores, *(_interval(pair) for pair in pairs)))
+    note = "Scores with t intervals over seeds; differences with images and seeds resampled."
+    return Table("two_way", f"Test {rule.title} by {found.axis_title} and arch", tuple(columns), tuple(rows), note)
+
+
+def _interval(pair: Pair) -> Interval:
+    difference = pair.contrast.difference
+    return Interval(difference.value, difference.low, difference.high, difference.images)
+
+
+def _pairs(pair: Pair) -> Table:
+    """Seed by seed: two runs each."""
+    found, rule = pair.contrast, METRICS[pair.contrast.metric]
+    unit: Any = "share" if rule.points else "number"
+    columns = (
+        Column("seed"),
+        Column(pair.first.label, unit),
+        Column(pair.second.label, unit),
+        Column(f"right only by {pair.first.label}", "count"),
+        Column(f"right only by {pair.second.label}", "count"),
+        Column("exact McNemar p", "number"),
+    )
+    first, second = (answers.values(found.metric) for answers in (found.first, found.second))
+    rows = tuple(
+        (str(seed), first[seed], second[seed], *test) for seed, test in zip(found.seeds, found.pairs, strict=True)
+    )
+    note = "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
+    title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, test {rule.title}"
+    return Table(f"pairs_{pair.second.arch}", title, columns, rows, note)
+
+
+def _config(entries: Sequence[Entry]) -> Table:
+    """Keys whose values differ between the archs."""
+    flats = []
+    for entry in entries:
+        run = next(iter(entry.runs.values()))
+        flats.append(identity(run.config(), run.data()["fingerprint"]))
+    keys = sorted({key for flat in flats for key in flat} - {"fit.seed"})
+    differ = [key for key in keys if len({str(flat.get(key)) for flat in flats}) > 1]
+    rows = tuple((key, *(str(flat.get(key, "default")) for flat in flats)) for key in differ)
+    columns = (Column("key"), *(Column(entry.label) for entry in entries))
+    return Table("config", "What differs between the configs", columns, rows)
+
+
+def _environment(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
+    """Of all starts of all runs: usually one value each."""
+    starts = [start for entry in entries for run in entry.runs.values() for start in run.environment()]
+    keys = ("python", "tensorflow", "keras", "machine", "reason", "threads", "policy", "git_commit")
+    found = {key: sorted({str(start[key]) for start in starts if start.get(key) is not None}) for key in keys}
+    return tuple((key, ", ".join(values)) for key, values in found.items() if values)

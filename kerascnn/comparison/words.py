@@ -1,0 +1,74 @@
+"""A conclusion as lines of text."""
+
+from kerascnn import statistics
+from kerascnn.comparison.conclude import Conclusion, Entry, Pair
+from kerascnn.comparison.scores import METRICS
+from kerascnn.screen import duration
+
+
+def about(found: Conclusion) -> str:
+    """One line: who, on what, how many seeds of how many planned."""
+    first = found.best[0]
+    run = next(iter(first.runs.values()))
+    done = len(first.runs)
+    seeds = f"{done} of {found.seeds} seeds" if done < found.seeds else f"{done} seed{'s' if done > 1 else ''}"
+    archs = " against ".join(dict.fromkeys(entry.arch for entry in found.entries))
+    return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} test images"
+
+
+def lines(found: Conclusion) -> list[str]:
+    """The scores, the costs, the verdict."""
+    width = max(len(entry.label) for entry in found.entries) + 2
+    metric = found.metric
+    head = f"{'':{width}} {'test ' + metric:>24} {'parameters':>12} {'MACs':>10} {'train':>12} {'p50/p95 ms':>13} {'best/s':>8}"
+    out = ["", head]
+    for entry in found.entries:
+        cost = entry.cost
+        latency = f"{cost.latency_p50:.1f}/{cost.latency_p95:.1f}" if cost.latency_p50 and cost.latency_p95 else "-"
+        out.append(
+            f"{entry.label:{width}} {_spread(entry, metric):>24} {cost.params:>12,} {cost.macs / 1e6:>8,.1f} M"
+            f" {duration(entry.train_seconds):>12} {latency:>13} {cost.throughput or 0:>8,.0f}"
+        )
+    for pair in found.table:
+        out += ["", f"{pair.first.variant}: {pair.verdict.seen}"]
+    if found.why:
+        out += ["", found.why]
+    for pair in found.verdicts:
+        out += ["", pair.verdict.seen, pair.verdict.decision, pair.verdict.power, *beside(pair)]
+    return out
+
+
+def _spread(entry: Entry, metric: str) -> str:
+    """A score with the t interval over seeds that it has."""
+    points = METRICS[metric].points
+    values = list(entry.answers.values(metric).values())
+    numbers = statistics.t_interval(values)[:3] if len(values) > 1 else values
+    shown = [f"{number * 100:.2f}" if points else f"{number:.4f}" for number in numbers]
+    return shown[0] if len(shown) == 1 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def beside(pair: Pair) -> list[str]:
+    """What the other tests say, each with the question that it answers."""
+    found, rule = pair.contrast, METRICS[pair.contrast.metric]
+    scale, unit = (100, " points") if rule.points else (1, "")
+    out = []
+    if found.over_seeds:
+        over = found.over_seeds
+        out.append(
+            f"other seeds on these very images (t over {over.n} seeds): {over.value * scale:+.2f}"
+            f" [{over.low * scale:+.2f}, {over.high * scale:+.2f}]{unit}"
+        )
+    tests = "; ".join(
+        f"seed {seed}: {test.only_first} to {test.only_second}, p = {test.p:.2g}"
+        for seed, test in zip(found.seeds, found.pairs, strict=True)
+    )
+    out.append(
+        f"these two runs on other images (exact McNemar, right only by {found.first.arch} to {found.second.arch}): {tests}"
+    )
+    sure = [one for one in found.classes if one.p < 0.05 and one.difference]
+    named = ", ".join(
+        f"{one.name} {one.difference.value * 100:+.1f} (p = {one.p:.2g})" for one in sure if one.difference
+    )
+    which = f"Holm over {len(found.classes)}, {found.second.arch} minus {found.first.arch}"
+    out.append(f"classes whose recall differs ({which}): {named or 'none'}")
+    return out

@@ -1,0 +1,86 @@
+"""Runs' predictions, paired; verdicts from them."""
+
+import numpy as np
+import pytest
+from make_runs import finished
+from sklearn.metrics import top_k_accuracy_score
+
+from kerascnn import scoring
+from kerascnn.comparison.scores import METRICS, Answers, contrast
+from kerascnn.config import UserError
+
+
+def answers(tmp_path, arch, accuracy, seeds=(0, 1, 2), **options):
+    return Answers.read(arch, {seed: finished(tmp_path, arch, seed, accuracy, **options) for seed in seeds})
+
+
+def test_values_are_those_of_scoring(tmp_path):
+    found = answers(tmp_path, "resnet20", 0.8)
+    for seed, probabilities in found.probabilities.items():
+        scores = scoring.score(probabilities, found.labels, found.class_names)
+        for metric in ("accuracy", "macro_f1", "balanced_accuracy", "loss"):
+            assert found.values(metric)[seed] == pytest.approx(scores[metric]["value"])
+
+
+def test_top5():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.random((300, 12)).astype("float32"), rng.integers(0, 12, 300)
+    expected = top_k_accuracy_score(labels, probabilities, k=5, labels=range(12))
+    assert METRICS["top5"].each(probabilities, labels).mean() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "balanced_accuracy", "loss"])
+def test_contrast_finds_a_difference(tmp_path, metric):
+    a, b = answers(tmp_path, "resnet20", 0.6), answers(tmp_path, "inception_small", 0.9)
+    found = contrast(a, b, metric, rounds=300)
+    difference, sign = found.difference, METRICS[metric].sign
+    means = [np.mean(list(each.values(metric).values())) for each in (a, b)]
+    assert difference.value == pytest.approx(means[1] - means[0])
+    assert sign * difference.value > 0
+    assert sign * (difference.low if sign > 0 else difference.high) > 0
+    assert found.over_seeds is not None
+    assert found.over_seeds.value == pytest.approx(difference.value)
+    assert [pair.p < 1e-3 for pair in found.pairs] == [True] * 3
+    assert [one.name for one in found.classes] == ["cat", "dog", "owl"]
+    assert all(0 < one.p <= 1 and one.difference.value > 0.1 for one in found.classes)
+    assert min(one.p for one in found.classes) < 0.05
+    assert sum(one.images for one in found.classes) == 200
+
+
+def test_the_other_way_round_is_the_same(tmp_path):
+    a, b = answers(tmp_path, "resnet20", 0.7), answers(tmp_path, "inception_small", 0.8)
+    there, back = (contrast(*pair, "accuracy", rounds=300).difference for pair in ((a, b), (b, a)))
+    assert (there.value, there.low, there.high) == pytest.approx((-back.value, -back.high, -back.low))
+
+
+def test_common_seeds_alone(tmp_path):
+    a, b = answers(tmp_path, "resnet20", 0.7), answers(tmp_path, "inception_small", 0.7, seeds=(2, 1, 7))
+    assert contrast(a, b, "accuracy", rounds=50).seeds == (1, 2)
+    with pytest.raises(UserError, match="none in common"):
+        contrast(answers(tmp_path, "resnet20", 0.7, seeds=(0,)), b, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"names": ("cat", "dog", "fox")}, "other classes than resnet20: these are in one only: fox, owl"),
+        ({"names": ("dog", "cat", "owl")}, "their order differs"),
+        ({"ids": "photo"}, "other images than resnet20: 200 against 200, 0 in both"),
+        ({"images": 100}, "100 against 200, 100 in both"),
+    ],
+)
+def test_other_data_is_an_error(tmp_path, options, message):
+    a, b = answers(tmp_path, "resnet20", 0.7), answers(tmp_path, "inception_small", 0.7, **options)
+    with pytest.raises(UserError, match=message):
+        contrast(a, b, "accuracy")
+
+
+def test_no_images_and_no_run(tmp_path):
+    with pytest.raises(UserError, match="has no test images"):
+        answers(tmp_path, "resnet20", 0.7, images=0)
+    with pytest.raises(UserError, match="no finished run"):
+        Answers.read("resnet20", {})
+    run = finished(tmp_path, "resnet20", 0, 0.7)
+    run.metrics_file.unlink()
+    with pytest.raises(UserError, match="not finished"):
+        Answers.read("resnet20", {0: run})

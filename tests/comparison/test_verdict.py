@@ -1,0 +1,99 @@
+"""Every kind of verdict, word by word."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from kerascnn.comparison.verdict import Side, Unit, judge
+from kerascnn.statistics import Difference
+
+ACCURACY = Unit("test accuracy", 1, True)
+CHEAP, DEAR = Side("resnet20", 2.0, 40), Side("inception_small", 2.8, 40)
+
+
+def difference(value, half, seeds=5, seeds_share=0.1):
+    """A difference with this interval, most of whose variance comes from images."""
+    freedom = 200.0
+    variance = (half / stats.t.ppf(0.975, freedom)) ** 2
+    left = 0.1 * variance
+    parts = {
+        "images_part": (1 - seeds_share) * variance + left,
+        "seeds_part": seeds_share * variance,
+        "left_part": left,
+    }
+    over = "images and seeds" if seeds >= 3 else "images"
+    return Difference(value, value - half, value + half, 0.95, 1000, seeds, over, variance**0.5, freedom, **parts)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "seen", "decision", "take"),
+    [
+        (0.002, 0.005, "no difference was seen between resnet20 and inception_small: +0.2 [-0.3, +0.7] points",
+         "Within 1.0 points they are equal: take resnet20: 1.4 x cheaper at batch 1.", "resnet20"),
+        (-0.03, 0.01, "resnet20 is 3.0 points better than inception_small [2.0, 4.0]",
+         "Take resnet20: it is better, and 1.4 x cheaper at batch 1.", "resnet20"),
+        (0.03, 0.01, "inception_small is 3.0 points better than resnet20 [2.0, 4.0]",
+         "Take inception_small: it is at least 2.0 points better, though resnet20 is 1.4 x cheaper at batch 1.",
+         "inception_small"),
+        (-0.01, 0.015, "no difference was seen",
+         "Take resnet20: 1.4 x cheaper at batch 1, and at worst 0.5 points behind inception_small.", "resnet20"),
+    ],
+)  # fmt: skip
+def test_decisions(value, half, seen, decision, take):
+    found = judge(CHEAP, DEAR, difference(value, half), ACCURACY, margin=0.01)
+    assert found.seen.startswith("test accuracy: ")
+    assert seen in found.seen
+    assert "(95 %; 5 seeds, 1,000 test images; images and seeds resampled)" in found.seen
+    assert (found.decision, found.take) == (decision, take)
+
+
+def test_order_does_not_matter():
+    found = judge(DEAR, CHEAP, difference(-0.03, 0.01), ACCURACY, margin=0.01)
+    assert "inception_small is 3.0 points better than resnet20 [2.0, 4.0]" in found.seen
+    assert found.take == "inception_small"
+
+
+def test_undecided_says_what_it_would_take():
+    found = judge(CHEAP, DEAR, difference(0.015, 0.02), ACCURACY, margin=0.01)
+    assert found.take is None
+    assert found.decision.startswith(
+        "Whether inception_small is 1.0 points ahead of resnet20, which is 1.4 x cheaper at batch 1, these runs cannot tell;"
+    )
+    assert "it would take about 18,000 test images with these seeds." in found.decision
+    better = judge(CHEAP, DEAR, difference(0.015, 0.012), ACCURACY, margin=0.01)
+    assert better.decision.startswith("inception_small is better; whether it is 1.0 points ahead of resnet20, which is")
+    seeds = judge(CHEAP, DEAR, difference(0.03, 0.025, seeds_share=0.8), ACCURACY, margin=0.01)
+    assert "it would take about 11 seeds on these images" in seeds.decision
+    both = judge(CHEAP, DEAR, difference(0.02, 0.03, seeds_share=0.5), ACCURACY, margin=0.01)
+    assert re.search(r"it would take about \d+ seeds and [\d,]+ test images", both.decision)
+
+
+def test_few_seeds_and_a_comparison_cut_short_are_said():
+    found = judge(CHEAP, DEAR, difference(0.03, 0.01, seeds=2), ACCURACY, margin=0.01, planned_seeds=5)
+    assert "2 of 5 seeds" in found.seen
+    assert "images alone resampled: under 3 seeds their spread is not known" in found.seen
+    assert "3 seeds or more would say it of the archs" in found.decision
+
+
+def test_alike_costs_take_the_one_ahead():
+    found = judge(CHEAP, replace(DEAR, latency=2.02), difference(0.005, 0.012), ACCURACY, margin=0.01)
+    assert found.take == "inception_small"
+    assert "as cheap at batch 1" in found.decision
+
+
+def test_loss_is_better_when_smaller():
+    found = judge(CHEAP, DEAR, difference(-0.2, 0.05), Unit("test log loss", -1, False), margin=0.01)
+    assert "inception_small is 0.200 better than resnet20 [0.150, 0.250]" in found.seen
+    assert found.take == "inception_small"
+
+
+def test_without_latency_macs_decide():
+    found = judge(Side("a", None, 10), Side("b", None, 30), difference(0.0, 0.005), ACCURACY, margin=0.01)
+    assert "take a: 3.0 x cheaper in MACs" in found.decision
+
+
+def test_power():
+    found = judge(CHEAP, DEAR, difference(0.0, 0.01), ACCURACY, margin=0.01)
+    assert found.power.startswith("5 seeds and 1,000 images see a true difference of 1.4 points in 80 of 100")
