@@ -43,7 +43,7 @@ _ENVIRONMENT = (
 # Behind the place of weights in a resolved config: what they are, which alone belongs to the identity.
 WEIGHTS_PIN = "#sha256="
 # What may lie in a directory before its run has begun.
-_NEW = {".lock", "log.txt", "child.log"}
+_NEW = {".lock", "log.txt", "child.log", "latency.json"}
 
 
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
@@ -97,6 +97,7 @@ class Run:
         self.plots = self.path / "plots"
         self.report_file = self.path / "report.html"
         self.log_file = self.path / "log.txt"
+        self.latency_file = self.path / "latency.json"
         self._lock_file = self.path / ".lock"
 
     @classmethod
@@ -228,15 +229,33 @@ class Run:
         """Whether one split's per-image predictions are kept."""
         return (self.predictions / f"{split}.npz").exists()
 
+    def latency_ms(self) -> float | None:
+        """The median latency that a search measured; None where it did not."""
+        if not self.latency_file.exists():
+            return None
+        return json.loads(self.latency_file.read_text(encoding="utf-8"))["p50_ms"]
+
+    def write_latency(self, facts: dict[str, Any]) -> None:
+        """Keep what one image takes."""
+        write_file(self.latency_file, _json_bytes(facts))
+
+    def drop_checkpoints(self) -> None:
+        """Remove what resuming needs, of a run that will not be resumed."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
     def write_plot(self, name: str, png: bytes) -> None:
         """Keep one picture under plots/."""
         write_file(self.plots / name, png)
 
+    def environment(self) -> list[dict[str, Any]]:
+        """Versions, devices, command and commit of each start."""
+        if not self.environment_file.exists():
+            return []
+        return json.loads(self.environment_file.read_text(encoding="utf-8"))
+
     def add_environment(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
         """Append one start's facts; returns those of all starts."""
-        starts: list[dict[str, Any]] = []
-        if self.environment_file.exists():
-            starts = json.loads(self.environment_file.read_text(encoding="utf-8"))
+        starts = self.environment()
         variables = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         starts.append(
             {"started": now(), **facts, "variables": variables, "command": shown_command(), "git_commit": _git_commit()}
