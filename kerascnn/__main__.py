@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": ("kerascnn.evaluate", "score a trained network: intervals, calibration, robustness, explanations"),
     "compare": ("kerascnn.compare", "which arch is better on your images, and how sure is that?"),
     "predict": ("kerascnn.predict", "ask a trained network about images"),
+    "tune": ("kerascnn.tune", "search filter counts under a budget"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from kerascnn import cli
 from kerascnn.config import Config
-from kerascnn.runs import PARENT_PIPE, Run
+from kerascnn.runs import CANDIDATE, CPUS, PARENT_PIPE, Run
 from kerascnn.screen import Screen, duration, quiet
 
 
@@ -20,6 +20,8 @@ def main(argv: list[str]) -> int:
     child = PARENT_PIPE in os.environ
     if child:
         _end_with_parent()
+        if cores := os.environ.get(CPUS):
+            os.sched_setaffinity(0, map(int, cores.split()))  # before TensorFlow counts its threads
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
     with quiet(config.logging.verbose):
@@ -38,7 +40,14 @@ def main(argv: list[str]) -> int:
             f"run {run.name}: finished on {done}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
         )
     else:
-        training.train(config, run, splits=splits, screen=screen, draw=not child)
+        training.train(
+            config,
+            run,
+            splits=splits,
+            screen=screen,
+            draw=not child,
+            read_test=os.environ.get(PARENT_PIPE) != CANDIDATE,
+        )
     if run.finished:
         if config.logging.export:
             screen.say(f"export  {training.export(run, config.logging.exports_dir)}")

@@ -327,6 +327,28 @@ def write_layout(log_dir: str | os.PathLike[str]) -> None:
         tf.summary.experimental.write_raw_pb(custom_scalar.pb(layout).SerializeToString(), step=0)
 
 
+def write_experiment(
+    log_dir: str | os.PathLike[str], parameters: Mapping[str, Sequence[Any]], metrics: Sequence[str]
+) -> None:
+    """The columns of a search's HParams table: written once, at its root, never for a single run.
+
+    Args:
+        log_dir: The search's `tensorboard` directory.
+        parameters: Name to its choices, or to the two ends of its range.
+        metrics: Tags that every session below has.
+    """
+    columns = [hparams.HParam(name, _domain(values)) for name, values in parameters.items()]
+    config = hparams.hparams_config_pb(columns, [hparams.Metric(tag) for tag in metrics])
+    with _only(Path(log_dir), "experiment"):
+        tf.summary.experimental.write_raw_pb(config.SerializeToString(), step=0)
+
+
+def _domain(values: Sequence[Any]) -> Any:
+    plain = [_plain(value) for value in values]
+    kinds = {type(value) for value in plain}
+    return hparams.Discrete(plain if len(kinds) == 1 else [str(value) for value in plain])
+
+
 def _plain(value: Any) -> bool | int | float | str:
     if isinstance(value, bool | int | float | str):
         return value

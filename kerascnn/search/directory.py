@@ -1,0 +1,144 @@
+"""A search's directory: the only module that knows the names in it.
+
+search.toml oracle/journal.jsonl trials/<hash>/ trials.csv rungs.csv importance.csv pareto.png best.toml
+promoted/<candidate>_s<seed>/ promotion.csv report.md tensorboard/ log.txt
+"""
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from kerascnn.cli import tomllib
+from kerascnn.config import UserError
+from kerascnn.files import write_file
+from kerascnn.runs import Run
+
+BASELINE = "baseline"
+
+
+class Directory:
+    """One search's directory.
+
+    Args:
+        path: It need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.search_file = path / "search.toml"
+        self.journal_file = path / "oracle" / "journal.jsonl"
+        self.trials = path / "trials"
+        self.promoted = path / "promoted"
+        self.best_file = path / "best.toml"
+        self.report_file = path / "report.md"
+        self.tensorboard = path / "tensorboard"
+        self.log_file = path / "log.txt"
+
+    def run(self, candidate: str) -> Run:
+        """A candidate's run, by its hash or as `baseline`."""
+        return Run(self.trials / candidate)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the search for this process; the kernel lets go when it dies.
+
+        Raises:
+            UserError: Another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"search {self.path.name} is running in another process: wait for it, or --name"
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def claim(self, request: dict[str, Any]) -> None:
+        """Keep what is searched; in a directory that is there it must be the same.
+
+        Raises:
+            UserError: The directory holds another search, or something else.
+        """
+        if self.search_file.exists():
+            kept = tomllib.loads(self.search_file.read_text(encoding="utf-8"))
+            differ = [
+                f"  {key}: {kept.get(key)!r} there, {request.get(key)!r} asked for"
+                for key in sorted(kept.keys() | request.keys())
+                if kept.get(key) != request.get(key)
+            ]
+            if differ:
+                raise UserError(
+                    f"{self.path} holds another search:\n"
+                    + "\n".join(differ)
+                    + "\nway out: another --name, or the same flags"
+                )
+            return
+        strangers = (
+            {entry.name for entry in self.path.iterdir()} - {".lock", "log.txt"} if self.path.is_dir() else set()
+        )
+        if strangers:
+            raise UserError(f"{self.path} exists and is not a search: choose another --name")
+        write_file(self.search_file, tomli_w.dumps(request).encode())
+
+    def write_table(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep rows as CSV; columns in the order in which they first occur."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_file(self.path / name, text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def write_picture(self, name: str, png: bytes) -> None:
+        """Keep a PNG."""
+        write_file(self.path / name, png)
+
+
+class Journal:
+    """What happened to the oracle, in order: each event is on disk before anything follows from it.
+
+    Args:
+        path: A file of JSON lines.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events up to the first line that is cut or damaged."""
+        found: list[dict[str, Any]] = []
+        if self.path.exists():
+            for line in self.path.read_bytes().split(b"\n"):
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    break
+                if not isinstance(event, dict) or event.get("event") not in ("began", "ended"):
+                    break
+                found.append(event)
+        return found
+
+    def rewrite(self, events: Sequence[dict[str, Any]]) -> None:
+        """Keep these events and no others."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(self.path, "".join(json.dumps(event) + "\n" for event in events).encode())
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Add an event; it is on disk when this returns."""
+        with self.path.open("ab") as file:
+            file.write(json.dumps(event).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,88 @@
+"""What `kerascnn tune` is asked for: the flags of fit, and its own. No TensorFlow."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from kerascnn import cli
+from kerascnn.config import Config, Section, UserError
+
+# Flags of fit that a search decides itself, with what it says instead.
+_DECIDED = {
+    "--run": "a search names its runs; --name names the search",
+    "--overwrite": "delete the search's directory, or choose another --name",
+    "--stop-epoch": "the tuner's rungs decide it",
+    "--runs-dir": "candidates lie in the search's directory: --searches-dir",
+    "--early-stop": "rungs end candidates; --tuner hyperband",
+}
+_DIRECTIONS = {"loss": "min", "seconds": "min"}
+
+
+class Tune(Section):
+    """What varies, how it is searched, what a candidate may cost."""
+
+    space: str | None = Field(None, description="a TOML file, or the name of one in experiments/spaces")
+    tuner: Literal["random", "bayesian", "hyperband", "grid"] = Field(
+        "hyperband", description="who proposes candidates"
+    )
+    trials: int = Field(30, ge=1, le=10_000, description="number of candidates: distinct configurations, a run each")
+    max_macs: float | None = Field(None, gt=0, description="multiply-adds of an image, as in 20e6")
+    max_params: float | None = Field(None, gt=0, description="parameters")
+    max_latency_ms: float | None = Field(
+        None, gt=0, description="median of 50 warm calls with one image, in a process like the one that would train it"
+    )
+    objective: str = Field(
+        "auto", description="a column of history.csv (auto: what val chooses by); losses are minimised"
+    )
+    workers: int = Field(1, ge=1, le=64, description="candidates that train at once, each on cores of its own")
+    promote: int = Field(
+        0, ge=0, description="retrain the best so many and the uniform baseline, whole and with fresh seeds"
+    )
+    seeds: int = Field(3, ge=1, le=100, description="promote: number of fresh seeds of each")
+    name: str | None = Field(None, description="the search's name (default: arch, data, space, tuner and seed)")
+    searches_dir: Path = Field(Path("experiments/searches"), description="where searches are kept")
+    dry_run: bool = Field(False, description="print the plan and stop")
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[\w-][\w.-]*", name):
+            raise ValueError(f"a search's name is one folder's name, got {name!r}")
+        return name
+
+    @property
+    def direction(self) -> str:
+        """Whether the objective is to be large or small: "max" or "min"."""
+        return next((how for word, how in _DIRECTIONS.items() if word in self.objective), "max")
+
+
+class Request(Config):
+    """All sections of a config, and the search's."""
+
+    tune: Tune = Tune()
+
+    @property
+    def config(self) -> Config:
+        """The sections that a run keeps."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+
+def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
+    """The request.
+
+    Raises:
+        UserError: An unknown flag or value, or a flag that a search decides itself.
+    """
+    for word in argv:
+        flag = word.split("=", 1)[0]
+        if flag in _DECIDED:
+            raise UserError(f"{flag}: {_DECIDED[flag]}")
+    request = cli.parse_config(list(argv), prog=prog, description=description, schema=Request)
+    if request.tune.space is None:
+        raise UserError(
+            f"--space: which one? experiments/spaces has resnet_filters and inception_filters ({prog} --help)"
+        )
+    return request

@@ -1,0 +1,191 @@
+"""What a search may vary: a TOML file of parameters, each a name of the config. No TensorFlow.
+
+arch = "resnet20"                      # whose filter names these are (a family's name is resolved by the image size)
+
+[fixed]                                # what every candidate has
+"model.shortcut" = "B"
+
+[parameters]
+"filters.stage1" = { min = 8, max = 48, step = 8 }      # names of `kerascnn archs NAME --layers`
+"blocks.1" = { choices = [1, 2, 3] }                    # blocks of a residual network's first stage
+"model.inner_ratio" = { choices = [0.5, 1.0] }          # any field of model, optim, augment or fit
+"optim.lr" = { min = 0.02, max = 0.4, log = true }
+"optim.momentum" = { choices = [0.8, 0.9], when = { "optim.optimizer" = ["sgd"] } }   # only where another has this value
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kerascnn import cli
+from kerascnn.config import IDENTITY_SECTIONS, Config, UserError, nearest
+from kerascnn.models import filters, tables
+from kerascnn.models.rows import ResNet
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SECTIONS = tuple(name for name in IDENTITY_SECTIONS if name != "data")
+KEYS = {"choices", "min", "max", "step", "log", "when"}
+# A search decides these itself.
+DECIDED = {"model.arch", "fit.epochs", "fit.seed"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing that varies.
+
+    Attributes:
+        name: `filters.NAME`, `blocks.STAGE` or `SECTION.FIELD`.
+        choices: The values, where they are listed.
+        low, high, step: A range, both ends in it; step None: any number between.
+        log: Whether the range is drawn from in its logarithm.
+        when: Another parameter's name to the values at which this one matters.
+    """
+
+    name: str
+    choices: tuple[Any, ...] = ()
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    log: bool = False
+    when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+
+    def ends(self) -> tuple[Any, Any]:
+        """Its smallest and largest value, where it has an order; else the first and last."""
+        if self.choices:
+            ordered = sorted(self.choices) if all(isinstance(c, int | float) for c in self.choices) else self.choices
+            return ordered[0], ordered[-1]
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class Space:
+    """What varies, and what every candidate has.
+
+    Attributes:
+        name: The file's name without its suffix.
+        fixed: `SECTION.FIELD` to its value.
+        parameters: In the file's order.
+    """
+
+    name: str
+    fixed: dict[str, Any]
+    parameters: tuple[Parameter, ...]
+
+    def apply(self, base: Config, values: dict[str, Any]) -> Config:
+        """The config of a candidate: `base`, what is fixed, and `values` by parameter name.
+
+        Raises:
+            UserError: A value that its field does not take.
+        """
+        sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+        counts, depths = dict(base.model.filters), None
+        for name, value in {**self.fixed, **values}.items():
+            kind, _, key = name.partition(".")
+            if kind == "filters":
+                counts[key] = int(value)
+            elif kind == "blocks":
+                depths = depths or list(base.model.blocks or _depths(base.model.arch))
+                depths[int(key) - 1] = int(value)
+            else:
+                sections[kind][key] = value
+        sections["model"]["filters"] = counts
+        if depths is not None:
+            sections["model"]["blocks"] = tuple(depths)
+        return base.replace(**sections)
+
+
+def load(name: str, base: Config) -> Space:
+    """The space that a file, or a name below `experiments/spaces`, describes, for the network of `base` (resolved).
+
+    Raises:
+        UserError: No such file, no TOML, a name or value that the config does not have (names the nearest), no parameters.
+    """
+    path = cli.recipe_path(name, "spaces")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: this is no TOML: {error}") from None
+    for key in content.keys() - {"arch", "fixed", "parameters"}:
+        raise UserError(f"{path}: unknown key {key!r}{nearest(key, ('arch', 'fixed', 'parameters'))}")
+    arch = content.get("arch")
+    if arch is not None and arch not in (base.model.arch, *tables.FAMILIES) and tables.row(arch):
+        raise UserError(f"{path}: its names are of {arch}, the search is for {base.model.arch}: --arch {arch}")
+    parameters = tuple(_parameter(path, key, given) for key, given in content.get("parameters", {}).items())
+    if not parameters:
+        raise UserError(f"{path}: there is nothing to vary: [parameters] has no entries")
+    space = Space(path.stem, content.get("fixed", {}), parameters)
+    _check(path, space, base)
+    return space
+
+
+def _parameter(path: Path, name: str, given: Any) -> Parameter:
+    where = f"{path}: {name}"
+    if not isinstance(given, dict):
+        raise UserError(f"{where}: expected a table such as {{ min = 8, max = 64, step = 8 }}, got {given!r}")
+    for key in given.keys() - KEYS:
+        raise UserError(f"{where}: unknown key {key!r}{nearest(key, KEYS)}")
+    when = tuple((other, tuple(values)) for other, values in given.get("when", {}).items())
+    if "choices" in given:
+        choices = tuple(tuple(c) if isinstance(c, list) else c for c in given["choices"])
+        if not choices or len(set(choices)) != len(choices):
+            raise UserError(f"{where}: choices: expected different values, at least one, got {given['choices']}")
+        return Parameter(name, choices=choices, when=when)
+    low, high, step, log = given.get("min"), given.get("max"), given.get("step"), given.get("log", False)
+    if not (isinstance(low, int | float) and isinstance(high, int | float) and low < high):
+        raise UserError(f"{where}: expected choices, or min and max with min < max, got {given}")
+    if step is None and isinstance(low, int) and isinstance(high, int) and not log:
+        step = 1
+    if (step is not None and step <= 0) or (log and (low <= 0 or step is not None)):
+        raise UserError(f"{where}: a step is above 0; a logarithmic range begins above 0 and has no step, got {given}")
+    return Parameter(name, low=low, high=high, step=step, log=log, when=when)
+
+
+def _check(path: Path, space: Space, base: Config) -> None:
+    """Every name means something for this network, and both ends of every range are values that the config takes."""
+    names = filters.names(base.model.arch)
+    own = {parameter.name for parameter in space.parameters}
+    for name in [*space.fixed, *own]:
+        _check_name(path, name, names, base)
+    for parameter in space.parameters:
+        for other, _ in parameter.when:
+            if other not in own:
+                raise UserError(f"{path}: {parameter.name}: when names {other!r}, no parameter{nearest(other, own)}")
+        for value in parameter.ends():
+            try:
+                space.apply(base, {parameter.name: value})
+            except UserError as error:
+                raise UserError(f"{path}: {parameter.name} = {value!r}: {error}") from None
+
+
+def _check_name(path: Path, name: str, names: Any, base: Config) -> None:
+    kind, _, key = name.partition(".")
+    arch = base.model.arch
+    if kind == "filters":
+        if key not in names:
+            raise UserError(
+                f"{path}: {name}: {arch} has no such filters{nearest(key, names)} (kerascnn archs {arch} --layers)"
+            )
+        return
+    if kind == "blocks":
+        depths = _depths(arch)
+        if not key.isdecimal() or not 1 <= int(key) <= len(depths):
+            raise UserError(f"{path}: {name}: {arch} has the stages blocks.1 to blocks.{len(depths)}")
+        return
+    if name in DECIDED:
+        raise UserError(f"{path}: {name}: the search decides this itself (--{key})")
+    fields = [f"{section}.{field}" for section in SECTIONS for field in type(getattr(base, section)).model_fields]
+    if name not in fields:
+        known = [*fields, *(f"filters.{known}" for known in names)]
+        raise UserError(f"{path}: unknown parameter {name!r}{nearest(name, known)}")
+
+
+def _depths(arch: str) -> tuple[int, ...]:
+    row = tables.row(arch)
+    if not isinstance(row, ResNet):
+        raise UserError(f"blocks are of residual networks, {arch} has none to count")
+    return row.depths
