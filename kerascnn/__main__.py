@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": ("kerascnn.compare", "which arch is better on your images, and how sure is that?"),
     "predict": ("kerascnn.predict", "ask a trained network about images"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
+    "export": ("kerascnn.export", "a run as SavedModel, LiteRT, ONNX or Keras file, proven equal to it"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }
 

@@ -5,12 +5,15 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerascnn import cli
 from kerascnn.config import Config
 from kerascnn.runs import CANDIDATE, CPUS, PARENT_PIPE, Run
 from kerascnn.screen import Screen, duration, quiet
+
+if TYPE_CHECKING:
+    from kerascnn.artefacts.exporting import Exported
 
 
 @cli.command
@@ -26,6 +29,7 @@ def main(argv: list[str]) -> int:
         signal.signal(signal.SIGTERM, _stop)
     with quiet(config.logging.verbose):
         from kerascnn import data, distribute, training
+        from kerascnn.artefacts import exporting
 
         distribute.setup(config.devices, config.fit.batch_size)
     screen = Screen()
@@ -50,7 +54,7 @@ def main(argv: list[str]) -> int:
         )
     if run.finished:
         if config.logging.export:
-            screen.say(f"export  {training.export(run, config.logging.exports_dir)}")
+            _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits))
         _say_scores(screen, run.metrics())
         _say_next(screen, run, config)
     return cli.DONE
@@ -70,6 +74,12 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _export(screen: Screen, done: "Exported") -> None:
+    for row in done.rows:
+        agrees = f"agrees with the run to {row['images']['max_difference']:.0e} on {row['images']['n']} images"
+        screen.say(f"export  {done.version}: {agrees} and {row['files']['n']} files")
 
 
 def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:

@@ -21,10 +21,11 @@ def open(
     image_size: int | None = None,
     resize: Mode | None = None,
 ) -> Predictor:
-    """What can predict at `path`: a run's directory, a `.keras` file, a SavedModel (its version, or the newest below a name).
+    """What can predict at `path`: a run's directory, a SavedModel (its version, or the newest below a name), a file.
 
-    A run and a SavedModel know their class names, image size and resize mode, and so does a `.keras` file in its run's
-    directory. For another `.keras` file they are what is given here; by default the classes are numbered, the size is the
+    Files are `.keras`, `.tflite` (LiteRT; needs the extra litert) and `.onnx` (needs the extra onnx). A run, a SavedModel and
+    an ONNX file know their class names, image size and resize mode, and so does a file in its run's or its version's
+    directory. For another file they are what is given here; by default the classes are numbered, the size is the
     model's input, the mode crop above 64 px and squash up to it.
 
     Raises:

@@ -1,5 +1,6 @@
 """One way to ask any artefact: files or arrays in, probabilities out, in bounded memory."""
 
+import contextlib
 import functools
 import os
 from collections import deque
@@ -14,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - a .keras file names these classes
-from kerascnn.artefacts import savedmodel
+from kerascnn.artefacts import litert, onnx, savedmodel
+from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data, UserError
 from kerascnn.data import decode, resize_mode
 from kerascnn.runs import Run
@@ -150,31 +152,38 @@ def _each(items: Item | Iterable[Item]) -> Iterator[Item]:
 
 def open_any(path: Path, given: Given) -> Predictor:
     """See `kerascnn.artefacts.open`."""
-    if path.suffix == ".keras" and path.is_file():
-        return _open_keras(path, _known_to_run(path, given))
+    if path.suffix in _FILES and path.is_file():
+        return _FILES[path.suffix](path, _known_nearby(path, given))
     if path.is_dir():
         if Run(path).config_file.exists():
             return _open_run(Run(path), given)
-        for version in (path, *(path / str(number) for number in reversed(savedmodel.versions(path)))):
+        for version in (path, *(path / str(number) for number in reversed(versions(path)))):
             if (version / "saved_model.pb").is_file():
                 return _open_saved_model(version, given)
     there = "something else" if path.exists() else "nothing"
-    raise UserError(f"expected a run's directory, a .keras file or a SavedModel at {path}, found {there}")
+    raise UserError(
+        f"expected a run's directory, a SavedModel, or a .keras, .tflite or .onnx file at {path}, found {there}"
+    )
 
 
 def _open_run(run: Run, given: Given) -> Predictor:
     if not run.best_model.exists():
         raise UserError(f"run {run.name} has no {run.best_model.name} yet: the command that started it resumes it")
-    return _open_keras(run.best_model, _known_to_run(run.best_model, given))
+    return _open_keras(run.best_model, _known_nearby(run.best_model, given))
 
 
-def _known_to_run(path: Path, given: Given) -> Given:
-    """What the run says whose best model `path` is; `given` where it is no run's. Whatever is given must agree."""
+def _known_nearby(path: Path, given: Given) -> Given:
+    """What the run or the export that `path` lies in says of it; `given` where it lies alone. Whatever is given must agree."""
     run = Run(path.parent)
-    if path != run.best_model or not run.data_file.exists():
+    if path == run.best_model and run.data_file.exists():
+        data = run.data()
+        return _agreed(str(run.path), Given(tuple(data["class_names"]), data["image_size"], data["resize"]), given)
+    try:
+        metadata = savedmodel.read_metadata(path.parent)
+        known = Given(tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"])
+    except (OSError, ValueError, KeyError):
         return given
-    data = run.data()
-    return _agreed(str(run.path), Given(tuple(data["class_names"]), data["image_size"], data["resize"]), given)
+    return _agreed(str(path.parent), known, given)
 
 
 def _agreed(where: str, known: Given, given: Given) -> Given:
@@ -186,7 +195,29 @@ def _agreed(where: str, known: Given, given: Given) -> Given:
 
 def _open_keras(path: Path, given: Given) -> Predictor:
     model = load_keras(path)
-    classes, side = model.output_shape[-1], model.input_shape[1]
+    return _described(path, model.input_shape[1], model.output_shape[-1], given, probabilities_of(model))
+
+
+def _open_onnx(path: Path, given: Given) -> Predictor:
+    with _damage(path, "an ONNX file"):
+        infer, side, classes, known = onnx.reader(path)
+    if known:  # the file tells, wherever it lies
+        told = Given(tuple(known["class_names"]), known["image_size"], known["resize"])
+        given = _agreed(str(path), told, given)
+    return _described(path, side, classes, given, infer)
+
+
+def _open_litert(path: Path, given: Given) -> Predictor:
+    with _damage(path, "a LiteRT file"):
+        infer, side, classes = litert.reader(path)
+    return _described(path, side, classes, given, infer)
+
+
+_FILES = {".keras": _open_keras, ".onnx": _open_onnx, ".tflite": _open_litert}
+
+
+def _described(path: Path, side: int | None, classes: int, given: Given, infer: Callable[[Any], Any]) -> Predictor:
+    """A Predictor of a file that takes images of `side` px (None: of any size); what nobody says has a default."""
     size = given.image_size or side
     if size is None:
         raise UserError(f"{path} takes images of any size: say the one it was trained on (image_size)")
@@ -195,7 +226,19 @@ def _open_keras(path: Path, given: Given) -> Predictor:
     names = given.class_names or tuple(str(number) for number in range(classes))
     if len(names) != classes:
         raise UserError(f"{path} tells {classes} classes apart, but {len(names)} class names were given")
-    return Predictor(names, size, given.resize or resize_mode(Data(), size), probabilities_of(model))
+    return Predictor(names, size, given.resize or resize_mode(Data(), size), infer)
+
+
+@contextlib.contextmanager
+def _damage(path: Path, kind: str) -> Iterator[None]:
+    """Whatever a runtime raises of a damaged or strange file, as one message."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # runtimes have classes of their own, or none
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{path} is not {kind} of kerascnn, or is damaged: {reason}") from error
 
 
 def load_keras(path: Path) -> keras.Model:

@@ -5,26 +5,28 @@ The contract, which further formats and proofs extend and never replace:
     serving_default   image_bytes  string  [batch]                one encoded JPEG or PNG each
     images            images       float32 [batch, H, W, 3]       RGB, 0-255; H = W = image_size is taken as it is,
                                                                   any other size is resized as a file would be
+    features          images       as for `images`
 
-    both answer       probabilities  float32 [batch, classes]     they sum to 1, in the order of the class names
-                      classes        string  [batch, min(5, classes)]   names, the most probable first
+    the first two     probabilities  float32 [batch, classes]     they sum to 1, in the order of the class names
+    answer            classes        string  [batch, min(5, classes)]   names, the most probable first
                       scores         float32 [batch, min(5, classes)]   their probabilities
+    the third         features       float32 [batch, channels]    the layer `pool`: for search and clustering
 
     assets/classes.txt     the class names, one a line, in order (a line break within a name as \\n, a backslash as \\\\)
     assets/metadata.json   class_names, image_size, resize, versions, and what the caller adds
 
+A signature takes one type, and a server turns JSON's numbers into it. In Python the loaded object may be called with either:
+`tf.saved_model.load(path)(images)` answers as `images` does for uint8 and for float32.
+
 `serving_default` decodes and resizes by the one decode path (`kerascnn.data.decode`), inside the graph. A batch with something
 that is not a JPEG or PNG, damaged, or of more than `MAX_PIXELS` pixels (told by its header, before anything is decoded) is an
 InvalidArgumentError for the whole batch, in a server a 400: send what you don't trust one by one. Orientation that a PNG keeps
-in text chunks only is not seen here; `predict` sees it.
+in text chunks only is not seen here; `predict` sees it. Normalizations are folded into convolutions (`folding`).
 """
 
 import json
-import os
 import platform
 import re
-import secrets
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,10 +35,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerascnn.artefacts.folding import folded, served
+from kerascnn.artefacts.versions import aside, publish
 from kerascnn.data import decode
-from kerascnn.files import sync
 
 TOP = 5
+ANY = (None, None, None, 3)  # a batch of images of any size
 CLASSES_FILE, METADATA_FILE = "classes.txt", "metadata.json"
 
 
@@ -66,41 +70,66 @@ def export(
         ValueError: The model does not compute in float32, or has another number of classes.
         RuntimeError: Called inside a strategy's scope, which would leave its devices in the graph.
     """
-    _check(model, class_names)
+    described = describe(class_names, image_size, resize, metadata or {})
+    check(model, class_names)
+    with aside(path) as folder:
+        write(model, folder, class_names=class_names, image_size=image_size, resize=resize, assets=described)
+        return publish(folder, path)
+
+
+def describe(
+    class_names: Sequence[str], image_size: int, resize: decode.Mode, metadata: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """The files in `assets/` that say what an artefact is: name -> content."""
+    lines = [name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for name in class_names]
     known = {
-        **(metadata or {}),
+        **metadata,
         "class_names": list(class_names),
         "image_size": image_size,
         "resize": resize,
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__, "python": platform.python_version()},
     }
-    path.mkdir(parents=True, exist_ok=True)
-    aside = path / f".aside-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            assets = _write_assets(Path(folder), class_names, known)
-            served = _Served(model, [_as_bytes(name) for name in class_names], image_size, resize, assets)
-            tf.saved_model.save(
-                served,
-                str(aside),
-                signatures={"serving_default": served.from_bytes, "images": served.from_images},
-                # Gradients are for training; nobody trains a served model on.
-                options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-            )
-        return _publish(aside, path)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    return {
+        CLASSES_FILE: b"".join(_as_bytes(line) + b"\n" for line in lines),
+        METADATA_FILE: (json.dumps(known, indent=2, allow_nan=False) + "\n").encode(),
+    }
 
 
-def next_version(path: Path) -> int:
-    """One more than the highest version below `path`; 1 where there is none."""
-    return max(versions(path), default=0) + 1
+def write(
+    model: keras.Model,
+    folder: Path,
+    *,
+    class_names: Sequence[str],
+    image_size: int,
+    resize: decode.Mode,
+    assets: Mapping[str, bytes],
+) -> None:
+    """Write the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content). See `export`."""
+    with tempfile.TemporaryDirectory() as place:
+        files = []
+        for name, content in assets.items():
+            files.append(Path(place, name))
+            files[-1].write_bytes(content)
+        saved = _Served(model, [_as_bytes(name) for name in class_names], image_size, resize, files)
+        tf.saved_model.save(
+            saved,
+            str(folder),
+            signatures=saved.endpoints(),
+            # Gradients are for training; nobody trains a served model on.
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
 
 
-def versions(path: Path) -> list[int]:
-    """The versions below `path`, ascending."""
-    return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal()) if path.is_dir() else []
+def check(model: keras.Model, class_names: Sequence[str]) -> None:
+    """Raises what `export` says of a network that cannot be exported."""
+    if tf.distribute.has_strategy():
+        raise RuntimeError("export runs outside of every strategy's scope: the graph must name no devices")
+    lower = {layer.name: layer.compute_dtype for layer in model.layers if layer.compute_dtype != "float32"}
+    if lower:
+        name, dtype = next(iter(lower.items()))
+        raise ValueError(f"expected a model that computes in float32 (models.float32_twin), but {name} uses {dtype}")
+    if model.output_shape[-1] != len(class_names):
+        raise ValueError(f"expected {model.output_shape[-1]} class names, one per logit, got {len(class_names)}")
 
 
 def read_metadata(version: Path) -> dict[str, Any]:
@@ -120,7 +149,7 @@ def read_classes(path: Path) -> list[str]:
 
 
 class _Served(tf.Module):
-    """What is saved: the weights, the assets and the two functions, not the Keras model around them."""
+    """What is saved: the weights in use, the assets and the functions, not the Keras model around them."""
 
     def __init__(
         self,
@@ -131,15 +160,14 @@ class _Served(tf.Module):
         assets: Sequence[Path],
     ) -> None:
         super().__init__(name="kerascnn")
-        self._weights = [variable.value for variable in model.variables]
+        self._names, self._size, self._resize = list(class_names), image_size, resize
         self._assets = [tf.saved_model.Asset(str(asset)) for asset in assets]
         shape = (image_size, image_size, 3)
-
-        def answer(images) -> dict[str, Any]:
-            logits = model(tf.ensure_shape(images, [None, *shape]), training=False)
-            probabilities = tf.nn.softmax(logits)
-            scores, places = tf.math.top_k(probabilities, min(TOP, len(class_names)))
-            return {"probabilities": probabilities, "classes": tf.gather(list(class_names), places), "scores": scores}
+        network = served(folded(model))
+        # The graph itself, called by every signature: a tf.function would be traced, and saved, twice.
+        compute = _plain(lambda x: network(x, training=False), tf.TensorSpec([None, *shape], tf.float32))
+        self._network = compute.get_concrete_function()
+        self._weights = list(self._network.variables)
 
         def from_bytes(image_bytes) -> dict[str, Any]:
             pixels = tf.map_fn(
@@ -147,58 +175,44 @@ class _Served(tf.Module):
                 image_bytes,
                 fn_output_signature=tf.TensorSpec(shape, tf.uint8),
             )
-            return answer(tf.cast(pixels, tf.float32))
+            return self._answer(pixels)
 
-        def from_images(images) -> dict[str, Any]:
-            fits = tf.reduce_all(tf.equal(tf.shape(images)[1:3], image_size))
-            return answer(
-                tf.cond(fits, lambda: images, lambda: tf.cast(decode.resize(images, image_size, resize), tf.float32))
-            )
+        def features(images) -> dict[str, Any]:
+            return {"features": self._network(self._fitted(images))["features"]}
 
         self.from_bytes = _plain(from_bytes, tf.TensorSpec([None], tf.string, "image_bytes"))
-        self.from_images = _plain(from_images, tf.TensorSpec([None, None, None, 3], tf.float32, "images"))
+        self.features = _plain(features, tf.TensorSpec(ANY, tf.float32, "images"))
+
+    def endpoints(self) -> dict[str, Any]:
+        """The signatures by name."""
+        self.__call__.get_concrete_function(tf.TensorSpec(ANY, tf.uint8, "images"))
+        from_images = self.__call__.get_concrete_function(tf.TensorSpec(ANY, tf.float32, "images"))
+        return {"serving_default": self.from_bytes, "images": from_images, "features": self.features}
+
+    @tf.function(autograph=False, jit_compile=False)
+    def __call__(self, images):
+        return self._answer(self._fitted(images))
+
+    def _fitted(self, images):
+        """float32 [batch, size, size, 3] of images of any size."""
+        fits = tf.reduce_all(tf.equal(tf.shape(images)[1:3], self._size))
+        return tf.cond(
+            fits,
+            lambda: tf.cast(images, tf.float32),
+            lambda: tf.cast(decode.resize(images, self._size, self._resize), tf.float32),
+        )
+
+    def _answer(self, images) -> dict[str, Any]:
+        fitted = tf.ensure_shape(tf.cast(images, tf.float32), [None, self._size, self._size, 3])
+        probabilities = self._network(fitted)["probabilities"]
+        scores, places = tf.math.top_k(probabilities, min(TOP, len(self._names)))
+        return {"probabilities": probabilities, "classes": tf.gather(self._names, places), "scores": scores}
 
 
 def _plain(function, spec: tf.TensorSpec):
     return tf.function(function, input_signature=[spec], autograph=False, jit_compile=False)
 
 
-def _check(model: keras.Model, class_names: Sequence[str]) -> None:
-    if tf.distribute.has_strategy():
-        raise RuntimeError("export runs outside of every strategy's scope: the graph must name no devices")
-    lower = {layer.name: layer.compute_dtype for layer in model.layers if layer.compute_dtype != "float32"}
-    if lower:
-        name, dtype = next(iter(lower.items()))
-        raise ValueError(f"expected a model that computes in float32 (models.float32_twin), but {name} uses {dtype}")
-    if model.output_shape[-1] != len(class_names):
-        raise ValueError(f"expected {model.output_shape[-1]} class names, one per logit, got {len(class_names)}")
-
-
-def _write_assets(folder: Path, class_names: Sequence[str], metadata: Mapping[str, Any]) -> list[Path]:
-    lines = [name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for name in class_names]
-    classes, described = folder / CLASSES_FILE, folder / METADATA_FILE
-    classes.write_bytes(b"".join(_as_bytes(line) + b"\n" for line in lines))
-    described.write_text(json.dumps(metadata, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return [classes, described]
-
-
 def _as_bytes(name: str) -> bytes:
     """A class is a folder's name, which need not be UTF-8."""
     return name.encode("utf-8", "surrogateescape")
-
-
-def _publish(aside: Path, path: Path) -> Path:
-    """Sync what lies `aside` and give it the next free version's name."""
-    for entry in sorted(aside.rglob("*")):
-        sync(entry)
-    sync(aside)
-    while True:
-        version = path / str(next_version(path))
-        try:
-            os.rename(aside, version)  # noqa: PTH104 - Path.rename would be the same; an existing version makes it fail
-        except OSError:
-            if not version.exists():
-                raise
-            continue
-        sync(path)
-        return version

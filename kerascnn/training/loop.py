@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, scoring, tensorboard
-from kerascnn.artefacts import savedmodel
 from kerascnn.cli import TrainingFailed, dumps
 from kerascnn.config import Config
 from kerascnn.data import Splits, pipeline
@@ -340,20 +339,3 @@ class Training:
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         self.run.write_metrics(found)
         return found
-
-
-def export(run: Run, exports_dir: Path) -> Path:
-    """The best model of a finished run as a SavedModel below `exports_dir`; the version that is there is reused."""
-    target = exports_dir / run.name
-    for version in savedmodel.versions(target):
-        if savedmodel.read_metadata(target / str(version)).get("finished") == run.metrics()["finished"]:
-            return target / str(version)
-    known = run.data()
-    return savedmodel.export(
-        keras.models.load_model(run.best_model, compile=False, safe_mode=True),
-        target,
-        class_names=known["class_names"],
-        image_size=known["image_size"],
-        resize=known["resize"],
-        metadata={"run": run.name, "finished": run.metrics()["finished"], "arch": run.config().model.arch},
-    )

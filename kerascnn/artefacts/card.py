@@ -1,0 +1,233 @@
+"""What people read beside an export: the version's README, for who serves it, and the model card, for who relies on it."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from kerascnn.artefacts import onnx, savedmodel
+from kerascnn.data.decode import MAX_PIXELS
+from kerascnn.escaping import as_markdown
+from kerascnn.runs import Run
+
+README_FILE, CARD_FILE = "README.md", "MODEL_CARD.md"
+SHOWN = 20  # classes; the rest are in classes.txt
+
+
+def write(version: Path, run: Run, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write both pages into `version`, whose artefacts are all there.
+
+    Args:
+        version: The directory.
+        run: Where the artefacts come from.
+        name: What a server calls the model.
+        rows: Of parity.json.
+    """
+    (version / CARD_FILE).write_text(model_card(run, savedmodel.read_metadata(version)), encoding="utf-8")
+    page = readme(savedmodel.read_metadata(version), name, rows) + _checksums(version)
+    (version / README_FILE).write_text(page, encoding="utf-8")
+
+
+def readme(metadata: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """How to ask every artefact of a version."""
+    url = f"http://localhost:8501/v1/models/{quote(name, safe='')}:predict"
+    names, size = metadata["class_names"], metadata["image_size"]
+    parts = [f"# {as_markdown(name)}\n\nAn image classifier, {as_markdown(metadata['arch'])}, exported by kerascnn."]
+    parts.append(
+        "See MODEL_CARD.md for what it is good for, parity.json for the proof that it is the network that was trained."
+    )
+    if any(row["artefact"] == "savedmodel" for row in rows):
+        parts += [_serving(url, name), _client(url), _signatures(size, len(names), metadata["resize"])]
+    if any(row["file"].startswith("model") for row in rows if row["passed"]):
+        parts.append(_files(size, len(names), metadata["resize"]))
+    parts += [_classes(names), _table(rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _serving(url: str, name: str) -> str:
+    plain = shlex.quote(name)
+    return f"""## Ask it
+
+TensorFlow Serving, started where the folder {as_markdown(name)} lies:
+
+    docker run -p 8501:8501 -v "$PWD"/{plain}:/models/{plain} -e MODEL_NAME={plain} tensorflow/serving
+
+One line, photo.jpg being a JPEG or PNG (a file of any size: the line itself stays short):
+
+    (printf '{{"instances": [{{"b64": "'; base64 < photo.jpg | tr -d '\\n'; printf '"}}]}}') | curl -s -d @- {url}"""
+
+
+def _client(url: str) -> str:
+    return f"""Ten lines of Python, without TensorFlow:
+
+```python
+import base64, json, sys, urllib.error, urllib.request
+
+url = "{url}"
+photo = base64.b64encode(open(sys.argv[1], "rb").read()).decode()
+body = json.dumps({{"instances": [{{"b64": photo}}]}}).encode()
+try:
+    answer = json.load(urllib.request.urlopen(url, body))["predictions"][0]
+except urllib.error.HTTPError as error:
+    sys.exit(f"{{error.code}}: {{error.read().decode()}}")
+for name, score in zip(answer["classes"], answer["scores"]):
+    print(f"{{score:.4f}} {{name}}")
+```"""
+
+
+def _signatures(size: int, classes: int, resize: str) -> str:
+    top = min(savedmodel.TOP, classes)
+    return f"""## Signatures of the SavedModel
+
+| signature | input | type | shape | what |
+|---|---|---|---|---|
+| `serving_default` | `image_bytes` | string | [batch] | one encoded JPEG or PNG each, of any size |
+| `images` | `images` | float32 | [batch, height, width, 3] | RGB, 0 to 255 (not 0 to 1), of any size |
+| `features` | `images` | float32 | [batch, height, width, 3] | the same |
+
+| output | of | type | shape | what |
+|---|---|---|---|---|
+| `probabilities` | the first two | float32 | [batch, {classes}] | 0 to 1, they sum to 1, in the order of the classes below |
+| `classes` | the first two | string | [batch, {top}] | names, the most probable first |
+| `scores` | the first two | float32 | [batch, {top}] | their probabilities |
+| `features` | `features` | float32 | [batch, channels] | pooled, 0 or more in most networks: for search and clustering |
+
+Images are brought to {size} x {size} pixels inside the graph ({as_markdown(resize)}), as in training. In Python,
+`tf.saved_model.load(folder)(images)` takes uint8 as well.
+
+A bad image (neither JPEG nor PNG, damaged, or of more than {MAX_PIXELS:,} pixels, told by its header before anything is
+decoded) fails the whole batch with INVALID_ARGUMENT, over HTTP 400 and a message: send what you don't trust one by one."""
+
+
+def _files(size: int, classes: int, resize: str) -> str:
+    return f"""## Single files
+
+`model.onnx` (opset {onnx.OPSET}) takes `images` float32 [batch, {size}, {size}, 3]; `model_*.tflite` take one image, float32
+[1, {size}, {size}, 3]; both RGB, 0 to 255, already {size} x {size}, and answer `probabilities` [batch, {classes}] and
+`features`. `model.keras` takes the same and answers logits (`import kerascnn.layers` first). Decoding and resizing
+({as_markdown(resize)}) are the caller's there; `kerascnn predict FILE photo.jpg` does both."""
+
+
+def _classes(names: Sequence[str]) -> str:
+    rows = "\n".join(f"| {place} | {as_markdown(name)} |" for place, name in enumerate(names[:SHOWN]))
+    rest = f"\n\n... and {len(names) - SHOWN} more." if len(names) > SHOWN else ""
+    return f"""## Classes
+
+In the order of `probabilities`; all of them, one a line, in assets/classes.txt.
+
+| place | class |
+|---|---|
+{rows}{rest}"""
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> str:
+    lines = [
+        f"| {row['artefact']} | {row['file'] if row['passed'] else 'not kept: ' + row['limit']} | {row['bytes'] / 1e6:.2f} |"
+        f" {row['latency_ms']:.2f} | {row['images']['top1']:.2%} | {_short(row['images']['max_difference'])} |"
+        f" {row['images']['n']} |"
+        for row in rows
+    ]
+    head = "| artefact | file | MB | ms per image | same top-1 | largest difference of a probability | n images |"
+    table = "\n".join([head, "|---|---|---|---|---|---|---|", *lines])
+    return f"""## Proof
+
+Reloaded in a fresh process and compared with the trained network; milliseconds are of one warm call with one image on the
+machine that exported.
+
+{table}"""
+
+
+def _checksums(version: Path) -> str:
+    files = sorted(path for path in version.rglob("*") if path.is_file())
+    lines = [f"    {hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(version)}" for path in files]
+    return "\n## sha256\n\n" + "\n".join(lines) + "\n"
+
+
+def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
+    """What the network is, what it was shown, how good it is, and where it ends."""
+    known, metrics, config = run.data(), run.metrics(), run.config()
+    starts = json.loads(run.environment_file.read_text(encoding="utf-8")) if run.environment_file.exists() else []
+    names = known["class_names"]
+    counts = ", ".join(f"{n:,} {split}" for split, n in known.get("images", {}).items())
+    calibrated = metadata["export"]["temperature"]
+    cooled = f", divided by a temperature of {calibrated:.4g} that was fitted on val" if calibrated else ", as trained"
+    lines = [
+        f"# Model card: {as_markdown(run.name)}",
+        "",
+        f"- **Network**: {as_markdown(config.model.arch)}, {metrics['params']:,} parameters, {metrics['macs'] / 1e6:,.1f} M"
+        f" multiply-adds at {known['image_size']} px.",
+        f"- **Probabilities**: softmax of the logits{cooled}.",
+        f"- **Trained** {metrics['epochs']} epochs (best by {as_markdown(str(metrics['monitor']))}: {metrics['best_epoch']}),"
+        f" finished {as_markdown(metrics['finished'])}, seed {config.fit.seed}; the config is assets/config.toml.",
+        "",
+        "## Data",
+        "",
+        f"{as_markdown(known.get('name', 'unknown'))}: {counts}. Fingerprint {as_markdown(known['fingerprint'])}.",
+        f"{len(names)} classes: {', '.join(as_markdown(name) for name in names[:SHOWN])}"
+        f"{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''}.",
+        "",
+        "## Intended use",
+        "",
+        "To tell these classes apart in images like those that it was trained on, one class per image, with a person or a"
+        " further check behind it wherever a mistake would do harm.",
+        "",
+        "## Scores",
+        "",
+        "95 % intervals over images, of one training run.",
+        "",
+        *_scores(metrics),
+        "",
+        "## Limits",
+        "",
+        f"- Every image gets one of the {len(names)} classes, also one that shows none of them: there is no class for the rest.",
+        "- Scores hold for images that come from where these came from; other cameras, places or times were not measured here.",
+        f"- A probability says how sure the network is{'' if calibrated else ', and was not calibrated'}; it is no guarantee.",
+        f"- The network sees {known['image_size']} x {known['image_size']} pixels: what is small in a large photo is lost.",
+        *(
+            ["- No test set was kept apart: the scores are of the images that chose the model."]
+            if metrics.get("test_is_val")
+            else []
+        ),
+        "",
+        "## Environment",
+        "",
+        *_environment(starts, metadata),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _scores(metrics: Mapping[str, Any]) -> list[str]:
+    rows = ["| split | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
+    for split in ("test", "val"):
+        for name, score in metrics.get(split, {}).items():
+            if isinstance(score, dict) and {"value", "low", "high", "n"} <= score.keys():
+                interval = f"{score['low']:.4f} to {score['high']:.4f}"
+                rows.append(f"| {split} | {as_markdown(name)} | {score['value']:.4f} | {interval} | {score['n']} |")
+        worst = metrics.get(split, {}).get("worst_class")
+        if worst:
+            rows.append(
+                f"| {split} | F1 of the worst class, {as_markdown(worst['name'])} | {worst['f1']:.4f} | | {worst['n']} |"
+            )
+    return rows
+
+
+def _environment(starts: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> list[str]:
+    made = ", ".join(f"{name} {version}" for name, version in metadata["versions"].items())
+    lines = [f"- Exported with {made}."]
+    for start in starts[-1:]:
+        facts = {
+            key: value for key, value in start.items() if isinstance(value, str | int | float) and key != "command"
+        }
+        lines.append(
+            "- Trained with "
+            + ", ".join(f"{as_markdown(key)} {as_markdown(str(value))}" for key, value in facts.items())
+            + "."
+        )
+    return lines
+
+
+def _short(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.1e}"

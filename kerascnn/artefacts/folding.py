@@ -1,0 +1,89 @@
+"""The network that is served: normalizations folded into the convolutions before them, probabilities and features as outputs."""
+
+from operator import attrgetter
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn import models
+from kerascnn.layers import ConvBN, PreActBasicBlock, PreActBottleneck
+from kerascnn.layers.xception import SeparableConvBN
+
+# Where a normalization directly follows a convolution whose output nothing else sees: (convolution, the layer that holds the
+# normalization as `bn`). What stands at the head of a pre-activation block follows a sum, and stays.
+PAIRS: dict[type[keras.layers.Layer], tuple[tuple[str, str], ...]] = {
+    ConvBN: (("conv", ""),),
+    SeparableConvBN: (("pointwise", ""),),
+    PreActBasicBlock: (("conv1", "norm2"),),
+    PreActBottleneck: (("conv1", "norm2"), ("conv2", "norm3")),
+}
+
+
+class Shift(keras.layers.Layer):
+    """Adds one number to each channel: what is left of a folded normalization. Channels-last.
+
+    Input and output: (batch, height, width, channels).
+    """
+
+    def build(self, input_shape):
+        self.shift = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="shift")
+
+    def call(self, x):
+        # BiasAdd and nothing else is what TensorFlow, LiteRT and onnxruntime run as one with the convolution before it.
+        return tf.nn.bias_add(x, self.shift)
+
+
+def folded(model: keras.Model) -> keras.Model:
+    """A float32 copy of `model` that gives the same logits with fewer operations.
+
+    A normalization in inference is gamma (x - mean) / sqrt(variance + epsilon) + beta, one factor and one summand for each
+    channel (Ioffe and Szegedy, 2015, section 3.1): the factor goes into the kernel before it, the summand stays as `Shift`.
+    The copy is for inference and exports; it is neither trained nor saved as `.keras`. `model` stays as it is.
+    """
+    copy = models.float32_twin(model)
+    for layer in list(copy._flatten_layers(include_self=False)):  # Keras has no public name for nested layers
+        for convolution, holder in PAIRS.get(type(layer), ()):
+            _fold(getattr(layer, convolution), attrgetter(holder)(layer) if holder else layer)
+    return copy
+
+
+def calibrated(model: keras.Model, temperature: float) -> keras.Model:
+    """A copy of `model` with all logits divided by `temperature` (Guo et al., 2017, section 4.2): the classes' order stays.
+
+    Raises:
+        ValueError: The temperature is not positive.
+    """
+    if not 0 < temperature < np.inf:
+        raise ValueError(f"expected a temperature above 0, got {temperature}")
+    copy = models.float32_twin(model)
+    head = copy.get_layer("logits")
+    for variable in head.trainable_variables + head.non_trainable_variables:
+        variable.assign(variable / temperature)
+    return copy
+
+
+def served(model: keras.Model) -> keras.Model:
+    """The network with what an artefact answers: `probabilities` [batch, classes] and `features` [batch, channels], pooled."""
+    probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
+    outputs = {"probabilities": probabilities, "features": model.get_layer("pool").output}
+    return keras.Model(model.inputs[0], outputs, name="served")
+
+
+def _fold(convolution: keras.layers.Layer, holder: keras.layers.Layer) -> None:
+    """Put `holder.bn` into the convolution before it, in place."""
+    norm = holder.bn
+    factor = 1 / np.sqrt(norm.moving_variance.numpy() + np.float32(norm.epsilon))
+    factor = factor * norm.gamma.numpy() if norm.scale else factor
+    before = convolution.bias.numpy() if convolution.use_bias else 0.0
+    offset = norm.beta.numpy() if norm.center else 0.0
+    convolution.kernel.assign(convolution.kernel.numpy() * factor)  # the output channels are a kernel's last axis
+    convolution.use_bias = False
+    shift = Shift(dtype="float32", name="bn")
+    shift.build((None, None, None, len(factor)))
+    shift.shift.assign(offset + (before - norm.moving_mean.numpy()) * factor)
+    # As Keras itself does to add LoRA's weights to a built layer.
+    holder._tracker.unlock()
+    holder._tracker.untrack(norm)
+    holder.bn = shift
+    holder._tracker.lock()

@@ -1,0 +1,62 @@
+"""LiteRT (formerly TensorFlow Lite) files: for phones and small boards."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn.artefacts.extras import require
+from kerascnn.distribute import available_cpus
+
+Kind = Literal["float32", "float16", "int8"]
+
+
+def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray) -> None:
+    """Convert `network` (`folding.served`), for one image at a time.
+
+    Args:
+        network: float32 [1, image_size, image_size, 3] in 0-255 -> `probabilities`, `features`.
+        path: Ends in `.tflite`.
+        kind: What weights are kept in. float16 halves the file and computes in float32 where there is nothing better; int8
+            computes in 8 bits, inputs and outputs staying float32.
+        calibration: uint8 [n, image_size, image_size, 3], images whose activations give int8 its ranges.
+    """
+    options: dict[str, Any] = {}
+    if kind != "float32":
+        options["optimizations"] = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        options["target_spec"] = {"supported_types": [tf.float16]}
+    if kind == "int8":
+        options["representative_dataset"] = lambda: _one_by_one(calibration)
+    # A fixed batch: LiteRT's fast kernels (XNNPACK) take over no graph whose shapes are open.
+    signature = [tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="images")]
+    network.export(path, format="litert", input_signature=signature, verbose=False, **options)
+
+
+def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int]:
+    """`Predictor.infer` of a LiteRT file, its image size and its number of classes.
+
+    Raises:
+        UserError: The package that runs it is missing.
+        Exception: It is no LiteRT file, or another network's.
+    """
+    require("litert", "ai_edge_litert")
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=available_cpus())
+    run = interpreter.get_signature_runner()
+    side = int(run.get_input_details()["images"]["shape"][1])
+    classes = int(run.get_output_details()["probabilities"]["shape"][1])
+
+    def infer(images: Any) -> np.ndarray:
+        return np.concatenate([run(images=image[None])["probabilities"] for image in np.asarray(images, "float32")])
+
+    return infer, side, classes
+
+
+def _one_by_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:
+    for image in images:
+        yield [image[None].astype("float32")]

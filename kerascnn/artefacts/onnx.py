@@ -1,0 +1,65 @@
+"""ONNX files: for onnxruntime and all that reads ONNX."""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn.artefacts.extras import require
+from kerascnn.distribute import available_cpus
+
+OPSET = 18  # the newest that tf2onnx 1.17 writes; onnxruntime 1.14 (2023) and later run it
+KNOWN = ("class_names", "image_size", "resize")
+
+
+def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
+    """Convert `network` (`folding.served`): `images` float32 [batch, image_size, image_size, 3] -> its outputs by name.
+
+    Args:
+        network: In 0-255 -> `probabilities`, `features`.
+        path: The file.
+        known: Kept in the file's metadata, each value as JSON, so that the file tells its classes wherever it goes.
+    """
+    require("onnx", "tf2onnx", "onnx", "onnxruntime")
+    import onnx
+
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32, name="images")]
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # Keras looks for a name that numpy 2 has no more, to put it back for tf2onnx.
+        warnings.simplefilter("ignore", FutureWarning)
+        network.export(path, format="onnx", input_signature=signature, opset_version=OPSET, verbose=False)
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in known.items()})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int, dict[str, Any]]:
+    """`Predictor.infer` of an ONNX file, its image size, its number of classes, and what `write` was told.
+
+    Raises:
+        UserError: The package that runs it is missing.
+        Exception: It is no ONNX file, or another network's (onnxruntime has no name of its own for that).
+    """
+    require("onnx", "onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cpus()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    side = {value.name: value.shape for value in session.get_inputs()}["images"][1]
+    classes = {value.name: value.shape for value in session.get_outputs()}["probabilities"][1]
+    props = session.get_modelmeta().custom_metadata_map
+    known = {name: json.loads(props[name]) for name in KNOWN} if props.keys() >= set(KNOWN) else {}
+
+    def infer(images: Any) -> np.ndarray:
+        return session.run(["probabilities"], {"images": np.asarray(images, "float32")})[0]
+
+    return infer, side, classes, known

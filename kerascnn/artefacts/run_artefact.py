@@ -1,0 +1,108 @@
+"""Run an artefact in a process that knows nothing of kerascnn, as a user of it would; `parity` starts it as a script.
+
+    python run_artefact.py FORMAT ARTEFACT INPUTS.npz OUTPUTS.npz
+
+FORMAT: savedmodel, litert, onnx, keras. Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (n files' contents, one
+behind the other, and where each ends; for a SavedModel only). Outputs: the probabilities of each, `images` and `bytes`,
+float32 [n, classes], and `milliseconds`, the time of each of some calls with the first image.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+BATCH = 32
+CALLS, WARM, SECONDS = 50, 5, 3.0
+
+
+def savedmodel(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+    """What answers images, what answers files' contents, and how many images at once."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(path)
+
+    def images(batch: Any) -> Any:
+        return loaded.signatures["images"](images=tf.constant(batch))["probabilities"].numpy()
+
+    def files(batch: Any) -> Any:
+        return loaded.signatures["serving_default"](image_bytes=tf.constant(batch))["probabilities"].numpy()
+
+    return images, files, BATCH
+
+
+def litert(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+    """See `savedmodel`."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=_cpus())
+    run = interpreter.get_signature_runner()
+    return lambda batch: run(images=batch)["probabilities"], None, 1
+
+
+def onnx(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+    """See `savedmodel`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _cpus()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda batch: session.run(["probabilities"], {"images": batch})[0], None, BATCH
+
+
+def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+    """See `savedmodel`."""
+    import keras
+    import tensorflow as tf
+
+    import kerascnn.layers  # noqa: F401 - the file names these classes
+
+    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    infer = tf.function(lambda batch: tf.nn.softmax(model(batch, training=False)), reduce_retracing=True)
+    return lambda batch: infer(tf.constant(batch)).numpy(), None, BATCH
+
+
+FORMATS = {"savedmodel": savedmodel, "litert": litert, "onnx": onnx, "keras": keras}
+
+
+def main(form: str, path: str, inputs: str, outputs: str) -> None:
+    """Ask all of it, batch by batch, then time single images."""
+    import numpy as np
+
+    ask_images, ask_files, step = FORMATS[form](path)
+    with np.load(inputs) as arrays:
+        images, content, ends = arrays["images"], arrays["bytes"], arrays["ends"].tolist()
+    files = [content[start:end].tobytes() for start, end in zip([0, *ends], ends, strict=False)]
+
+    def ask(call: Callable[[Any], Any] | None, given: Sequence) -> np.ndarray:
+        answers = [call(given[i : i + step]) for i in range(0, len(given), step)] if call else []
+        return np.concatenate(answers) if answers else np.empty((0, 0), np.float32)
+
+    of_images, of_files = ask(ask_images, images), ask(ask_files, files)
+    spent = _timed(lambda: ask_images(images[:1])) if len(images) else []
+    np.savez(outputs, images=of_images, bytes=of_files, milliseconds=np.array(spent) * 1000)
+
+
+def _timed(call: Callable[[], object]) -> list[float]:
+    """Seconds of each call, after some that are not counted."""
+    for _ in range(WARM):
+        call()
+    spent: list[float] = []
+    while len(spent) < CALLS and sum(spent) < SECONDS:
+        start = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - start)
+    return spent
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    # Modules beside this file must not be taken for the libraries they are named after, nor the package be there at all.
+    del sys.path[0]
+    main(*sys.argv[1:])
+    if "kerascnn" in sys.modules and sys.argv[1] != "keras":
+        raise SystemExit("the artefact imported kerascnn: it must not need it")

@@ -1,0 +1,102 @@
+"""Real images of a run's data for a proof: some as the network sees them, some as files of many kinds."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from kerascnn.config import UserError
+from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data.sources import Encoded, Files
+
+IMAGES, FILES, ODD = 256, 24, 4
+_ORIENTATION = 0x0112  # EXIF's tag
+
+
+class Sample(NamedTuple):
+    """Images of one split, evenly spread over it.
+
+    Attributes:
+        split: Where they come from: val, or the first other split that has images.
+        images: uint8 [n, image_size, image_size, 3].
+        files: Encoded images: the split's own, and some of them turned by EXIF, in grey, with alpha, in 16 bit, by palette.
+    """
+
+    split: str
+    images: np.ndarray
+    files: list[Path]
+
+
+def draw(splits: Splits, folder: Path) -> Sample:
+    """A sample of up to `IMAGES` images; files that have to be made lie in `folder`.
+
+    Raises:
+        UserError: No split has an image that can be read.
+    """
+    split = next((split for split in (splits.val, splits.test, splits.train) if len(split)), splits.val)
+    images = _images(_spread(split, IMAGES), splits)
+    files = _files(_spread(split, FILES), folder)
+    for number, pixels in enumerate(images[:: max(1, len(images) // ODD)][:ODD]):
+        files += odd_files(pixels, folder, str(number))
+    return Sample(split.name, images, files)
+
+
+def odd_files(pixels: np.ndarray, folder: Path, name: str) -> list[Path]:
+    """An image in the forms that decoders disagree on, neither square nor of the network's size.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+        folder: Where the files go.
+        name: What their names begin with.
+    """
+    height, width = pixels.shape[:2]
+    image = Image.fromarray(pixels).resize((width * 3 // 2 + 1, height + 5))
+    grey = image.convert("L")
+    turned = Image.Exif()
+    turned[_ORIENTATION] = 6
+    transparent = image.convert("RGBA")
+    transparent.putalpha(grey)
+    deep = Image.fromarray(np.asarray(grey).astype("uint16") * 257)
+    made: dict[str, tuple[Image.Image, dict[str, Any]]] = {
+        "exif.jpg": (image, {"exif": turned, "quality": 95}),
+        "grey.jpg": (grey, {}),
+        "grey.png": (grey, {}),
+        "alpha.png": (transparent, {}),
+        "16bit.png": (deep, {}),
+        "palette.png": (image.quantize(64), {}),
+    }
+    for kind, (form, options) in made.items():
+        form.save(folder / f"{name}_{kind}", **options)
+    return [folder / f"{name}_{kind}" for kind in made]
+
+
+def _spread(split: Split, count: int) -> Split:
+    """At most `count` images of a split, evenly spread: neighbours are often of one class."""
+    places = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
+    return dataclasses.replace(split, indices=split.indices[places], labels=split.labels[places])
+
+
+def _images(split: Split, splits: Splits) -> np.ndarray:
+    if not len(split):
+        raise UserError("nothing to prove an export with: the run's data have no images")
+    batches = pipeline.scoring(split, splits, 32)
+    kept = [images.numpy()[weight.numpy() > 0] for images, _, weight in batches]
+    return np.concatenate(kept).astype("uint8")
+
+
+def _files(split: Split, folder: Path) -> list[Path]:
+    """The split's files; where it has none, its encoded images, or else its pixels, written as files."""
+    source = split.source
+    if isinstance(source, Files):
+        return [Path(os.fsdecode(source.paths[int(i)].numpy())) for i in split.indices]
+    files = []
+    for number, index in enumerate(split.indices):
+        files.append(folder / f"image{number}.png")
+        if isinstance(source, Encoded):
+            files[-1].write_bytes(source.read(int(index)).numpy())
+        else:
+            Image.fromarray(source.fetch([int(index)])[0].numpy()).save(files[-1])
+    return files

@@ -1,0 +1,86 @@
+"""Export a finished run as artefacts that are proven equal to it: SavedModel, LiteRT, ONNX, Keras."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from pydantic import Field
+
+from kerascnn import cli
+from kerascnn.config import Section, UserError
+from kerascnn.escaping import one_line
+from kerascnn.runs import Run
+from kerascnn.screen import quiet
+
+if TYPE_CHECKING:
+    from kerascnn.artefacts.exporting import Exported
+
+Format = Literal["savedmodel", "litert", "onnx", "keras"]
+
+
+class Export(Section):
+    """Which run, in which forms."""
+
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Field(
+        "", description="the run's directory"
+    )
+    formats: tuple[Format, ...] = Field(
+        ("savedmodel",),
+        min_length=1,
+        description="litert writes float32, float16 and int8 (needs the extra litert); onnx needs the extra onnx",
+    )
+    name: str | None = Field(None, description="the folder below the exports (default: the run's name)")
+    calibrate: bool = Field(False, description="bake in the temperature that `kerascnn evaluate` fitted on val")
+    allow_drop: float = Field(
+        1.0, ge=0, le=100, description="per cent of images whose answer may change in float16 and int8"
+    )
+    exports_dir: Path = Field(Path("saved_models"), description="where exports are kept")
+    dataset: str | None = Field(None, description="where the run's images are now, if they have moved")
+    data_dir: str | None = Field(None, description="where TensorFlow Datasets keeps its prepared data now")
+    verbose: bool = Field(False, description="show what TensorFlow and the converters print")
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """`kerascnn export RUN`: write, prove, publish; 1 where an artefact does not agree with the run."""
+    asked = cli.parse(Export, argv, prog="kerascnn export", description=__doc__ or "")
+    if not asked.run:
+        raise UserError("which run? kerascnn export RUN (kerascnn export --help)")
+    run = Run(asked.run)
+    run.config()  # names what is no run, before TensorFlow is started
+    run.metrics()
+    with quiet(asked.verbose):
+        from kerascnn.artefacts import exporting
+
+        done = exporting.export(
+            run,
+            asked.exports_dir,
+            exporting.Options(asked.formats, asked.name, asked.calibrate, asked.allow_drop),
+            dataset=asked.dataset,
+            data_dir=asked.data_dir,
+            say=lambda line: print(line, flush=True),
+        )
+    return report(done)
+
+
+def report(done: "Exported") -> int:
+    """Print where the version is; 1 where it lacks an artefact that was asked for."""
+    from kerascnn.artefacts import proof
+
+    if done.reused:
+        for row in done.rows:
+            print(proof.line(row))
+    print(f"{'there already' if done.reused else 'exported'}: {one_line(str(done.version))}")
+    missing = proof.failed(done.rows)
+    for lacking in missing:
+        print(
+            f"kerascnn: {lacking['artefact']} was not kept: {lacking['images']['top1']:.2%} of {lacking['images']['n']} answers are"
+            f" the same, {lacking['limit']} is asked for (--allow-drop P)",
+            file=sys.stderr,
+        )
+    return cli.CHECK_FAILED if missing else cli.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
