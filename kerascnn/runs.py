@@ -27,6 +27,7 @@ import numpy as np
 
 from kerascnn import cli
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
+from kerascnn.escaping import within
 from kerascnn.files import write_file
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
@@ -105,9 +106,9 @@ class Run:
         """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
 
         Raises:
-            UserError: `--run NAME` exists with another identity: lists the keys that differ.
+            UserError: `--run NAME` exists with another identity: lists the keys that differ. Or it would leave the runs.
         """
-        run = cls(config.logging.runs_dir / (config.logging.run or default_name(config, fingerprint, dataset)))
+        run = cls(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
         strangers = (
             run.path.is_dir() and not run.config_file.exists() and {entry.name for entry in run.path.iterdir()} - _NEW
         )
