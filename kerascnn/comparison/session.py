@@ -8,6 +8,7 @@ from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.options import Compare, Request
 from kerascnn.comparison.plan import Plan
 from kerascnn.config import Config
+from kerascnn.escaping import within
 from kerascnn.runs import Run, shown_command
 from kerascnn.screen import Screen, quiet
 
@@ -72,7 +73,7 @@ def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:
     found = finished.gather([Path(path) for path in paths])
     for line in found.lines():
         screen.say(line)
-    directory = Directory(compare.comparisons_dir / (compare.name or found.name))
+    directory = Directory(within(compare.comparisons_dir, compare.name or found.name))
     entries = found.entries(directory, screen.say)
     screen.log_to(directory.log_file)
     publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)

@@ -11,6 +11,7 @@ from kerascnn import data, matching, runs
 from kerascnn.cli import Stopped, TrainingFailed
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits
+from kerascnn.escaping import within
 from kerascnn.models import tables
 from kerascnn.runs import Run
 from kerascnn.screen import Screen
@@ -65,7 +66,7 @@ class Search:
         assert self.base.fit.epochs is not None
         self.epochs: int = self.base.fit.epochs
         self.prices = Prices(len(self.splits.class_names), self.splits.fingerprint)
-        self.directory = Directory(self.tune.searches_dir / (self.tune.name or self._name()))
+        self.directory = Directory(within(self.tune.searches_dir, self.tune.name or self._name()))
         self.journal = Journal(self.directory.journal_file)
         self.outcomes: dict[str, Outcome] = {}
         self.stop = threading.Event()
