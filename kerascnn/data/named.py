@@ -46,8 +46,7 @@ def _expanded(word: str, report: Callable[[str, str], None], away: str | None) -
         found = _below(word, away)
         missing = "no images below this folder (JPEG, PNG, GIF, BMP, WebP by suffix)"
     elif glob.has_magic(word) and not os.path.lexists(word):
-        matches = glob.glob(word, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-        found = iter(sorted((name for name in matches if not Path(name).is_dir()), key=_counted))
+        found = _matching(word)
         missing = "no file matches this pattern"
     else:
         yield word
@@ -70,6 +69,17 @@ def _below(folder: str, away: str | None) -> Iterator[str]:
         for name in sorted(names, key=_counted):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield os.path.join(place, name)  # noqa: PTH118 - Path would drop the ./ that was typed
+
+
+def _matching(pattern: str) -> Iterator[str]:
+    """Files that a pattern names; a folder that is met again through a link gives nothing twice."""
+    seen = set()
+    for name in sorted(glob.glob(pattern, recursive=True), key=_counted):  # noqa: PTH207 - Path.glob refuses absolute ones
+        folder, file = os.path.split(name)
+        place = os.path.realpath(folder), file
+        if place not in seen and not Path(name).is_dir():
+            yield name
+        seen.add(place)
 
 
 def _counted(name: str) -> list[tuple[bool, int, str]]:
