@@ -84,16 +84,29 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.clip(grey * (1 - share) + colors * share, 0, 255).astype("uint8")
 
 
-class Deletion(NamedTuple):
-    """What hiding the hottest places does to the confidence in the answer, against hiding as many elsewhere.
+class Confidences(NamedTuple):
+    """Each image's confidence in the answer to the whole image, float64 [n], with a share of its pixels grey.
 
     Attributes:
-        before: Mean confidence in the answered class.
-        hottest: With the hottest share of the pixels grey.
-        elsewhere: With a mask of the same form, shifted at random, grey.
-        scattered: With as many single pixels, drawn at random, grey: noise, which can hurt more than any hole.
-        drop: `elsewhere - hottest`: what the map knows. At 0 it is no better than chance.
+        before: Nothing is grey.
+        hottest: The hottest places are.
+        elsewhere: A mask of the same form is, shifted at random.
+        scattered: As many single pixels are, drawn at random: noise, which can hurt more than any hole.
     """
+
+    before: np.ndarray
+    hottest: np.ndarray
+    elsewhere: np.ndarray
+    scattered: np.ndarray
+
+    @property
+    def drop(self) -> np.ndarray:
+        """What the map knows: `elsewhere - hottest`. Its mean is 0 where the map is no better than chance."""
+        return self.elsewhere - self.hottest
+
+
+class Deletion(NamedTuple):
+    """Means of `Confidences` over the images, and of what the map knows, with bootstrap intervals."""
 
     before: Interval
     hottest: Interval
@@ -112,28 +125,29 @@ def deletion(
         images: Raw pixels, [n, H, W, 3].
         heat: [n, H, W], of the answered classes.
         share: Of the pixels that are greyed.
-        seed: Of the random shifts.
-
-    Returns:
-        Means over the images with bootstrap intervals over them.
+        seed: Of the random masks.
     """
+    found = confidences(infer, images, heat, share, seed)
+    return Deletion(*(bootstrap(lambda rows: rows.mean(axis=1), [values]) for values in (*found, found.drop)))
+
+
+def confidences(
+    infer: Callable[[Any], Any], images: np.ndarray, heat: np.ndarray, share: float = 0.2, seed: int = 0
+) -> Confidences:
+    """What `deletion` measures, image by image, to compare networks on the same images; equal seeds draw equal shifts."""
     rng = np.random.default_rng(seed)
     hottest = _highest(heat, share)
     shifts = [tuple(int(rng.integers(1, side)) for side in mask.shape) for mask in hottest]
     moved = np.stack([np.roll(mask, shift, axis=(0, 1)) for mask, shift in zip(hottest, shifts, strict=True)])
     scattered = _highest(rng.random(heat.shape), share)
     pixels = np.asarray(images, "float32")
-    probabilities = _ask(infer, pixels)
-    answered = probabilities.argmax(axis=1)[:, None]
+    answered = _ask(infer, pixels).argmax(axis=1)[:, None]
 
     def confidence(mask: np.ndarray) -> np.ndarray:
         shown = _ask(infer, np.where(mask[..., None], np.float32(GREY), pixels))
         return np.take_along_axis(shown, answered, axis=1)[:, 0].astype("float64")
 
-    before = np.take_along_axis(probabilities, answered, axis=1)[:, 0].astype("float64")
-    hot, cold, noise = (confidence(mask) for mask in (hottest, moved, scattered))
-    means = (before, hot, cold, noise, cold - hot)
-    return Deletion(*(bootstrap(lambda rows: rows.mean(axis=1), [values]) for values in means))
+    return Confidences(*(confidence(mask) for mask in (np.zeros_like(hottest), hottest, moved, scattered)))
 
 
 def _highest(values: np.ndarray, share: float) -> np.ndarray:

@@ -11,7 +11,11 @@ from kerascnn.config import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Answers, Subject, find
+from kerascnn.files import write_file
 from kerascnn.report import pictures, plots, score_plots
+from kerascnn.report.html import run_html
+from kerascnn.report.page import Gallery
+from kerascnn.report.run_page import PICTURED, run_page, worst
 from kerascnn.runs import Run
 from kerascnn.scoring import Predictions
 from kerascnn.statistics import calibration
@@ -86,6 +90,7 @@ def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Ans
             for name, png in pngs.items():
                 own.write_plot(f"{name}.png", png)
             _log(own, split, answers, pngs, subject.predictor.class_names)
+            write_file(own.report_file, run_html(run_page(own, _gallery(subject, answers))).encode())
     if asked.output:
         out = Run(asked.output)
         out.write_predictions(split, **answers._asdict())
@@ -126,6 +131,14 @@ def _pictures(subject: Subject, found: dict[str, Any], answers: Answers) -> dict
     if "explanation" in found:
         figures["maps"] = _maps(subject)
     return drawn | {f"{split}_{name}": plots.png(figure) for name, figure in figures.items()}
+
+
+def _gallery(subject: Subject, answers: Answers) -> Gallery:
+    """The worst mistakes, as the network sees them, with maps of what it answers."""
+    place = {name: i for i, name in enumerate(subject.split.ids())}
+    wrong = plots.mistakes(answers.labels, answers.probabilities, PICTURED)
+    images = subject.at(np.array([place[answers.ids[i]] for i in wrong], int))
+    return worst(subject.split.name, *answers, subject.predictor.class_names, images, subject.network())
 
 
 def _maps(subject: Subject) -> Any:

@@ -64,7 +64,16 @@ class Subject:
 
     def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """uint8 images [k, H, W, 3] and their places in the split, batch by batch; `most` of them, spread over the split."""
-        kept = np.arange(len(self.split)) if most is None else _spread(len(self.split), most)
+        yield from self._batches(np.arange(len(self.split)) if most is None else _spread(len(self.split), most))
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """uint8 images [k, H, W, 3] at some places in the split that can be decoded, in their order."""
+        if not len(places):
+            size = self.predictor.image_size
+            return np.empty((0, size, size, 3), np.uint8)
+        return np.concatenate([images for images, _ in self._batches(places)])
+
+    def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
         first = 0
         for images, _, weights in pipeline.scoring(part, self.splits, BATCH):

@@ -60,6 +60,18 @@ def test_everything_of_a_run(run, capsys) -> None:
     assert kept["test"]["brier"]["n"] == 1000
     plots = {path.name for path in Run(run).plots.iterdir()}
     assert plots >= {f"test_{name}.png" for name in ("reliability", "ranking", "corruptions", "resolutions", "maps")}
+    assert kept["test"]["auroc"]["low"] <= kept["test"]["auroc"]["value"] <= kept["test"]["auroc"]["high"]
+    assert all(row["f1_low"] <= row["f1_high"] for row in kept["test"]["per_class"] if row["f1"] is not None)
+    page = Run(run).report_file.read_text(encoding="utf-8")
+    for words in (
+        "worst of",
+        "Grad-CAM",
+        "Accuracy under corruptions",
+        "Most confused pairs",
+        "Several looks at each image",
+    ):
+        assert words in page
+    assert len(page) < 1_000_000
     suffixes = {path.suffixes[-2] for path in (run / "tensorboard").rglob("events*")}
     assert {".pr-curves", ".layout"} <= suffixes
 
@@ -78,10 +90,18 @@ def test_other_images_of_the_same_classes(run, tmp_path, capsys) -> None:
     code = evaluate.main([str(run), "--dataset", str(folder), "--output", str(tmp_path / "out"), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert code == cli.DONE
-    assert 0 < found["scores"]["accuracy"]["n"] < 30
+    assert found["scores"]["accuracy"]["n"] == 8 * (len(names) - 1), "a flat folder is wholly test"
     assert "calibrated" in found["scores"]
     assert Run(tmp_path / "out").has_predictions("test")
     assert Run(run).metrics()["test"]["accuracy"]["n"] == 1000, "the run's own scores stay"
+
+
+def test_nothing_is_kept_of_other_images_unless_asked(run, tmp_path, capsys) -> None:
+    folder = photos(tmp_path / "photos", ("Bag", "Coat"), each=2)
+    before = sorted(path.name for path in run.rglob("*"))
+    assert evaluate.main([str(run), "--dataset", str(folder)]) == cli.DONE
+    assert "nothing: --output FOLDER keeps" in capsys.readouterr().out
+    assert sorted(path.name for path in run.rglob("*")) == before
 
 
 def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
@@ -98,6 +118,9 @@ def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
         (["nowhere"], "found nothing"),
         (["RUN", "--dataset", "OTHER"], "has classes that the artefact does not know: cat"),
         (["RUN", "--spilt", "val"], "--split"),
+        (["RUN", "--dataset", "EMPTY"], "no images"),
+        (["RUN", "--dataset", "OTHER", "--output", "RUN"], "is a run"),
+        (["RUN", "--dataset", "OTHER", "--split", "val"], "has no such images"),
         (["UNFINISHED"], "not finished"),
     ],
 )
@@ -105,6 +128,8 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
     unfinished = Path(shutil.copytree(run, tmp_path / "unfinished"))
     Run(unfinished).metrics_file.unlink()
     places = {"RUN": str(run), "UNFINISHED": str(unfinished)}
+    (tmp_path / "empty").mkdir()
+    places["EMPTY"] = str(tmp_path / "empty")
     if "OTHER" in words:
         places["OTHER"] = str(photos(tmp_path / "other", ("cat", "dog")))
     assert evaluate.main([places.get(word, word) for word in words]) == cli.USER_ERROR

@@ -1,0 +1,109 @@
+"""Which family's Grad-CAM explains its answers better: deletion scores of finished runs, as Markdown.
+
+    python experiments/explain_families.py RUN... --keep FOLDER > experiments/results/explain.md
+
+Runs are grouped by arch; all have the same test images and the same seeds. What was measured of a run is kept in FOLDER, so
+that the command goes on where it was stopped.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn import explain
+from kerascnn.artefacts.predictor import load_keras
+from kerascnn.evaluation import subject
+from kerascnn.runs import Run
+from kerascnn.statistics import Difference, Interval, t_interval, two_way
+
+NAMES = (*explain.Confidences._fields, "head")
+
+
+def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
+    """By "<stage> <name>" one number per image."""
+    file = keep / f"{path.name}.npz"
+    if not file.exists():
+        found = subject.find(path, None, None, "test")
+        images = np.concatenate([batch for batch, _ in found.images(most)])
+        model, rows = load_keras(Run(path).best_model), {}
+        for stage in explain.stages(model):
+            heat = explain.grad_cam(model, images, stage=stage)
+            confidences = explain.confidences(found.predictor.infer, images, heat)
+            rows |= {f"{stage} {name}": values for name, values in confidences._asdict().items()}
+            rows[f"{stage} head"] = np.array([explain.head_matters(model, images, stage).value])
+        keep.mkdir(parents=True, exist_ok=True)
+        np.savez(file, **rows)
+    with np.load(file) as arrays:
+        return dict(arrays)
+
+
+def over_seeds(values: list[float]) -> str:
+    found: Interval = t_interval(values)
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def family_table(runs: dict[int, dict[str, np.ndarray]], stages: list[str]) -> list[str]:
+    lines = []
+    for stage in stages:
+        means = {name: [float(run[f"{stage} {name}"].mean()) for run in runs.values()] for name in NAMES}
+        drops = [cold - hot for cold, hot in zip(means["elsewhere"], means["hottest"], strict=True)]
+        cells = [over_seeds(values) for values in (*(means[name] for name in NAMES[:-1]), drops, means["head"])]
+        lines.append(f"| {stage} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def difference(first: dict[int, dict[str, np.ndarray]], second: dict[int, dict[str, np.ndarray]], relative: bool):
+    """Second minus first of what the last stage's maps know, images and seeds resampled; relative: per unit of confidence."""
+    seeds = sorted(set(first) & set(second))
+
+    def parts(runs: dict[int, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        last = sorted(key.split()[0] for key in next(iter(runs.values())))[-1]
+        drop = np.array([runs[s][f"{last} elsewhere"] - runs[s][f"{last} hottest"] for s in seeds])
+        return drop, np.array([runs[s][f"{last} before"] for s in seeds])
+
+    (drop_1, before_1), (drop_2, before_2) = parts(first), parts(second)
+
+    def differences(index: np.ndarray) -> np.ndarray:
+        means = [part[:, index].mean(axis=2).T for part in (drop_1, before_1, drop_2, before_2)]
+        return means[2] / means[3] - means[0] / means[1] if relative else means[2] - means[0]
+
+    return two_way(differences, images=drop_1.shape[1], seeds=len(seeds))
+
+
+def said(name: str, found: Difference) -> str:
+    inside = found.low <= 0 <= found.high
+    words = "cannot be told apart here" if inside else "differ"
+    return f"- {name}: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]: they {words}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--keep", type=Path, required=True)
+    parser.add_argument("--most", type=int, default=500)
+    asked = parser.parse_args()
+    families: dict[str, dict[int, dict[str, np.ndarray]]] = {}
+    accuracy: dict[str, list[float]] = {}
+    for path in asked.runs:
+        config = Run(path).config()
+        families.setdefault(config.model.arch, {})[config.fit.seed] = measured(path, asked.most, asked.keep)
+        accuracy.setdefault(config.model.arch, []).append(Run(path).metrics()["test"]["accuracy"]["value"])
+        print(f"{path.name} measured", file=sys.stderr)
+    for arch, runs in families.items():
+        stages = sorted({key.split()[0] for key in next(iter(runs.values()))})
+        n = len(next(iter(runs.values()))[f"{stages[0]} before"])
+        print(f"## {arch}: {len(runs)} seeds, n = {n} test images, test accuracy {np.mean(accuracy[arch]):.2%}\n")
+        print("| stage | before | hottest grey | elsewhere grey | scattered grey | what the map knows | random head |")
+        print("|---|---|---|---|---|---|---|")
+        print("\n".join(family_table(runs, stages)), end="\n\n")
+    if len(families) == 2:
+        (one, first), (two, second) = families.items()
+        print(f"## {two} less {one}, last stage, images and seeds resampled\n")
+        print(said("what the map knows", difference(first, second, relative=False)))
+        print(said("the same, per unit of confidence before", difference(first, second, relative=True)))
+
+
+if __name__ == "__main__":
+    main()

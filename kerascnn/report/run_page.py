@@ -1,0 +1,298 @@
+"""From a finished run's directory to its page: every number comes from metrics.json, history.csv and predictions/."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerascnn import explain
+from kerascnn.report import plots
+from kerascnn.report.cells import show
+from kerascnn.report.page import (
+    Answer,
+    BarRow,
+    Bars,
+    Bin,
+    Calibration,
+    Chart,
+    Column,
+    Confusion,
+    Curve,
+    Exhibit,
+    Gallery,
+    Line,
+    RunPage,
+    Statement,
+    Table,
+    Unit,
+)
+from kerascnn.runs import Run, identity
+from kerascnn.statistics import Interval
+
+SPLITS = ("test", "val", "train")
+# score -> (what the page calls it, its unit)
+SCORES: dict[str, tuple[str, Unit]] = {
+    "accuracy": ("accuracy", "share"),
+    "top5": ("top-5 accuracy", "share"),
+    "macro_f1": ("macro F1", "share"),
+    "balanced_accuracy": ("balanced accuracy", "share"),
+    "loss": ("log loss", "number"),
+    "brier": ("Brier score", "number"),
+    "ece": ("calibration error (ECE)", "share"),
+    "average_precision": ("average precision, mean over classes", "share"),
+    "auroc": ("area under the ROC curve, mean over classes", "share"),
+}
+# cost -> (what the page calls it, its unit)
+COSTS: dict[str, tuple[str, Unit]] = {
+    "params": ("parameters", "count"),
+    "macs": ("multiply-adds per image", "macs"),
+    "epochs": ("epochs", "count"),
+    "train_seconds": ("training time", "seconds"),
+    "images_per_second": ("training images per second", "count"),
+}
+PICTURED = 12
+
+
+def run_page(run: Run, gallery: Gallery | None = None) -> RunPage:
+    """What the page of a finished run shows.
+
+    Args:
+        run: Finished.
+        gallery: Images with answers, as `worst` makes one.
+    """
+    metrics, config, data = run.metrics(), run.config(), run.data()
+    there = [name for name in SPLITS if name in metrics]
+    scored = there[0]
+    start = run.environment()[-1]
+    images = ", ".join(f"{count:,} {name}" for name, count in data["images"].items())
+    return RunPage(
+        name=run.name,
+        about=f"{config.model.arch} on {data['name']} ({images}; {len(data['class_names'])} classes,"
+        f" {data['image_size']} px), {start['reason']}, finished {metrics['finished']}",
+        verdict=_verdict(metrics, scored),
+        scores=_scores(metrics, there),
+        costs=Table(
+            "costs",
+            "What it costs",
+            (Column("cost"), Column("value")),
+            tuple((name, _shown(metrics[key], unit)) for key, (name, unit) in COSTS.items() if key in metrics),
+        ),
+        curve=Curve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
+        classes=_classes(metrics[scored], scored),
+        confusions=tuple(_confusion(run, name, data["class_names"]) for name in there if run.has_predictions(name)),
+        calibrations=tuple(_calibration(metrics[name], name) for name in there if "reliability" in metrics[name]),
+        charts=_charts(metrics[scored], config.model.arch),
+        tables=_tables(metrics[scored]),
+        gallery=gallery,
+        config=_differences(identity(config, data["fingerprint"])),
+        environment=_environment(start),
+        repeat=(_command(start), f"python -m kerascnn.fit --config {run.config_file} --run again"),
+    )
+
+
+def worst(
+    split: str,
+    ids: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    images: np.ndarray,
+    model: keras.Model | None = None,
+) -> Gallery:
+    """The worst mistakes of a split with their maps.
+
+    Args:
+        split: Its name.
+        ids: Who is who, [n].
+        labels: True classes, [n].
+        probabilities: [n, C].
+        class_names: C names.
+        images: uint8, of the mistakes that `plots.mistakes(labels, probabilities, PICTURED)` names, in its order.
+        model: For Grad-CAM of the answers; None: no maps.
+    """
+    places = plots.mistakes(labels, probabilities, PICTURED)
+    answers = probabilities[places].argmax(axis=1)
+    heat = explain.grad_cam(model, images, answers) if model is not None and len(places) else None
+    exhibits = tuple(
+        Exhibit(
+            str(ids[place]),
+            class_names[labels[place]],
+            images[i],
+            (
+                Answer(
+                    "",
+                    class_names[answers[i]],
+                    float(probabilities[place, answers[i]]),
+                    right=False,
+                    heat=None if heat is None else explain.overlay(images[i], heat[i]),
+                ),
+            ),
+        )
+        for i, place in enumerate(places)
+    )
+    total = int((probabilities.argmax(axis=1) != labels).sum())
+    maps = "; beside each the places that speak for the answer (Grad-CAM)" if heat is not None else ""
+    return Gallery(
+        f"The {len(places)} worst of {total:,} mistakes among {len(labels):,} {split} images{maps}", exhibits
+    )
+
+
+def _verdict(metrics: dict[str, Any], split: str) -> Statement:
+    scores = metrics[split]
+    accuracy, lowest = Interval(**scores["accuracy"]), scores["worst_class"]
+    marked = metrics["test_is_val"] or split == "val"
+    lines = [f"Always answering the largest class scores {scores['majority'] * 100:.2f} %."]
+    if lowest["f1"] is not None:
+        lines.append(f"Hardest class: {lowest['name']} (F1 {lowest['f1']:.3f}, n = {lowest['n']:,}).")
+    lines += ["Val chose this model: no test set was kept apart."] if marked else []
+    headline = (
+        f"{split} accuracy {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
+        f" (95 %, n = {accuracy.n:,} images, 1 seed)"
+    )
+    return Statement(headline, tuple(lines))
+
+
+def _scores(metrics: dict[str, Any], there: Sequence[str]) -> Table:
+    """One row per score, one column per split."""
+    counts = ", ".join(f"{name}: n = {metrics[name]['accuracy']['n']:,}" for name in there)
+    rows: list[tuple[Any, ...]] = []
+    for key, (name, unit) in SCORES.items():
+        found = [metrics[split].get(key) for split in there]
+        if any(found):
+            rows.append((name, *(None if one is None else _shown(Interval(**one), unit) for one in found)))
+    if "temperature" in metrics.get("val", {}):
+        rows.append(("temperature fitted on val", *(f"{metrics['val']['temperature']:.3f}" for _ in there)))
+    for key in ("loss", "ece"):
+        cooled = [metrics[split].get("calibrated", {}).get(key) for split in there]
+        if any(cooled):
+            name, unit = SCORES[key]
+            cells = (None if one is None else _shown(Interval(**one), unit) for one in cooled)
+            rows.append((f"{name} at that temperature", *cells))
+    return Table(
+        "scores",
+        "Scores",
+        (Column("score"), *(Column(name) for name in there)),
+        tuple(rows),
+        f"95 % intervals: Wilson for accuracies, bootstrap over images for the rest; {counts}.",
+    )
+
+
+def _shown(cell: float | Interval, unit: Unit) -> str:
+    """Rows of one column have units of their own: the cell is written out."""
+    return show(cell, unit)
+
+
+def _classes(scores: dict[str, Any], split: str) -> Bars:
+    def interval(row: dict[str, Any], key: str) -> Interval | None:
+        return None if row[key] is None else Interval(**row[key])
+
+    rows = sorted(scores["per_class"], key=lambda row: (row["f1"] is None, row["f1"]))
+    bars = [
+        BarRow(
+            row["name"],
+            row["n"],
+            (interval(row, "precision"), interval(row, "recall")),
+            "" if row["f1"] is None else f"F1 {row['f1']:.3f}",
+        )
+        for row in rows
+    ]
+    title = f"Precision and recall by class, {split}, the lowest F1 first"
+    return Bars(title, ("precision", "recall"), tuple(bars), "95 % Wilson intervals.")
+
+
+def _confusion(run: Run, split: str, class_names: Sequence[str]) -> Confusion:
+    kept, classes = run.read_predictions(split), len(class_names)
+    pairs = kept["labels"].astype(int) * classes + kept["probabilities"].argmax(axis=1)
+    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return Confusion(split, tuple(class_names), counts)
+
+
+def _calibration(scores: dict[str, Any], split: str) -> Calibration:
+    return Calibration(split, tuple(Bin(**row) for row in scores["reliability"]), Interval(**scores["ece"]))
+
+
+def _charts(scores: dict[str, Any], arch: str) -> tuple[Chart, ...]:
+    def interval(row: dict[str, Any]) -> Interval:
+        return Interval(row["value"], row["low"], row["high"], row["n"])
+
+    charts = []
+    if rows := scores.get("corruptions"):
+        lines = [
+            Line(name, tuple((row["severity"], interval(row)) for row in rows if row["corruption"] == name))
+            for name in dict.fromkeys(row["corruption"] for row in rows)
+        ]
+        title = f"Accuracy under corruptions (n = {rows[0]['n']:,})"
+        charts.append(Chart("corruptions", title, "severity", "accuracy", tuple(lines)))
+    if rows := scores.get("resolutions"):
+        points = sorted(((row["pixels"], interval(row)) for row in rows), key=lambda point: point[0])
+        title = f"Accuracy on images brought to a smaller side and back (n = {rows[0]['n']:,})"
+        charts.append(Chart("resolutions", title, "pixels", "accuracy", (Line(arch, tuple(points)),)))
+    return tuple(charts)
+
+
+def _tables(scores: dict[str, Any]) -> tuple[Table, ...]:
+    found = (
+        _explanation(scores["explanation"]) if "explanation" in scores else None,
+        _confused(scores["confused"]) if scores.get("confused") else None,
+        _views(scores, scores["tta"]) if "tta" in scores else None,
+    )
+    return tuple(table for table in found if table is not None)
+
+
+def _explanation(found: dict[str, Any]) -> Table:
+    keys = ("before", "hottest", "elsewhere", "scattered", "drop", "head_correlation")
+    columns = (
+        Column("stage"),
+        Column("confidence", "number", "Mean confidence in the answer."),
+        Column("hottest grey", "number", "With the hottest 20 % of the pixels grey."),
+        Column("elsewhere grey", "number", "With a mask of the same form, shifted at random."),
+        Column("scattered grey", "number", "With as many single pixels, drawn at random."),
+        Column("the map knows", "number", "Elsewhere less hottest: 0 is no better than chance."),
+        Column("random head", "number", "Rank correlation with the map of a random head: near 1 is bad."),
+    )
+    rows = tuple((stage, *(Interval(**row[key]) for key in keys)) for stage, row in found["stages"].items())
+    note = f"n = {found['n']:,} images, 95 % bootstrap intervals over them."
+    return Table("explanation", "Does Grad-CAM show what matters?", columns, rows, note)
+
+
+def _confused(pairs: Sequence[dict[str, Any]]) -> Table:
+    columns = (Column("truth"), Column("answered as"), Column("images", "count"), Column("of", "count"))
+    rows = tuple((pair["truth"], pair["answer"], pair["count"], pair["n"]) for pair in pairs)
+    return Table("confused", "Most confused pairs", columns, rows)
+
+
+def _views(scores: dict[str, Any], several: dict[str, Any]) -> Table:
+    columns = (Column("views"), Column("accuracy", "share"), Column("log loss", "number"))
+    rows = tuple(
+        (name, Interval(**one["accuracy"]), Interval(**one["loss"]))
+        for name, one in (("one look", scores), (f"mean over views: {several['views']}", several))
+    )
+    return Table("views", "Several looks at each image", columns, rows)
+
+
+def _command(start: dict[str, Any]) -> str:
+    """The command as typed, by whichever door."""
+    command = str(start["command"])
+    return command if command.startswith("kerascnn ") else f"python -m kerascnn.{command}"
+
+
+def _differences(flat: dict[str, Any]) -> Table:
+    rows = tuple((key, str(value)) for key, value in flat.items() if key != "data.fingerprint")
+    note = "Everything else is the default."
+    return Table("config", "What differs from the defaults", (Column("key"), Column("value")), rows, note)
+
+
+def _environment(start: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    names = {
+        "tensorflow": "TensorFlow",
+        "keras": "Keras",
+        "python": "Python",
+        "machine": "machine",
+        "reason": "device",
+        "replicas": "replicas",
+        "threads": "threads",
+        "git_commit": "commit",
+        "command": "command",
+    }
+    return tuple((words, str(start[key])) for key, words in names.items() if start.get(key) is not None)
