@@ -236,8 +236,8 @@ def _as_csv(answered: Answered) -> str:
 
 def _csv_line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # both are quoted within a cell, because they end a line
+    return text.getvalue().removesuffix("\r\n")
 
 
 def _short(probability: float) -> float:

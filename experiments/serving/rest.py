@@ -1,25 +1,37 @@
 """TensorFlow Serving's REST predict API: its JSON <-> arrays. https://www.tensorflow.org/tfx/serving/api_rest
 
-Two signatures of kerascnn's SavedModels: `serving_default` (`image_bytes`, encoded JPEG or PNG) and `images` (pixels 0-255).
-Everything that a client can get wrong is a `BadRequest` here, before the model is asked.
+For signatures with one input: encoded images (`serving_default` of kerascnn's SavedModels) or pixels (`images`, `features`).
+What a client can get wrong is a `BadRequest` here, before the model is asked; but for damage within an image's data.
 """
 
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
-BYTES, PIXELS = "serving_default", "images"
-INPUTS = {BYTES: "image_bytes", PIXELS: "images"}
+DEFAULT = "serving_default"
 
 
 class BadRequest(Exception):
     """What the client sent cannot be answered: the message says what was expected and what came."""
 
     status = 400
+
+
+class Input(NamedTuple):
+    """What one signature takes.
+
+    Attributes:
+        name: The input's.
+        encoded: JPEG or PNG bytes; otherwise pixels 0-255.
+    """
+
+    name: str
+    encoded: bool
 
 
 class Question(NamedTuple):
@@ -36,11 +48,12 @@ class Question(NamedTuple):
     columns: bool
 
 
-def parse(body: bytes, most: int) -> Question:
+def parse(body: bytes, inputs: Mapping[str, Input], most: int) -> Question:
     """A request's body, checked.
 
     Args:
         body: JSON; `{"instances": [{"b64": "..."}]}` and the other forms of the API.
+        inputs: The model's, by signature.
         most: Images that one request may have.
 
     Raises:
@@ -52,22 +65,25 @@ def parse(body: bytes, most: int) -> Question:
     unknown = request.keys() - {"signature_name", "instances", "inputs"}
     if unknown:
         raise BadRequest(f"unknown key {sorted(unknown)[0]!r}: expected signature_name, and instances or inputs")
-    signature = request.get("signature_name", BYTES)
-    if not isinstance(signature, str) or signature not in INPUTS:
-        raise BadRequest(f"no signature {signature!r}: the model has {', '.join(INPUTS)}")
+    signature = request.get("signature_name", DEFAULT)
+    if not isinstance(signature, str) or signature not in inputs:
+        raise BadRequest(f"no signature {signature!r}: the model has {', '.join(inputs)}")
     if ("instances" in request) == ("inputs" in request):
         raise BadRequest("expected either instances or inputs")
     columns = "inputs" in request
-    rows = _rows(request["inputs" if columns else "instances"], INPUTS[signature], columns)
+    name, encoded = inputs[signature]
+    rows = _rows(request["inputs" if columns else "instances"], name, columns)
     if not 1 <= len(rows) <= most:
         raise BadRequest(f"expected 1 to {most} images, got {len(rows)}")
-    images = [_encoded(row, place) for place, row in enumerate(rows)] if signature == BYTES else _pixels(rows)
+    images = [_encoded(row, place) for place, row in enumerate(rows)] if encoded else _pixels(rows)
     return Question(signature, images, columns)
 
 
 def render(question: Question, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
     """The response's body: predictions by image, or outputs by name."""
     plain = {name: _texts(values) if values.dtype == object else values.tolist() for name, values in outputs.items()}
+    if len(plain) == 1:  # the API leaves the name of a single output out
+        return {"outputs" if question.columns else "predictions": next(iter(plain.values()))}
     if question.columns:
         return {"outputs": plain}
     return {"predictions": [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]}

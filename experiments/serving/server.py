@@ -28,7 +28,7 @@ import uvicorn
 from batching import Batcher, Busy, Outputs
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from rest import INPUTS, BadRequest, parse, render
+from rest import DEFAULT, BadRequest, Input, parse, render
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -71,9 +71,17 @@ class Model:
             raise SystemExit(f"{path}: expected a SavedModel, or a folder with versions 1, 2, ... of one")
         self.name, self.version = name or version.parent.name, version.name
         self._loaded = tf.saved_model.load(str(version))  # the signatures alone would not keep the weights alive
-        missing = INPUTS.keys() - self._loaded.signatures.keys()
-        if missing:
-            raise SystemExit(f"{version}: no signature {', '.join(sorted(missing))}: not a SavedModel of kerascnn")
+        specs = {key: made.structured_input_signature[1] for key, made in self._loaded.signatures.items()}
+        self.inputs = {
+            key: Input(name, spec.dtype == tf.string)
+            for key, named in specs.items()
+            if len(named) == 1
+            for name, spec in named.items()
+        }
+        if DEFAULT not in self.inputs:
+            raise SystemExit(
+                f"{version}: expected a signature {DEFAULT} with one input, got {', '.join(specs) or 'none'}"
+            )
 
     def ask(self, signature: str, images: list[bytes] | np.ndarray) -> Outputs:
         """The signature's outputs, one row per image.
@@ -82,7 +90,7 @@ class Model:
             BadRequest: An image cannot be decoded, or has too many pixels.
         """
         try:
-            outputs = self._loaded.signatures[signature](**{INPUTS[signature]: tf.constant(images)})
+            outputs = self._loaded.signatures[signature](**{self.inputs[signature].name: tf.constant(images)})
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError) as error:
             raise BadRequest(_plain(error.message)) from None
         return {name: value.numpy() for name, value in sorted(outputs.items())}
@@ -90,7 +98,7 @@ class Model:
     def metadata(self) -> dict[str, Any]:
         """Inputs and outputs of each signature, as TensorFlow Serving describes them."""
         described = {}
-        for name in INPUTS:
+        for name in self.inputs:
             function = self._loaded.signatures[name]
             inputs = function.structured_input_signature[1]
             described[name] = {
@@ -129,7 +137,7 @@ def create_app(model: Model, limits: Limits = Limits()) -> FastAPI:  # noqa: B00
     async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
         _check(model, name, version)
         async with intake.body(request) as body:
-            question = await asyncio.to_thread(parse, body, limits.images)
+            question = await asyncio.to_thread(parse, body, model.inputs, limits.images)
             outputs = await batcher.put(question)
             return JSONResponse(await asyncio.to_thread(render, question, outputs))
 

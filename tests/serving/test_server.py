@@ -16,6 +16,7 @@ import networks
 import numpy as np
 import odd_files
 import pytest
+import tensorflow as tf
 import uvicorn
 from rest import MAGIC
 from server import Limits, Model, create_app
@@ -116,6 +117,16 @@ def test_pixels_are_an_input_too(address: str, predictor: Predictor, client: htt
         body = {"signature_name": "images", "instances": instances}
         answers = client.post(f"{address}:predict", json=body).raise_for_status().json()["predictions"]
         np.testing.assert_allclose([answer["probabilities"] for answer in answers], expected, atol=1e-5)
+
+
+def test_features_are_a_signature_with_one_output(address: str, version: Path, client: httpx.Client) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3))
+    loaded = tf.saved_model.load(str(version))
+    expected = loaded.signatures["features"](images=tf.constant(images, tf.float32))["features"]
+    for form, answered in (("instances", "predictions"), ("inputs", "outputs")):
+        body = {"signature_name": "features", form: images.tolist()}
+        found = client.post(f"{address}:predict", json=body).raise_for_status().json()[answered]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_state_and_metadata(address: str, client: httpx.Client) -> None:

@@ -1,0 +1,255 @@
+"""`kerascnn predict`: one line per image in their order, whatever is broken beside it."""
+
+import csv
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import networks
+import numpy as np
+import odd_files
+import pytest
+from PIL import Image
+
+from kerascnn import artefacts, cli, predict
+from kerascnn.artefacts import savedmodel
+from kerascnn.artefacts.predictor import load_keras
+from kerascnn.config import Config
+from kerascnn.report.overlays import Overlays
+from kerascnn.runs import Run
+
+# A class is a folder's name: these would mean something in a path, in CSV or on a terminal.
+NAMES = ("../../up", "<b>bold</b>", 'comma, "quote"', "line\nbreak", "\x1b[31mred", "Grüße 图", "plain")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """As much of a finished run as predicting needs."""
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.path.mkdir()
+    networks.tiny().save(run.best_model)
+    run.config_file.write_text(cli.dumps(Config()), encoding="utf-8")
+    run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
+    return run
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty files, five of them broken."""
+    folder = tmp_path_factory.mktemp("photos")
+    whole = odd_files.encode(odd_files.photo(), "JPEG")
+    broken = {
+        2: b"",
+        5: b"<html>404</html>",
+        11: whole[: len(whole) // 2],
+        13: whole[:3],
+        19: b"GIF89a\xff\xff\xff\xff",
+    }
+    for i in range(20):
+        content = broken.get(i, odd_files.encode(odd_files.photo(40 + i, 60 - i), "JPEG"))
+        (folder / f"{i}.jpg").write_bytes(content)
+    return folder
+
+
+GOOD = [i for i in range(20) if i not in (2, 5, 11, 13, 19)]
+
+
+def objects(out: str) -> list[dict]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_broken_files_are_reported_and_the_rest_is_answered(
+    run: Run, photos: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert predict.main([str(run.path), str(photos), "--json", "--batch-size", "3", "--top", "7"]) == cli.CHECK_FAILED
+    out, err = capfd.readouterr()
+    rows = objects(out)
+    assert [row["image"] for row in rows] == [str(photos / f"{i}.jpg") for i in GOOD]
+    expected = artefacts.open(run.path).predict([row["image"] for row in rows])
+    for row, probabilities in zip(rows, expected, strict=True):
+        assert row["class"] == row["top"][0]["class"] == NAMES[probabilities.argmax()]
+        found = {entry["class"]: entry["probability"] for entry in row["top"]}
+        np.testing.assert_allclose([found[name] for name in NAMES], probabilities, atol=1e-6)
+        assert sorted(found.values(), reverse=True) == list(found.values())
+    problems = [line for line in err.splitlines() if line.startswith("kerascnn: ")]
+    for i, reason in ((2, "empty"), (5, "not an image"), (11, "truncated"), (13, "JPEG"), (19, "are refused")):
+        assert sum(f"{photos / f'{i}.jpg'}: " in line and reason in line for line in problems) == 1
+    assert problems[-1] == "kerascnn: 5 could not be used, 15 answered"
+    assert len(problems) == 6
+
+
+def test_files_patterns_and_lists_are_answered_alike(
+    run: Run, photos: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(photos / f"{i}.jpg") for i in (7, 6, 8)]
+    answers = []
+    for words, stdin in (
+        (paths, ""),
+        (["-"], "\n".join(paths)),
+        (["-"], "\0".join(paths)),
+        ([str(photos / "7.jp*"), str(photos / "[68].jpg")], ""),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        assert predict.main([str(run.best_model), *words, "--json", "--top", "1"]) == cli.DONE
+        answers.append(objects(capfd.readouterr().out))
+    assert [row["image"] for row in answers[0]] == paths
+    assert answers[1] == answers[2] == answers[3] == answers[0]
+
+
+def test_csv_has_a_header_and_a_row_per_image(run: Run, photos: Path, tmp_path: Path, capfdbinary) -> None:
+    odd = os.fsdecode(b"not_utf8_\xff, .jpg")
+    shutil.copy(photos / "0.jpg", tmp_path / odd)
+    assert predict.main([str(run.path), str(tmp_path), str(photos / "1.jpg"), "--csv", "--top", "7"]) == cli.DONE
+    out, err = capfdbinary.readouterr()
+    header, first, second = csv.reader(io.StringIO(out.decode("utf-8", "surrogateescape"), newline=""))
+    assert header == ["image", *(f"{name}_{i}" for i in range(1, 8) for name in ("class", "probability"))]
+    assert [first[0], second[0]] == [str(tmp_path / odd), str(photos / "1.jpg")]
+    assert sorted(second[1::2]) == sorted(NAMES)
+    assert sum(map(float, second[2::2])) == pytest.approx(1, abs=1e-5)
+    assert err == b""
+
+
+def test_people_get_one_printable_line(run: Run, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert predict.main([str(run.path), str(photos / "0.jpg"), "--top", "99"]) == cli.DONE
+    (line,) = capfd.readouterr().out.splitlines()
+    assert line.isprintable()
+    assert line.startswith(str(photos / "0.jpg"))
+    assert "line\\nbreak" in line
+    assert "\\x1b[31mred" in line
+    assert line.count("%") == 7
+
+
+def test_overlays_stay_in_their_folder_and_keep_apart(
+    run: Run, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("x", "y"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for i in GOOD[:6]:
+            shutil.copy(photos / f"{i}.jpg", tmp_path / "in" / name / f"{i}.jpg")
+    out = tmp_path / "in" / "cam"
+    for _ in range(2):  # the second time the pictures lie there, and are no input
+        assert (
+            predict.main([str(run.path), str(tmp_path / "in"), "--json", "--cam", str(out), "--batch-size", "5"]) == 0
+        )
+        rows = objects(capfd.readouterr().out)
+    assert sorted(row["cam"] for row in rows) == sorted(str(path) for path in out.iterdir())
+    assert len(list(out.iterdir())) == 12
+    for row in rows:
+        picture = Image.open(row["cam"])
+        assert picture.size == (256, 256)
+        assert Path(row["cam"]).name.startswith(Path(row["image"]).stem)
+    overlays = Overlays(out / "each", load_keras(run.best_model), 32, "crop")
+    pictures = overlays.write([rows[0]["image"]] * len(NAMES), range(len(NAMES)), NAMES)
+    assert len(set(pictures)) == len(NAMES)
+    assert sorted(pictures) == sorted((out / "each").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"in"}
+
+
+def test_what_has_no_layers_has_no_overlays(run: Run, photos: Path, tmp_path: Path, capfd) -> None:
+    network = networks.tiny(size=16)
+    version = savedmodel.export(network, tmp_path / "saved", class_names=NAMES, image_size=16, resize="crop")
+    assert predict.main([str(version), str(photos / "0.jpg"), "--cam", str(tmp_path / "cam")]) == cli.USER_ERROR
+    assert "give the run or its .keras file" in capfd.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(tmp_path / "file")]) == cli.USER_ERROR
+    assert "cannot hold pictures" in capfd.readouterr().err
+
+
+def test_a_bare_file_is_told_its_classes(run: Run, photos: Path, tmp_path: Path, capfd) -> None:
+    bare = str(shutil.copy(run.best_model, tmp_path / "bare.keras"))
+    (tmp_path / "classes.txt").write_bytes(b"a\r\nb\nc\\nd\ne\\\\n\nf\ng\nh\n")
+    image = str(photos / "0.jpg")
+    said = {}
+    for names in (None, "a,b,c,d,e,f,g", str(tmp_path / "classes.txt")):
+        flags = [] if names is None else ["--class-names", names]
+        assert predict.main([bare, image, "--json", "--top", "7", *flags]) == cli.DONE
+        (row,) = objects(capfd.readouterr().out)
+        said[names] = {entry["class"] for entry in row["top"]}
+    assert said[None] == set("0123456")
+    assert said["a,b,c,d,e,f,g"] == set("abcdefg")
+    assert said[str(tmp_path / "classes.txt")] == {"a", "b", "c\nd", "e\\n", "f", "g", "h"}
+    assert predict.main([bare, image, "--class-names", "cat,dog"]) == cli.USER_ERROR
+    assert "7 classes apart, but 2 class names" in capfd.readouterr().err
+
+
+def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        ([], "which network and which images?"),
+        ([str(run.path)], "which network and which images?"),
+        ([str(tmp_path / "nowhere"), "x.jpg"], "found nothing"),
+        ([str(run.path), "x.jpg", "--json", "--csv"], "choose one"),
+        ([str(run.path), "x.jpg", "--top", "0"], "--top: expected"),
+        ([str(run.path), "x.jpg", "--class-names", "cat,dog"], "leave it out"),
+    ):
+        assert predict.main(words) == cli.USER_ERROR, words
+        out, err = capfd.readouterr()
+        assert out == ""
+        assert message in err
+    assert predict.main([str(run.path), str(tmp_path / "missing.jpg")]) == cli.CHECK_FAILED
+    assert "missing.jpg: No such file" in capfd.readouterr().err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(run: Run, photos: Path) -> None:
+    command = f"{sys.executable} -m kerascnn.predict {run.path} {photos} {photos} --batch-size 1 | head -1"
+    shell = ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(str(photos / "0.jpg"))
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert done.returncode in (cli.DONE, cli.CHECK_FAILED)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_at_once(run: Run, photos: Path) -> None:
+    command = [sys.executable, "-m", "kerascnn.predict", str(run.path), "-", "--batch-size", "1"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        child.stdin.write(f"{photos / '0.jpg'}\n" * 50)
+        child.stdin.flush()
+        assert child.stdout.readline().startswith(str(photos / "0.jpg"))
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == cli.INTERRUPTED
+    assert "interrupted" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_thousand_images_stream_in_bounded_memory_under_a_bar(run: Run, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), "uint8")).save(tmp_path / "large.jpg")
+    peaks = []
+    for count in (100, 1000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for i in range(count):
+            (folder / f"{i}.jpg").symlink_to(tmp_path / "large.jpg")
+        master, slave = os.openpty()
+        command = [sys.executable, "-m", "kerascnn.predict", str(run.path), str(folder), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave) as child:
+            os.close(slave)
+            assert child.stdout
+            rows = [json.loads(line) for line in child.stdout]
+            shown = b""
+            while b"/" not in shown or child.poll() is None:
+                try:
+                    shown += os.read(master, 65536)
+                except OSError:  # the other side is closed
+                    break
+            os.close(master)
+            child.wait()
+            peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)  # the largest child's so far
+        assert child.returncode == 0
+        assert [row["image"] for row in rows] == [str(folder / f"{i}.jpg") for i in range(count)]
+        assert f"{count}/{count}".encode() in shown
+    # One decoded image is 9 MB: all of them would be 9 GB.
+    assert peaks[1] - peaks[0] < 150 * 1024
