@@ -28,6 +28,14 @@ def photos(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{i}.jpg")
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that commands call RUN."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL]) == 0
+    return folder / "finished"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
     words = shlex.split(command)[2:]
@@ -35,6 +43,10 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     if words[0] == "kerascnn.archs":
         overrides = []
+    if "RUN" in words:
+        run = request.getfixturevalue("finished")
+        words = [str(run) if word == "RUN" else word for word in words]
+        overrides = ["--most", "10"] if words[0] == "kerascnn.evaluate" else []
     if "photos" in words:
         photos(tmp_path / "photos")
         overrides = [
