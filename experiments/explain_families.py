@@ -32,7 +32,8 @@ def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
             heat = explain.grad_cam(model, images, stage=stage)
             confidences = explain.confidences(found.predictor.infer, images, heat)
             rows |= {f"{stage} {name}": values for name, values in confidences._asdict().items()}
-            rows[f"{stage} head"] = np.array([explain.head_matters(model, images, stage).value])
+            head = explain.head_matters(model, images, stage)
+            rows[f"{stage} head"] = np.array([np.nan if head is None else head.value])
         keep.mkdir(parents=True, exist_ok=True)
         np.savez(file, **rows)
     with np.load(file) as arrays:

@@ -78,6 +78,9 @@ def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:
     for pair in scores["confused"][:3]:
         truth, answer = one_line(pair["truth"]), one_line(pair["answer"])
         screen.say(f"most confused: {truth} answered as {answer}: {pair['count']} of {pair['n']}")
+    for one in scores["worst_mistakes"][:3]:
+        name, truth, answer = (one_line(str(one[key])) for key in ("id", "truth", "answer"))
+        screen.say(f"worst mistake: {name}: {truth} answered as {answer}, {one['probability']:.1%} sure")
 
 
 def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
@@ -104,7 +107,8 @@ def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
         drop, head = row["drop"], row["head_correlation"]
         values = " ".join(f"{row[key]['value']:.3f}".rjust(width) for key, width in _GREYED.items())
         knows = f"{drop['value']:+.3f} [{drop['low']:+.3f}, {drop['high']:+.3f}]"
-        screen.say(f"{stage:<7} {values}  {knows:<24}  {head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]")
+        same = "every map is empty" if head is None else f"{head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
+        screen.say(f"{stage:<7} {values}  {knows:<24}  {same}")
 
 
 def _interval(row: dict[str, Any], proportion: bool) -> str:

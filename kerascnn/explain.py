@@ -140,39 +140,46 @@ def confidences(
     shifts = [tuple(int(rng.integers(1, side)) for side in mask.shape) for mask in hottest]
     moved = np.stack([np.roll(mask, shift, axis=(0, 1)) for mask, shift in zip(hottest, shifts, strict=True)])
     scattered = _highest(rng.random(heat.shape), share)
-    pixels = np.asarray(images, "float32")
-    answered = _ask(infer, pixels).argmax(axis=1)[:, None]
+    answered = _ask(infer, images).argmax(axis=1)[:, None]
 
     def confidence(mask: np.ndarray) -> np.ndarray:
-        shown = _ask(infer, np.where(mask[..., None], np.float32(GREY), pixels))
-        return np.take_along_axis(shown, answered, axis=1)[:, 0].astype("float64")
+        return np.take_along_axis(_ask(infer, images, mask), answered, axis=1)[:, 0].astype("float64")
 
     return Confidences(*(confidence(mask) for mask in (np.zeros_like(hottest), hottest, moved, scattered)))
 
 
 def _highest(values: np.ndarray, share: float) -> np.ndarray:
     """Masks of the highest `share` of each [H, W]; ties are taken from the upper left."""
-    flat = values.reshape(len(values), -1)
-    places = np.argsort(-flat, axis=1, kind="stable")[:, : round(share * flat.shape[1])]
-    mask = np.zeros(flat.shape, bool)
-    np.put_along_axis(mask, places, True, axis=1)
-    return mask.reshape(values.shape)
+    mask = np.zeros(values.shape, bool)
+    for place, one in zip(mask, values, strict=True):
+        place.flat[np.argsort(-one, axis=None, kind="stable")[: round(share * one.size)]] = True
+    return mask
 
 
-def _ask(infer: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.asarray(infer(_pixels(images[i : i + BATCH]))) for i in range(0, len(images), BATCH)])
+def _ask(infer: Callable[[Any], Any], images: np.ndarray, grey: np.ndarray | None = None) -> np.ndarray:
+    """The answers, [n, C], batch by batch; where `grey` [n, H, W] is true pixels are."""
+    answers = []
+    for first in range(0, len(images), BATCH):
+        pixels = np.asarray(images[first : first + BATCH], "float32")
+        if grey is not None:
+            pixels = np.where(grey[first : first + BATCH, ..., None], np.float32(GREY), pixels)
+        answers.append(np.asarray(infer(tf.constant(pixels))))
+    return np.concatenate(answers)
 
 
-def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = None, seed: int = 0) -> Interval:
+def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = None, seed: int = 0) -> Interval | None:
     """Rank correlation between maps before and after the head was randomised, for the same classes.
 
     The sanity check of Adebayo et al., 2018 (section 4): a map that stays the same does not show what the network learned.
     Near 1 is bad, near 0 is as it should be. The model's weights are put back.
 
     Returns:
-        Mean of Spearman's correlation over the images whose maps are not empty, with its bootstrap interval.
+        Mean of Spearman's correlation over the images whose maps are not empty, with its bootstrap interval; None where
+        there are none.
     """
-    answers = np.asarray(model.predict(np.asarray(images, "float32"), verbose=0, batch_size=BATCH)).argmax(axis=1)
+    answers = _ask(tf.function(lambda batch: model(batch, training=False), reduce_retracing=True), images).argmax(
+        axis=1
+    )
     before = grad_cam(model, images, answers, stage)
     head = model.get_layer(HEAD)
     kept, rng = head.get_weights(), np.random.default_rng(seed)
@@ -183,6 +190,6 @@ def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = Non
         head.set_weights(kept)
     pairs = [(a.ravel(), b.ravel()) for a, b in zip(before, after, strict=True) if np.ptp(a) and np.ptp(b)]
     if not pairs:
-        raise UserError("every map is empty: nothing can be compared")
+        return None
     correlations = np.array([stats.spearmanr(a, b).statistic for a, b in pairs])
     return bootstrap(lambda rows: rows.mean(axis=1), [correlations])

@@ -13,7 +13,7 @@ def measured(subject: Subject, most: int | None) -> dict[str, Any]:
 
     Returns:
         n, and by stage: before, hottest, elsewhere, drop (mean confidences; see `explain.Deletion`) and head_correlation
-        (`explain.head_matters`), each with its interval.
+        (`explain.head_matters`; None where every map is empty), each with its interval.
     """
     model = subject.network()
     images = np.concatenate([batch for batch, _ in subject.images(most)])
@@ -24,6 +24,6 @@ def measured(subject: Subject, most: int | None) -> dict[str, Any]:
         correlation = explain.head_matters(model, images, stage)
         found["stages"][stage] = {
             **{name: interval._asdict() for name, interval in deletion._asdict().items()},
-            "head_correlation": correlation._asdict(),
+            "head_correlation": None if correlation is None else correlation._asdict(),
         }
     return found

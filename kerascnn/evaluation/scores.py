@@ -9,6 +9,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from kerascnn import scoring
 from kerascnn.evaluation.subject import Answers
+from kerascnn.report import plots
 from kerascnn.statistics import bootstrap, calibration
 from kerascnn.statistics.intervals import resampled
 from kerascnn.statistics.ranking import ranking
@@ -22,7 +23,7 @@ def of(answers: Answers, class_names: Sequence[str]) -> dict[str, Any]:
     Returns:
         `scoring.score`'s, whose rows per class get f1_low and f1_high; brier, ece, average_precision and auroc (None where
         no class has both kinds of images) with bootstrap intervals; reliability (bins of equal mass); confused (the most
-        frequent mistakes).
+        frequent mistakes); worst_mistakes (the least probability for the truth first).
     """
     probabilities, labels = answers.probabilities, answers.labels
     predicted = probabilities.argmax(axis=1)
@@ -38,6 +39,7 @@ def of(answers: Answers, class_names: Sequence[str]) -> dict[str, Any]:
         "auroc": None if areas is None else areas.auroc._asdict(),
         "reliability": [row._asdict() for row in calibration.reliability(probabilities, labels)],
         "confused": confused(labels, predicted, class_names),
+        "worst_mistakes": worst_mistakes(answers, class_names),
     }
 
 
@@ -80,6 +82,21 @@ def confused(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
         {"truth": class_names[t], "answer": class_names[a], "count": int(counts[t, a]), "n": int(images[t])}
         for t, a in pairs
         if counts[t, a]
+    ]
+
+
+def worst_mistakes(answers: Answers, class_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Wrong answers, the least probability for the truth first: id, truth, answer, and the answer's probability."""
+    places = plots.mistakes(answers.labels, answers.probabilities, PAIRS)
+    predicted = answers.probabilities.argmax(axis=1)
+    return [
+        {
+            "id": str(answers.ids[i]),
+            "truth": class_names[answers.labels[i]],
+            "answer": class_names[predicted[i]],
+            "probability": float(answers.probabilities[i, predicted[i]]),
+        }
+        for i in places
     ]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -138,19 +138,18 @@ def _run_of(path: Path) -> Run | None:
 def _images_of(run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor) -> tuple[Splits, bool]:
     """The data set, brought to the size that the artefact sees, and whether it is the run's own, cut as in training."""
     section = Data() if run is None else run.config().data
-    fields: dict[str, Any] = {"image_size": predictor.image_size, "resize": predictor.resize}
-    fields |= {} if data_dir is None else {"data_dir": data_dir}
-    if run is not None:
-        moved = section.model_copy(update={**fields, "dataset": dataset or section.dataset})
-        if data.parse(moved.dataset)[0] == data.parse(section.dataset)[0]:
-            known = run.data()["fingerprint"]
-            # The run's images under another path are its own still: what it learned from is never scored as test.
-            if dataset is None or data.load_uncut(moved).fingerprint == known:
-                splits = data.load(moved)
-                if splits.fingerprint == known:
-                    return splits, True
-                raise UserError(_changed(run, section.dataset))
-    return data.load_uncut(Data(**{"data_dir": section.data_dir, "dataset": dataset, **fields})), False
+    known = None if run is None else run.data()["fingerprint"]
+    fields = {"image_size": predictor.image_size, "resize": predictor.resize, "dataset": dataset, "data_dir": data_dir}
+    asked = Data(**{**dict(section), **{key: value for key, value in fields.items() if value is not None}})
+    if dataset is not None:
+        splits = data.load_uncut(asked)
+        # The run's images under another path are its own still: what it learned from is never scored as test.
+        if splits.fingerprint != known:
+            return splits, False
+    splits = data.load(asked)
+    if run is not None and splits.fingerprint != known:
+        raise UserError(_changed(run, asked.dataset))
+    return splits, True
 
 
 def _changed(run: Run, dataset: str) -> str:

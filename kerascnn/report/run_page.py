@@ -251,7 +251,9 @@ def _explanation(found: dict[str, Any]) -> Table:
         Column("the map knows", "number", "Elsewhere less hottest: 0 is no better than chance."),
         Column("random head", "number", "Rank correlation with the map of a random head: near 1 is bad."),
     )
-    rows = tuple((stage, *(Interval(**row[key]) for key in keys)) for stage, row in found["stages"].items())
+    rows = tuple(
+        (stage, *(row[key] and Interval(**row[key]) for key in keys)) for stage, row in found["stages"].items()
+    )
     note = f"n = {found['n']:,} images, 95 % bootstrap intervals over them."
     return Table("explanation", "Does Grad-CAM show what matters?", columns, rows, note)
 
