@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from figures import FIGURES, equal
 
 from kerascnn.archs import main
 
@@ -14,6 +15,18 @@ def test_json_rows_agree_with_the_reference(capsys: pytest.CaptureFixture[str]) 
     # figures.md 1.1: 269,722 trainable, 271,098 in all, 40.55 M MACs
     assert (facts["trainable"], facts["params"], round(facts["macs"] / 1e6, 2)) == (269722, 271098, 40.55)
     assert (facts["family"], facts["year"], facts["image_size"]) == ("resnet", 2015, 32)
+
+
+@pytest.mark.slow
+def test_json_agrees_with_the_table_for_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json"]) == 0
+    rows = {facts["name"]: facts for facts in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert rows.keys() == FIGURES.keys()
+    for arch, (size, classes, trainable, statistics, macs, unit) in FIGURES.items():
+        facts = rows[arch]
+        assert (facts["image_size"], facts["classes"]) == (size, classes), arch
+        assert (facts["trainable"], facts["params"]) == (trainable, trainable + statistics), arch
+        assert equal(facts["macs"], macs, unit), arch
 
 
 def test_a_pattern_and_a_size(capsys: pytest.CaptureFixture[str]) -> None:

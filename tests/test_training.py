@@ -13,10 +13,12 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import cli, data, distribute, models, scoring, training
+from kerascnn.artefacts import exporting
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits, pipeline
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run
+from kerascnn.training import assembly
 
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
 BASE = Config(
@@ -183,7 +185,8 @@ def test_auxiliary_heads_count_in_the_loss_and_nowhere_else(splits) -> None:
     network = models.build("googlenet", (64, 64, 3), 10, width=0.125)
     heads = models.auxiliary_heads("googlenet", network, 10, width=0.125)
     model = WithAuxiliaryHeads(network, heads)
-    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=["accuracy"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, weighted_metrics=["accuracy"], run_eagerly=True)  # tracing so many layers takes longer
     images, answers = np.zeros((4, 64, 64, 3), "uint8"), tf.one_hot([0, 1, 2, 3], 10)
     plain = keras.losses.CategoricalCrossentropy(from_logits=True)(answers, network(images, training=False))
     scored = model.evaluate(images, answers, batch_size=4, verbose=0, return_dict=True)
@@ -191,6 +194,29 @@ def test_auxiliary_heads_count_in_the_loss_and_nowhere_else(splits) -> None:
     trained = model.train_on_batch(images, answers, return_dict=True)
     assert trained["aux_loss"] > 0
     assert [head.weight for head in heads.values()] == [0.3, 0.3]
+
+
+def test_without_auxiliary_heads_a_step_ends_elsewhere() -> None:
+    """Equal at the start; after one step the stages differ that the heads' losses reach."""
+    images, answers = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), "uint8"), np.eye(10)[:4]
+    ends = []
+    for aux_weight in (None, 0.0):
+        keras.utils.set_random_seed(0)
+        section = Config(model={"arch": "googlenet", "width": 0.125, "aux_weight": aux_weight}).model
+        model = assembly.with_heads(section, 64, 10)
+        network = training.network_of(model)
+        start = network.get_weights()
+        model.compile(
+            keras.optimizers.SGD(0.1), keras.losses.CategoricalCrossentropy(from_logits=True), run_eagerly=True
+        )
+        logs = model.train_on_batch(images, answers, return_dict=True)
+        ends.append((start, {v.path: v.numpy() for v in network.trainable_weights}))
+        assert ("aux_loss" in logs) == (aux_weight is None)
+    for one, other in zip(ends[0][0], ends[1][0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    differ = {path.split("/")[0] for path, value in ends[0][1].items() if not np.array_equal(value, ends[1][1][path])}
+    assert {"stem_1", "stage2_block1"} <= differ
+    assert not [name for name in differ if name.startswith("stage3") or name == "logits"], "behind the last head"
 
 
 def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
@@ -222,6 +248,6 @@ def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
     kept = run.read_predictions("test")
     assert kept["probabilities"].sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (kept["probabilities"].argmax(axis=1) == kept["labels"]).mean() == pytest.approx(test["value"])
-    version = training.export(run, tmp_path / "exports")
-    assert version == tmp_path / "exports" / "run" / "1"
-    assert training.export(run, tmp_path / "exports") == version  # reused
+    made = exporting.export(run, tmp_path / "exports", splits=splits)
+    assert made.version == tmp_path / "exports" / "run" / "1"
+    assert exporting.export(run, tmp_path / "exports", splits=splits) == made._replace(reused=True)

@@ -79,7 +79,7 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
     """The network of a resolved config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
     keras.utils.set_random_seed(config.fit.seed)
     with plan.scope():
-        model = _build(config.model, splits)
+        model = with_heads(config.model, splits.image_size, len(splits.class_names))
     compile_for(model, config, splits, plan)
     return model
 
@@ -144,15 +144,13 @@ def network(section: Model, image_size: int, classes: int) -> keras.Model:
     )
 
 
-def _build(section: Model, splits: Splits) -> keras.Model:
-    """The network, with its auxiliary heads where it has some and they count."""
-    classes = len(splits.class_names)
-    single = network(section, splits.image_size, classes)
+def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
+    """The network that a resolved section means, fresh, with its auxiliary heads where it has some and they count."""
+    single = network(section, image_size, classes)
     if section.aux_weight == 0:
         return single
-    heads = models.auxiliary_heads(
-        section.arch, single, classes, width=section.width, rounding=section.rounding, filters=section.filters
-    )
+    counts = {"width": section.width, "rounding": section.rounding, "filters": section.filters}
+    heads = models.auxiliary_heads(section.arch, single, classes, **counts)
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
     return auxiliary.WithAuxiliaryHeads(single, heads) if heads else single
