@@ -1,5 +1,6 @@
 """Where a network looks: Grad-CAM on its stages, and how far that can be trusted."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -58,6 +59,8 @@ def _pixels(images: np.ndarray) -> Any:
     return tf.constant(np.asarray(images, "float32"))
 
 
+# The last one is kept: tracing a deep network again for every batch would take longer than the maps.
+@functools.lru_cache(maxsize=1)
 def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
     tapped = keras.Model(model.inputs, [model.get_layer(stage).output, model.output])
 
