@@ -66,7 +66,7 @@ def test_undecided_says_what_it_would_take():
     assert better.decision.startswith("inception_small is better; whether it is 1.0 points ahead of resnet20, which is")
     seeds = judge(CHEAP, DEAR, difference(0.03, 0.025, seeds_share=0.8), ACCURACY, margin=0.01)
     assert "it would take about 11 seeds on these images" in seeds.decision
-    both = judge(CHEAP, DEAR, difference(0.02, 0.03, seeds_share=0.5), ACCURACY, margin=0.01)
+    both = judge(CHEAP, DEAR, difference(0.03, 0.03, seeds_share=0.5), ACCURACY, margin=0.01)
     assert re.search(r"it would take about \d+ seeds and [\d,]+ test images", both.decision)
 
 

@@ -1,0 +1,148 @@
+"""`compare RUN ...`: who takes part, why the rest does not, and what is written."""
+
+import csv
+import re
+
+import pytest
+from make_runs import finished
+
+from kerascnn.comparison import finished as found
+from kerascnn.comparison.conclude import Entry, conclude
+from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.measure import Cost
+from kerascnn.comparison.options import Compare
+from kerascnn.comparison.publish import publish
+from kerascnn.config import UserError
+from kerascnn.screen import Screen
+
+COSTS = {
+    "resnet20": Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000, 10**9),
+    "inception_small": Cost(1200, 2010, 90.0, 2.8, 3.5, 800.0, 80_000),
+}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Three seeds of two archs."""
+    return [
+        finished(tmp_path / "runs", arch, seed, accuracy)
+        for arch, accuracy in (("resnet20", 0.7), ("inception_small", 0.9))
+        for seed in range(3)
+    ]
+
+
+def test_groups_by_arch_and_seed(runs, tmp_path):
+    gathered = found.gather([tmp_path / "runs"])
+    assert {label: sorted(group) for label, group in gathered.groups.items()} == {
+        "inception_small": [0, 1, 2],
+        "resnet20": [0, 1, 2],
+    }
+    assert not [line for line in gathered.lines() if line.startswith("left")]
+
+
+def test_the_rest_is_listed_with_its_state_by_val(runs, tmp_path):
+    folder = tmp_path / "runs"
+    unfinished = finished(folder, "resnet20", 8, 0.6)
+    unfinished.metrics_file.unlink()
+    other = finished(folder, "resnet20", 7, 0.95, fingerprint="0" * 64, names=("cat", "dog", "owl", "eel"))
+    elsewhere = finished(folder, "resnet20", 6, 0.2, fingerprint="1" * 64)
+    lines = [line for line in found.gather([folder]).lines() if line.startswith("left")]
+    assert [line.split()[1].rstrip(":") for line in lines] == [other.name, unfinished.name, elsewhere.name]
+    assert "other classes (4 against 3)" in lines[0]
+    assert "unfinished, 2 of 2 epochs: python -m kerascnn.fit --config" in lines[1]
+    assert "other data" in lines[2]
+
+
+def test_one_arch_under_two_configs_is_told_apart(tmp_path):
+    for lr in (0.1, 0.2):
+        finished(tmp_path, "resnet20", 0, 0.7, lr=lr)
+    assert set(found.gather([tmp_path]).groups) == {"resnet20 lr 0.1", "resnet20 lr 0.2"}
+
+
+def test_nothing_to_compare(tmp_path):
+    run = finished(tmp_path, "resnet20", 0, 0.7)
+    with pytest.raises(UserError, match="finished runs of two archs on the same data, got 1"):
+        found.gather([run.path])
+    second = finished(tmp_path, "inception_small", 0, 0.7)
+    second.metrics_file.unlink()
+    with pytest.raises(UserError, match=f"(?s)got 1.*{second.name}: unfinished, 2 of 2 epochs"):
+        found.gather([tmp_path])
+    with pytest.raises(UserError, match="no such directory"):
+        found.gather([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds none"):
+        found.gather([tmp_path / "empty"])
+
+
+def test_published(runs, tmp_path, capsys):
+    groups = found.gather([run.path for run in runs]).groups
+    entries = [Entry(label, "", group, COSTS[label]) for label, group in groups.items()]
+    directory = Directory(tmp_path / "comparison")
+    publish(entries, Compare(), 5, directory, Screen())
+    out = capsys.readouterr().out
+    assert re.search(r"test accuracy: inception_small is [\d.]+ points better than resnet20 \[", out)
+    assert "3 of 5 seeds, 200 test images; images and seeds resampled" in out
+    assert "though resnet20 is 1.4 x cheaper at batch 1." in out
+    assert out.count("seed 2: ") == 1
+    rows = list(csv.DictReader(directory.table_file.open(encoding="utf-8")))
+    assert [row["arch"] for row in rows] == ["resnet20", "inception_small"]
+    assert [row["peak memory"] for row in rows] == ["1000000000", ""]
+    html = directory.report_file.read_text(encoding="utf-8")
+    assert "points better than resnet20" in html
+    assert len(html) < 1_000_000
+    assert "3 of 5 seeds" in directory.markdown_file.read_text(encoding="utf-8")
+    assert {file.stem for file in directory.tables.iterdir()} >= {"scores", "costs", "classes", "curves", "confusion"}
+
+
+def test_best_against_best_is_val_s_choice(tmp_path):
+    """Val prefers another learning rate for each arch; test would have chosen otherwise."""
+    entries = []
+    for arch, lr, accuracy in (("a", 0.1, 0.6), ("a", 0.2, 0.8), ("b", 0.1, 0.9), ("b", 0.2, 0.7)):
+        group = {
+            seed: finished(tmp_path, f"resnet{20 if arch == 'a' else 32}", seed, accuracy, lr=lr) for seed in (0, 1, 2)
+        }
+        entries.append(Entry(arch, f"lr {lr:g}", group, COSTS["resnet20"]))
+    came_to = conclude(entries, Compare(lr_grid=(0.1, 0.2)), 3)
+    assert [entry.label for entry in came_to.best] == ["a (lr 0.2)", "b (lr 0.1)"]
+    assert len(came_to.table) == 2
+    assert came_to.verdicts[0].verdict.take == "b (lr 0.1)"
+    assert "a is" in came_to.table[1].verdict.seen
+
+
+def test_fractions_speak_for_the_largest(tmp_path):
+    entries = [
+        Entry(arch, f"fraction {share:g}", {0: finished(tmp_path / f"{share}", arch, 0, accuracy)}, COSTS[arch])
+        for share, accuracy in ((1.0, 0.9), (0.3, 0.6))
+        for arch in COSTS
+    ]
+    came_to = conclude(entries, Compare(fractions=(1.0, 0.3)), 1)
+    assert {entry.variant for entry in came_to.best} == {"fraction 1"}
+
+
+def test_many_archs_share_the_level(tmp_path):
+    entries = [
+        Entry(arch, "", {s: finished(tmp_path, arch, s, 0.8) for s in (0, 1, 2)}, COSTS["resnet20"])
+        for arch in ("resnet20", "resnet32", "resnet44")
+    ]
+    came_to = conclude(entries, Compare(archs=("resnet20", "resnet32", "resnet44")), 3)
+    assert [pair.contrast.difference.level for pair in came_to.verdicts] == [0.975, 0.975]
+    assert "97.5 %" in came_to.verdicts[0].verdict.seen
+
+
+def test_top5_needs_more_classes(tmp_path, runs):
+    groups = found.gather([tmp_path / "runs"]).groups
+    entries = [Entry(label, "", group, COSTS[label]) for label, group in groups.items()]
+    with pytest.raises(UserError, match="--metric top5 of 3 classes says nothing"):
+        conclude(entries, Compare(metric="top5"), 3)
+
+
+def test_a_comparison_of_other_runs_is_not_overwritten(tmp_path):
+    directory = Directory(tmp_path / "x")
+    directory.keep("compare a b", {"runs": ["a", "b"]}, {"a": {"arch": "a", "cost": {"macs": 1}}}, ["a", "b"])
+    assert directory.solved({"runs": ["a", "b"]})["a"]["cost"] == {"macs": 1}
+    with pytest.raises(UserError, match=r"exists on other terms:\n  runs: .*(?s:.*)another --name"):
+        directory.solved({"runs": ["a", "c"]})
+    (tmp_path / "y").mkdir()
+    (tmp_path / "y" / "thesis.txt").touch()
+    with pytest.raises(UserError, match="is no comparison"):
+        Directory(tmp_path / "y").solved({})
