@@ -61,6 +61,9 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
             "--batch-size",
             "4",
         ]
+    if "--weights" in words:
+        overrides = ["--arch", "resnet20", "--width", "0.25", "--image-size", "32", "--batch-size", "4"]
+        overrides += ["--epochs", "2", "--head-epochs", "1"]
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("shared_data") / "tfds")
         overrides = ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
