@@ -23,6 +23,7 @@ from kerascnn.runs import Run
 from kerascnn.screen import Screen, quiet
 
 GRADIENT_IMAGES, LESION_IMAGES, REACH_IMAGES = 256, 500, 32
+_SAID = ("reason", "threads", "tensorflow", "keras", "git_commit")  # of a run's environment
 PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 
 
@@ -129,18 +130,18 @@ class Store:
 
 def _facts(asked: Why, splits: Any, found: dict[str, dict[int, Run]]) -> str:
     """What all runs have in common, in words."""
-    environments = [
-        json.loads(run.environment_file.read_text())[-1] for runs in found.values() for run in runs.values()
+    starts = [run.environment()[-1] for mine in found.values() for run in mine.values()]
+    said = {key: ", ".join(sorted({str(one[key]) for one in starts})) for key in _SAID}
+    given = asked.model_dump(mode="json", exclude_defaults=True, exclude={"runs_dir", "out_dir", "data_dir"})
+    flags = [
+        f"--{key} {' '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in given.items()
     ]
-    said = {
-        key: sorted({str(one[key]) for one in environments}) for key in ("reason", "tensorflow", "keras", "git_commit")
-    }
     return (
         f"{splits.name}, {len(splits.train):,} training and {len(splits.test):,} test images at {splits.image_size} px;"
         f" {asked.epochs} epochs, seeds 0 to {asked.seeds - 1}, one recipe (the defaults) for all. Device:"
-        f" {' and '.join(said['reason'])}, other jobs beside. TensorFlow {', '.join(said['tensorflow'])}, Keras"
-        f" {', '.join(said['keras'])}, commit {', '.join(said['git_commit'])}. Every number by run: `why.json`. Again:\n\n"
-        f"    python experiments/{runs.shown_command().replace('why', 'why.py', 1)}"
+        f" {said['reason']}, {said['threads']} threads, other jobs beside. TensorFlow {said['tensorflow']}, Keras"
+        f" {said['keras']}, commit {said['git_commit']}. Every number by run: `why.json`. Again:\n\n"
+        f"    {' '.join(['python experiments/why.py', *flags])}"
     )
 
 
