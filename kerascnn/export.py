@@ -75,8 +75,8 @@ def report(done: "Exported") -> int:
     missing = proof.failed(done.rows)
     for lacking in missing:
         print(
-            f"kerascnn: {lacking['artefact']} was not kept: {lacking['images']['top1']:.2%} of {lacking['images']['n']} answers are"
-            f" the same, {lacking['limit']} is asked for (--allow-drop P)",
+            f"kerascnn: {lacking['artefact']} was not kept: {lacking['images']['top1']:.2%} of {lacking['images']['n']} answers"
+            f" are the same, {lacking['limit']} is asked for (--allow-drop P)",
             file=sys.stderr,
         )
     return cli.CHECK_FAILED if missing else cli.DONE

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Every format of some runs with its proof, and the SavedModel asked by TensorFlow's own command line tool.
+#   sh experiments/exports/run.sh WORK RUN...
+# WORK: a folder for the exports and what the tools say. Then, on a machine with nothing else to do (about 2 minutes each):
+#   python experiments/exports/latency.py resnet50 224 > WORK/resnet50.json
+#   python experiments/exports/latency.py inception_v3 299 > WORK/inception_v3.json
+# and at last:
+#   python experiments/exports/table.py WORK > experiments/results/export.md
+set -eu
+work=$1
+shift
+mkdir -p "$work"
+python -c 'from PIL import Image; Image.linear_gradient("L").convert("RGB").save("'"$work"'/photo.jpg")'
+for run in "$@"; do
+  name=$(basename "$run")
+  # 1: int8 was not kept; the rest is there.
+  python -m kerascnn.export "$run" --formats savedmodel litert onnx keras --exports-dir "$work/saved_models" || [ $? = 1 ]
+  version="$work/saved_models/$name/1"
+  saved_model_cli show --dir "$version" --all > "$work/$name.show.txt" 2> /dev/null
+  saved_model_cli run --dir "$version" --tag_set serve --signature_def serving_default \
+    --input_exprs "image_bytes=[open('$work/photo.jpg', 'rb').read()]" > "$work/$name.run.txt" 2> /dev/null
+done
