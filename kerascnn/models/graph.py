@@ -10,7 +10,8 @@ from kerascnn.config import UserError
 from kerascnn.layers import Preprocess
 from kerascnn.layers.inception import step_layer
 from kerascnn.models.rows import Arch, Chain
-from kerascnn.models.tables import PIXELS, SMALL_IMAGE
+from kerascnn.models.steps import minimum
+from kerascnn.models.tables import PIXELS
 
 
 class Options(NamedTuple):
@@ -74,27 +75,6 @@ def drop_rates(last: float, blocks: int) -> Iterator[float]:
     return (last * i / max(1, blocks - 1) for i in range(blocks))
 
 
-def chosen_stem(arch: Arch, input_shape: tuple[int | None, int | None, int], options: Options) -> Chain:
-    """The paper's stem, or the small one: a 3x3 convolution of stride 1 to the paper's channel count, no pooling."""
-    if options.stem not in ("auto", "small", "large"):
-        raise UserError(f"--stem: expected auto, small or large, got {options.stem!r}")
-    sides = [side for side in input_shape[:2] if side is not None]
-    small = bool(sides) and max(sides) <= SMALL_IMAGE if options.stem == "auto" else options.stem == "small"
-    if not small or arch.image_size <= SMALL_IMAGE:
-        return arch.stem
-    return ((_channels(arch.stem, 3), 3),)
-
-
-def _channels(chain: Chain, channels: int) -> int:
-    """The channels that a chain of steps makes of `channels`."""
-    for step in chain:
-        if isinstance(step[0], int):
-            channels = step[0]
-        elif isinstance(step[0], tuple):
-            channels = sum(_channels(branch, channels) for branch in step)
-    return channels
-
-
 def check_size(input_shape: tuple[int | None, int | None, int], chain: Chain) -> None:
     """Raises UserError where the image has no pixel left at the end of the strided and unpadded steps in `chain`."""
     smallest = minimum(chain)
@@ -103,25 +83,3 @@ def check_size(input_shape: tuple[int | None, int | None, int], chain: Chain) ->
             f"images of {input_shape[0]} x {input_shape[1]} px are too small for this network: it needs at least "
             f"{smallest} px (--image-size {smallest}, or --stem small)"
         )
-
-
-def minimum(chain: Chain) -> int:
-    """The smallest side that leaves every step of `chain` at least one output, and each stride more than one pixel."""
-    return next(side for side in range(1, 1025) if _fits(chain, side))
-
-
-def _fits(chain: Chain, side: int) -> int:
-    """The side behind `chain`, 0 where nothing is left."""
-    for step in chain:
-        splits = isinstance(step[0], tuple)
-        side = min(_fits(branch, side) for branch in step) if splits else _after(side, *step[1:])
-    return side
-
-
-def _after(side: int, kernel: int | tuple[int, int], strides: int = 1, padding: str = "symmetric") -> int:
-    kernel = kernel if isinstance(kernel, int) else max(kernel)
-    if padding == "valid":
-        return max(0, (side - kernel) // strides + 1)
-    if padding == "ceil":
-        return max(0, -(-(side - kernel) // strides) + 1)
-    return -(-side // strides) if side >= strides else 0

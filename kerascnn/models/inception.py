@@ -8,7 +8,6 @@ from kerascnn.models.graph import (
     Options,
     check_options,
     check_size,
-    chosen_stem,
     classify,
     drop_rates,
     named,
@@ -17,13 +16,14 @@ from kerascnn.models.graph import (
     stem,
 )
 from kerascnn.models.rows import Chain, Inception, Residual
+from kerascnn.models.steps import chosen_stem
 
 
 def build(arch: Inception, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
     """The network of a row whose counts are concrete (`filters.resolve`)."""
     residuals = sum(isinstance(step, Residual) for chain in arch.stages for step in chain)
     check_options(name, options, drops=residuals > 0)
-    steps = chosen_stem(arch, input_shape, options)
+    steps = chosen_stem(arch, input_shape, options.stem)
     check_size(input_shape, (*steps, *(step for chain in arch.stages for step in chain if isinstance(step, tuple))))
     images, x = pixels(arch, input_shape)
     norm = {**norm_of(arch), "scale": arch.scale}

@@ -8,7 +8,6 @@ from kerascnn.models.graph import (
     Options,
     check_options,
     check_size,
-    chosen_stem,
     classify,
     drop_out,
     drop_rates,
@@ -18,13 +17,14 @@ from kerascnn.models.graph import (
     stem,
 )
 from kerascnn.models.rows import Chain, ResNet, ResNet9
+from kerascnn.models.steps import chosen_stem
 
 
 def build(arch: ResNet, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
     """The network of a row whose counts are concrete (`filters.resolve`)."""
     if options.shortcut == "none":
         _check_plain(arch, name, options)
-    steps = chosen_stem(arch, input_shape, options)
+    steps = chosen_stem(arch, input_shape, options.stem)
     check_size(input_shape, (*steps, *_strides(arch)))
     images, x = pixels(arch, input_shape)
     x = _plain_stem(x, arch, steps) if arch.pre_activation else stem(x, steps, use_bias=arch.use_bias, **norm_of(arch))

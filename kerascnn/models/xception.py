@@ -7,7 +7,6 @@ from kerascnn.models.graph import (
     Options,
     check_options,
     check_size,
-    chosen_stem,
     classify,
     drop_rates,
     named,
@@ -16,12 +15,13 @@ from kerascnn.models.graph import (
     stem,
 )
 from kerascnn.models.rows import Xception
+from kerascnn.models.steps import chosen_stem
 
 
 def build(arch: Xception, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:
     """The network of a row whose counts are concrete (`filters.resolve`)."""
     check_options(name, options, drops=True, begins_as_identity=True)
-    steps = chosen_stem(arch, input_shape, options)
+    steps = chosen_stem(arch, input_shape, options.stem)
     blocks = [block for stage in arch.stages for block in stage]
     check_size(input_shape, (*steps, *((filters[-1], 3, strides) for filters, strides, _ in blocks)))
     images, x = pixels(arch, input_shape)
