@@ -248,6 +248,10 @@ class Run:
         """Keep one picture under plots/."""
         write_file(self.plots / name, png)
 
+    def write_report(self, html: str) -> None:
+        """Keep the page."""
+        write_file(self.report_file, html.encode())
+
     def environment(self) -> list[dict[str, Any]]:
         """Versions, devices, command and commit of each start."""
         if not self.environment_file.exists():

@@ -36,6 +36,7 @@ def tick(value: float, unit: Unit) -> str:
     """A number beside an axis: no more digits than it takes."""
     if unit in ("share", "points"):
         return f"{value * 100:.6g} %"
-    if unit == "macs":
-        return f"{value / 1e6:.6g} M"
+    for size, letter in ((1e9, " G"), (1e6, " M")):
+        if abs(value) >= size:
+            return f"{value / size:.6g}{letter}"
     return f"{value:,.6g}" if abs(value) >= 1000 else f"{value:.6g}"

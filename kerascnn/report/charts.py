@@ -174,8 +174,8 @@ def confusion(found: Confusion) -> Markup:
     about = "; ".join(mistakes(found)) or "no mistakes"
     if classes > DRAWN:
         return images.matrix(share, title, about)
-    left, top = 104, 92
-    side = (WIDTH - left - 4) / classes
+    left, top, right = 104, 84, 42  # the last name leans out to the right
+    side = (WIDTH - left - right) / classes
     cell = f"{side - 1:.1f}"
     parts = []
     for i, j in zip(*np.nonzero(counts), strict=True):

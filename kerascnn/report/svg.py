@@ -15,7 +15,7 @@ from kerascnn.report import cells
 from kerascnn.report.page import Unit
 
 WIDTH, HEIGHT = 360, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 36
+LEFT, RIGHT, TOP, BOTTOM = 46, 18, 10, 36
 COLORS = 6  # series that the style tells apart; then they repeat
 
 

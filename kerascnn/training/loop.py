@@ -12,10 +12,10 @@ import tensorflow as tf
 from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, scoring, tensorboard
 from kerascnn.cli import TrainingFailed, dumps
 from kerascnn.config import Config
-from kerascnn.data import Splits, pipeline
+from kerascnn.data import Split, Splits, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.files import sync
-from kerascnn.report import pictures
+from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
@@ -303,18 +303,8 @@ class Training:
 
     def _finish(self) -> dict[str, Any]:
         """Score the best model on val and test, once, and keep everything; the run is finished with metrics.json."""
-        best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
         epoch = callbacks.best_epoch(self.rows, self.monitor)
-        found: dict[str, Any] = {}
-        for split in self.splits.parts()[1:]:
-            if not len(split) or (split.name == "test" and not self.read_test):
-                continue
-            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size)
-            predictions = scoring.predict(best, batches, split.labels, split.ids())
-            found[split.name] = scoring.score(predictions.probabilities, predictions.labels, self.splits.class_names)
-            self.run.write_predictions(split.name, **predictions.arrays())
-            if self.draw and split.name == "val":
-                self._show(tensorboard.VALIDATION, pictures.answers(split, predictions, self.splits.class_names))
+        found, answered = self._score_splits()
         if self.draw:
             self._show(tensorboard.TRAIN, pictures.curves(self.rows, epoch))
         scores = {
@@ -338,4 +328,23 @@ class Training:
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         self.run.write_metrics(found)
+        if answered:
+            run_report.write(self.run, *answered[-1] if self.draw else ())
         return found
+
+    def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, scoring.Predictions]]]:
+        """Scores of the best model by split, and what they were made of; test comes last."""
+        best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
+        found: dict[str, Any] = {}
+        answered = []
+        for split in self.splits.parts()[1:]:
+            if not len(split) or (split.name == "test" and not self.read_test):
+                continue
+            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size)
+            predictions = scoring.predict(best, batches, split.labels, split.ids())
+            found[split.name] = scoring.score(predictions.probabilities, predictions.labels, self.splits.class_names)
+            self.run.write_predictions(split.name, **predictions.arrays())
+            answered.append((split, predictions))
+            if self.draw and split.name == "val":
+                self._show(tensorboard.VALIDATION, pictures.answers(split, predictions, self.splits.class_names))
+        return found, answered

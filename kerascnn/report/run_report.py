@@ -1,0 +1,27 @@
+"""The page that a training leaves beside its scores."""
+
+import numpy as np
+
+from kerascnn.data import Split
+from kerascnn.report import plots
+from kerascnn.report.html import run_html
+from kerascnn.report.run_page import PICTURED, run_page, worst
+from kerascnn.runs import Run
+from kerascnn.scoring import Predictions
+
+
+def write(run: Run, split: Split | None = None, predictions: Predictions | None = None) -> None:
+    """Write report.html of a finished run; with a split and its predictions also its worst mistakes.
+
+    Without maps, which take longer than all the rest: `evaluate` adds them.
+    """
+    gallery = None
+    if split is not None and predictions is not None:
+        labels, probabilities = predictions.labels, predictions.probabilities
+        place = {name: i for i, name in enumerate(split.ids())}
+        wrong = plots.mistakes(labels, probabilities, PICTURED)
+        indices = split.indices[np.array([place[predictions.ids[i]] for i in wrong], int)]
+        images = split.source.fetch(indices).numpy()
+        names = run.data()["class_names"]
+        gallery = worst(split.name, predictions.ids, labels, probabilities, names, images)
+    run.write_report(run_html(run_page(run, gallery)))
