@@ -1,0 +1,132 @@
+"""Lists what lies under experiments/results, with number, n, seeds, device, command and commit, in experiments/README.md.
+
+    python experiments/results_table.py             rewrites the table
+    python experiments/results_table.py --check     exit 1 where the table is not what the results say
+
+A comparison's directory speaks for itself; every other file is an entry of results/results.toml.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from kerascnn import cli
+from kerascnn.config import UserError
+from kerascnn.files import write_file
+
+HERE = Path(__file__).resolve().parent
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+# Files that are no results of their own: what a result's page or table shows as picture or number.
+_BESIDE = (".png", ".json", ".csv", ".html")
+
+
+class Result(NamedTuple):
+    """One row.
+
+    Args:
+        file: Relative to experiments/results.
+        what: What was measured.
+        value: The headline number, with its interval where it has one.
+        n: Images.
+        seeds: How many.
+        device: What it ran on.
+        command: What made it.
+        commit: Of the program.
+    """
+
+    file: str
+    what: str
+    value: str
+    n: str
+    seeds: str
+    device: str
+    command: str
+    commit: str
+
+
+def results(folder: Path) -> list[Result]:
+    """Every result below `folder`.
+
+    Raises:
+        UserError: An entry lacks a field, a file is missing or has no entry.
+    """
+    entries = cli.load_toml(folder / "results.toml")["result"]
+    found = [_entry(folder, entry) for entry in entries]
+    found += [_comparison(folder, file.parent) for file in sorted(folder.glob("*/comparison.toml"))]
+    known = {row.file.split("/")[0] for row in found} | {"results.toml"}
+    strange = [path.name for path in sorted(folder.iterdir()) if path.name not in known and path.suffix not in _BESIDE]
+    if strange:
+        raise UserError(f"{folder.name}: no entry in results.toml for {', '.join(strange)}")
+    return found
+
+
+def _entry(folder: Path, entry: dict[str, object]) -> Result:
+    missing = [name for name in Result._fields if name not in entry]
+    strange = [name for name in entry if name not in Result._fields]
+    if missing or strange:
+        raise UserError(f"results.toml: expected {', '.join(Result._fields)}, got {entry}")
+    if not (folder / str(entry["file"])).exists():
+        raise UserError(f"results.toml: {entry['file']} is not there")
+    return Result(**{name: str(value) for name, value in entry.items()})
+
+
+def _comparison(folder: Path, path: Path) -> Result:
+    """A comparison's row, from the files that `compare` wrote."""
+    text = _plain((path / "comparison.md").read_text(encoding="utf-8"))
+    verdict = _found(r"\*\*(.+?)\*\*", text, path)
+    shown = f"{path.name}/report.html" if (path / "report.html").exists() else f"{path.name}/comparison.md"
+    command = cli.load_toml(path / "comparison.toml")["command"]
+    return Result(
+        file=shown,
+        what=verdict.partition(":")[0],
+        value=re.sub(r" \([^()]*\)\.?$", "", verdict.partition(": ")[2]),
+        n=_found(r"([\d,]+) test images", verdict, path),
+        seeds=_found(r"(\d+(?: of \d+)?) seeds?", verdict, path),
+        device=_found(r"^- (?:device|reason): (.+)$", text, path),
+        command=re.sub(r" --(?:runs-dir|comparisons-dir|data-dir) \S+", "", f"python -m kerascnn.{command}"),
+        commit=_found(r"^- (?:git_)?commit: (.+)$", text, path),
+    )
+
+
+def _plain(text: str) -> str:
+    """Markdown as it reads."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _found(pattern: str, text: str, path: Path) -> str:
+    match = re.search(pattern, text, flags=re.M)
+    if match is None:
+        raise UserError(f"{path}/comparison.md: expected {pattern!r} in it; compare writes it anew")
+    return match[1]
+
+
+def table(found: list[Result]) -> str:
+    """The rows as Markdown."""
+    lines = ["| result | number | n | seeds | device | command | commit |", "|---|---|--:|--:|---|---|---|"]
+    for row in found:
+        cells = (row.value, row.n, row.seeds, row.device)
+        safe = [cell.replace("|", "\\|") for cell in cells]
+        lines.append(f"| [{row.what}](results/{row.file}) | {' | '.join(safe)} | `{row.command}` | {row.commit} |")
+    return "\n".join(lines)
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """Rewrite the table, or check it."""
+    if argv not in ([], ["--check"]):
+        raise UserError(f"expected nothing or --check, got {' '.join(argv)}")
+    readme = HERE / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    if END not in rest:
+        raise UserError(f"{readme.name}: expected a place for the table, {BEGIN} and {END}")
+    fresh = f"{before}{BEGIN}\n{table(results(HERE / 'results'))}\n{END}{rest.partition(END)[2]}"
+    if argv and fresh != text:
+        raise cli.CheckFailed("experiments/README.md is not what the results say: python experiments/results_table.py")
+    write_file(readme, fresh.encode())
+    return cli.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
