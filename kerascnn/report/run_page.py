@@ -28,7 +28,7 @@ from kerascnn.report.page import (
     Unit,
 )
 from kerascnn.runs import Run, identity
-from kerascnn.statistics import Interval
+from kerascnn.statistics import Interval, calibration
 
 SPLITS = ("test", "val", "train")
 # score -> (what the page calls it, its unit)
@@ -81,7 +81,7 @@ def run_page(run: Run, gallery: Gallery | None = None) -> RunPage:
         curve=Curve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
         classes=_classes(metrics[scored], scored),
         confusions=tuple(_confusion(run, name, data["class_names"]) for name in there if run.has_predictions(name)),
-        calibrations=tuple(_calibration(metrics[name], name) for name in there if "reliability" in metrics[name]),
+        calibrations=tuple(found for name in there if (found := _calibration(run, metrics[name], name)) is not None),
         charts=_charts(metrics[scored], config.model.arch),
         tables=_tables(metrics[scored]),
         gallery=gallery,
@@ -208,8 +208,16 @@ def _confusion(run: Run, split: str, class_names: Sequence[str]) -> Confusion:
     return Confusion(split, tuple(class_names), counts)
 
 
-def _calibration(scores: dict[str, Any], split: str) -> Calibration:
-    return Calibration(split, tuple(Bin(**row) for row in scores["reliability"]), Interval(**scores["ece"]))
+def _calibration(run: Run, scores: dict[str, Any], split: str) -> Calibration | None:
+    """As evaluate measured it; after a training the diagram alone, as its interval takes longer than all the rest."""
+    if "reliability" in scores:
+        return Calibration(split, tuple(Bin(**row) for row in scores["reliability"]), Interval(**scores["ece"]))
+    if not run.has_predictions(split):
+        return None
+    kept = run.read_predictions(split)
+    return Calibration(
+        split, tuple(Bin(*row) for row in calibration.reliability(kept["probabilities"], kept["labels"]))
+    )
 
 
 def _charts(scores: dict[str, Any], arch: str) -> tuple[Chart, ...]:
