@@ -16,11 +16,24 @@ ROWS = (
     {"cli"},
     {"layers"},
     {"checkpoints", "stopping"},
-    {"models", "data", "optim", "metrics", "callbacks", "tensorboard", "cost", "matching", "timing", "statistics", "distribute", "runs"},
+    {
+        "models",
+        "data",
+        "optim",
+        "metrics",
+        "callbacks",
+        "tensorboard",
+        "cost",
+        "matching",
+        "timing",
+        "statistics",
+        "distribute",
+        "runs",
+    },
     {"scoring", "artefacts", "explain"},
     {"report"},
     {"training"},
-    {"comparison", "evaluation", "search"},
+    {"comparison", "evaluation", "search", "speed"},
     {
         "fit",
         "evaluate",
@@ -85,7 +98,15 @@ def test_never_tf_keras(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["kerascnn", "kerascnn.__main__", "kerascnn.cli", "kerascnn.runs", "kerascnn.models.tables", "kerascnn.fit"],
+    [
+        "kerascnn",
+        "kerascnn.__main__",
+        "kerascnn.cli",
+        "kerascnn.runs",
+        "kerascnn.models.tables",
+        "kerascnn.fit",
+        "kerascnn.compare",
+    ],
 )
 def test_light_modules_load_no_tensorflow(module: str) -> None:
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'tensorflow', 'keras', 'matplotlib', 'scipy'}}))"

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerascnn.comparison.measure import Cost
 from kerascnn.comparison.options import Compare
-from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast
+from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast, scored_split
 from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
 from kerascnn.config import UserError
 from kerascnn.runs import Run
@@ -51,8 +51,13 @@ class Entry:
 
     @cached_property
     def answers(self) -> Answers:
-        """Its predictions on test."""
-        return Answers.read(self.label, self.runs)
+        """Its predictions on test, or on val where that is all there is."""
+        return Answers.read(self.label, self.runs, self.split)
+
+    @property
+    def split(self) -> str:
+        """What the verdict is read from: val where no test was kept apart (--val-is-val)."""
+        return scored_split(next(iter(self.metrics.values())))
 
     def score(self, split: str, metric: str) -> list[float]:
         """The metric by seed, as the runs scored themselves."""
@@ -179,7 +184,7 @@ def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: floa
         _side(first, alike=first.variant == second.variant),
         _side(second, alike=first.variant == second.variant),
         found.difference,
-        Unit(f"test {rule.title}", rule.sign, rule.points),
+        Unit(f"{first.split} {rule.title}", rule.sign, rule.points),
         compare.margin / 100,
         seeds,
     )

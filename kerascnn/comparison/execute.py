@@ -109,9 +109,11 @@ def _epoch(row: dict[str, float], cell: Cell) -> str:
 
 
 def _result(run: Run, metric: str) -> str:
-    value = run.metrics()["test"][metric]["value"]
+    metrics = run.metrics()
+    split = "test" if "test" in metrics else "val"
+    value = metrics[split][metric]["value"]
     shown = f"{value:.4f}" if metric in ("loss", "macro_f1") else f"{value:.2%}"
-    return f"test {metric} {shown}"
+    return f"{split} {metric} {shown}"
 
 
 def _wait_until_free(run: Run) -> None:

@@ -140,8 +140,6 @@ def _state(run: Run) -> State:
         problem = (
             f"unfinished, {len(rows)} of {epochs} epochs: python -m kerascnn.fit --config {run.config_file} goes on"
         )
-    elif "test" not in run.metrics():
-        problem = "without test scores"
     else:
         val = run.metrics().get("val", {}).get("accuracy", {}).get("value", val)
     return State(run, problem, val, group, config.fit.seed, data["fingerprint"])

@@ -10,6 +10,7 @@ from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside
+from kerascnn.report.charts import BARS
 from kerascnn.report.page import (
     BarRow,
     Bars,
@@ -65,8 +66,9 @@ def _over_seeds(values: Sequence[float]) -> Cell:
 
 def _scores(found: Conclusion) -> Table:
     metrics = list(dict.fromkeys((found.metric, *SCORES)))
+    split = found.best[0].split
     columns = [Column("arch"), Column("seeds", "count")]
-    columns += [Column(f"test {METRICS[m].title}", "share" if METRICS[m].points else "number") for m in metrics]
+    columns += [Column(f"{split} {METRICS[m].title}", "share" if METRICS[m].points else "number") for m in metrics]
     columns.append(Column("val accuracy", "share"))
     rows = []
     for entry in found.entries:
@@ -120,7 +122,7 @@ def _charts(found: Conclusion) -> list[Chart]:
     """Score against what varies, and against what it costs."""
     rule = METRICS[found.metric]
     unit: Any = "share" if rule.points else "number"
-    title = f"Test {rule.title} ({found.best[0].answers.labels.size:,} images, whiskers: t over seeds)"
+    title = f"{found.best[0].split.capitalize()} {rule.title} ({found.best[0].answers.labels.size:,} images, whiskers: t over seeds)"
     axes = [
         ("score_by_macs", "multiply-adds", lambda entry: float(entry.cost.macs), True),
         ("score_by_latency", "milliseconds at batch 1", lambda entry: entry.cost.latency_p50, True),
@@ -156,6 +158,9 @@ def _classes(found: Conclusion) -> Bars:
         values = tuple(_recall(entry, pair.contrast.seeds, c) for entry in (pair.first, pair.second))
         note = f"{one.difference.value * 100:+.1f} points, p = {one.p:.2g}" if one.difference else "too few images"
         rows.append(BarRow(one.name, one.images, values, note))
+    if len(rows) > BARS:  # where not all are drawn, those that differ most come first
+        gaps = [abs(one.difference.value) if one.difference else 0.0 for one in pair.contrast.classes]
+        rows = [rows[c] for c in sorted(range(len(rows)), key=lambda c: -gaps[c])]
     title = f"Recall by class: {pair.first.label} and {pair.second.label}"
     note = (
         f"Means over {len(pair.contrast.seeds)} seeds with t intervals; p of the difference with images and seeds resampled,"
@@ -222,7 +227,13 @@ def _two_way(found: Conclusion) -> Table:
         scores = [_over_seeds(list(entry.answers.values(found.metric).values())) for entry in entries]
         rows.append((variant, *scores, *(_interval(pair) for pair in pairs)))
     note = "Scores with t intervals over seeds; differences with images and seeds resampled."
-    return Table("two_way", f"Test {rule.title} by {found.axis_title} and arch", tuple(columns), tuple(rows), note)
+    return Table(
+        "two_way",
+        f"{found.best[0].split.capitalize()} {rule.title} by {found.axis_title} and arch",
+        tuple(columns),
+        tuple(rows),
+        note,
+    )
 
 
 def _interval(pair: Pair) -> Interval:
@@ -247,7 +258,7 @@ def _pairs(pair: Pair) -> Table:
         (str(seed), first[seed], second[seed], *test) for seed, test in zip(found.seeds, found.pairs, strict=True)
     )
     note = "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
-    title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, test {rule.title}"
+    title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, {pair.first.split} {rule.title}"
     return Table(f"pairs_{pair.second.arch}", title, columns, rows, note)
 
 

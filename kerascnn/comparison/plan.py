@@ -12,6 +12,7 @@ from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost, Subject
 from kerascnn.comparison.options import Compare, Request, seconds
 from kerascnn.config import Config, UserError
+from kerascnn.data import default_image_size
 from kerascnn.matching import Match
 from kerascnn.models import tables
 from kerascnn.runs import Run, identity
@@ -169,8 +170,8 @@ def _cells(compare: Compare, configs: list[Config], apart: Apart) -> list[Cell]:
 
 
 def _native(config: Config) -> Config:
-    """Each arch at its published size; a family's name means its large member."""
-    arch = tables.resolve(config.model.arch, config.data.image_size or tables.SMALL_IMAGE + 1)
+    """Each arch at its published size; a family's name means its member for the data set's own size."""
+    arch = tables.resolve(config.model.arch, default_image_size(config.data.dataset))
     return config.replace(model={"arch": arch}, data={"image_size": tables.row(arch).image_size})
 
 

@@ -1,7 +1,8 @@
 """Two archs on the same images: their runs' predictions, paired by image and seed, and what the tests say of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,11 @@ METRICS = {
     "balanced_accuracy": Metric("balanced accuracy", 1, _answers, scoring.balanced_accuracy),
     "loss": Metric("log loss", -1, scoring.losses, _mean, points=False),
 }
+
+
+def scored_split(metrics: Mapping[str, Any]) -> str:
+    """The split that a finished run's verdict is read from: val where test is val (--val-is-val)."""
+    return "test" if "test" in metrics else "val"
 
 
 @dataclass(frozen=True)

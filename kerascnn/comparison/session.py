@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kerascnn.cli import Stopped, TrainingFailed
 from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.options import Compare, Request
+from kerascnn.comparison.options import AXES, Compare, Request
 from kerascnn.comparison.plan import Plan
-from kerascnn.config import Config
+from kerascnn.config import Config, UserError
 from kerascnn.escaping import within
 from kerascnn.runs import Run, shown_command
 from kerascnn.screen import Screen, quiet
@@ -65,8 +65,11 @@ def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:
     """Conclude from runs that are there; lists those that cannot take part, with why.
 
     Raises:
-        UserError: No two archs among the finished runs on the same data.
+        UserError: No two archs among the finished runs on the same data, or flags that only a plan can follow.
     """
+    planned = [name for name in (*AXES, "native", "budget", "dry_run") if getattr(compare, name)]
+    if planned:
+        raise UserError(f"--{planned[0].replace('_', '-')} is for a comparison that trains; these runs are as they are")
     with quiet():
         from kerascnn.comparison import finished
         from kerascnn.comparison.publish import publish

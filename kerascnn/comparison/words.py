@@ -13,14 +13,16 @@ def about(found: Conclusion) -> str:
     done = len(first.runs)
     seeds = f"{done} of {found.seeds} seeds" if done < found.seeds else f"{done} seed{'s' if done > 1 else ''}"
     archs = " against ".join(dict.fromkeys(entry.arch for entry in found.entries))
-    return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} test images"
+    mark = "" if first.split == "test" else "; val chose these models: no test was kept apart"
+    return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} {first.split} images{mark}"
 
 
 def lines(found: Conclusion) -> list[str]:
     """The scores, the costs, the verdict."""
     width = max(len(entry.label) for entry in found.entries) + 2
     metric = found.metric
-    head = f"{'':{width}} {'test ' + metric:>24} {'parameters':>12} {'MACs':>10} {'train':>12} {'p50/p95 ms':>13} {'best/s':>8}"
+    score = f"{found.best[0].split} {metric}"
+    head = f"{'':{width}} {score:>24} {'parameters':>12} {'MACs':>10} {'train':>12} {'p50/p95 ms':>13} {'best/s':>8}"
     out = ["", head]
     for entry in found.entries:
         cost = entry.cost
