@@ -42,7 +42,7 @@ VIEWS: dict[str, View] = {"flip": _flip, "crops": _crops}
 
 def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
     """Accuracy under each corruption and severity: rows of corruption, severity, and accuracy with interval and n."""
-    rows = []
+    rows, sample = [], subject.sample(most)
     for name in corruptions.CORRUPTIONS:
         for severity in corruptions.SEVERITIES:
 
@@ -51,20 +51,20 @@ def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]
             ) -> Iterator[np.ndarray]:
                 yield corruptions.corrupt(images, name, severity, places)
 
-            rows.append({"corruption": name, "severity": severity, **_accuracy(subject.answers(worse, most))})
+            rows.append({"corruption": name, "severity": severity, **_accuracy(subject.answers(worse, sample))})
     return rows
 
 
 def over_resolutions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
     """Accuracy on images that were brought to a smaller side and back: rows of pixels, and accuracy with interval and n."""
-    rows = []
+    rows, sample = [], subject.sample(most)
     for share in RESOLUTIONS:
 
         def smaller(images: np.ndarray, places: np.ndarray, share: float = share) -> Iterator[np.ndarray]:
             yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
 
         pixels = round(share * subject.predictor.image_size)
-        rows.append({"pixels": pixels, **_accuracy(subject.answers(smaller, most))})
+        rows.append({"pixels": pixels, **_accuracy(subject.answers(smaller, sample))})
     return rows
 
 

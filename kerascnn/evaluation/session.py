@@ -11,7 +11,6 @@ from kerascnn.config import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Answers, Subject, find
-from kerascnn.files import write_file
 from kerascnn.report import pictures, plots, score_plots
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
@@ -90,7 +89,7 @@ def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Ans
             for name, png in pngs.items():
                 own.write_plot(f"{name}.png", png)
             _log(own, split, answers, pngs, subject.predictor.class_names)
-            write_file(own.report_file, run_html(run_page(own, _gallery(subject, answers))).encode())
+            own.write_report(run_html(run_page(own, _gallery(subject, answers))))
     if asked.output:
         out = Run(asked.output)
         out.write_predictions(split, **answers._asdict())

@@ -1,6 +1,6 @@
 """What is evaluated: an artefact, the images of a split, and the answers to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from kerascnn.data import Split, Splits, pipeline
 from kerascnn.runs import Run
 
 BATCH = 64
+HELD = 500_000_000
 # uint8 images [n, H, W, 3] and their places in the split -> versions of them, whose probabilities are averaged.
 View = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
 
@@ -66,6 +67,14 @@ class Subject:
         """uint8 images [k, H, W, 3] and their places in the split, batch by batch; `most` of them, spread over the split."""
         yield from self._batches(np.arange(len(self.split)) if most is None else _spread(len(self.split), most))
 
+    def sample(self, most: int | None) -> Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]:
+        """`images(most)` as often as it is called; decoded once where they fit into HELD bytes."""
+        size = self.predictor.image_size
+        if min(most or len(self.split), len(self.split)) * size * size * 3 > HELD:
+            return lambda: self.images(most)
+        held = list(self.images(most))
+        return lambda: held
+
     def at(self, places: np.ndarray) -> np.ndarray:
         """uint8 images [k, H, W, 3] at some places in the split that can be decoded, in their order."""
         if not len(places):
@@ -89,10 +98,12 @@ class Subject:
         own = np.array([order[name] for name in self.splits.class_names])
         return own[self.split.labels[places]].astype(np.int64)
 
-    def answers(self, view: View | None = None, most: int | None = None) -> Answers:
-        """The artefact's probabilities for the split; with a view the mean over its versions."""
+    def answers(
+        self, view: View | None = None, sample: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]] | None = None
+    ) -> Answers:
+        """The artefact's probabilities for the split, or a sample of it; with a view the mean over its versions."""
         ids, rows, found = self.split.ids(), [], []
-        for images, places in self.images(most):
+        for images, places in (sample or self.images)():
             versions = [images] if view is None else view(images, places)
             asked = [np.asarray(self.predictor.infer(version.astype("float32"))) for version in versions]
             found.append(np.mean(asked, axis=0, dtype="float64").astype("float32"))

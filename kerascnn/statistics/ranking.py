@@ -53,11 +53,18 @@ def ranking(probabilities: np.ndarray, labels: np.ndarray, seed: int = 0) -> Ran
         return None
     rounds = int(np.clip(_WORK // (n * classes), FEWEST, ROUNDS))
 
-    def means(times: np.ndarray) -> np.ndarray:
+    def means(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Both means, [2, rounds], and whether a round has any class to take them over."""
         found = np.array([areas(probabilities[:, c], labels == c, times) for c in both])
-        return np.nanmean(found, axis=0)  # [2, rounds]
+        there = np.isfinite(found)  # a round may lack a class, or draw nothing else
+        return np.where(there, found, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1), there.any(axis=0)
 
-    drawn = [means(np.stack([np.bincount(row, minlength=n) for row in index])) for index in resampled(n, rounds, seed)]
-    value = means(np.ones((1, n), int))[:, 0]
-    low, high = np.quantile(np.concatenate(drawn, axis=1), [0.025, 0.975], axis=1)
-    return Ranking(*(Interval(float(value[k]), float(low[k]), float(high[k]), n) for k in range(2)))
+    value = means(np.ones((1, n), int))[0][:, 0]
+    rows = [means(np.stack([np.bincount(row, minlength=n) for row in index])) for index in resampled(n, rounds, seed)]
+    drawn, usable = (np.concatenate(parts, axis=1) for parts in zip(*rows, strict=True))
+
+    def spread(one: np.ndarray, ok: np.ndarray, middle: float) -> Interval:
+        low, high = np.quantile(one[ok], [0.025, 0.975]) if ok.any() else (middle, middle)
+        return Interval(float(middle), float(low), float(high), n)
+
+    return Ranking(*(spread(*one) for one in zip(drawn, usable, value, strict=True)))

@@ -40,7 +40,7 @@ def photos(folder: Path, names: tuple[str, ...], each: int = 8) -> Path:
 
 def test_everything_of_a_run(run, capsys) -> None:
     before = Run(run).metrics()
-    words = ["--tta", "flip", "--corruptions", "--resolutions", "--explain", "--most", "40"]
+    words = ["--tta", "flip", "--corruptions", "--resolutions", "--explain", "--most", "16"]
     assert evaluate.main([str(run), *words, "--json"]) == cli.DONE
     found = json.loads(capsys.readouterr().out)
     scores, kept = found["scores"], Run(run).metrics()
@@ -53,7 +53,7 @@ def test_everything_of_a_run(run, capsys) -> None:
     assert scores["calibrated"]["loss"]["value"] <= scores["loss"]["value"] + 0.01
     assert kept["val"]["temperature"] == scores["calibrated"]["temperature"]
     assert len(found["corruptions"]) == len(corruptions.CORRUPTIONS) * 5
-    assert all(row["n"] == 40 for row in found["corruptions"])
+    assert all(row["n"] == 16 for row in found["corruptions"])
     assert [row["pixels"] for row in found["resolutions"]] == [32, 24, 16, 12, 8, 4]
     assert set(found["explanation"]["stages"]) == {"stage1", "stage2", "stage3"}
     assert kept["finished"] == before["finished"]

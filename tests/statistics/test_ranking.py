@@ -43,3 +43,10 @@ def test_an_interval_covers_what_it_should() -> None:
         found = ranking(np.stack([-first, first], 1), labels, seed=trial)
         inside += found.auroc.low <= 0.8556 <= found.auroc.high  # Phi(1.5 / sqrt 2)
     assert inside >= 51  # 95 % of 60, less three standard deviations
+
+
+def test_resamplings_without_a_class() -> None:
+    found = ranking(np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]), np.array([0, 1, 1]))
+    assert found is not None
+    assert found.auroc.value == 1
+    assert np.isfinite(found).all()
