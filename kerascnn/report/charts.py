@@ -12,7 +12,7 @@ from kerascnn.report.svg import COLORS, WIDTH, Axis, Series, figure, legend, lin
 
 # Up to so many classes a cell of the matrix is drawn with its name and count; above that a picture shows the pattern.
 DRAWN = 20
-# More bars than this nobody reads; those whose series differ most are shown.
+# More bars than this nobody reads: the first ones are shown.
 BARS = 30
 
 _RUN_PANELS: tuple[tuple[str, str, tuple[tuple[str, str, int, bool], ...]], ...] = (
@@ -120,8 +120,8 @@ def bars(found: Bars) -> Markup:
     rows = found.rows
     title = found.title
     if len(rows) > BARS:
-        rows = tuple(sorted(rows, key=_difference, reverse=True)[:BARS])
-        title = f"{title} (the {BARS} of {len(found.rows)} classes that differ most)"
+        rows = rows[:BARS]
+        title = f"{title} ({BARS} of {len(found.rows)} classes; the tables have all)"
     thick, gap, left, right = 9, 8, 118, WIDTH - 12
     step = thick * len(found.series) + gap + 4
     parts = [_bar_grid(left, right, step * len(rows) + 6)]
@@ -131,7 +131,7 @@ def bars(found: Bars) -> Markup:
         for series, value in enumerate(row.values):
             if value is None:
                 continue
-            y, end, low, high = top + series * thick, *(left + (right - left) * v for v in value[:3])
+            y, end, low, high = top + series * thick, *(left + (right - left) * min(max(v, 0), 1) for v in value[:3])
             tip = as_html(f"{row.name}, {found.series[series]}: {cells.show(value, 'share')} {row.note}".rstrip())
             parts.append(
                 f'<path class="bar s{series % COLORS}" d="M{left} {y}H{end:.1f}v{thick - 1.5}H{left}Z">'
@@ -148,11 +148,6 @@ def _bar_grid(left: float, right: float, bottom: float) -> str:
         f'<path class="grid" d="M{x:g} 0V{bottom}"/>{text(x, bottom + 13, f"{share * 100:g}", "faint", "middle")}'
         for share, x in places
     )
-
-
-def _difference(row: BarRow) -> float:
-    known = [value.value for value in row.values if value is not None]
-    return max(known) - min(known) if len(known) > 1 else 1 - known[0] if known else 0.0
 
 
 def _worst(rows: Iterable[BarRow], series: Sequence[str]) -> str:

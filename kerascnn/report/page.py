@@ -135,7 +135,7 @@ class Bars:
     Args:
         title: Above them: what is shown.
         series: The archs, or the scores; one colour each.
-        rows: The classes, in the order in which they are shown.
+        rows: The classes, in the order in which they are shown: the first `charts.BARS`; the tables have all.
         note: One sentence below.
     """
 

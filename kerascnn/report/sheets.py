@@ -68,7 +68,7 @@ def _spread(row: Sequence[Cell], wide: Sequence[bool]) -> list[Cell]:
     out: list[Cell] = []
     for cell, spread in zip(row, wide, strict=True):
         if not spread:
-            out.append(cell)  # type: ignore[arg-type]
+            out.append(cell)
         elif isinstance(cell, Interval):
             out += list(cell)
         else:
