@@ -13,6 +13,7 @@ from kerascnn.artefacts import Predictor
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.config import Data, UserError, nearest
 from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data.cache import Cache
 from kerascnn.runs import Run
 
 BATCH = 64
@@ -84,8 +85,10 @@ class Subject:
 
     def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
+        # The data set's own cache knows splits by name: a part of one must not meet it.
+        splits = replace(self.splits, cache=Cache("off"))
         first = 0
-        for images, _, weights in pipeline.scoring(part, self.splits, BATCH):
+        for images, _, weights in pipeline.scoring(part, splits, BATCH):
             # Fill rows and images that cannot be decoded weigh nothing.
             rows = np.flatnonzero(weights.numpy() > 0)
             if len(rows):

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 import kerascnn
 from kerascnn import cli, evaluate, fit
 from kerascnn.data import corruptions
+from kerascnn.evaluation import subject
 from kerascnn.runs import Run
 
 
@@ -136,6 +137,18 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_sample_is_what_it_says(run, split) -> None:
+    found = subject.find(run, None, None, split)
+    whole = np.concatenate([images for images, _ in found.images()])
+    truth = found.split.source.fetch(found.split.indices).numpy()
+    np.testing.assert_array_equal(whole, truth)
+    [(images, places)] = found.images(most=7)
+    assert (places[0], places[-1], len(places)) == (0, len(whole) - 1, 7)
+    np.testing.assert_array_equal(images, truth[places])
+    np.testing.assert_array_equal(found.at(np.array([9, 2])), truth[[9, 2]])
 
 
 def test_as_a_library(run) -> None:
