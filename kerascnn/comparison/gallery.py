@@ -1,5 +1,6 @@
 """Images that only one arch gets right, with the maps of both."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,21 +16,21 @@ EACH_WAY = 4  # so many images of each arch's own successes: with two maps each 
 
 
 def gallery(pair: Pair) -> Gallery | None:
-    """The clearest cases: right at most seeds of one arch and at fewest of the other; None where the images are gone."""
-    chosen = _chosen(pair)
+    """Images that one arch alone gets right with the first seed; None where there is none, or the images are gone."""
+    seed = pair.contrast.seeds[0]
+    alone = _ahead(pair, [seed])
+    chosen = _chosen(pair, alone)
     if not chosen:
         return None
-    seed = pair.contrast.seeds[0]
     try:
         splits, images = _images(pair.first, seed, pair.contrast.first.ids[chosen])
     except (UserError, OSError):
         return None
     answers = [_answers(entry, seed, chosen, images) for entry in (pair.first, pair.second)]
-    seeds = len(pair.contrast.seeds)
-    alone = [_alone(pair, sign) for sign in (1, -1)]
+    counts = [f"{(sign * alone > 0).sum():,} {entry.arch}" for sign, entry in ((1, pair.second), (-1, pair.first))]
     title = (
-        f"Images that one arch gets right in more of its {seeds} seeds than the other: {alone[0]:,} for {pair.second.arch},"
-        f" {alone[1]:,} for {pair.first.arch}. Shown are the clearest, with the answers and Grad-CAM of seed {seed}"
+        f"Images that one arch alone gets right (seed {seed}): {' and '.join(counts)}. Shown are those on which most seeds"
+        " agree, with what each arch answers and where it looks for that (Grad-CAM)"
     )
     exhibits = tuple(
         Exhibit(
@@ -43,24 +44,20 @@ def gallery(pair: Pair) -> Gallery | None:
     return Gallery(title, exhibits)
 
 
-def _ahead(pair: Pair) -> np.ndarray:
-    """In how many more seeds the second arch gets each image right, [m]."""
+def _ahead(pair: Pair, seeds: Sequence[int]) -> np.ndarray:
+    """In how many more of these seeds the second arch gets each image right, [m]."""
     right = [
-        sum((found.probabilities[seed].argmax(axis=1) == found.labels).astype(int) for seed in pair.contrast.seeds)
+        sum((found.probabilities[seed].argmax(axis=1) == found.labels).astype(int) for seed in seeds)
         for found in (pair.contrast.first, pair.contrast.second)
     ]
     return np.asarray(right[1] - right[0])
 
 
-def _alone(pair: Pair, sign: int) -> int:
-    return int((sign * _ahead(pair) > 0).sum())
-
-
-def _chosen(pair: Pair) -> list[int]:
-    """Places of the images, one arch's and the other's in turn."""
-    ahead = _ahead(pair)
+def _chosen(pair: Pair, alone: np.ndarray) -> list[int]:
+    """Places of images that one arch alone gets right, one arch's and the other's in turn, those first on which most seeds agree."""
+    ahead = _ahead(pair, pair.contrast.seeds)
     best = [
-        [int(place) for place in np.argsort(-sign * ahead, kind="stable")[:EACH_WAY] if sign * ahead[place] > 0]
+        [int(place) for place in np.argsort(-sign * ahead, kind="stable") if sign * alone[place] > 0][:EACH_WAY]
         for sign in (1, -1)
     ]
     return [ways[i] for i in range(EACH_WAY) for ways in best if i < len(ways)]

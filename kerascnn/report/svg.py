@@ -60,17 +60,20 @@ class Axis:
 
 
 class Scale:
-    """Where a value stands between two ends."""
+    """Where a value stands between two ends; `pad` is the share of room beyond the data."""
 
-    def __init__(self, axis: Axis, values: Iterable[float], start: float, end: float) -> None:
+    def __init__(self, axis: Axis, values: Iterable[float], start: float, end: float, pad: float = 0.0) -> None:
         known = [value for value in values if math.isfinite(value) and (value > 0 or not axis.log)] or [1.0]
         low = min(known) if axis.low is None else axis.low
         high = max(known) if axis.high is None else axis.high
         if low == high:
-            pad = abs(low) * 0.1 or 1.0
-            low, high = (low / 2, high * 2) if axis.log else (low - pad, high + pad)
+            around = abs(low) * 0.1 or 1.0
+            low, high = (low / 2, high * 2) if axis.log else (low - around, high + around)
         elif axis.log:
             low, high = low / 1.1, high * 1.1
+        else:
+            room = pad * (high - low)
+            low, high = low - room * (axis.low is None), high + room * (axis.high is None)
         self.axis, self.low, self.high, self.start, self.end = axis, low, high, start, end
 
     def __call__(self, value: float) -> float:
@@ -86,7 +89,8 @@ class Scale:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             every = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
             inside = [value for value in every if self.low <= value <= self.high]
-            return inside if len(inside) < 7 else [value for value in inside if f"{value:e}".startswith("1")]
+            if len(inside) > 1:
+                return inside if len(inside) < 7 else [value for value in inside if f"{value:e}".startswith("1")]
         raw = (self.high - self.low) / 4
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(power * k for k in (1, 2, 5, 10) if power * k >= raw)
@@ -109,7 +113,7 @@ def lines(title: str, about: str, x: Axis, y: Axis, series: Sequence[Series], di
     """
     every = [point for one in series for point in one.points]
     across = Scale(x, (point[0] for point in every), LEFT, WIDTH - RIGHT)
-    up = Scale(y, itertools.chain.from_iterable(point[1:] for point in every), HEIGHT - BOTTOM, TOP)
+    up = Scale(y, itertools.chain.from_iterable(point[1:] for point in every), HEIGHT - BOTTOM, TOP, pad=0.04)
     parts = [*_frame(across, up)]
     if diagonal:
         low, high = max(across.low, up.low), min(across.high, up.high)

@@ -216,6 +216,7 @@ def test_seed_bands_reach_from_the_lowest_to_the_highest_seed():
         (svg.Axis("x", whole=True), [1.0, 2.0], [1, 2]),
         (svg.Axis("x"), [3.0, 3.0], [2.8, 3, 3.2]),
         (svg.Axis("x", log=True), [0.9, 110.0], [1, 10, 100]),
+        (svg.Axis("x", log=True), [40.0, 40.1], [38, 40, 42, 44]),
         (svg.Axis("x", "share", low=0.0, high=1.0), [0.3], [0, 0.5, 1]),
         (svg.Axis("x"), [float("nan"), 5.0, 6.0], [5, 5.5, 6]),
     ],
