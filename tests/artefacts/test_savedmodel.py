@@ -24,7 +24,7 @@ from kerascnn.data import decode
 NAMES = ("ant", "bee", "new\nline", "back\\slash", "Grüße 图", "with space", "g")
 
 # What a served network is made of. A new op here must exist in a plain TensorFlow Serving.
-NETWORK = "AddV2 BiasAdd Conv2D MatMul MaxPool Mean Pad PadV2 Relu Softmax Squeeze TopKV2 GatherV2"
+NETWORK = "AddV2 AvgPool BiasAdd Conv2D MatMul MaxPool Mean Pad PadV2 Relu Softmax Squeeze TopKV2 GatherV2"
 PIXELS = "DecodeJpeg DecodePng ExtractJpegShape ScaleAndTranslate Reverse Transpose Round"
 STRINGS = "DecodeRaw ReduceJoin StringJoin StringLength StringSplitV2 Substr"
 PLAIN = """All Assert Cast ConcatV2 Const EnsureShape Equal FloorDiv Greater GreaterEqual Identity Less LessEqual LogicalAnd

@@ -1,0 +1,196 @@
+"""A run becomes artefacts that are proven equal to it, or nothing at all."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import keras
+import networks
+import numpy as np
+import pytest
+
+from kerascnn import artefacts, cli, data, export
+from kerascnn.artefacts import exporting, extras, folding, sample, savedmodel
+from kerascnn.artefacts.exporting import Options
+from kerascnn.config import Config, UserError
+from kerascnn.runs import Run
+
+NASTY = "<script>alert(1)</script> | `rm` [x](javascript:alert(1))"
+CONFIG = Config(data={"fraction": 0.05, "image_size": 16}, model={"arch": "resnet20", "width": 0.25})
+
+
+@pytest.fixture(scope="module")
+def splits() -> data.Splits:
+    return data.load(CONFIG.data)
+
+
+@pytest.fixture(scope="module")
+def run(splits, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run, as much of it as an export reads; one class is named to break Markdown."""
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.write_config(CONFIG)
+    networks.tiny(size=16, classes=10).save(run.best_model)
+    summary = splits.summary()
+    summary["class_names"][3] = NASTY
+    run.write_data(summary, splits.rows(), [])
+    score = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 50}
+    val = {"accuracy": score, "worst_class": {"name": NASTY, "f1": 0.1, "n": 5}, "temperature": 2.0}
+    metrics = {"val": val, "test": {"accuracy": score}, "params": 1000, "macs": 2000, "epochs": 3, "best_epoch": 2}
+    metrics |= {"monitor": "val_accuracy", "finished": "2026-01-01T00:00:00+00:00", "test_is_val": False}
+    run.write_metrics(metrics)
+    return run
+
+
+ALL = Options(("savedmodel", "litert", "onnx", "keras"), calibrate=True, allow_drop=0)
+
+
+@pytest.fixture(scope="module")
+def everything(run: Run, splits, tmp_path_factory: pytest.TempPathFactory) -> exporting.Exported:
+    """All formats at once, at temperature 2; int8 is not allowed to change a single answer, and does."""
+    pytest.importorskip("ai_edge_litert", reason="needs the extra litert")
+    pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    return exporting.export(run, tmp_path_factory.mktemp("saved_models"), ALL, splits=splits)
+
+
+def cooled(probabilities: np.ndarray) -> np.ndarray:
+    """softmax(logits / 2) of softmax(logits)."""
+    roots = np.sqrt(probabilities.astype("float64"))
+    return roots / roots.sum(1, keepdims=True)
+
+
+def test_every_format_is_proven(everything: exporting.Exported) -> None:
+    rows = {row["artefact"]: row for row in everything.rows}
+    assert list(rows) == ["savedmodel", "litert float32", "litert float16", "litert int8", "onnx", "keras"]
+    for name, row in rows.items():
+        assert row["images"]["n"] == 256
+        assert (everything.version / row["file"]).is_file() == row["passed"]
+        assert row["latency_ms"] > 0
+        if name in ("savedmodel", "litert float32", "onnx", "keras"):
+            assert row["passed"]
+            assert row["images"]["max_difference"] < 1e-5
+    assert rows["savedmodel"]["files"]["n"] == sample.FILES + 6 * sample.ODD
+    assert rows["savedmodel"]["files"]["max_difference"] < 1e-5
+    assert 1e-6 < rows["litert float16"]["images"]["max_difference"] < 0.02
+    assert rows["litert int8"]["bytes"] < rows["litert float16"]["bytes"] < rows["litert float32"]["bytes"]
+    kept = json.loads((everything.version / "parity.json").read_text(encoding="utf-8"))
+    assert kept["artefacts"] == everything.rows
+
+
+def test_int8_that_answers_otherwise_fails_alone(everything: exporting.Exported, capsys) -> None:
+    int8 = next(row for row in everything.rows if row["artefact"] == "litert int8")
+    assert 0.8 < int8["images"]["top1"] < 1, "some answers should change in 8 bits: the test would not see a mistake"
+    assert not int8["passed"]
+    assert export.report(everything) == cli.CHECK_FAILED
+    assert re.search(r"litert int8 was not kept: \d+\.\d+% of 256 answers are the same", capsys.readouterr().err)
+
+
+def test_each_file_answers_as_the_run(everything: exporting.Exported, run: Run, tmp_path: Path) -> None:
+    files = sample.odd_files(np.random.default_rng(0).integers(0, 256, (20, 20, 3), "uint8"), tmp_path, "odd")
+    asked = artefacts.open(run.path)
+    expected = cooled(asked.predict(files))
+    for name in ("model_float32.tflite", "model.onnx", "model.keras", ""):
+        opened = artefacts.open(everything.version / name)
+        described = (opened.class_names, opened.image_size, opened.resize)
+        assert described == (asked.class_names, asked.image_size, asked.resize)
+        np.testing.assert_allclose(opened.predict(files), expected, atol=1e-5)
+    # Away from its version an ONNX file still tells; the others are told.
+    for name in ("model.onnx", "model_float32.tflite"):
+        shutil.copy(everything.version / name, tmp_path / name)
+    assert artefacts.open(tmp_path / "model.onnx").class_names == asked.class_names
+    alone = artefacts.open(tmp_path / "model_float32.tflite")
+    assert (alone.class_names, alone.image_size) == (tuple("0123456789"), 16)
+
+
+def test_the_same_is_reused(everything: exporting.Exported, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = everything.version.parents[1]
+    words = ["--formats", *ALL.formats, "--calibrate", "--allow-drop", "0", "--exports-dir", str(folder)]
+    assert export.main([str(run.path), *words]) == cli.CHECK_FAILED  # again: int8 is missing still
+    assert f"there already: {everything.version}" in capsys.readouterr().out
+    assert [path.name for path in everything.version.parent.iterdir()] == ["1"]
+    described = savedmodel.read_metadata(everything.version)["export"]
+    assert described["temperature"] == 2.0
+    assert exporting._same(everything.version.parent, described) == everything.version
+    for other in ({"temperature": None}, {"formats": ["keras"]}, {"allow_drop": 1.0}, {"weights": "others"}):
+        assert exporting._same(everything.version.parent, described | other) is None
+
+
+@pytest.mark.parametrize("name", ["noise.onnx", "noise.tflite"])
+def test_a_damaged_file_is_a_message(everything: exporting.Exported, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"noise")
+    with pytest.raises(UserError, match=f"{name} is not a.* file of kerascnn, or is damaged"):
+        artefacts.open(tmp_path / name)
+
+
+def test_pages_say_how_and_break_nothing(everything: exporting.Exported) -> None:
+    readme = (everything.version / "README.md").read_text(encoding="utf-8")
+    card = (everything.version / "MODEL_CARD.md").read_text(encoding="utf-8")
+    for page in (readme, card):
+        assert "<script>" not in page
+        assert "](javascript" not in page
+        assert "script" in page, "the class is named all the same"
+    assert "curl -s -d @- http://localhost:8501/v1/models/tiny:predict" in readme
+    for word in ("image_bytes", "serving_default", "probabilities", "0 to 255", "INVALID_ARGUMENT", "classes.txt"):
+        assert word in readme
+    client = re.search(r"```python\n(.*?)```", readme, re.S)
+    assert client
+    compile(client[1], "client", "exec")
+    assert "tensorflow" not in client[1]
+    assert "temperature of 2" in card
+    for word in ("0.2500 to 0.7500", "| 50 |", "Intended use", "Limits", "Fingerprint"):
+        assert word in card
+    sums = dict(reversed(line.split(maxsplit=1)) for line in readme.split("## sha256")[1].strip().splitlines())
+    assert sums.keys() == {
+        str(path.relative_to(everything.version)) for path in everything.version.rglob("*") if path.is_file()
+    } - {"README.md"}
+    assert (everything.version / "assets" / "config.toml").is_file()
+    assert (everything.version / "assets" / "metrics.json").is_file()
+
+
+def test_what_disagrees_leaves_nothing_behind(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    folded = folding.folded
+
+    def wrong(model: keras.Model) -> keras.Model:
+        copy = folded(model)
+        copy.get_layer("logits").bias.assign_add(np.linspace(0, 0.01, 10))
+        return copy
+
+    monkeypatch.setattr(folding, "folded", wrong)
+    assert export.main([str(run.path), "--formats", "onnx", "--exports-dir", str(tmp_path)]) == cli.CHECK_FAILED
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert re.search(r"onnx differs from the run by 0\.\d+, more than 0\.0001", capsys.readouterr().err)
+
+
+def test_what_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("../elsewhere", "/tmp/x", "..", ".hidden", "a/b", ""):
+        with pytest.raises(UserError, match="expected one folder's name"):
+            exporting.folder_of(tmp_path, name)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "link").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="would leave"):
+        exporting.folder_of(tmp_path / "saved", "link")
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"needs ai_edge_litert, .*pip install 'kerascnn\[litert\]'"):
+        exporting.export(run, tmp_path, Options(("litert",)))
+    with pytest.raises(UserError, match=r"needs tf2onnx and onnx and onnxruntime.*kerascnn\[onnx\]"):
+        exporting.export(run, tmp_path, Options(("savedmodel", "onnx")))
+    young = Run(tmp_path / "young")
+    shutil.copytree(run.path, young.path)
+    metrics = run.metrics()
+    del metrics["val"]["temperature"]
+    young.write_metrics(metrics)
+    with pytest.raises(
+        UserError, match=r"--calibrate: run young has no temperature yet: `kerascnn evaluate .* --split val`"
+    ):
+        exporting.export(young, tmp_path, Options(calibrate=True))
+    young.write_data({**run.data(), "fingerprint": "other"}, [], [])
+    with pytest.raises(UserError, match="images of run young have changed"):
+        exporting.export(young, tmp_path)
+    young.metrics_file.unlink()
+    with pytest.raises(UserError, match="young is not finished"):
+        exporting.export(young, tmp_path)
