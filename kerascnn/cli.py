@@ -242,8 +242,11 @@ def recipe_path(name: str, folder: str = "recipes") -> Path:
             if candidate.is_file():
                 return candidate
     known = sorted({found.stem for place in places for found in place.glob("*.toml")})
+    flag, what = (
+        ("--config", "recipe") if folder == "recipes" else (f"--{folder.removesuffix('s')}", folder.removesuffix("s"))
+    )
     raise UserError(
-        f"--config: no file {name!r}, nor a recipe of that name{nearest(name, known)}; recipes: {', '.join(known)}"
+        f"{flag}: no file {name!r}, nor a {what} of that name{nearest(name, known)}; {what}s: {', '.join(known)}"
     )
 
 

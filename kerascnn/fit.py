@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascnn import cli
 from kerascnn.config import Config
-from kerascnn.runs import CANDIDATE, CPUS, PARENT_PIPE, Run
+from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, pin
 from kerascnn.screen import Screen, duration, quiet
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ def main(argv: list[str]) -> int:
     child = PARENT_PIPE in os.environ
     if child:
         _end_with_parent()
-        if cores := os.environ.get(CPUS):
-            os.sched_setaffinity(0, map(int, cores.split()))  # before TensorFlow counts its threads
+        pin()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
     with quiet(config.logging.verbose):

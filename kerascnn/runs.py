@@ -275,6 +275,7 @@ def launch(
     *,
     candidate: bool = False,
     cpus: Sequence[int] = (),
+    gpu: str = "",
     stop: threading.Event | None = None,
 ) -> Iterator[dict[str, float]]:
     """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
@@ -284,8 +285,9 @@ def launch(
     Args:
         run_dir: The run's directory, with config.toml.
         until: Stop after this epoch; the schedule stays.
-        candidate: Whether test stays unread: a search has nothing to do with it.
+        candidate: A search's: no test score, graph or report.
         cpus: The cores that the child may use; all where none is given.
+        gpu: The GPU that it may see, as CUDA_VISIBLE_DEVICES names it; all where none is given.
         stop: Ends the child as a signal would once it is set.
 
     Raises:
@@ -298,7 +300,7 @@ def launch(
     command += ["--stop-epoch", str(until)] if until else []
     seen = len(run.history())
     run.path.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, PARENT_PIPE: CANDIDATE if candidate else "1", CPUS: " ".join(map(str, cpus))}
+    environment = {**child_environment(cpus, gpu), PARENT_PIPE: CANDIDATE if candidate else "1"}
     with (run.path / "child.log").open("ab") as log:
         child = subprocess.Popen(
             command,
@@ -325,6 +327,23 @@ def launch(
         raise cli.Stopped(f"run {run.name} was stopped")
     if child.returncode:
         raise cli.TrainingFailed(f"run {run.name} {_ending(child.returncode, run)} ({run.path / 'child.log'})")
+
+
+def child_environment(cpus: Sequence[int], gpu: str) -> dict[str, str]:
+    """This process' variables, and those that keep a child to some cores and a GPU."""
+    environment = {**os.environ, CPUS: " ".join(map(str, cpus))}
+    if gpu:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    if cpus and not hasattr(os, "sched_setaffinity"):  # macOS: at least no more threads than that
+        environment |= {"TF_NUM_INTRAOP_THREADS": str(len(cpus)), "OMP_NUM_THREADS": str(len(cpus))}
+    return environment
+
+
+def pin() -> None:
+    """Keep this process to the cores that its parent chose, before TensorFlow counts its threads."""
+    cores = os.environ.get(CPUS)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, map(int, cores.split()))
 
 
 def _ending(code: int, run: Run) -> str:

@@ -328,25 +328,26 @@ def write_layout(log_dir: str | os.PathLike[str]) -> None:
 
 
 def write_experiment(
-    log_dir: str | os.PathLike[str], parameters: Mapping[str, Sequence[Any]], metrics: Sequence[str]
+    log_dir: str | os.PathLike[str], spans: Mapping[str, list[Any] | tuple[float, float]], metrics: Sequence[str]
 ) -> None:
     """The columns of a search's HParams table: written once, at its root, never for a single run.
 
     Args:
         log_dir: The search's `tensorboard` directory.
-        parameters: Name to its choices, or to the two ends of its range.
+        spans: What varies, by name: the list of its choices, or the two ends of its range.
         metrics: Tags that every session below has.
     """
-    columns = [hparams.HParam(name, _domain(values)) for name, values in parameters.items()]
+    columns = [hparams.HParam(name, _domain(span)) for name, span in spans.items()]
     config = hparams.hparams_config_pb(columns, [hparams.Metric(tag) for tag in metrics])
     with _only(Path(log_dir), "experiment"):
         tf.summary.experimental.write_raw_pb(config.SerializeToString(), step=0)
 
 
-def _domain(values: Sequence[Any]) -> Any:
-    plain = [_plain(value) for value in values]
-    kinds = {type(value) for value in plain}
-    return hparams.Discrete(plain if len(kinds) == 1 else [str(value) for value in plain])
+def _domain(span: list[Any] | tuple[float, float]) -> Any:
+    if isinstance(span, list):
+        return hparams.Discrete(span)
+    whole = all(isinstance(end, int) for end in span)
+    return hparams.IntInterval(*span) if whole else hparams.RealInterval(*map(float, span))
 
 
 def _plain(value: Any) -> bool | int | float | str:

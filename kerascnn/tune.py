@@ -1,16 +1,17 @@
-"""Search filter counts (and whatever else a space names) under a budget; the same command goes on, or shows what was found."""
+"""Search filter counts, and whatever else a space names, under a budget; the same command goes on, or shows what was found."""
 
-import os
 import signal
 import sys
 import threading
 from types import FrameType
-
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+from typing import TYPE_CHECKING
 
 from kerascnn import cli
-from kerascnn.screen import Screen, duration, quiet
+from kerascnn.screen import Screen, quiet
 from kerascnn.search import options
+
+if TYPE_CHECKING:
+    from kerascnn.search.session import Search
 
 
 @cli.command
@@ -19,67 +20,85 @@ def main(argv: list[str]) -> int:
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
-    with quiet():
-        from kerascnn.search import oracles, promote, results, session
     screen = Screen()
-    search = session.Search(request, screen)
-    _introduce(search, screen)
+    with quiet(request.logging.verbose):
+        from kerascnn.search.session import Search
+
+        search = Search(request, screen)
     search.check_smallest()
-    if request.tune.tuner == "hyperband":
-        _show_brackets(search, oracles, screen)
+    _introduce(search)
     if request.tune.dry_run:
+        _say(screen, search.plan())
         return cli.DONE
     with search.directory.lock():
         search.directory.claim(search.request())
         screen.log_to(search.directory.log_file)
-        try:
-            search.run(lambda: results.keep(search))
-        finally:
-            results.keep(search, whole=True)
-        for line in results.lines(search, results.rows(search)):
-            screen.say(line)
+        if not search.told:
+            _say(screen, search.plan())
+        _train(search)
         if request.tune.promote:
-            promote.promote(search, request.tune.promote, request.tune.seeds, screen.say)
-        else:
-            screen.say("next    the same command with --promote 3 --seeds 3: what the best are worth with fresh seeds")
-        screen.say(f"files   {search.directory.path}: trials.csv, pareto.png, best.toml (fit --config), tensorboard/")
+            _promote(search)
     return cli.DONE
 
 
-def _introduce(search: "session.Search", screen: Screen) -> None:  # type: ignore[name-defined] # noqa: F821
-    for line in search.splits.lines():
-        screen.say(line)
-    tune = search.tune
+def _introduce(search: "Search") -> None:
+    tune, screen = search.tune, search.screen
+    _say(screen, search.splits.lines())
     limits = [
-        f"{limit:,.0f} {what}" if what != "ms" else f"{limit:g} ms"
-        for limit, what in ((tune.max_macs, "MACs"), (tune.max_params, "parameters"), (tune.max_latency_ms, "ms"))
+        f"{limit:,.0f} {what}" if what != "ms at batch 1" else f"{limit:g} {what}"
+        for limit, what in (
+            (tune.max_macs, "MACs"),
+            (tune.max_params, "parameters"),
+            (tune.max_latency_ms, "ms at batch 1"),
+        )
         if limit is not None
     ]
     screen.say(f"search  {search.base.model.arch} over {search.space.name}: {len(search.space.parameters)} parameters")
     screen.say(f"        {tune.trials} candidates by {tune.tuner}, {search.epochs} epochs, best by {search.column}")
     screen.say(f"        at most {', '.join(limits) if limits else 'anything: no budget was given'}")
-    screen.say(f"files   {search.directory.path}")
+    screen.say(f"kept    {search.directory.path}")
 
 
-def _show_brackets(search: "session.Search", oracles: object, screen: Screen) -> None:  # type: ignore[name-defined] # noqa: F821
-    table = oracles.brackets(search.tune.trials, search.epochs)  # type: ignore[attr-defined]
-    total = search.epochs  # the baseline's
-    for i, bracket in enumerate(table, 1):
-        epochs, before = 0, 0
-        for size, until in bracket:
-            epochs, before = epochs + size * (until - before), until
-        total += epochs
-        screen.say(
-            f"bracket {i}: " + ", then ".join(f"{n} to epoch {until}" for n, until in bracket) + f" ({epochs} epochs)"
-        )
-    seconds = search.seconds_per_epoch()
-    known = f", about {duration(total * seconds)} at the baseline's speed" if seconds else ""
-    screen.say(f"in all  {total} epochs, the baseline's among them{known}")
+def _train(search: "Search") -> None:
+    """Everything that is still to be trained; what is known is kept and told however it ends."""
+    with quiet():
+        from kerascnn.search import board, execute, results
+
+    screen = search.screen
+    execution = execute.Execution(search, after=lambda: results.keep(search))
+    try:
+        with board.Board(search, screen) as shown:
+            execution.run(shown.tick)
+    finally:
+        results.keep(search, whole=True)
+        screen.say()
+        _say(screen, results.lines(search))
+    directory = search.directory
+    files = f"{directory.trials_file.name}, {directory.picture_file.name}, {directory.importance_file.name}"
+    screen.say(f"files   {directory.path}: {files}, tensorboard/ (its own table under HParams)")
+    screen.say(f"next    python -m kerascnn.fit --config {directory.recipe_file}")
+    if not search.tune.promote:
+        screen.say("        the same command with --promote 3 --seeds 5: what the best are worth with fresh seeds")
+
+
+def _promote(search: "Search") -> None:
+    with quiet():
+        from kerascnn.search.promote import Promotion
+    promotion = Promotion(search, search.tune.promote, search.tune.seeds)
+    promotion.train()
+    search.directory.write_table(search.directory.promotion_file, promotion.rows())
+    search.screen.say()
+    _say(search.screen, promotion.lines())
+
+
+def _say(screen: Screen, lines: list[str]) -> None:
+    for line in lines:
+        screen.say(line)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """SIGTERM: the running trainings save and end as their standard inputs close."""
-    raise cli.Stopped("stopped by SIGTERM: the same command goes on from what is kept")
+    raise cli.Stopped("stopped by SIGTERM: everything is kept, the same command goes on")
 
 
 if __name__ == "__main__":

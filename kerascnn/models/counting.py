@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from kerascnn.config import UserError
 from kerascnn.models import branches as _branches
 from kerascnn.models import filters as _filters
 from kerascnn.models.rows import Chain, Inception, Residual, ResNet
@@ -126,6 +127,8 @@ def _block(sums: _Sums, arch: ResNet, stage: int, block: int, shortcut: str) -> 
     strides = 2 if place == (True, block) else 1
     outside, inner, before = arch.widths[stage] * arch.expansion, arch.inner[stage][block], arch.pre_activation
     side, channels = sums.side, sums.channels
+    if shortcut == "A" and outside < channels:
+        raise UserError(f"a shortcut of kind A cannot narrow {channels} channels to {outside}; --shortcut B can")
     if shortcut not in ("A", "none") and (
         channels != outside or (strides > 1 and not (shortcut == "pool" and channels == outside))
     ):

@@ -1,34 +1,70 @@
-"""One candidate: its config, its name, what it costs, how it is trained."""
+"""One candidate: its name, what it costs, where and how it is trained."""
 
 import hashlib
 import json
-import subprocess
-import sys
+import math
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from kerascnn import cost, runs
+from kerascnn import cost, distribute, runs
 from kerascnn.config import Config, UserError
+from kerascnn.models import counting
 from kerascnn.runs import Run
-from kerascnn.screen import quiet
+from kerascnn.search import measure
+
+
+class Place(NamedTuple):
+    """Where a worker's children run: their cores and their GPU; whatever there is where neither is named."""
+
+    cpus: tuple[int, ...] = ()
+    gpu: str = ""
+
+
+def places(workers: int) -> list[Place]:
+    """A place for each worker, none shared: its own cores, and its own GPU where there are some. One worker has everything.
+
+    Raises:
+        UserError: More workers than cores, or than GPUs.
+    """
+    if workers == 1:
+        return [Place()]
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(distribute.available_cpus())
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    found = len(distribute.hardware().gpus)
+    gpus = visible if len(visible) == found and any(visible) else [str(i) for i in range(found)]
+    for have, what in ((len(cores), "cores"), (found or workers, "GPUs")):
+        if workers > have:
+            raise UserError(f"--workers {workers}: there are {have} {what}, and workers share none: --workers {have}")
+    share = len(cores) / workers
+    return [
+        Place(tuple(cores[round(i * share) : round((i + 1) * share)]), gpus[i] if found else "") for i in range(workers)
+    ]
+
+
+class Price(NamedTuple):
+    """What a candidate costs: all its weights, multiply-adds of one image's inference."""
+
+    params: int
+    macs: int
 
 
 @dataclass(frozen=True)
 class Budget:
     """What a candidate may cost at most; None where it does not matter."""
 
-    macs: float | None
-    params: float | None
-    latency_ms: float | None
+    macs: float | None = None
+    params: float | None = None
+    latency_ms: float | None = None
 
-
-@dataclass(frozen=True)
-class Price:
-    """What a candidate costs: parameters, multiply-adds of an image."""
-
-    params: int
-    macs: int
+    def excess(self, price: Price) -> float:
+        """The largest of cost / limit: up to 1 the price fits. Latency is another matter: it must be measured."""
+        shares = [
+            cost / limit for cost, limit in ((price.macs, self.macs), (price.params, self.params)) if limit is not None
+        ]
+        return max(shares, default=0.0)
 
 
 def key(config: Config, fingerprint: str) -> str:
@@ -38,65 +74,51 @@ def key(config: Config, fingerprint: str) -> str:
 
 
 def price(config: Config, classes: int) -> Price:
-    """Parameters and multiply-adds of a resolved config's network, which is built without weights."""
-    from kerascnn.training.assembly import network
-
-    size = config.data.image_size
-    assert size is not None
-    with cost.weightless():
-        found = cost.count(network(config.model, size, classes))
-    return Price(found.params, found.macs)
-
-
-class Prices:
-    """Prices of configs by name, each counted once.
-
-    Args:
-        classes: Of the data set.
-        fingerprint: Of the data set.
-    """
-
-    def __init__(self, classes: int, fingerprint: str) -> None:
-        self.classes, self.fingerprint = classes, fingerprint
-        self._known: dict[str, Price | None] = {}
-
-    def of(self, config: Config) -> Price | None:
-        """The price; None where no such network can be built (too small an image, ...)."""
-        name = key(config, self.fingerprint)
-        if name not in self._known:
-            try:
-                self._known[name] = price(config, self.classes)
-            except UserError:
-                self._known[name] = None
-        return self._known[name]
-
-
-def latency_ms(run: Run, classes: int, cpus: Sequence[int] = ()) -> float:
-    """The median of 50 warm calls with one image, in a process like the one that would train it; measured once, then kept.
+    """Parameters and multiply-adds of a resolved config's network: from its row, or else built without weights.
 
     Raises:
-        UserError: The process failed; names its last line.
+        UserError: There is no such network.
     """
-    if (known := run.latency_ms()) is not None:
-        return known
-    command = [sys.executable, "-m", "kerascnn.search.candidates", str(run.path), str(classes), *map(str, cpus)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        raise UserError(f"the latency of {run.name} could not be measured: {done.stderr.strip().splitlines()[-1:]}")
-    found = run.latency_ms()
-    assert found is not None
-    return found
+    section, size = config.model, _size(config)
+    found = counting.counted(
+        section.arch,
+        size,
+        classes,
+        width=section.width,
+        rounding=section.rounding,
+        filters=section.filters,
+        blocks=section.blocks,
+        inner_ratio=section.inner_ratio,
+        stem=section.stem,
+        shortcut=section.shortcut,
+        branches=section.branches,
+    )
+    if found is not None:
+        return Price(*found)
+    from kerascnn import training
+
+    with cost.weightless():
+        counted = cost.count(training.network(section, size, classes))
+    return Price(counted.params, counted.macs)
 
 
-def _measure(run: Run, classes: int) -> None:
-    with quiet():
-        from kerascnn import timing
-        from kerascnn.training.assembly import network
-    config = run.config()
-    size = config.data.image_size
-    assert size is not None
-    found = timing.latency(timing.inference(network(config.model, size, classes), 1, size), calls=50)
-    run.write_latency(found._asdict())
+def _size(config: Config) -> int:
+    if config.data.image_size is None:
+        raise ValueError("the config is not resolved: it has no image size")
+    return config.data.image_size
+
+
+def latency_ms(run: Run, classes: int, place: Place) -> float:
+    """The median of 50 warm calls with one image, in a child like the one that would train it; measured once, then kept.
+
+    Raises:
+        UserError: The child failed; names its last line.
+    """
+    known = run.latency_ms()
+    if known is None:
+        known = measure.in_child("latency", run, classes, place.cpus, place.gpu)
+        run.write_latency({"p50_ms": known, "calls": measure.CALLS})
+    return known
 
 
 def train(
@@ -105,34 +127,35 @@ def train(
     column: str,
     direction: str,
     *,
-    cpus: Sequence[int] = (),
-    stop: threading.Event | None = None,
+    place: Place,
+    stop: threading.Event,
+    candidate: bool = True,
     say: Callable[[dict[str, float]], None] = lambda row: None,
 ) -> float:
     """Train a candidate to epoch `until`, from wherever it is, and give its best score so far.
 
     Raises:
-        TrainingFailed: It crashed; names the reason and its log.
+        TrainingFailed: It crashed, or its score is no number; names the reason and its log.
         Stopped: `stop` was set.
         UserError: The history has no such column.
     """
-    if not run.finished and len(run.history()) < until:
-        for row in runs.launch(run.path, until, candidate=True, cpus=cpus, stop=stop):
+    if not run.finished and (len(run.history()) < until or until == run.config().fit.epochs):
+        for row in runs.launch(run.path, until, candidate=candidate, cpus=place.cpus, gpu=place.gpu, stop=stop):
             say(row)
     return score(run, until, column, direction)
 
 
 def score(run: Run, until: int, column: str, direction: str) -> float:
-    """The best value of a history column in the first `until` epochs."""
+    """The best value of a history column in the first `until` epochs.
+
+    Raises:
+        UserError: There is no such column, or no number in it.
+    """
     rows = run.history()[:until]
     if not rows or column not in rows[0]:
-        raise UserError(f"--objective {column}: history.csv has {', '.join(rows[0]) if rows else 'no rows'}")
-    return (max if direction == "max" else min)(row[column] for row in rows)
-
-
-if __name__ == "__main__":
-    import os
-
-    if sys.argv[3:]:
-        os.sched_setaffinity(0, map(int, sys.argv[3:]))
-    _measure(Run(sys.argv[1]), int(sys.argv[2]))
+        known = f"{run.history_file.name} has {', '.join(rows[0])}" if rows else f"{run.path} has no epoch"
+        raise UserError(f"--objective {column}: {known}")
+    values = [row[column] for row in rows if math.isfinite(row.get(column, math.nan))]
+    if not values:
+        raise UserError(f"--objective {column}: no epoch of {run.path} has a number there")
+    return max(values) if direction == "max" else min(values)

@@ -1,7 +1,7 @@
 """A search's directory: the only module that knows the names in it.
 
-search.toml oracle/journal.jsonl trials/<hash>/ trials.csv rungs.csv importance.csv pareto.png best.toml
-promoted/<candidate>_s<seed>/ promotion.csv report.md tensorboard/ log.txt
+search.toml oracle/journal.jsonl oracle/oracle.json trials/baseline/ trials/<hash>/ trials.csv importance.csv pareto.png
+best.toml promoted/<candidate>_s<seed>/ promotion.csv tensorboard/ log.txt
 """
 
 import contextlib
@@ -16,12 +16,10 @@ from typing import Any
 
 import tomli_w
 
-from kerascnn.cli import tomllib
+from kerascnn import cli
 from kerascnn.config import UserError
 from kerascnn.files import write_file
 from kerascnn.runs import Run
-
-BASELINE = "baseline"
 
 
 class Directory:
@@ -37,8 +35,11 @@ class Directory:
         self.journal_file = path / "oracle" / "journal.jsonl"
         self.trials = path / "trials"
         self.promoted = path / "promoted"
-        self.best_file = path / "best.toml"
-        self.report_file = path / "report.md"
+        self.recipe_file = path / "best.toml"
+        self.trials_file = path / "trials.csv"
+        self.importance_file = path / "importance.csv"
+        self.promotion_file = path / "promotion.csv"
+        self.picture_file = path / "pareto.png"
         self.tensorboard = path / "tensorboard"
         self.log_file = path / "log.txt"
 
@@ -73,11 +74,11 @@ class Directory:
             UserError: The directory holds another search, or something else.
         """
         if self.search_file.exists():
-            kept = tomllib.loads(self.search_file.read_text(encoding="utf-8"))
+            kept, asked = _flat(cli.load_toml(self.search_file)), _flat(request)
             differ = [
-                f"  {key}: {kept.get(key)!r} there, {request.get(key)!r} asked for"
-                for key in sorted(kept.keys() | request.keys())
-                if kept.get(key) != request.get(key)
+                f"  {key}: {kept.get(key, 'nothing')} there, {asked.get(key, 'nothing')} asked for"
+                for key in sorted(kept.keys() | asked.keys())
+                if kept.get(key) != asked.get(key)
             ]
             if differ:
                 raise UserError(
@@ -93,18 +94,30 @@ class Directory:
             raise UserError(f"{self.path} exists and is not a search: choose another --name")
         write_file(self.search_file, tomli_w.dumps(request).encode())
 
-    def write_table(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    def write_table(self, path: Path, rows: Sequence[dict[str, Any]]) -> None:
         """Keep rows as CSV; columns in the order in which they first occur."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_file(self.path / name, text.getvalue().encode("utf-8", "surrogateescape"))
+        write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
-    def write_picture(self, name: str, png: bytes) -> None:
-        """Keep a PNG."""
-        write_file(self.path / name, png)
+    def write_picture(self, png: bytes) -> None:
+        """Keep the plot of score against cost."""
+        write_file(self.picture_file, png)
+
+    def write_recipe(self, text: str) -> None:
+        """Keep the best candidate's."""
+        write_file(self.recipe_file, text.encode())
+
+
+def _flat(request: dict[str, Any]) -> dict[str, Any]:
+    """Tables inside as `table key`."""
+    found: dict[str, Any] = {}
+    for key, value in request.items():
+        found |= {f"{key} {name}": v for name, v in value.items()} if isinstance(value, dict) else {key: value}
+    return found
 
 
 class Journal:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from kerascnn import cli
-from kerascnn.config import Config, Section, UserError
+from kerascnn.config import Config, Section, UserError, nearest
 
 # Flags of fit that a search decides itself, with what it says instead.
 _DECIDED = {
@@ -18,13 +18,24 @@ _DECIDED = {
     "--runs-dir": "candidates lie in the search's directory: --searches-dir",
     "--early-stop": "rungs end candidates; --tuner hyperband",
 }
-_DIRECTIONS = {"loss": "min", "seconds": "min"}
+# Columns of history.csv that an objective may be, and whether they are to be large.
+COLUMNS = {
+    "val_accuracy": "max",
+    "val_macro_f1": "max",
+    "val_balanced_accuracy": "max",
+    "val_loss": "min",
+    "accuracy": "max",
+    "loss": "min",
+    "seconds": "min",
+    "images_per_second": "max",
+    "input_wait": "min",
+}
 
 
 class Tune(Section):
     """What varies, how it is searched, what a candidate may cost."""
 
-    space: str | None = Field(None, description="a TOML file, or the name of one in experiments/spaces")
+    space: str = Field("", description="what varies: a TOML file, or the name of one in experiments/spaces")
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = Field(
         "hyperband", description="who proposes candidates"
     )
@@ -46,6 +57,15 @@ class Tune(Section):
     searches_dir: Path = Field(Path("experiments/searches"), description="where searches are kept")
     dry_run: bool = Field(False, description="print the plan and stop")
 
+    @field_validator("objective")
+    @classmethod
+    def _column(cls, column: str) -> str:
+        if column not in ("auto", *COLUMNS):
+            raise ValueError(
+                f"expected auto or a column of history.csv ({', '.join(COLUMNS)}), got {column!r}{nearest(column, COLUMNS)}"
+            )
+        return column
+
     @field_validator("name")
     @classmethod
     def _plain(cls, name: str | None) -> str | None:
@@ -53,10 +73,10 @@ class Tune(Section):
             raise ValueError(f"a search's name is one folder's name, got {name!r}")
         return name
 
-    @property
-    def direction(self) -> str:
-        """Whether the objective is to be large or small: "max" or "min"."""
-        return next((how for word, how in _DIRECTIONS.items() if word in self.objective), "max")
+    @staticmethod
+    def direction(column: str) -> str:
+        """Whether a column is to be large or small: "max" or "min"."""
+        return COLUMNS[column]
 
 
 class Request(Config):
@@ -81,7 +101,7 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
         if flag in _DECIDED:
             raise UserError(f"{flag}: {_DECIDED[flag]}")
     request = cli.parse_config(list(argv), prog=prog, description=description, schema=Request)
-    if request.tune.space is None:
+    if not request.tune.space:
         raise UserError(
             f"--space: which one? experiments/spaces has resnet_filters and inception_filters ({prog} --help)"
         )

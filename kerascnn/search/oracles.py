@@ -1,64 +1,108 @@
 """keras-tuner's oracles, which draw again where a candidate would cost too much, and stop after so many candidates.
 
-Each is a pure function of its seed and of the order in which trials begin and end: a search that was killed is put back by
-playing its journal to a fresh oracle. keras-tuner's own oracle.json is not read: it is written without a temporary file, and
-grid search keeps its order and queue nowhere (keras-tuner#1055).
+Each is a function of its seed and of the order in which trials begin and end, with their scores: a search that was killed is
+put back by playing its journal to a fresh oracle. The oracle.json that keras-tuner would read is written for whoever looks at
+it, and never read: grid search keeps its order and queue nowhere else (keras-tuner#1055).
 """
 
+import contextlib
+import json
 import math
-import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
-
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+from pathlib import Path
+from typing import Any, Protocol
 
 import keras_tuner
+import numpy as np
 from keras_tuner.src.tuners.bayesian import BayesianOptimizationOracle
 from keras_tuner.src.tuners.gridsearch import GridSearchOracle
 from keras_tuner.src.tuners.hyperband import HyperbandOracle
 from keras_tuner.src.tuners.randomsearch import RandomSearchOracle
 
 from kerascnn.config import UserError
+from kerascnn.files import write_file
+from kerascnn.search import narrowing
 from kerascnn.search.space import Parameter, Space
 
 MISSES = 1000
 FACTOR = 3
-Allowed = Callable[[dict[str, Any]], bool]
+# Where the Gaussian process proposes what cannot be: of so many that can, the one that it likes best is taken.
+INSTEAD = 50
+
+
+class Gate(Protocol):
+    """What a search knows of values before anything is trained."""
+
+    def key(self, values: dict[str, Any]) -> str:
+        """Which configuration they mean: other values may mean the same."""
+
+    def excess(self, values: dict[str, Any]) -> float:
+        """The largest of cost / limit; above 1 they exceed the budget."""
 
 
 class _Bounded:
-    """Of an oracle: draws until a candidate is allowed; ends after `candidates`."""
+    """Of an oracle: draws until a candidate fits and is new; ends after `candidates` of them.
 
-    def __init__(self, *, allowed: Allowed, candidates: int, **kwargs: Any) -> None:
-        self.allowed, self.candidates = allowed, candidates
-        self.sampled = self.drawn = self.fitting = 0
+    Nothing is raised inside: keras-tuner would keep its lock, and every other worker would wait for ever. `problem` tells.
+    """
+
+    def __init__(self, *, gate: Gate, candidates: int, folder: Path | None, **kwargs: Any) -> None:
+        self.gate, self.candidates, self.folder = gate, candidates, folder
+        self.keys: set[str] = set()
+        self.problem: UserError | None = None
+        self.drawn = self.fitting = 0
+        self._missed: list[tuple[dict[str, Any], float]] = []
         super().__init__(**kwargs)
+        self._max_collisions = MISSES
         self._display.verbose = 0  # type: ignore[attr-defined]
 
+    @property
+    def sampled(self) -> int:
+        """Candidates so far."""
+        return len(self.keys)
+
     def _random_values(self) -> dict[str, Any] | None:
-        if self.sampled >= self.candidates:
+        if self.sampled >= self.candidates or self.problem:
             return None
         for _ in range(MISSES):
             values = super()._random_values()  # type: ignore[misc]
-            if values is None:
+            if values is None:  # so many draws in a row were candidates already
                 return None
             if self._fits(values):
-                self.sampled += 1
-                return values
-        raise self.impossible()
+                return self._taken(values)
+        self.problem = self._impossible()
+        return None
+
+    def _duplicate(self, values: dict[str, Any]) -> bool:
+        return self.gate.key(own(values)) in self.keys
 
     def _fits(self, values: dict[str, Any]) -> bool:
-        fits = self.allowed(own(values))
+        excess = self.gate.excess(own(values))
+        fits = excess <= 1
         self.drawn, self.fitting = self.drawn + 1, self.fitting + fits
+        self._missed = [] if fits else [*self._missed[-MISSES:], (own(values), excess)]
         return fits
 
-    def impossible(self) -> UserError:
+    def _taken(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.keys.add(self.gate.key(own(values)))
+        return values
+
+    def _impossible(self) -> UserError:
         """What to say after MISSES draws in a row that cost too much."""
         return UserError(
-            f"{MISSES:,} draws in a row exceed the budget; {self.fitting} of {self.drawn} draws fitted"
-            f" ({self.fitting / max(self.drawn, 1):.1%}): raise the budget, or lower the upper ends of the space's widest filters"
+            f"{MISSES:,} draws in a row exceed the budget; of all {self.drawn:,} draws {self.fitting:,} fit"
+            f" ({self.fitting / self.drawn:.1%}): raise the budget, or narrow the space{narrowing.first(self._missed)}"
         )
+
+    def save(self) -> None:
+        """keras-tuner's state, whole or not at all."""
+        if self.folder is not None:
+            state = self.get_state()  # type: ignore[attr-defined]
+            write_file(self.folder / "oracle.json", json.dumps(state, indent=1).encode())
+
+    def _save_trial(self, trial: Any) -> None:
+        """The journal keeps what a trial is."""
 
 
 class RandomSearch(_Bounded, RandomSearchOracle):
@@ -66,49 +110,89 @@ class RandomSearch(_Bounded, RandomSearchOracle):
 
 
 class Bayesian(_Bounded, BayesianOptimizationOracle):
-    """A Gaussian process proposes; where its proposal costs too much or was tried, a random one that fits is taken."""
+    """A Gaussian process proposes; where its proposal costs too much or was tried, the best of some that can be is taken.
+
+    What an earlier start proposed is taken from the journal (`replayed`): fitting every process again would take minutes.
+    """
+
+    replayed: dict[str, Any] | None = None
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        if self.sampled >= self.candidates:
+        if self.replayed is not None:
+            return {"status": "RUNNING", "values": self._taken(self.replayed)}
+        if self.sampled >= self.candidates or self.problem:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
-        before = self.sampled
+        # Draws depend on how many trials there were, not on what this process has drawn before.
+        place = self.seed * 1_000_003 + len(self.trials) * 10_007
+        self._seed_state = place
+        self._random_state = np.random.RandomState(place % 2**32)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # the process' fit does not always converge; its proposal is only a proposal
+            warnings.simplefilter("ignore")  # a fit that does not converge still proposes something
+            before = self.sampled
             answer = super().populate_space(trial_id)
-        if answer["status"] != "RUNNING" or self.sampled > before:  # drawn at random, and counted there
-            return answer
-        tried = self._compute_values_hash(answer["values"]) in self._tried_so_far
-        if tried or not self._fits(answer["values"]):
-            return self._random_populate_space()
-        self.sampled += 1
+            if answer["status"] != "RUNNING" or self.sampled > before:
+                return answer
+            if self._duplicate(answer["values"]) or not self._fits(answer["values"]):
+                return self._instead()
+        self._taken(answer["values"])
         return answer
+
+    def _instead(self) -> dict[str, Any]:
+        """Of INSTEAD random candidates that fit the one whose lower confidence bound is best."""
+        kept = set(self.keys)
+        drawn: list[dict[str, Any]] = []
+        while len(drawn) < INSTEAD and (values := self._draw_one()) is not None:
+            drawn.append(values)
+        self.keys = kept
+        if not drawn:
+            return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
+        self.problem = None  # fewer than INSTEAD were found: enough
+        vectors = np.array([self._vector(values) for values in drawn])
+        mean, deviation = self.gpr.predict(vectors, return_std=True)
+        chosen = drawn[int(np.argmin(mean - self.beta * deviation))]
+        return {"status": "RUNNING", "values": self._taken(chosen)}
+
+    def _draw_one(self) -> dict[str, Any] | None:
+        limit, self.candidates = self.candidates, self.sampled + 1
+        try:
+            return self._random_values()
+        finally:
+            self.candidates = limit
+
+    def _vector(self, values: dict[str, Any]) -> list[float]:
+        return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
 
 
 class Grid(_Bounded, GridSearchOracle):
-    """Every combination in order, those that cost too much left out."""
+    """Every combination in keras-tuner's order, those that cost too much or mean the same left out."""
+
+    _last: dict[str, Any] | None = None
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        values = self._following() if self.sampled < self.candidates else None
+        values = None if self.problem or self.sampled >= self.candidates else self._following()
         if values is None:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
         self._last = values
-        self.sampled += 1
-        return {"status": "RUNNING", "values": values}
+        return {"status": "RUNNING", "values": self._taken(values)}
 
     def _following(self) -> dict[str, Any] | None:
-        space = self.get_space()
-        last = getattr(self, "_last", None)
-        defaults = {hp.name: hp.default for hp in space.space if space.is_active(hp)}
-        values = defaults if last is None else self._get_next_combination(last)
+        values = self._first() if self._last is None else self._get_next_combination(self._last)
         misses = 0
-        while values is not None and not self._fits(values):
+        while values is not None and (self._duplicate(values) or not self._fits(values)):
             misses += 1
             if misses == MISSES:
-                raise self.impossible()
+                self.problem = self._impossible()
+                return None
             values = self._get_next_combination(values)
+        if values is None and not self.sampled:
+            self.problem = UserError(f"no combination of the grid fits the budget{narrowing.first(self._missed)}")
         return values
+
+    def _first(self) -> dict[str, Any]:
+        space = self.get_space()
+        space.values = {hp.name: hp.default for hp in space.space}
+        space.ensure_active_values()
+        return {hp.name: hp.default for hp in space.space if space.is_active(hp)}
 
 
 class _Numbered(int):
@@ -120,18 +204,30 @@ class _Numbered(int):
 class Hyperband(_Bounded, HyperbandOracle):
     """Brackets of halving (Li et al., 2018) that repeat until all candidates were sampled; the last one is cut to fit."""
 
+    _planned = 0
+
     def _start_new_bracket(self) -> None:
         super()._start_new_bracket()
         number = _Numbered(self._current_bracket)
-        planned = getattr(self, "_planned", 0)
         full = [HyperbandOracle._get_size(self, int(number), rung) for rung in range(int(number) + 1)]
-        number.sizes = cut(full, self.candidates - planned)
-        self._planned = planned + number.sizes[0]
+        number.sizes = cut(full, self.candidates - self._planned)
+        self._planned += number.sizes[0]
         self._brackets[-1]["bracket_num"] = number
 
     def _get_size(self, bracket_num: int, round_num: int) -> int:
-        assert isinstance(bracket_num, _Numbered)
+        if not isinstance(bracket_num, _Numbered):
+            return super()._get_size(bracket_num, round_num)
         return bracket_num.sizes[round_num]
+
+    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._random_trial(trial_id, bracket)
+        number, begun = bracket["bracket_num"], len(bracket["rounds"][0])
+        if answer["status"] == "RUNNING" or self.problem or begun >= number.sizes[0]:
+            return answer
+        # The space has no further candidates: the bracket goes on with those that it has.
+        self.candidates = self.sampled
+        number.sizes = cut(number.sizes, begun)
+        return self.populate_space(trial_id)
 
 
 def cut(sizes: Sequence[int], left: int) -> tuple[int, ...]:
@@ -140,57 +236,82 @@ def cut(sizes: Sequence[int], left: int) -> tuple[int, ...]:
     return tuple(min(size, math.ceil(first / FACTOR**rung)) for rung, size in enumerate(sizes))
 
 
-def brackets(candidates: int, epochs: int) -> list[list[tuple[int, int]]]:
-    """What Hyperband will do: for each bracket (candidates, epochs) of its rungs."""
+class _Open:
+    """A gate that lets everything pass."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def key(self, values: dict[str, Any]) -> str:
+        self.count += 1
+        return str(self.count)
+
+    def excess(self, values: dict[str, Any]) -> float:
+        return 0.0
+
+
+def brackets(tuner: str, candidates: int, epochs: int) -> list[list[tuple[int, int]]]:
+    """What a search will do: for each bracket (candidates, epochs) of its rungs; one of one rung where there are none."""
+    if tuner != "hyperband":
+        return [[(candidates, epochs)]]
     oracle = Hyperband(
-        allowed=lambda values: True,
-        candidates=candidates,
-        objective=keras_tuner.Objective("score", "max"),
-        max_epochs=epochs,
-        factor=FACTOR,
-        hyperband_iterations=None,
-        seed=1,
-    )
+        gate=_Open(), candidates=candidates, folder=None, objective=keras_tuner.Objective("score", "max"),
+        max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, seed=1,
+    )  # fmt: skip
     table = []
-    while True:
-        number = oracle._brackets[-1]["bracket_num"]
-        if not number.sizes[0]:
-            return table
+    while (number := oracle._brackets[-1]["bracket_num"]).sizes[0]:
         table.append([(size, oracle._get_epochs(number, rung)) for rung, size in enumerate(number.sizes)])
         oracle._increment_bracket_num()
         oracle._start_new_bracket()
+    return table
 
 
-TUNERS = {"random": RandomSearch, "bayesian": Bayesian, "hyperband": Hyperband, "grid": Grid}
+TUNERS: dict[str, Callable[..., Any]] = {
+    "random": RandomSearch,
+    "bayesian": Bayesian,
+    "hyperband": Hyperband,
+    "grid": Grid,
+}
 
 
 def build(
-    tuner: str, space: Space, *, allowed: Allowed, candidates: int, epochs: int, direction: str, seed: int
+    tuner: str,
+    space: Space,
+    *,
+    gate: Gate,
+    candidates: int,
+    epochs: int,
+    direction: str,
+    seed: int,
+    folder: Path | None = None,
 ) -> Any:
     """A fresh oracle.
 
     Args:
         tuner: A key of TUNERS.
         space: What varies.
-        allowed: Whether a candidate's values meet the budget.
+        gate: Says what values mean and cost.
         candidates: How many to sample.
         epochs: Of a whole training.
         direction: "max" or "min".
         seed: From 0; keras-tuner takes 0 for none, so one more is handed on.
+        folder: Where oracle.json is written.
     """
-    options: dict[str, Any] = {"max_epochs": epochs, "factor": FACTOR, "hyperband_iterations": None}
-    if tuner != "hyperband":
-        options = {"max_trials": None}
+    options: dict[str, Any] = {"max_trials": None}
+    if tuner == "hyperband":
+        options = {"max_epochs": epochs, "factor": FACTOR, "hyperband_iterations": None}
     if tuner == "bayesian":
         options["num_initial_points"] = max(3, candidates // 3)
     return TUNERS[tuner](
-        allowed=allowed,
+        gate=gate,
         candidates=candidates,
+        folder=folder,
         objective=keras_tuner.Objective("score", direction),
         hyperparameters=hyperparameters(space),
         allow_new_entries=False,
         tune_new_entries=False,
         seed=seed + 1,
+        # A crash is recorded and the search goes on; what fails always, fails with the baseline.
         max_consecutive_failed_trials=10**9,
         **options,
     )
@@ -200,29 +321,21 @@ def hyperparameters(space: Space) -> Any:
     """The space as keras-tuner knows it."""
     found = keras_tuner.HyperParameters()
     for parameter in space.parameters:
-        with _conditions(found, parameter):
+        with contextlib.ExitStack() as conditions:
+            for other, values in parameter.when:
+                conditions.enter_context(found.conditional_scope(other, list(values)))
             _add(found, parameter)
     return found
 
 
-def _conditions(found: Any, parameter: Parameter) -> Any:
-    import contextlib
-
-    stack = contextlib.ExitStack()
-    for other, values in parameter.when:
-        stack.enter_context(found.conditional_scope(other, list(values)))
-    return stack
-
-
 def _add(found: Any, parameter: Parameter) -> None:
     if parameter.choices:
-        found.Choice(parameter.name, list(parameter.choices))
+        found.Choice(parameter.name, list(parameter.labels()))
         return
     whole = isinstance(parameter.low, int) and isinstance(parameter.high, int)
-    add = found.Int if whole and not parameter.log else found.Float
+    add = found.Int if whole else found.Float
     sampling = "log" if parameter.log else "linear"
-    step = parameter.step
-    add(parameter.name, parameter.low, parameter.high, step=step, sampling=sampling)
+    add(parameter.name, parameter.low, parameter.high, step=parameter.step, sampling=sampling)
 
 
 def own(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,111 +1,149 @@
 """Retrain the best candidates and the baseline, whole and with fresh seeds: what was the search's score worth?"""
 
-from collections.abc import Callable
+import threading
 from typing import Any
 
 import numpy as np
 
-from kerascnn import runs
-from kerascnn.cli import Stopped
+from kerascnn import runs, statistics
+from kerascnn.cli import TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.search.directory import BASELINE
-from kerascnn.search.session import Outcome, Search, ranked
+from kerascnn.search.candidates import Place
+from kerascnn.search.crew import Crew
+from kerascnn.search.outcomes import BASELINE, Outcome, ranked
+from kerascnn.search.session import Search
 from kerascnn.statistics import Difference, t_interval, two_way
 
 
-def promote(search: Search, count: int, seeds: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Train the best `count` and the baseline with `seeds` seeds that the search never used, seed by seed.
+class Promotion:
+    """The best `count` candidates and the baseline, each with `seeds` seeds that the search did not use.
 
-    Returns:
-        promotion.csv's rows: candidate, its search score, val and test by seed with intervals, shrinkage, gain over the
-        baseline on test with its interval.
+    Args:
+        search: A finished search.
+        count: How many candidates, the best first.
+        seeds: How many seeds.
     """
-    chosen = [search.outcomes[BASELINE], *ranked(search.outcomes, search.direction)[:count]]
-    fresh = [search.base.fit.seed + 1 + i for i in range(seeds)]
-    for seed in fresh:
-        for outcome in chosen:
-            _train(search, outcome, seed, say)
-    rows = [_row(search, outcome, chosen[0], fresh) for outcome in chosen]
-    search.directory.write_table("promotion.csv", rows)
-    for row in rows:
-        say(_line(row, search.column))
-    return rows
 
+    def __init__(self, search: Search, count: int, seeds: int) -> None:
+        self.search = search
+        self.chosen = [search.outcomes[BASELINE], *ranked(search.outcomes, search.direction)[:count]]
+        self.seeds = [search.base.fit.seed + 1 + i for i in range(seeds)]
+        self._turn = threading.Lock()
 
-def _run(search: Search, outcome: Outcome, seed: int) -> Run:
-    return Run(search.directory.promoted / f"{outcome.name}_s{seed}")
+    def run(self, outcome: Outcome, seed: int) -> Run:
+        """One retraining."""
+        return Run(self.search.directory.promoted / f"{outcome.name}_s{seed}")
 
+    def train(self) -> None:
+        """Train what is not finished, seed by seed, on all workers.
 
-def _train(search: Search, outcome: Outcome, seed: int, say: Callable[[str], None]) -> None:
-    run = _run(search, outcome, seed)
-    if run.finished:
-        return
-    run.path.mkdir(parents=True, exist_ok=True)
-    if not run.config_file.exists():
-        run.write_config(outcome.config.replace(fit={"seed": seed}))
-    for _ in runs.launch(run.path, stop=search.stop):
-        pass
-    if search.stop.is_set():
-        raise Stopped("stopped: the same command goes on")
-    run.drop_checkpoints()
-    metrics = run.metrics()
-    say(f"promote {run.name}: test accuracy {metrics['test']['accuracy']['value']:.4f}")
+        Raises:
+            Stopped: By a signal or by time; everything is kept.
+            TrainingFailed: One of them cannot be trained.
+        """
+        left = [(one, seed) for seed in self.seeds for one in self.chosen if not self.run(one, seed).finished]
 
+        def job(place: Place) -> bool:
+            with self._turn:
+                if not left:
+                    return False
+                outcome, seed = left.pop(0)
+            self._train(outcome, seed, place)
+            return True
 
-def _row(search: Search, outcome: Outcome, base: Outcome, seeds: list[int]) -> dict[str, Any]:
-    found = [_run(search, outcome, seed) for seed in seeds]
-    pick = max if search.direction == "max" else min
-    val = [pick(row[search.column] for row in run.history()) for run in found]
-    test = [run.metrics()["test"]["accuracy"]["value"] for run in found]
-    price = search.prices.of(outcome.config)
-    searched = outcome.scores[max(outcome.scores)]
-    row: dict[str, Any] = {
-        "candidate": outcome.name,
-        "macs": price.macs if price else "",
-        "params": price.params if price else "",
-        "search_score": searched,
-        "retrained_score": float(np.mean(val)),
-        "shrinkage": searched - float(np.mean(val)),
-        "seeds": len(seeds),
-        "test_accuracy": float(np.mean(test)),
-        "test_by_seed": " ".join(f"{value:.4f}" for value in test),
-    }
-    if len(seeds) > 1:
-        interval = t_interval(test)
-        row |= {"test_low": interval.low, "test_high": interval.high}
-    if outcome is not base:
-        gain = difference([_run(search, base, seed) for seed in seeds], found)
-        row |= {
-            "gain": gain.value,
-            "gain_low": gain.low,
-            "gain_high": gain.high,
-            "gain_over": gain.over,
-            "n": gain.images,
+        Crew(self.search.places, self.search.stop, None).work(job)
+
+    def _train(self, outcome: Outcome, seed: int, place: Place) -> None:
+        run = self.run(outcome, seed)
+        if not run.config_file.exists():
+            run.write_config(outcome.config.replace(fit={"seed": seed}))
+        for _ in runs.launch(run.path, cpus=place.cpus, gpu=place.gpu, stop=self.search.stop):
+            pass
+        if not run.finished:
+            raise TrainingFailed(f"{run.path} ended without its scores")
+        run.drop_checkpoints()
+        test = run.metrics().get("test", {}).get("accuracy", {}).get("value")
+        self.search.screen.say(f"promote {run.name}: test accuracy {test:.4f}" if test is not None else run.name)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """promotion.csv: per candidate its score in the search and retrained, test by seed, its gain over the baseline."""
+        return [self._row(outcome) for outcome in self.chosen]
+
+    def _row(self, outcome: Outcome) -> dict[str, Any]:
+        search, found = self.search, [self.run(outcome, seed) for seed in self.seeds]
+        pick = max if search.direction == "max" else min
+        val = [pick(row[search.column] for row in run.history()) for run in found]
+        test = [run.metrics()["test"]["accuracy"]["value"] for run in found]
+        price, searched = search.price(outcome.config), outcome.score or 0.0
+        row: dict[str, Any] = {
+            "candidate": outcome.name,
+            "macs": price.macs,
+            "params": price.params,
+            "seeds": len(self.seeds),
+            "search_score": searched,
+            "retrained_score": float(np.mean(val)),
+            "shrinkage": searched - float(np.mean(val)),
+            "test_accuracy": float(np.mean(test)),
+            "test_by_seed": " ".join(f"{value:.4f}" for value in test),
         }
-        row["separable"] = gain.low > 0 or gain.high < 0
-    return row
+        if len(test) > 1:
+            over = t_interval(test)
+            row |= {"test_low": over.low, "test_high": over.high}
+        if outcome.name != BASELINE:
+            gain = self.gain(outcome)
+            row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "gain_over": gain.over}
+            row |= {"images": gain.images, "separable": separable(gain)}
+        return row
+
+    def gain(self, outcome: Outcome) -> Difference:
+        """Test accuracy of a candidate minus the baseline's, paired by seed and image."""
+        base = self.chosen[0]
+        table = np.stack([_right(self.run(outcome, seed)) - _right(self.run(base, seed)) for seed in self.seeds])
+        return two_way(lambda index: table[:, index].mean(axis=-1).T, images=table.shape[1], seeds=len(table))
+
+    def winner(self) -> Outcome | None:
+        """The candidate whose retrained runs score best on average; val chooses, test only tells."""
+        rows = {row["candidate"]: row["retrained_score"] for row in self.rows()[1:]}
+        pick = max if self.search.direction == "max" else min
+        return next((one for one in self.chosen[1:] if one.name == pick(rows, key=lambda name: rows[name])), None)
+
+    def lines(self) -> list[str]:
+        """The table as people read it, and what it comes to."""
+        column, rows = self.search.column, self.rows()
+        said = [
+            f"{'':12} {'search':>8} {'retrained':>9} {'shrinks':>8} {'test':>8}  gain over uniform (points of test)"
+        ]
+        for row in rows:
+            line = (
+                f"{row['candidate']:12} {row['search_score']:>8.4f} {row['retrained_score']:>9.4f}"
+                f" {row['shrinkage']:>+8.4f} {row['test_accuracy']:>8.2%}"
+            )
+            if "gain" in row:
+                low, high = 100 * row["gain_low"], 100 * row["gain_high"]
+                line += f"  {100 * row['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
+            said.append(line)
+        said.append(f"{'':12} {column}, means of {len(self.seeds)} fresh seeds; 95 % intervals")
+        winner = self.winner()
+        return [*said, self._verdict(winner)] if winner else said
+
+    def _verdict(self, winner: Outcome) -> str:
+        found = self.gain(winner)
+        about = f"({found.seeds} seeds, {found.images:,} test images, {found.over} resampled)"
+        low, high = 100 * found.low, 100 * found.high
+        gain = f"{100 * found.value:+.2f} points [{low:+.2f}, {high:+.2f}] {about}"
+        if separable(found):
+            better = "better" if found.low > 0 else "worse"
+            return f"{winner.name}, which val prefers, is {better} than the uniformly scaled network: {gain}."
+        needed = statistics.seeds_needed(found, abs(found.value)) if found.seeds > 2 and found.value else None
+        more = f" About {needed} seeds would tell such a difference from none." if needed else ""
+        return f"{winner.name}, which val prefers, cannot be told from the uniformly scaled network: {gain}.{more}"
 
 
-def difference(first: list[Run], second: list[Run]) -> Difference:
-    """Test accuracy of `second` minus `first`, paired by seed and image."""
-
-    def right(run: Run) -> np.ndarray:
-        kept = run.read_predictions("test")
-        return (kept["probabilities"].argmax(1) == kept["labels"]).astype("float64")
-
-    table = np.stack([right(b) - right(a) for a, b in zip(first, second, strict=True)])
-    return two_way(lambda index: table[:, index].mean(axis=-1).T, images=table.shape[1], seeds=len(table))
+def separable(gain: Difference) -> bool:
+    """Whether the interval holds no zero."""
+    return gain.low > 0 or gain.high < 0
 
 
-def _line(row: dict[str, Any], column: str) -> str:
-    said = (
-        f"{row['candidate']:<12} {column}: {row['search_score']:.4f} in the search, {row['retrained_score']:.4f} retrained"
-        f" (shrinkage {row['shrinkage']:+.4f}); test {row['test_accuracy']:.2%}, {row['seeds']} seeds"
-    )
-    if "gain" not in row:
-        return said
-    verdict = "separable from the baseline" if row["separable"] else "not separable from the baseline"
-    return (
-        f"{said}; gain {100 * row['gain']:+.2f} points [{100 * row['gain_low']:+.2f}, {100 * row['gain_high']:+.2f}]"
-        f" over {row['gain_over']} (n = {row['n']} images): {verdict}"
-    )
+def _right(run: Run) -> np.ndarray:
+    kept = run.read_predictions("test")
+    return (kept["probabilities"].argmax(1) == kept["labels"]).astype("float64")

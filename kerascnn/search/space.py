@@ -31,7 +31,17 @@ else:
 SECTIONS = tuple(name for name in IDENTITY_SECTIONS if name != "data")
 KEYS = {"choices", "min", "max", "step", "log", "when"}
 # A search decides these itself.
-DECIDED = {"model.arch", "fit.epochs", "fit.seed"}
+DECIDED = {
+    "model.arch",
+    "model.weights",
+    "fit.epochs",
+    "fit.seed",
+    "fit.monitor",
+    "fit.early_stop",
+    "fit.head_epochs",
+    "fit.stop_epoch",
+    "fit.max_hours",
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,39 @@ class Parameter:
             return ordered[0], ordered[-1]
         return self.low, self.high
 
+    def labels(self) -> tuple[Any, ...]:
+        """Its choices as keras-tuner takes them: plain values of one type."""
+        if all(isinstance(choice, bool) for choice in self.choices):
+            return self.choices
+        if all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in self.choices):
+            whole = all(isinstance(choice, int) for choice in self.choices)
+            return self.choices if whole else tuple(float(choice) for choice in self.choices)
+        return tuple(_label(choice) for choice in self.choices)
+
+    def labels_ends(self) -> tuple[Any, Any]:
+        """Its ends as keras-tuner takes them."""
+        names = dict(zip(self.choices, self.labels(), strict=True))
+        low, high = self.ends()
+        return names.get(low, low), names.get(high, high)
+
+    def value(self, label: Any) -> Any:
+        """The choice that a label stands for; of a range the number itself."""
+        return dict(zip(self.labels(), self.choices, strict=True)).get(label, label) if self.choices else label
+
+    def __str__(self) -> str:
+        """As people read it: 8 to 64 in steps of 8."""
+        if self.choices:
+            said = ", ".join(map(_label, self.choices))
+        else:
+            step = f" in steps of {self.step:g}" if self.step else ""
+            said = f"{self.low:g} to {self.high:g}{step}{', logarithmic' if self.log else ''}"
+        conditions = [f"{other} is {' or '.join(map(_label, values))}" for other, values in self.when]
+        return f"{said}{' where ' + ' and '.join(conditions) if conditions else ''}"
+
+
+def _label(choice: Any) -> str:
+    return " ".join(map(str, choice)) if isinstance(choice, tuple) else str(choice)
+
 
 @dataclass(frozen=True)
 class Space:
@@ -84,7 +127,9 @@ class Space:
         """
         sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         counts, depths = dict(base.model.filters), None
-        for name, value in {**self.fixed, **values}.items():
+        known = {parameter.name: parameter for parameter in self.parameters}
+        decoded = {name: known[name].value(value) for name, value in values.items()}
+        for name, value in {**self.fixed, **decoded}.items():
             kind, _, key = name.partition(".")
             if kind == "filters":
                 counts[key] = int(value)
@@ -115,6 +160,9 @@ def load(name: str, base: Config) -> Space:
     arch = content.get("arch")
     if arch is not None and arch not in (base.model.arch, *tables.FAMILIES) and tables.row(arch):
         raise UserError(f"{path}: its names are of {arch}, the search is for {base.model.arch}: --arch {arch}")
+    for key in ("fixed", "parameters"):
+        if not isinstance(content.get(key, {}), dict):
+            raise UserError(f"{path}: [{key}] must be a table, got {content[key]!r}")
     parameters = tuple(_parameter(path, key, given) for key, given in content.get("parameters", {}).items())
     if not parameters:
         raise UserError(f"{path}: there is nothing to vary: [parameters] has no entries")
@@ -129,8 +177,15 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
         raise UserError(f"{where}: expected a table such as {{ min = 8, max = 64, step = 8 }}, got {given!r}")
     for key in given.keys() - KEYS:
         raise UserError(f"{where}: unknown key {key!r}{nearest(key, KEYS)}")
-    when = tuple((other, tuple(values)) for other, values in given.get("when", {}).items())
+    conditions = given.get("when", {})
+    if not isinstance(conditions, dict):
+        raise UserError(
+            f'{where}: when: expected a table such as {{ "optim.optimizer" = ["sgd"] }}, got {conditions!r}'
+        )
+    when = tuple((other, tuple(v) if isinstance(v, list) else (v,)) for other, v in conditions.items())
     if "choices" in given:
+        if not isinstance(given["choices"], list):
+            raise UserError(f"{where}: choices: expected a list, got {given['choices']!r}")
         choices = tuple(tuple(c) if isinstance(c, list) else c for c in given["choices"])
         if not choices or len(set(choices)) != len(choices):
             raise UserError(f"{where}: choices: expected different values, at least one, got {given['choices']}")
@@ -140,6 +195,8 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
         raise UserError(f"{where}: expected choices, or min and max with min < max, got {given}")
     if step is None and isinstance(low, int) and isinstance(high, int) and not log:
         step = 1
+    if not isinstance(log, bool):
+        raise UserError(f"{where}: log: expected true or false, got {log!r}")
     if (step is not None and step <= 0) or (log and (low <= 0 or step is not None)):
         raise UserError(f"{where}: a step is above 0; a logarithmic range begins above 0 and has no step, got {given}")
     return Parameter(name, low=low, high=high, step=step, log=log, when=when)
@@ -148,14 +205,20 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
 def _check(path: Path, space: Space, base: Config) -> None:
     """Every name means something for this network, and both ends of every range are values that the config takes."""
     names = filters.names(base.model.arch)
-    own = {parameter.name for parameter in space.parameters}
-    for name in [*space.fixed, *own]:
+    for name in [*space.fixed, *(parameter.name for parameter in space.parameters)]:
         _check_name(path, name, names, base)
+    before: dict[str, Parameter] = {}
     for parameter in space.parameters:
-        for other, _ in parameter.when:
-            if other not in own:
-                raise UserError(f"{path}: {parameter.name}: when names {other!r}, no parameter{nearest(other, own)}")
-        for value in parameter.ends():
+        for other, values in parameter.when:
+            if other not in before:
+                raise UserError(
+                    f"{path}: {parameter.name}: when names {other!r}, no parameter above it{nearest(other, before)}"
+                )
+            strange = set(values) - set(before[other].choices)
+            if strange:
+                raise UserError(f"{path}: {parameter.name}: {other} has no choice {', '.join(map(str, strange))}")
+        before[parameter.name] = parameter
+        for value in parameter.labels_ends():
             try:
                 space.apply(base, {parameter.name: value})
             except UserError as error:
@@ -179,6 +242,7 @@ def _check_name(path: Path, name: str, names: Any, base: Config) -> None:
     if name in DECIDED:
         raise UserError(f"{path}: {name}: the search decides this itself (--{key})")
     fields = [f"{section}.{field}" for section in SECTIONS for field in type(getattr(base, section)).model_fields]
+    fields = [field for field in fields if field not in ("model.filters", "model.blocks", *DECIDED)]
     if name not in fields:
         known = [*fields, *(f"filters.{known}" for known in names)]
         raise UserError(f"{path}: unknown parameter {name!r}{nearest(name, known)}")

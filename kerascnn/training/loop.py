@@ -51,7 +51,7 @@ def train(
         until: Stop after this epoch (a rung); the schedule stays.
         screen: Where lines go.
         draw: Whether pictures of images and mistakes are made.
-        read_test: Whether test is scored at the end; not for a search's candidates.
+        read_test: Whether test is scored at the end; a search's candidates go without, without graph and report too.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -144,9 +144,10 @@ class Training:
         self.screen.say(f"run     {self.run.path}")
         self._note_environment()
         board = self.run.tensorboard
-        tensorboard.write_graph(board, self.twin)
         tensorboard.write_config(board, f"```toml\n{dumps(self.config)}```")
-        tensorboard.write_hparams(board, self.run.name, self._hparams())
+        if self.read_test:  # a search has a table of its candidates, under the names that it varied
+            tensorboard.write_graph(board, self.twin)
+            tensorboard.write_hparams(board, self.run.name, self._hparams())
         if self.draw and not self.run.plots.exists():
             images, answers, _ = next(iter(self._training_data(0).take(1)))
             pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
@@ -312,7 +313,8 @@ class Training:
             for split in found
             for name in ("accuracy", "macro_f1", "loss")
         }
-        tensorboard.write_hparams(self.run.tensorboard, self.run.name, self._hparams(), scores)
+        if self.read_test:
+            tensorboard.write_hparams(self.run.tensorboard, self.run.name, self._hparams(), scores)
         found |= {
             "finished": now(),
             "params": self.count.params,
@@ -328,7 +330,7 @@ class Training:
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         self.run.write_metrics(found)
-        if answered:
+        if answered and self.read_test:
             run_report.write(self.run, *answered[-1] if self.draw else ())
         return found
 

@@ -1,0 +1,71 @@
+"""The table of candidates that a terminal shows while they are trained."""
+
+from types import TracebackType
+
+from rich.live import Live
+from rich.table import Table
+
+from kerascnn.screen import Screen
+from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
+from kerascnn.search.session import Search
+
+# Candidates that are shown beside the baseline: those that train, then the best.
+SHOWN = 12
+
+
+class Board:
+    """A live table, where there is a terminal; elsewhere nothing but the lines that are said.
+
+    Args:
+        search: Whose candidates.
+        screen: Where.
+    """
+
+    def __init__(self, search: Search, screen: Screen) -> None:
+        self.search = search
+        self._live = Live(console=screen.console, auto_refresh=False, transient=True) if screen.live else None
+
+    def __enter__(self) -> "Board":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def tick(self) -> None:
+        """Show what is known now."""
+        if self._live:
+            self._live.update(table(self.search), refresh=True)
+
+
+def table(search: Search) -> Table:
+    """The baseline, who trains now, and the best so far."""
+    found = Table(box=None, pad_edge=False)
+    for title in ("candidate", "state", "epoch", search.column, "MACs", "parameters"):
+        found.add_column(title, justify="left" if title in ("candidate", "state") else "right")
+    outcomes = dict(search.outcomes)  # another thread may add one
+    busy = [one for one in candidates(outcomes) if one.running]
+    best = [one for one in ranked(outcomes, search.direction) if not one.running]
+    head = [outcomes[BASELINE]] if BASELINE in outcomes else []
+    for outcome in [*head, *busy, *best][: SHOWN + 1]:
+        found.add_row(*_cells(search, outcome))
+    done = sum(bool(one.scores or one.reason) for one in candidates(outcomes))
+    failed = sum(bool(one.reason) for one in candidates(outcomes))
+    found.caption = f"{done} of {search.tune.trials} candidates{f', {failed} failed' if failed else ''}"
+    return found
+
+
+def _cells(search: Search, outcome: Outcome) -> tuple[str, ...]:
+    price = search.price(outcome.config)
+    return (
+        outcome.name,
+        outcome.state(search.epochs),
+        f"{outcome.epoch}/{search.epochs}",
+        "-" if outcome.score is None else f"{outcome.score:.4f}",
+        f"{price.macs / 1e6:,.1f} M",
+        f"{price.params:,}",
+    )

@@ -1,0 +1,66 @@
+"""Workers that do one job after another, each a thread that waits for a child process in its own place."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from kerascnn.cli import Stopped
+from kerascnn.search.candidates import Place
+
+# One job: takes the place, does something, returns whether there may be more. IDLE says: nothing yet, ask again.
+Job = Callable[[Place], bool]
+PAUSE = 0.2
+
+
+class Crew:
+    """Threads, one for each place, until there is no job left; a signal, time or an error ends all of them.
+
+    Args:
+        places: Where each one's children run.
+        stop: Set once everybody is to stop; whoever waits for a child looks at it.
+        seconds: Until time is up; None for never.
+    """
+
+    def __init__(self, places: Sequence[Place], stop: threading.Event, seconds: float | None) -> None:
+        self.places, self.stop = places, stop
+        self.end = math.inf if seconds is None else time.monotonic() + seconds
+        self._trouble: BaseException | None = None
+
+    def work(self, job: Job, tick: Callable[[], None] = lambda: None) -> None:
+        """Let everybody do `job` until it says that there is none left; `tick` is called a few times a second.
+
+        Raises:
+            Stopped: Time is up; everything is kept.
+            BaseException: What a signal or the first failing job raised, once everybody has stopped.
+        """
+        threads = [threading.Thread(target=self._one, args=(job, place), daemon=True) for place in self.places]
+        try:
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                if time.monotonic() > self.end:
+                    self.stop.set()
+                tick()
+                time.sleep(PAUSE)
+        except BaseException:
+            self.stop.set()
+            raise
+        finally:
+            for thread in threads:
+                thread.join()
+            tick()
+        if self._trouble is not None:
+            raise self._trouble
+        if self.stop.is_set():
+            raise Stopped("time is up: everything is kept, the same command goes on")
+
+    def _one(self, job: Job, place: Place) -> None:
+        try:
+            while not self.stop.is_set() and job(place):
+                pass
+        except Stopped:
+            return
+        except BaseException as error:
+            self._trouble = self._trouble or error
+            self.stop.set()

@@ -1,0 +1,242 @@
+"""A search under way: the oracle, its journal, and what each worker does next."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from kerascnn.cli import TrainingFailed
+from kerascnn.config import UserError
+from kerascnn.runs import Run
+from kerascnn.search import candidates, oracles
+from kerascnn.search.candidates import Place
+from kerascnn.search.crew import Crew
+from kerascnn.search.directory import Journal
+from kerascnn.search.outcomes import BASELINE, Outcome
+from kerascnn.search.session import Search
+
+# A child whose search was killed saves and ends by itself; the next start waits for it so long.
+PATIENCE = 120.0
+# What a crash counts for where halving must go on; anything is better.
+WORST = {"max": -1e9, "min": 1e9}
+IDLE = 0.3
+
+
+class Execution:
+    """Everything between a claimed directory and the last candidate.
+
+    Args:
+        search: What is searched.
+        after: Called when a rung has ended.
+    """
+
+    def __init__(self, search: Search, after: Callable[[], None]) -> None:
+        self.search, self.after = search, after
+        self.tune, self.outcomes, self.directory = search.tune, search.outcomes, search.directory
+        self.journal = Journal(search.directory.journal_file)
+        self.baseline = self.outcomes.setdefault(BASELINE, Outcome(BASELINE, {}, search.baseline()))
+        self._baseline_waits = True
+        self._turn = threading.Lock()
+        self._begun: list[Any] = []
+
+    def run(self, tick: Callable[[], None]) -> None:
+        """Train everything that is still to be trained.
+
+        Raises:
+            Stopped: By a signal or by time; everything is kept.
+            TrainingFailed: The baseline cannot be trained.
+            UserError: The budget leaves too little of the space.
+        """
+        hours = self.search.hours
+        crew = Crew(self.search.places, self.search.stop, hours * 3600 if hours else None)
+        self.oracle, self._begun = self._replayed()
+        crew.work(self._job, tick)
+        if self.oracle.problem is not None:
+            raise self.oracle.problem
+
+    def _fresh(self) -> Any:
+        return oracles.build(
+            self.tune.tuner,
+            self.search.space,
+            gate=self.search,
+            candidates=self.tune.trials,
+            epochs=self.search.epochs,
+            direction=self.search.direction,
+            seed=self.search.base.fit.seed,
+            folder=self.directory.journal_file.parent,
+        )
+
+    def _replayed(self) -> tuple[Any, list[Any]]:
+        """The oracle as it was when the journal ends, and the trials that had begun and not ended.
+
+        Where the journal is cut or does not fit (a damaged line, another version of keras-tuner), the rest of it is dropped:
+        the same candidates, drawn again, are found trained in their directories.
+        """
+        events = self.journal.events()
+        self.oracle = self._fresh()
+        folder, self.oracle.folder = self.oracle.folder, None  # nothing to keep until all of it is played
+        for place, event in enumerate(events):
+            if not self._played(event):
+                self.search.screen.say(
+                    f"note: {self.directory.journal_file} does not go on after {place} events;"
+                    " the rest is taken from the candidates' own directories"
+                )
+                events = events[:place]
+                # A draw that does not fit has changed the oracle: once more, up to there.
+                self.outcomes.clear()
+                self.outcomes[BASELINE] = self.baseline
+                self.oracle = self._fresh()
+                self.oracle.folder = None
+                for each in events:
+                    self._played(each)
+                break
+        self.oracle.folder, self.oracle.replayed = folder, None
+        self.journal.rewrite(events)
+        return self.oracle, list(self.oracle.ongoing_trials.values())
+
+    def _played(self, event: dict[str, Any]) -> bool:
+        if event["event"] == "began":
+            self.oracle.replayed = event["values"]
+            trial = self._created()
+            if trial.status != "RUNNING" or trial.hyperparameters.values != event["values"]:
+                return False
+            self._outcome(trial)
+            return trial.trial_id == event["trial"]
+        trial = self.oracle.trials.get(event["trial"])
+        if trial is None or trial.status != "RUNNING":
+            return False
+        self._end(trial, event["score"], event["reason"])
+        return True
+
+    def _created(self) -> Any:
+        """The next trial. keras-tuner's workers have names, and hold one trial each: here every trial has a name of its own."""
+        return self.oracle.create_trial(f"worker{len(self.oracle.trials)}")
+
+    def _outcome(self, trial: Any) -> Outcome:
+        values = oracles.own(trial.hyperparameters.values)
+        name = self.search.key(values)
+        return self.outcomes.setdefault(name, Outcome(name, values, self.search.config_of(values)))
+
+    def _until(self, trial: Any) -> int:
+        return int(trial.hyperparameters.values.get("tuner/epochs", self.search.epochs))
+
+    def _end(self, trial: Any, score: float, reason: str) -> None:
+        outcome = self._outcome(trial)
+        outcome.reason = reason
+        if not reason:
+            outcome.scores[self._until(trial)] = score
+            outcome.epoch = max(outcome.epoch, self._until(trial))
+        if reason and self.tune.tuner != "hyperband":
+            trial.status, trial.message = "FAILED", reason
+        else:  # halving counts on every candidate of a rung: a crash ends with the worst score
+            self.oracle.update_trial(trial.trial_id, {"score": score})
+            trial.status = "COMPLETED"
+        self.oracle.end_trial(trial)
+
+    # What a worker does
+
+    def _job(self, place: Place) -> bool:
+        """The baseline first, then what a killed search had begun, then what the oracle proposes; False at the end."""
+        with self._turn:
+            first, self._baseline_waits = self._baseline_waits, False
+            trial = None if first else self._next()
+        if first:
+            self._train_baseline(place)
+        elif trial is None:
+            return False
+        elif trial.status == "IDLE":
+            time.sleep(IDLE)
+        else:
+            self._run(trial, place)
+        return True
+
+    def _next(self) -> Any:
+        if self._begun:
+            return self._begun.pop(0)
+        trial = self._created()
+        if trial.status == "STOPPED":
+            return None
+        if trial.status == "RUNNING":
+            values = trial.hyperparameters.values
+            self.journal.append({"event": "began", "trial": trial.trial_id, "values": values})
+            self._outcome(trial)
+        return trial
+
+    def _train_baseline(self, place: Place) -> None:
+        self.search.prepared(BASELINE, self.baseline.config)
+        self._train(self.baseline, self.search.epochs, place, candidate=False)
+        if self.baseline.reason:
+            raise TrainingFailed(f"the uniformly scaled network cannot be trained: {self.baseline.reason}")
+        self.directory.run(BASELINE).drop_checkpoints()
+        with self._turn:
+            self.after()
+        score, width = self.baseline.score, self.baseline.config.model.width
+        self.search.screen.say(f"baseline    {self.search.column} {score:.4f}: scaled uniformly to width {width:g}")
+
+    def _run(self, trial: Any, place: Place) -> None:
+        with self._turn:
+            outcome, until = self._outcome(trial), self._until(trial)
+            self.search.prepared(outcome.name, outcome.config)
+        score = self._train(outcome, until, place, candidate=True)
+        with self._turn:
+            event = {"event": "ended", "trial": trial.trial_id, "score": score, "reason": outcome.reason}
+            self.journal.append(event)
+            self._end(trial, score, outcome.reason)
+            self._drop_losers()
+            self.after()
+            done = sum(bool(one.scores or one.reason) for name, one in self.outcomes.items() if name != BASELINE)
+            said = outcome.reason or f"{self.search.column} {score:.4f} after {until} of {self.search.epochs} epochs"
+            self.search.screen.say(f"{done:>4}/{self.tune.trials:<4}  {outcome.name}  {said}")
+
+    def _train(self, outcome: Outcome, until: int, place: Place, candidate: bool) -> float:
+        run = self.directory.run(outcome.name)
+
+        def seen(row: dict[str, float]) -> None:
+            outcome.epoch = int(row["epoch"])
+
+        outcome.running = True
+        try:
+            self._wait_for(run)
+            score = candidates.train(
+                run,
+                until,
+                self.search.column,
+                self.search.direction,
+                place=place,
+                stop=self.search.stop,
+                candidate=candidate,
+                say=seen,
+            )
+        except TrainingFailed as error:
+            outcome.reason = str(error)
+            return WORST[self.search.direction]
+        finally:
+            outcome.running = False
+        outcome.scores[until] = score
+        outcome.epoch = until
+        return score
+
+    def _wait_for(self, run: Run) -> None:
+        """Wait for a training that a killed search left: it is saving, and ends."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with run.lock():
+                    return
+            except UserError:
+                if time.monotonic() > end or self.search.stop.is_set():
+                    raise
+                time.sleep(0.5)
+
+    def _drop_losers(self) -> None:
+        """Remove the checkpoints of what will not go on: finished runs, and candidates whose bracket has ended."""
+        running = {self._outcome(trial).name for trial in self.oracle.ongoing_trials.values()}
+        may_go_on = {
+            self._outcome(self.oracle.trials[info["id"]]).name
+            for bracket in getattr(self.oracle, "_brackets", [])
+            for rung in bracket["rounds"]
+            for info in rung
+            if info["id"] in self.oracle.trials
+        }
+        for name in self.outcomes.keys() - running - may_go_on - {BASELINE}:
+            self.directory.run(name).drop_checkpoints()

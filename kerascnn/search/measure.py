@@ -1,0 +1,112 @@
+"""Short measurements of one network, in a child that sees the same cores and GPU as the one that would train it.
+
+    python -m kerascnn.search.measure latency|speed CONFIG CLASSES
+
+prints one number: the milliseconds of one image, or the seconds of one training epoch.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerascnn import cli, runs
+from kerascnn.config import Config, UserError
+from kerascnn.runs import Run
+from kerascnn.screen import quiet
+
+CALLS = 50
+WARM_STEPS, STEPS, SECONDS = 3, 20, 3.0
+
+
+def in_child(what: str, run: Run, classes: int, cpus: Sequence[int], gpu: str) -> float:
+    """What `python -m kerascnn.search.measure` says of a run's config.
+
+    Raises:
+        UserError: The child failed; names its last line.
+    """
+    command = [sys.executable, "-m", "kerascnn.search.measure", what, str(run.config_file), str(classes)]
+    done = subprocess.run(
+        command,
+        env=runs.child_environment(cpus, gpu),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"code {done.returncode}"])[-1]
+        raise UserError(f"the {what} of {run.name} could not be measured: {reason}")
+    return float(done.stdout)
+
+
+def main(argv: Sequence[str]) -> None:
+    """The child."""
+    what, path, classes = argv
+    runs.pin()
+    config = cli.load_recipe(Path(path))
+    found = _latency(config, int(classes)) if what == "latency" else _speed(config)
+    print(found)
+
+
+def _latency(config: Config, classes: int) -> float:
+    with quiet():
+        from kerascnn import timing, training
+    size = config.data.image_size
+    if size is None:
+        raise ValueError("the config is not resolved: it has no image size")
+    call = timing.inference(training.network(config.model, size, classes), 1, size)
+    return timing.latency(call, calls=CALLS).p50_ms
+
+
+def _speed(config: Config) -> float:
+    """Seconds of an epoch, from a few warm steps of `fit`."""
+    with quiet():
+        from kerascnn import data, distribute, training
+        from kerascnn.data import pipeline
+
+        plan = distribute.setup(config.devices, config.fit.batch_size)
+        splits = data.load(config.data)
+        config = training.resolve(config, splits)
+        model = training.build_and_compile(config, splits, plan)
+    stream = pipeline.training(
+        splits,
+        augment=config.augment,
+        seed=config.fit.seed,
+        batch_size=config.fit.batch_size,
+        label_smoothing=config.optim.label_smoothing,
+    )
+    steps = pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size)
+    return steps * _seconds_per_step(model, stream)
+
+
+def _seconds_per_step(model: Any, stream: Any) -> float:
+    import keras
+
+    ends: list[float] = []
+
+    class Enough(Exception):
+        """The clock has run long enough."""
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            ends.append(time.perf_counter())
+            if len(ends) > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > SECONDS:
+                raise Enough
+
+    with contextlib.suppress(Enough):
+        model.fit(stream, steps_per_epoch=STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
+    return float(np.median(np.diff(ends[WARM_STEPS:])))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    main(sys.argv[1:])
