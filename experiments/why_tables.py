@@ -203,7 +203,7 @@ def _summary(nets: Sequence[str], rows: Rows) -> Table:
         )
         for net in nets
     )
-    note = f"{_seeds(rows)} seeds; 95 % t intervals over seeds. `plain 20` and `3x3 alone` are stacks of plain 3x3 convolutions."
+    note = f"{_seeds(rows)} seeds; 95 % t intervals over seeds. Plain 20 and 3x3 alone are stacks of plain 3x3 convolutions."
     return Table("plain", "Everything at equal MACs", columns, lines, note)
 
 

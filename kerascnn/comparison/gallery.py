@@ -54,7 +54,7 @@ def _ahead(pair: Pair, seeds: Sequence[int]) -> np.ndarray:
 
 
 def _chosen(pair: Pair, alone: np.ndarray) -> list[int]:
-    """Places of images that one arch alone gets right, one arch's and the other's in turn, those first on which most seeds agree."""
+    """Places of images that one arch alone gets right, each arch's in turn, those first on which most seeds agree."""
     ahead = _ahead(pair, pair.contrast.seeds)
     best = [
         [int(place) for place in np.argsort(-sign * ahead, kind="stable") if sign * alone[place] > 0][:EACH_WAY]

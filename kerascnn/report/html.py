@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from kerascnn.escaping import one_line
 from kerascnn.report import cells, charts, images, markdown
-from kerascnn.report.page import Cell, ComparisonPage, Gallery, RunPage
+from kerascnn.report.page import ComparisonPage, Gallery, RunPage
 
 # Pictures in a gallery, maps included: so that a page stays under a megabyte.
 PICTURES = 24
@@ -34,7 +34,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"charts": charts, "uri": images.uri, "show": cells.show, "notes": markdown.notes}
-    environment.filters |= {"shown": _shown, "numeric": _numeric}
+    environment.filters |= {"shown": _shown, "has_maps": _has_maps}
     return environment
 
 
@@ -49,5 +49,5 @@ def _shown(gallery: Gallery) -> Gallery:
     return Gallery(gallery.title, gallery.exhibits[: max(1, PICTURES // each)])
 
 
-def _numeric(cell: Cell) -> bool:
-    return not isinstance(cell, str)
+def _has_maps(gallery: Gallery) -> bool:
+    return any(answer.heat is not None for exhibit in gallery.exhibits for answer in exhibit.answers)

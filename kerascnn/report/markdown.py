@@ -49,7 +49,8 @@ def table_markdown(table: Table) -> Iterator[str]:
 
 def notes(table: Table) -> list[str]:
     """What its columns and it itself have to add."""
-    return [*([table.note] if table.note else []), *(f"{c.title}: {c.note}" for c in table.columns if c.note)]
+    said = [table.note, *(f"{column.title}: {column.note}" for column in table.columns if column.note)]
+    return [note if note.endswith(".") else f"{note}." for note in said if note]
 
 
 def _cell(cell: Cell, unit: Unit) -> str:
