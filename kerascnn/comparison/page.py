@@ -76,7 +76,7 @@ def _scores(found: Conclusion) -> Table:
         values = [_over_seeds(list(entry.answers.values(metric).values())) for metric in metrics]
         rows.append((entry.label, len(entry.runs), *values, _over_seeds(val) if val else None))
     images = len(found.entries[0].answers.labels)
-    note = f"Means over seeds with 95 % t intervals over seeds, on the same {images:,} test images."
+    note = f"Means over seeds with 95 % t intervals over seeds, on the same {images:,} {split} images."
     return Table("scores", "Scores", tuple(columns), tuple(rows), note)
 
 
@@ -122,7 +122,8 @@ def _charts(found: Conclusion) -> list[Chart]:
     """Score against what varies, and against what it costs."""
     rule = METRICS[found.metric]
     unit: Any = "share" if rule.points else "number"
-    title = f"{found.best[0].split.capitalize()} {rule.title} ({found.best[0].answers.labels.size:,} images, whiskers: t over seeds)"
+    first = found.best[0]
+    title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: t over seeds)"
     axes = [
         ("score_by_macs", "multiply-adds", lambda entry: float(entry.cost.macs), True),
         ("score_by_latency", "milliseconds at batch 1", lambda entry: entry.cost.latency_p50, True),

@@ -84,7 +84,7 @@ def test_published(runs, tmp_path, capsys):
     assert "3 of 5 seeds, 200 test images; images and seeds resampled" in out
     assert "though resnet20 is 1.4 x cheaper at batch 1." in out
     assert out.count("seed 2: ") == 1
-    rows = list(csv.DictReader(directory.table_file.open(encoding="utf-8")))
+    rows = list(csv.DictReader(directory.table_file.read_text(encoding="utf-8").splitlines()))
     assert [row["arch"] for row in rows] == ["resnet20", "inception_small"]
     assert [row["peak memory"] for row in rows] == ["1000000000", ""]
     html = directory.report_file.read_text(encoding="utf-8")

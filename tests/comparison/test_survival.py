@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SMALL = [
+# fmt: off
+SMALL = ["--archs", "resnet", "inception", "--match", "macs", "--seeds", "2", "--width", "0.25", "--fraction", "0.1",
+         "--epochs", "3", "--batch-size", "32"]
+# fmt: on
     "--archs",
     "resnet",
     "inception",
@@ -56,7 +59,7 @@ def kill_when(folder: Path, ready, flags: tuple[str, ...] = ()) -> str:
 def histories(folder: Path) -> list[int]:
     """Epochs done, run by run."""
     files = sorted(folder.glob("experiments/runs/*/history.csv"))
-    return [len(list(csv.DictReader(file.open()))) for file in files]
+    return [len(list(csv.DictReader(file.read_text().splitlines()))) for file in files]
 
 
 @pytest.mark.slow
