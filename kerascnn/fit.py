@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @cli.command
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
-    config = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "")
+    config: Config = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "")
     child = PARENT_PIPE in os.environ
     if child:
         _end_with_parent()

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kerascnn import distribute, metrics, models, optim
-from kerascnn.config import Config, Fit, Model
+from kerascnn.config import Config, Fit, Model, UserError
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.models import auxiliary, tables
@@ -36,7 +36,7 @@ def resolve(config: Config, splits: Splits) -> Config:
     arch = tables.resolve(config.model.arch, size)
     lr = config.optim.lr
     if lr is None and config.optim.optimizer == "sgd" and size > tables.SMALL_IMAGE:
-        lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size / LR_BATCH
+        lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size * config.fit.accumulate / LR_BATCH
     config = config.replace(
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
@@ -77,6 +77,11 @@ def network_of(model: keras.Model) -> keras.Model:
 
 def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model:
     """The network of a resolved config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
+    if config.fit.accumulate > 1 and plan.replicas > 1:
+        raise UserError(
+            f"--accumulate {config.fit.accumulate} runs on one device only (Keras cannot under a strategy):"
+            f" --devices {plan.kind}:1, or a larger --batch-size"
+        )
     keras.utils.set_random_seed(config.fit.seed)
     with plan.scope():
         model = with_heads(config.model, splits.image_size, len(splits.class_names))
@@ -109,6 +114,7 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
             steps_per_epoch=schedule.steps_per_epoch,
             trainable=trainable,
             body=[variable for variable in trainable if id(variable) not in kept],
+            accumulate=config.fit.accumulate,
         )
         model.compile(
             optimizer,
@@ -149,8 +155,9 @@ def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
     single = network(section, image_size, classes)
     if section.aux_weight == 0:
         return single
-    counts = {"width": section.width, "rounding": section.rounding, "filters": section.filters}
-    heads = models.auxiliary_heads(section.arch, single, classes, **counts)
+    heads = models.auxiliary_heads(
+        section.arch, single, classes, width=section.width, rounding=section.rounding, filters=section.filters
+    )
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
     return auxiliary.WithAuxiliaryHeads(single, heads) if heads else single
