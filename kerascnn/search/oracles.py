@@ -222,9 +222,9 @@ class Hyperband(_Bounded, HyperbandOracle):
     def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
         answer = super()._random_trial(trial_id, bracket)
         number, begun = bracket["bracket_num"], len(bracket["rounds"][0])
-        if answer["status"] == "RUNNING" or self.problem or begun >= number.sizes[0]:
+        if answer["status"] == "RUNNING" or begun >= number.sizes[0]:
             return answer
-        # The space has no further candidates: the bracket goes on with those that it has.
+        # The space has no further candidates that fit: the bracket goes on with those that it has.
         self.candidates = self.sampled
         number.sizes = cut(number.sizes, begun)
         return self.populate_space(trial_id)

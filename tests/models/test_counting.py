@@ -1,0 +1,43 @@
+"""Sums over a row say what the network itself does."""
+
+import pytest
+from figures import FIGURES, equal
+
+from kerascnn import cost, models
+from kerascnn.config import UserError
+from kerascnn.models.counting import counted
+
+UNKNOWN = {"resnet9", "xception", "xception_keras", "resnet_article", "inception_article"}
+
+
+@pytest.mark.parametrize("arch", FIGURES)
+def test_published_networks(arch: str) -> None:
+    size, classes, trainable, statistics, macs, unit = FIGURES[arch]
+    found = counted(arch, size, classes)
+    if arch in UNKNOWN:
+        assert found is None
+        return
+    assert found is not None
+    assert found[0] == trainable + statistics
+    assert equal(found[1], macs, unit)
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "options"),
+    [
+        ("resnet20", 32, {"blocks": (1, 2, 1), "inner_ratio": 0.5, "shortcut": "B", "filters": {"stage2": 24}}),
+        ("resnet20", 40, {"width": 0.3, "rounding": 1, "shortcut": "none"}),
+        ("resnet50", 64, {"blocks": (1, 1, 1, 2), "inner_ratio": 1.5, "width": 0.125}),
+        ("inception_small", 33, {"width": 0.25, "filters": {"stage2.1x1": 12}, "branches": ("3x3",)}),
+        ("googlenet", 65, {"width": 0.125, "rounding": 2}),
+    ],
+)
+def test_options(arch: str, size: int, options: dict) -> None:
+    with cost.weightless():
+        truth = cost.count(models.build(arch, (size, size, 3), 7, **options))
+    assert counted(arch, size, 7, **options) == (truth.params, truth.macs)
+
+
+def test_a_shortcut_that_cannot_be_is_no_network() -> None:
+    with pytest.raises(UserError, match="cannot narrow 32 channels to 8"):
+        counted("resnet20", 32, 10, filters={"stage1": 32, "stage2": 8})

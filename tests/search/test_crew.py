@@ -1,0 +1,70 @@
+"""Workers share jobs, and all of them end together."""
+
+import threading
+import time
+
+import pytest
+
+from kerascnn.cli import Stopped
+from kerascnn.search.candidates import Budget, Place, Price, places
+from kerascnn.search.crew import Crew
+
+
+def test_every_worker_has_its_place_and_all_jobs_are_done_once() -> None:
+    left, done = list(range(20)), []
+    turn = threading.Lock()
+
+    def job(place: Place) -> bool:
+        with turn:
+            if not left:
+                return False
+            number = left.pop(0)
+        time.sleep(0.01)
+        done.append((number, place.cpus))
+        return True
+
+    Crew([Place((0,)), Place((1,))], threading.Event(), None).work(job)
+    assert sorted(number for number, _ in done) == list(range(20))
+    assert {cpus for _, cpus in done} == {(0,), (1,)}
+
+
+def test_an_error_in_one_stops_the_others_and_is_raised() -> None:
+    stop, begun = threading.Event(), threading.Barrier(2, timeout=5)
+
+    def job(place: Place) -> bool:
+        begun.wait()
+        if place.cpus == (0,):
+            raise ValueError("one is broken")
+        assert stop.wait(timeout=5)
+        return True
+
+    with pytest.raises(ValueError, match="one is broken"):
+        Crew([Place((0,)), Place((1,))], stop, None).work(job)
+
+
+def test_ctrl_c_ends_all() -> None:
+    stop, ended = threading.Event(), []
+
+    def job(place: Place) -> bool:
+        stop.wait(timeout=5)
+        ended.append(place)
+        return True
+
+    def tick() -> None:
+        if not stop.is_set():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Crew([Place((0,)), Place((1,))], stop, None).work(job, tick)
+    assert len(ended) == 2
+
+
+def test_time_is_up() -> None:
+    with pytest.raises(Stopped, match="time is up"):
+        Crew([Place()], threading.Event(), 0.1).work(lambda place: not time.sleep(0.05))
+
+
+def test_budget_is_the_largest_share() -> None:
+    assert Budget(macs=20e6, params=1e6).excess(Price(500_000, 30_000_000)) == 1.5
+    assert Budget().excess(Price(1, 1)) == 0
+    assert places(1) == [Place()]
