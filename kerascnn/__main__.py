@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": ("kerascnn.predict", "ask a trained network about images"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
     "export": ("kerascnn.export", "a run as SavedModel, LiteRT, ONNX or Keras file, proven equal to it"),
+    "benchmark": ("kerascnn.benchmark", "time input, training step and inference; beside stock Keras on request"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }
 

@@ -1,0 +1,47 @@
+"""Time input, training step and inference of archs on this machine, in rounds; beside stock Keras on request."""
+
+import sys
+
+from kerascnn import cli
+from kerascnn.screen import Screen, quiet
+from kerascnn.speed import figures, options
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """`kerascnn benchmark`: a table, JSON lines or CSV."""
+    request = options.parse(argv, prog="kerascnn benchmark", description=__doc__ or "")
+    asked = request.benchmark
+    before = figures.read(asked.against) if asked.against else []
+    with quiet(request.logging.verbose):
+        from kerascnn.speed import measure, tracing
+    if asked.trace:
+        tracing.require()
+    data_only = asked.as_json or asked.csv
+    # Beside rows for programs everything else goes where errors go.
+    say = _to_stderr if data_only else Screen().say
+    found, environment = measure.run(request, say)
+    if asked.as_json:
+        print(figures.as_json(found, environment))
+    elif asked.csv:
+        print(figures.as_csv(found, environment))
+    else:
+        _say_all(say, figures.lines(found))
+    if before:
+        _say_all(say, figures.changes(found, environment, before))
+    if asked.trace:
+        _say_all(say, measure.trace(request))
+    return cli.DONE
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _say_all(say, lines) -> None:
+    for line in lines:
+        say(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How fast an arch is here: what `kerascnn benchmark` measures and shows."""

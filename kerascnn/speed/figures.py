@@ -1,0 +1,183 @@
+"""What a benchmark found, as plain numbers: summaries of rounds, ratios pair by pair, rows for people and for programs.
+
+No TensorFlow.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerascnn.config import UserError
+
+# What a figure is called, its unit, and what it is divided by to be shown in it.
+SHOWN = {
+    "input": ("input alone", "images/s", 1),
+    "train": ("training step", "images/s", 1),
+    "train_share": ("  share of the peak", "%", 0.01),
+    "latency_p50": ("one image, median", "ms", 1),
+    "latency_p95": ("one image, 95 of 100 below", "ms", 1),
+    "throughput": ("inference", "images/s", 1),
+    "inference_share": ("  share of the peak", "%", 0.01),
+    "memory": ("memory of training", "MB", 1e6),
+}
+FAST, STOCK = "kerascnn", "stock"
+
+
+@dataclass
+class Figures:
+    """Of one arch in one form.
+
+    Args:
+        arch: Its name.
+        form: FAST, or STOCK where the fast paths are off.
+        facts: Single values: image_size, batch_size, policy, params, macs, throughput_batch.
+        rounds: One number per round by the name of what was measured.
+    """
+
+    arch: str
+    form: str
+    facts: dict[str, Any]
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, found: Mapping[str, float]) -> None:
+        """Another round."""
+        for name, value in found.items():
+            self.rounds.setdefault(name, []).append(float(value))
+
+    def row(self) -> dict[str, Any]:
+        """One flat row: each figure as its median, with the quartiles as NAME_q1 and NAME_q3."""
+        flat: dict[str, Any] = {"arch": self.arch, "form": self.form, **self.facts}
+        for name, values in self.rounds.items():
+            low, middle, high = quartiles(values)
+            flat |= {name: middle, f"{name}_q1": low, f"{name}_q3": high}
+        return flat
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """First quartile, median, third quartile."""
+    low, middle, high = (float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
+    return low, middle, high
+
+
+def ratios(one: Figures, other: Figures) -> dict[str, tuple[float, float, float]]:
+    """Quartiles of how many times better `one` is than `other`, round against the same round.
+
+    Latency and memory count inverted, so that more is better everywhere.
+    """
+    found: dict[str, tuple[float, float, float]] = {}
+    for name in ("train", "latency_p50", "throughput", "memory"):
+        if name in one.rounds and name in other.rounds:
+            pairs = np.array(one.rounds[name]) / np.array(other.rounds[name])
+            found[name] = quartiles(1 / pairs if name in ("latency_p50", "memory") else pairs)
+    return found
+
+
+def lines(figures: Sequence[Figures]) -> list[str]:
+    """The table that people read: one line per figure, median and quartiles; stock beside it and the ratio."""
+    shown = []
+    for one in figures:
+        if one.form != FAST:
+            continue
+        beside = next((other for other in figures if (other.arch, other.form) == (one.arch, STOCK)), None)
+        shown += ["", _title(one, beside is not None), *_lines(one, beside)]
+    return shown
+
+
+def _title(one: Figures, beside: bool) -> str:
+    facts = one.facts
+    size = f"{one.arch}, {facts['image_size']} px, batch {facts['batch_size']}, {facts['policy']}"
+    return f"{size:<58}" + (f"{STOCK:<34}{'ratio':<22}" if beside else "").rstrip()
+
+
+def _lines(one: Figures, beside: Figures | None) -> list[str]:
+    ratio = ratios(one, beside) if beside else {}
+    shown = []
+    for name, (label, unit, scale) in SHOWN.items():
+        if name not in one.rounds:
+            continue
+        if name == "throughput":
+            label = f"inference, batch {one.facts['throughput_batch']}"
+        line = f"  {label:<28}" + f"{_spread(one.rounds[name], scale)} {unit}".ljust(28)
+        if beside and name in beside.rounds:
+            line += f"{_spread(beside.rounds[name], scale)} {unit}".ljust(34)
+        if name in ratio:
+            low, middle, high = ratio[name]
+            line += f"{middle:.2f} x [{low:.2f}, {high:.2f}]"
+        shown.append(line.rstrip())
+    return shown
+
+
+def _spread(values: Sequence[float], scale: float) -> str:
+    low, middle, high = (_number(value / scale) for value in quartiles(values))
+    return f"{middle} [{low}, {high}]" if len(values) > 1 else middle
+
+
+def _number(value: float) -> str:
+    """Three digits, no exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def as_json(figures: Sequence[Figures], environment: Mapping[str, Any]) -> str:
+    """One object a line, each with the environment."""
+    return "\n".join(json.dumps({**one.row(), "rounds": one.rounds, **environment}) for one in figures)
+
+
+def as_csv(figures: Sequence[Figures], environment: Mapping[str, Any]) -> str:
+    """A header and one line each."""
+    rows = [{**one.row(), **environment} for one in figures]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows that `--json` printed into a file.
+
+    Raises:
+        UserError: No such file, or another content.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        if rows and all({"arch", "form", "device"} <= row.keys() for row in rows):
+            return rows
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+        raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed: {error}") from None
+    raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed")
+
+
+def changes(
+    figures: Sequence[Figures], environment: Mapping[str, Any], before: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Each figure over the same one in `before`.
+
+    Raises:
+        UserError: `before` is from another device, or has nothing in common with `figures`.
+    """
+    devices = {row["device"] for row in before} - {environment["device"]}
+    if devices:
+        raise UserError(
+            f"figures of different devices cannot be compared: here {environment['device']!r}, there {sorted(devices)[0]!r}"
+        )
+    same = ("arch", "form", "image_size", "batch_size", "policy")
+    known = {tuple(row.get(name) for name in same): row for row in before}
+    shown = []
+    for one in figures:
+        row = one.row()
+        old = known.get(tuple(row.get(name) for name in same))
+        for name, (label, _, _) in SHOWN.items():
+            if old and name in row and old.get(name):
+                shown.append(
+                    f"  {one.arch} {one.form:<9} {label.strip():<28} {row[name] / old[name]:.2f} x what it was"
+                )
+    if not shown:
+        raise UserError("--against: no arch of the file was measured with the same image size, batch size and dtype")
+    return ["", f"against {before[0].get('date', 'before')}:", *shown]

@@ -1,0 +1,228 @@
+"""Rounds in which every part of every arch has its turn, so that a machine that slows down slows all of them."""
+
+import contextlib
+import datetime
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerascnn import cli, cost, data, distribute, layers, models, timing, training
+from kerascnn.config import Config, UserError
+from kerascnn.data import Splits, pipeline
+from kerascnn.distribute import Plan
+from kerascnn.speed import tracing
+from kerascnn.speed.figures import FAST, STOCK, Figures
+from kerascnn.speed.options import Request
+from kerascnn.training import assembly
+
+# Where throughput is looked for; the fastest counts.
+BATCHES = (1, 8, 32, 128)
+# A training step's multiply-adds over inference's: forward, gradient to the input, gradient to the weights.
+TRAINING = 3
+WARM = 3
+
+Part = Callable[[float], dict[str, float]]
+
+
+class Subject:
+    """One arch in one form, ready to be timed: its parts take seconds and give figures.
+
+    Args:
+        config: Resolved.
+        form: FAST or STOCK.
+        splits: The config's data.
+        plan: Where it runs.
+        parts: Of `options.PartName`.
+    """
+
+    def __init__(self, config: Config, form: str, splits: Splits, plan: Plan, parts: tuple[str, ...]) -> None:
+        self.config, self.splits, self.plan = config, splits, plan
+        self.figures = Figures(config.model.arch, form, self._facts())
+        self.parts: list[Part] = []
+        with layers.stock_paths() if form == STOCK else contextlib.nullcontext():
+            if "input" in parts and form == FAST:
+                self.parts.append(self._input())
+            if "train" in parts:
+                self.parts.append(self._train())
+            if "inference" in parts:
+                self.parts += self._inference()
+        if "memory" in parts:
+            self.figures.add({"memory": memory(config, form)})
+
+    def _facts(self) -> dict[str, Any]:
+        size, classes = self.splits.image_size, len(self.splits.class_names)
+        with cost.weightless():
+            found = cost.count(assembly.network(self.config.model, size, classes))
+        facts = {"image_size": size, "batch_size": self.config.fit.batch_size, "policy": self.plan.policy}
+        return {**facts, "params": found.params, "macs": found.macs}
+
+    def round(self, seconds: float) -> None:
+        """Every part once; shares are of what a matrix product reaches in this very round."""
+        found: dict[str, float] = {}
+        for part in self.parts:
+            found |= part(seconds)
+        operations = 2 * self.figures.facts["macs"]
+        for name, share, dtype, times in (
+            ("train", "train_share", compute_dtype(self.plan.policy), TRAINING),
+            ("throughput", "inference_share", "float32", 1),
+        ):
+            if name in found:
+                found[share] = found[name] * operations * times / timing.matmul_peak(dtype, seconds=seconds / 4)
+        self.figures.add(found)
+
+    def _input(self) -> Part:
+        batches = iter(training_data(self.config, self.splits))
+        for _ in range(WARM):
+            next(batches)
+
+        def part(seconds: float) -> dict[str, float]:
+            count, start = 0, time.perf_counter()
+            while time.perf_counter() < start + seconds or count < 2:
+                next(batches)
+                count += 1
+            return {"input": count * self.config.fit.batch_size / (time.perf_counter() - start)}
+
+        return part
+
+    def _train(self) -> Part:
+        step = training_step(self.config, self.splits, self.plan)
+        images = self.config.fit.batch_size
+        return lambda seconds: {"train": timing.throughput(step, images, seconds)}
+
+    def _inference(self) -> list[Part]:
+        size, classes = self.splits.image_size, len(self.splits.class_names)
+        network = models.float32_twin(assembly.network(self.config.model, size, classes))
+        single = timing.inference(network, 1, size)
+        rates = {batch: timing.throughput(timing.inference(network, batch, size), batch, 0.0) for batch in BATCHES}
+        best = max(rates, key=lambda batch: rates[batch])
+        self.figures.facts["throughput_batch"] = best
+        many = timing.inference(network, best, size)
+        many()
+
+        def latency(seconds: float) -> dict[str, float]:
+            once = timing.latency(single, calls=3, warm=1).p50_ms / 1000
+            found = timing.latency(single, calls=int(np.clip(seconds / once, 20, 1000)), warm=1)
+            return {"latency_p50": found.p50_ms, "latency_p95": found.p95_ms}
+
+        return [latency, lambda seconds: {"throughput": timing.throughput(many, best, seconds)}]
+
+
+def run(request: Request, say: Callable[[str], None]) -> tuple[list[Figures], dict[str, Any]]:
+    """The figures of every arch and form that is asked for, and what they were measured on.
+
+    Raises:
+        UserError: An unknown arch, data set or device.
+    """
+    asked, configs = request.benchmark, request.configs()
+    plan = distribute.setup(configs[0].devices, configs[0].fit.batch_size)
+    splits = data.load(configs[0].data)
+    environment = facts(plan)
+    versions = f"tensorflow {environment['tensorflow']}, keras {environment['keras']}"
+    say(f"device  {environment['device']}: {plan.reason}; {versions}")
+    forms = (FAST, STOCK) if asked.vs == "stock" else (FAST,)
+    subjects = []
+    for config in configs:
+        resolved = training.resolve(config, splits)
+        for form in forms:
+            subjects.append(Subject(resolved, form, splits, plan, asked.parts))
+    for _ in range(asked.rounds):
+        for subject in subjects:
+            subject.round(asked.seconds)
+    peaks = {f"peak_{dtype}": timing.matmul_peak(dtype) for dtype in ("float32", compute_dtype(plan.policy))}
+    shown = ", ".join(f"{name.removeprefix('peak_')} {value / 1e9:.0f}" for name, value in peaks.items())
+    say(f"peak    GFLOP/s of a matrix product: {shown}; figures are medians of {asked.rounds} rounds [quartiles]")
+    return [subject.figures for subject in subjects], {**environment, **peaks}
+
+
+def training_data(config: Config, splits: Splits) -> tf.data.Dataset:
+    """The batches that `fit` would train on."""
+    return pipeline.training(
+        splits,
+        augment=config.augment,
+        seed=config.fit.seed,
+        batch_size=config.fit.batch_size,
+        label_smoothing=config.optim.label_smoothing,
+    )
+
+
+def training_step(config: Config, splits: Splits, plan: Plan) -> Callable[[], object]:
+    """One compiled training step as `fit` runs it, warm, on one batch that is kept ready; waits for its loss."""
+    model = training.build_and_compile(config, splits, plan)
+    batch = next(iter(training_data(config, splits)))
+    repeated = tf.data.Dataset.from_tensors(batch).repeat()
+    batches = iter(model.distribute_strategy.experimental_distribute_dataset(repeated))
+    model.make_train_function()
+
+    def step() -> object:
+        return keras.ops.convert_to_numpy(model.train_function(batches)["loss"])
+
+    for _ in range(WARM):
+        step()
+    return step
+
+
+def compute_dtype(policy: str) -> str:
+    """What the network of a dtype policy computes in."""
+    return keras.DTypePolicy(policy).compute_dtype
+
+
+def facts(plan: Plan) -> dict[str, Any]:
+    """What figures depend on beside the arch."""
+    hardware = distribute.hardware()
+    device = ", ".join(name for name, _ in hardware.gpus) if plan.kind == "gpu" else _cpu_name()
+    if plan.kind == "cpu":
+        device += f", {hardware.cpus} cores"
+    replicas = f", {plan.replicas} replicas" if plan.replicas > 1 else ""
+    date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"device": device + replicas, "jit": plan.jit, "date": date, **distribute.versions()}
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    found = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
+    units = sorted(distribute.BF16_FLAGS & distribute.cpu_flags())
+    name = found[0].partition(":")[2].strip() if found else distribute.versions()["machine"]
+    return f"{name} ({units[0]})" if units else name
+
+
+@contextlib.contextmanager
+def _written(config: Config) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.toml"
+        path.write_text(cli.dumps(config), encoding="utf-8")
+        yield path
+
+
+def memory(config: Config, form: str) -> int:
+    """Most bytes that a process holds that trains a few steps of `config` in this form and does nothing else.
+
+    Raises:
+        UserError: It failed; the message is its last line.
+    """
+    with _written(config) as path:
+        command = [sys.executable, "-m", "kerascnn.speed.memory", str(path), form]
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"measuring the memory of {config.model.arch} failed: {reason}")
+    return int(done.stdout.split()[-1])
+
+
+def trace(request: Request) -> list[str]:
+    """The ten dearest operations of the training step of every arch, as lines; needs xprof."""
+    plan = distribute.setup(request.devices, request.fit.batch_size)
+    splits = data.load(request.data)
+    shown = []
+    for config in request.configs():
+        step = training_step(training.resolve(config, splits), splits, plan)
+        shown += ["", f"{config.model.arch}: share of a training step, ms a step, times a step, operation"]
+        shown += [f"  {line}" for line in tracing.dearest(step)]
+    return shown

@@ -1,0 +1,72 @@
+"""The command on a tiny network: what it prints, and that stock is stock."""
+
+import csv
+import importlib.util
+import io
+import json
+
+import pytest
+
+from kerascnn import cli
+from kerascnn.benchmark import main
+
+SMALL = ["--arch", "resnet20", "--width", "0.125", "--batch-size", "8", "--rounds", "3", "--seconds", "0.01"]
+QUICK = [*SMALL, "--parts", "input", "train"]
+
+
+def test_json_lines_of_both_forms(capsys, tmp_path):
+    assert main([*SMALL, "--parts", "train", "inference", "--vs", "stock", "--json"]) == cli.DONE
+    text = capsys.readouterr().out
+    fast, stock = (json.loads(line) for line in text.splitlines())
+    assert (fast["form"], stock["form"]) == ("kerascnn", "stock")
+    assert fast["params"] == stock["params"]
+    for row in (fast, stock):
+        assert len(row["rounds"]["train"]) == 3
+        assert row["train_q1"] <= row["train"] <= row["train_q3"]
+        assert 0 < row["latency_p50"] <= row["latency_p95"]
+        assert row["throughput"] > 0
+        assert row["device"]
+        assert row["tensorflow"]
+        assert row["peak_float32"] > 1e8
+    # A share is what the row itself says: images a second times operations over what the machine reached.
+    operations = 6 * fast["macs"] * fast["rounds"]["train"][0]
+    assert operations / fast["rounds"]["train_share"][0] == pytest.approx(fast["peak_float32"], rel=0.99)
+    kept = tmp_path / "before.json"
+    kept.write_text(text)
+    assert main([*QUICK, "--against", str(kept)]) == cli.DONE
+    assert "x what it was" in capsys.readouterr().out
+
+
+def test_csv_and_table(capsys):
+    assert main([*QUICK, "--csv"]) == cli.DONE
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert float(row["input"]) > 0
+    assert main(QUICK) == cli.DONE
+    shown = capsys.readouterr().out
+    assert "training step" in shown
+    assert "medians of 3 rounds" in shown
+
+
+def test_mistakes(capsys, tmp_path):
+    assert main(["--arch", "resnet21"]) == cli.USER_ERROR
+    assert "resnet20" in capsys.readouterr().err
+    assert main([*QUICK, "--against", str(tmp_path / "none.json")]) == cli.USER_ERROR
+    assert main(["--rounds", "1"]) == cli.USER_ERROR
+
+
+def test_trace_names_operations_or_says_what_is_missing(capsys):
+    done = main([*QUICK, "--trace"])
+    shown = capsys.readouterr()
+    if importlib.util.find_spec("xprof") is None:
+        assert done == cli.USER_ERROR
+        assert "kerascnn[profile]" in shown.err
+    else:
+        assert done == cli.DONE
+        assert "Conv2DBackpropFilter" in shown.out
+
+
+@pytest.mark.slow
+def test_memory_of_a_process_of_its_own(capsys):
+    assert main([*SMALL, "--parts", "memory", "--json"]) == cli.DONE
+    row = json.loads(capsys.readouterr().out)
+    assert 2e8 < row["memory"] < 4e9
