@@ -23,7 +23,7 @@ class WithAuxiliaryHeads(keras.Model):
     """
 
     def __init__(self, network: keras.Model, heads: Mapping[str, AuxiliaryOutput]) -> None:
-        super().__init__(network.inputs, [network.output, *(head.logits for head in heads.values())])
+        super().__init__(network.input, [network.output, *(head.logits for head in heads.values())])
         self.network = network
         self.head_weights = [head.weight for head in heads.values()]
         self.aux_loss = keras.metrics.Mean(name="aux_loss")
