@@ -16,22 +16,6 @@ import pytest
 SMALL = ["--archs", "resnet", "inception", "--match", "macs", "--seeds", "2", "--width", "0.25", "--fraction", "0.1",
          "--epochs", "3", "--batch-size", "32"]
 # fmt: on
-    "--archs",
-    "resnet",
-    "inception",
-    "--match",
-    "macs",
-    "--seeds",
-    "2",
-    "--width",
-    "0.25",
-    "--fraction",
-    "0.1",
-    "--epochs",
-    "3",
-    "--batch-size",
-    "32",
-]
 
 
 def command(*flags: str) -> list[str]:
