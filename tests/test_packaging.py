@@ -35,6 +35,7 @@ def test_a_wheel_carries_recipes_images_and_licenses(tmp_path: Path) -> None:
         names = set(file.namelist())
         file.extractall(tmp_path / "site")
     assert "kerascnn/recipes/quick.toml" in names
+    assert "kerascnn/report/templates/page.html" in names
     assert "kerascnn/data/fashion_mnist_mini/copyright" in names
     command = [sys.executable, "-m", "kerascnn.fit", "--config", "quick", "--print-config"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
