@@ -43,6 +43,8 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     if words[0] == "kerascnn.archs":
         overrides = []
+    if words[0] == "kerascnn.benchmark":
+        overrides = ["--archs", "resnet20", "--width", "0.25", "--rounds", "3", "--seconds", "0.01", "--parts", "train"]
     if "RUN" in words:
         run = request.getfixturevalue("finished")
         words = [str(run) if word == "RUN" else word for word in words]

@@ -1,0 +1,171 @@
+"""kerascnn's training step beside stock Keras and PyTorch, interleaved round by round: experiments/results/speed_table.md.
+
+    python experiments/speed/compare.py --torch TORCH_PYTHON --seconds 250     as often as it says that something is missing
+    python experiments/speed/compare.py --table                               the table of what is there
+
+The peers are the scripts in ../shared/peers, whose docstrings say how to install torch, in an environment of its own.
+Ratios are taken between figures of the same round. Alone on the machine: anything beside falsifies the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from statistics import median
+
+import units
+from units import Unit
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / "experiments" / "results" / "speed.jsonl"
+TABLE = KEPT.with_name("speed_table.md")
+PEERS = "../shared/peers"  # beside the checkout, where every command runs
+
+# arch here, size, batch, name in keras.applications, name in torchvision, steps of a measurement
+ARCHS = (
+    ("resnet50", 224, 32, "ResNet50", "resnet50", 3),
+    ("resnet20", 32, 128, None, "resnet20", 20),
+    ("inception_v3", 299, 16, "InceptionV3", "inception_v3", 3),
+)
+OURS, STOCK = "kerascnn", "stock Keras, the same network"
+
+
+def _ours(arch: str, size: int, batch: int, dtype: str) -> Unit:
+    command = [
+        "python",
+        "-m",
+        "kerascnn.benchmark",
+        "--arch",
+        arch,
+        "--image-size",
+        str(size),
+        "--batch-size",
+        str(batch),
+    ]
+    command += ["--dtype", dtype, "--parts", "train", "--rounds", "3", "--seconds", "3", "--vs", "stock", "--json"]
+    command += ["--aux-weight", "0"] if arch == "inception_v3" else []
+    return Unit(f"{arch} {OURS} {dtype}", tuple(command), units.benchmark)
+
+
+def _keras(arch: str, size: int, batch: int, name: str, policy: str, steps: int) -> Unit:
+    script = f"{PEERS}/keras_train_step.py"
+    command = [
+        "python",
+        script,
+        name,
+        "--size",
+        str(size),
+        "--batch",
+        str(batch),
+        "--policy",
+        policy,
+        "--steps",
+        str(steps),
+    ]
+    return Unit(f"{arch} keras.applications {policy}", tuple(command), units.peer)
+
+
+def _torch(arch: str, size: int, batch: int, name: str, dtype: str, steps: int, compiled: bool) -> Unit:
+    script = f"{PEERS}/torch_train_step.py"
+    command = [
+        "torch",
+        script,
+        name,
+        "--size",
+        str(size),
+        "--batch",
+        str(batch),
+        "--dtype",
+        dtype,
+        "--steps",
+        str(steps),
+    ]
+    how = " compiled" if compiled else ""
+    return Unit(f"{arch} torch {dtype}{how}", (*command, *(["--compile"] if compiled else [])), units.peer)
+
+
+def _all(names: list[str], torch: bool, compiled: bool) -> list[Unit]:
+    found = []
+    for arch, size, batch, keras_name, torch_name, steps in ARCHS:
+        if arch not in names:
+            continue
+        found += [_ours(arch, size, batch, dtype) for dtype in ("mixed_bfloat16", "float32")]
+        if keras_name:
+            found += [_keras(arch, size, batch, keras_name, dtype, steps) for dtype in ("mixed_bfloat16", "float32")]
+        if torch:
+            found += [_torch(arch, size, batch, torch_name, dtype, steps, False) for dtype in ("bf16", "fp32")]
+        if torch and compiled:
+            found.append(_torch(arch, size, batch, torch_name, "bf16", steps, True))
+    return found
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: a row for each arch and way; the ratio is kerascnn's best dtype over it, in the same round."""
+    lines = [
+        "| network | way | images/s: median [least, most], n rounds | kerascnn over it, median of pairs | share of the peak"
+        " | command |",
+        "|---|---|--:|--:|--:|---|",
+    ]
+    rates = _rates(rows)
+    for arch, *_ in ARCHS:
+        mine = {way: turns for (name, way), turns in rates.items() if name == arch}
+        ours = [turns for way, turns in mine.items() if way.startswith(OURS)]
+        if not ours:
+            continue
+        best = max(ours, key=lambda turns: median(value for value, _ in turns.values()))
+        for way, turns in mine.items():
+            values = [value for value, _ in turns.values()]
+            pairs = [best[turn][0] / value for turn, (value, _) in turns.items() if turn in best]
+            command, share = next(iter(turns.values()))[1]
+            spread = f"{median(values):.1f} [{min(values):.1f}, {max(values):.1f}], n = {len(values)}"
+            ratio = f"{median(pairs):.2f} x" if pairs else "-"
+            lines.append(f"| {arch} | {way} | {spread} | {ratio} | {share} | `{command}` |")
+    return "\n".join(lines) + "\n"
+
+
+def _rates(rows: list[dict]) -> dict[tuple[str, str], dict[int, tuple[float, tuple[str, str]]]]:
+    """Images per second, command and share of the peak by (arch, way) and round."""
+    found: dict = {}
+    for row in rows:
+        if "failed" in row:
+            continue
+        arch, _, way = row["unit"].partition(" ")
+        command = row["command"]
+        if way.startswith(OURS):
+            dtype = way.removeprefix(OURS)
+            for form, label in (("kerascnn", OURS), ("stock", STOCK)):
+                share = f"{row[f'{form}.train_share']:.0%}"
+                found.setdefault((arch, label + dtype), {})[row["round"]] = row[f"{form}.train"], (command, share)
+        else:
+            found.setdefault((arch, way), {})[row["round"]] = row["train"], (command, "-")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--archs", nargs="+", default=[arch for arch, *_ in ARCHS])
+    parser.add_argument("--torch", help="the interpreter of an environment with torch; without it torch is left out")
+    parser.add_argument(
+        "--compiled", action="store_true", help="also torch.compile, which takes a minute before it starts"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=250, help="of this slice")
+    parser.add_argument("--kept", type=Path, default=KEPT)
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    if not args.table:
+        python = {"python": sys.executable, "torch": args.torch or ""}
+        whole = units.run(
+            _all(args.archs, bool(args.torch), args.compiled), args.rounds, args.kept, args.seconds, python
+        )
+        print("nothing is missing" if whole else "more is missing: run it again")
+        if not whole:
+            return 1
+    TABLE.write_text(table(units.read(args.kept)))
+    print(f"written: {TABLE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Series of measurements: kept, resumed in slices, and told in tables."""
+
+import json
+import sys
+
+import compare as series
+import growth
+import pytest
+import units
+from units import Unit
+
+SAYS = ("python", "-c", "print('torch some 12.5 images/s')")
+
+
+def test_a_series_goes_on_where_it_was_stopped(tmp_path):
+    kept = tmp_path / "kept.jsonl"
+    two = [Unit("a", SAYS, units.peer), Unit("b", SAYS, units.peer)]
+    python = {"python": sys.executable}
+    assert not units.run(two, 2, kept, seconds=0.0, python=python)  # one unit a slice
+    assert [(row["unit"], row["round"]) for row in units.read(kept)] == [("a", 0)]
+    assert units.run(two, 2, kept, seconds=600, python=python)
+    rows = units.read(kept)
+    assert [(row["unit"], row["round"]) for row in rows] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert {row["train"] for row in rows} == {12.5}
+    assert units.run(two, 2, kept, seconds=600, python={"python": "not/there"})  # nothing is left to run
+
+
+def test_memory_is_each_childs_own():
+    python = {"python": sys.executable}
+    large = units.measured(Unit("large", ("python", "-c", "x = bytes(1) * 400_000_000"), units.nothing), python)
+    small = units.measured(Unit("small", ("python", "-c", ""), units.nothing), python)
+    assert large["peak"] > small["peak"] + 100  # a child begins with what its parent had
+    failed = units.measured(Unit("failed", ("python", "-c", "raise SystemExit('no such thing')"), units.peer), python)
+    assert failed["failed"] == "no such thing"
+
+
+def benchmarked(form: str, rate: float) -> str:
+    return json.dumps({"arch": "resnet20", "form": form, "train": rate, "train_share": 0.5, "macs": 41, "jit": False})
+
+
+def test_a_table_pairs_figures_of_one_round():
+    found = units.benchmark("noise\n" + benchmarked("kerascnn", 100.0) + "\n" + benchmarked("stock", 50.0))
+    assert (found["kerascnn.train"], found["stock.train"], found["macs"]) == (100, 50, 41)
+    rows = []
+    for turn, speed in enumerate((1.0, 0.5, 1.0)):  # the machine is slower in the second round
+        ours = {name: value * speed if name.endswith(".train") else value for name, value in found.items()}
+        rows.append({"unit": "resnet20 kerascnn mixed_bfloat16", "round": turn, "command": "c", **ours})
+        rows.append({"unit": "resnet20 torch bf16", "round": turn, "command": "t", "train": 80.0 * speed})
+    rows.append({"unit": "resnet20 torch fp32", "round": 0, "command": "t", "failed": "no torch"})
+    table = series.table(rows)
+    assert "| resnet20 | kerascnn mixed_bfloat16 | 100.0 [50.0, 100.0], n = 3 | 1.00 x | 50% |" in table
+    assert "| resnet20 | stock Keras, the same network mixed_bfloat16 | 50.0 [25.0, 50.0], n = 3 | 2.00 x |" in table
+    assert "| resnet20 | torch bf16 | 80.0 [40.0, 80.0], n = 3 | 1.25 x |" in table
+    assert "fp32" not in table
+
+
+def test_growth_is_drawn_and_told(tmp_path):
+    rows = [{"unit": f"batch {n}", "command": "c", "kerascnn.train": 10.0 * n} for n in (8, 32)]
+    run = {"command": "c", "seconds": 2.0, "images": 100.0, "wait": 0.01, "peak": 900.0}
+    rows += [
+        {"unit": "epoch 0.1", **run},
+        {"unit": "memory off 0.1", **run},
+        {"unit": "size 9", "command": "c", "failed": "x"},
+    ]
+    growth.draw(rows, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+    table = growth.table(rows)
+    assert "100 images: 2.0 s, 1.0% of it waiting for input, 900 MB at most" in table
+    assert "failed: x" in table
+
+
+@pytest.mark.parametrize("unit", [*series._all(["resnet50", "resnet20"], True, True), *growth._all("data", "photos")])
+def test_every_unit_says_its_command(unit):
+    assert unit.shown.split()[0] in ("python", "torch")
+    assert "/tmp" not in unit.shown
