@@ -1,0 +1,93 @@
+"""The gradient to the kernel as matrix products, against oneDNN's own form."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerascnn.layers import Conv2D, kernel_gradient, stock_paths
+from kerascnn.layers.paths import onednn
+
+needs_onednn = pytest.mark.skipif(not onednn(), reason="this TensorFlow's CPU kernels are not oneDNN's")
+
+
+def conv(kernel=3, padding="same", channels=256, policy="float32", **options):
+    layer = Conv2D(channels, kernel, padding=padding, use_bias=False, dtype=policy, **options)
+    layer.build((None, None, None, channels))
+    return layer
+
+
+def images(side=4, channels=256, batch=3):
+    return tf.constant(np.random.default_rng(0).normal(size=(batch, side, side, channels)).astype("float32"))
+
+
+def results(layer, x, training=True):
+    """Output, gradients to the input and the kernel, and the types of the operations that made them."""
+
+    @tf.function(autograph=False)
+    def traced(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.cast(layer(x, training=training), "float32")
+            loss = tf.reduce_mean(y**2)
+        return [y, *tape.gradient(loss, [x, layer.trainable_variables[0].value])]
+
+    found = traced(x)
+    return found, {op.type for op in traced.get_concrete_function(x).graph.get_operations()}
+
+
+@needs_onednn
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("padding", ["same", "symmetric", "valid"])
+@pytest.mark.parametrize("kernel", [3, (1, 3), (5, 1)])
+def test_equals_the_plain_form(policy, padding, kernel):
+    layer, x = conv(kernel, padding, policy=policy), images(side=5)
+    fast, types = results(layer, x)
+    assert "Conv2DBackpropFilter" not in types
+    with stock_paths():
+        plain, plain_types = results(layer, x)
+    assert "Conv2DBackpropFilter" in plain_types
+    tolerance = 2e-5 if policy == "float32" else 1e-2
+    for mine, theirs in zip(fast, plain, strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, atol=tolerance * np.abs(theirs).max())
+
+
+@needs_onednn
+def test_one_by_one_kernel_in_bfloat16():
+    layer, x = conv(1, "valid", policy="mixed_bfloat16"), images()
+    fast, types = results(layer, x)
+    assert "Conv2DBackpropFilter" not in types
+    with stock_paths():
+        plain, _ = results(layer, x)
+    for mine, theirs in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-2 * np.abs(theirs).max())
+
+
+@needs_onednn
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (conv(strides=2), images()),
+        (conv(groups=2), images()),
+        (conv(dilation_rate=2), images(8)),
+        (conv(activation="relu"), images()),
+        (conv(channels=16), images(channels=16)),
+        (conv(1, "valid"), images()),  # in float32 there is nothing to gain
+        (conv(), images(side=12)),
+    ],
+)
+def test_what_is_left_to_onednn(layer, x):
+    assert "Conv2DBackpropFilter" in results(layer, x)[1]
+
+
+def test_inference_holds_nothing_but_a_convolution():
+    _, types = results(conv(), images(), training=False)
+    assert "IdentityN" not in types  # what a custom gradient leaves in a graph
+
+
+@needs_onednn
+def test_images_of_unknown_size_are_left_to_onednn():
+    kernel = conv().kernel
+    assert kernel_gradient.pays(images(), kernel, (1, 1), "same")
+    unknown = tf.TensorSpec((None, None, 4, 256), tf.float32)
+    assert not kernel_gradient.pays(unknown, kernel, (1, 1), "same")
