@@ -18,6 +18,21 @@ from kerascnn.evaluation import subject
 from kerascnn.runs import Run
 from kerascnn.statistics import Difference, Interval, t_interval, two_way
 
+INTRODUCTION = """# Which family explains itself better?
+
+Grad-CAM of the answered class on test images that are spread over the split. *before*: mean confidence in the answer; the next
+columns: the confidence that is left with 20 % of the pixels grey, the hottest ones of the map, a mask of the same form shifted at
+random, and as many single pixels at random. *What the map knows*: shifted less hottest; at 0 the map is no better than chance,
+below 0 it points away from what matters. *Random head*: rank correlation of the map with that of the same network whose head is
+random (the sanity check of Adebayo et al., 2018); near 1 the map would not depend on what the head has learned. Means over seeds
+with Student's 95 % intervals.
+
+Made by
+
+    python experiments/explain_families.py RUN... --keep FOLDER --most {most} > experiments/results/explain.md
+
+with the runs {names} of `{command}`.
+"""
 NAMES = (*explain.Confidences._fields, "head")
 
 
@@ -84,6 +99,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--most", type=int, default=500)
+    parser.add_argument("--made-by", default="fit", help="the command that trained the runs, for the heading")
     asked = parser.parse_args()
     families: dict[str, dict[int, dict[str, np.ndarray]]] = {}
     accuracy: dict[str, list[float]] = {}
@@ -92,6 +108,8 @@ def main() -> None:
         families.setdefault(config.model.arch, {})[config.fit.seed] = measured(path, asked.most, asked.keep)
         accuracy.setdefault(config.model.arch, []).append(Run(path).metrics()["test"]["accuracy"]["value"])
         print(f"{path.name} measured", file=sys.stderr)
+    names = ", ".join(f"`{path.name}`" for path in asked.runs)
+    print(INTRODUCTION.format(most=asked.most, names=names, command=asked.made_by))
     for arch, runs in families.items():
         stages = sorted({key.split()[0] for key in next(iter(runs.values()))})
         n = len(next(iter(runs.values()))[f"{stages[0]} before"])

@@ -19,7 +19,7 @@ from kerascnn.runs import Run
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    words = "--arch resnet20 --width 0.25 --fraction 0.05 --epochs 1 --warmup 0 --run learned --no-export"
+    words = "--arch resnet9 --width 0.125 --fraction 0.05 --epochs 1 --warmup 0 --run learned --no-export"
     assert fit.main([*words.split(), "--runs-dir", str(folder)]) == cli.DONE
     return folder / "learned"
 
@@ -56,7 +56,7 @@ def test_everything_of_a_run(run, capsys) -> None:
     assert len(found["corruptions"]) == len(corruptions.CORRUPTIONS) * 5
     assert all(row["n"] == 16 for row in found["corruptions"])
     assert [row["pixels"] for row in found["resolutions"]] == [32, 24, 16, 12, 8, 4]
-    assert set(found["explanation"]["stages"]) == {"stage1", "stage2", "stage3"}
+    assert {"stage1", "stage2"} <= set(found["explanation"]["stages"])
     assert kept["finished"] == before["finished"]
     assert kept["test"]["brier"]["n"] == 1000
     plots = {path.name for path in Run(run).plots.iterdir()}
@@ -87,11 +87,11 @@ def test_the_screen_says_what_n_is(run, capsys) -> None:
 
 def test_other_images_of_the_same_classes(run, tmp_path, capsys) -> None:
     names = Run(run).data()["class_names"]
-    folder = photos(tmp_path / "photos", tuple(name for name in names if "/" not in name))
+    folder = photos(tmp_path / "photos", tuple(name for name in names if "/" not in name), each=3)
     code = evaluate.main([str(run), "--dataset", str(folder), "--output", str(tmp_path / "out"), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert code == cli.DONE
-    assert found["scores"]["accuracy"]["n"] == 8 * (len(names) - 1), "a flat folder is wholly test"
+    assert found["scores"]["accuracy"]["n"] == 3 * (len(names) - 1), "a flat folder is wholly test"
     assert "calibrated" in found["scores"]
     assert Run(tmp_path / "out").has_predictions("test")
     assert Run(run).metrics()["test"]["accuracy"]["n"] == 1000, "the run's own scores stay"
@@ -121,7 +121,7 @@ def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
         (["RUN", "--spilt", "val"], "--split"),
         (["RUN", "--dataset", "EMPTY"], "no images"),
         (["RUN", "--dataset", "OTHER", "--output", "RUN"], "is a run"),
-        (["RUN", "--dataset", "OTHER", "--split", "val"], "has no such images"),
+        (["RUN", "--dataset", "KNOWN", "--split", "val"], "has no such images; it has test (4)"),
         (["UNFINISHED"], "not finished"),
     ],
 )
@@ -131,6 +131,8 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
     places = {"RUN": str(run), "UNFINISHED": str(unfinished)}
     (tmp_path / "empty").mkdir()
     places["EMPTY"] = str(tmp_path / "empty")
+    if "KNOWN" in words:
+        places["KNOWN"] = str(photos(tmp_path / "known", ("Bag", "Coat"), each=2))
     if "OTHER" in words:
         places["OTHER"] = str(photos(tmp_path / "other", ("cat", "dog")))
     assert evaluate.main([places.get(word, word) for word in words]) == cli.USER_ERROR
