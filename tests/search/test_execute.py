@@ -1,0 +1,162 @@
+"""A search that is cut anywhere goes on to the same end; what it leaves. Candidates are trained already: see make_search."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import make_search
+import pytest
+
+from kerascnn.cli import load_recipe
+from kerascnn.config import UserError
+from kerascnn.search import front, narrowing, results
+from kerascnn.search.directory import Directory, Journal
+from kerascnn.search.execute import Execution
+from kerascnn.search.outcomes import BASELINE, candidates, ranked
+from kerascnn.search.session import Search
+
+
+def run(search: Search) -> list[dict]:
+    """Everything to its end; the events of the journal."""
+    Execution(search, after=lambda: None).run(lambda: None)
+    return Journal(search.directory.journal_file).events()
+
+
+def cut_in_half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def tear_last_line(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+DAMAGES: list[Callable[[Path], object]] = [
+    cut_in_half,
+    tear_last_line,
+    lambda file: file.write_bytes(b""),
+    lambda file: file.unlink(),
+    lambda file: file.write_bytes(b"\x00" * 99),
+]
+
+
+@pytest.mark.parametrize(
+    ("tuner", "trials"),
+    [
+        ("random", 6),
+        ("grid", 6),
+        ("hyperband", 9),
+        ("bayesian", 3),
+        pytest.param("bayesian", 6, marks=pytest.mark.slow),  # beyond its first points a process is fitted each time
+    ],
+)
+def test_whatever_is_damaged_the_same_candidates_come_out(tmp_path: Path, tuner: str, trials: int) -> None:
+    calm = make_search.search(tmp_path, tuner, trials=trials)
+    make_search.train_all(calm)
+    events = run(calm)
+    assert len(candidates(calm.outcomes)) == trials
+    assert sum(event["event"] == "began" for event in events) == (13 if tuner == "hyperband" else trials)
+    for damage in DAMAGES:
+        for file in (calm.directory.journal_file, calm.directory.journal_file.with_name("oracle.json")):
+            damage(file)
+        again = make_search.search(tmp_path, tuner, trials=trials)
+        assert run(again) == events
+        assert again.outcomes.keys() == calm.outcomes.keys()
+        assert [o.scores for o in again.outcomes.values()] == [o.scores for o in calm.outcomes.values()]
+    json.loads(calm.directory.journal_file.with_name("oracle.json").read_text())
+    shutil.rmtree(calm.directory.journal_file.parent)
+    assert run(make_search.search(tmp_path, tuner, trials=trials)) == events
+
+
+def test_two_workers_find_what_one_does(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    one, two = make_search.search(tmp_path / "a", "random"), make_search.search(tmp_path / "b", "random")
+    two.places = two.places * 2
+    for search in (one, two):
+        make_search.train_all(search)
+        run(search)
+    assert one.outcomes.keys() == two.outcomes.keys()
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Search:
+    (tmp_path / "mine").mkdir()
+    search = make_search.search(tmp_path / "mine", "hyperband", trials=9)
+    make_search.train_all(search)
+    run(search)
+    results.keep(search, whole=True)
+    return search
+
+
+def test_what_is_left(finished: Search) -> None:
+    with finished.directory.trials_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["candidate"] for row in rows[::10]] == [BASELINE, results.CORRELATION]
+    best = ranked(finished.outcomes, finished.direction)[0]
+    assert rows[1]["candidate"] == best.name
+    assert rows[1]["status"] == "whole"
+    assert float(rows[1]["val_accuracy@9"]) == pytest.approx(best.score)
+    assert rows[2]["status"] == "stopped early"
+    assert float(rows[10]["val_accuracy@1"]) == 1  # every epoch ranks these alike
+    assert len({row["candidate"] for row in rows}) == 11
+    config = load_recipe(finished.directory.recipe_file)
+    assert config.model.filters == best.config.model.filters
+    assert (config.fit.epochs, config.optim.lr, config.model.shortcut) == (9, best.config.optim.lr, "B")
+    said = "\n".join(results.lines(finished))
+    assert "optimistic" in said
+    assert "0 failed" in said
+    assert finished.directory.picture_file.read_bytes().startswith(b"\x89PNG")
+    with finished.directory.importance_file.open(newline="") as file:
+        mattered = {row["parameter"]: float(row["importance"]) for row in csv.DictReader(file)}
+    assert max(mattered.values()) > 0
+    assert {"epochs", "macs", "filters.stage1"} <= mattered.keys()
+    assert not [name for name in finished.outcomes if any(finished.directory.run(name).checkpoints.glob("*"))]
+
+
+def test_the_front_of_both_families_and_of_comparable_searches_only(finished: Search, tmp_path: Path) -> None:
+    other = tmp_path / "mine" / "searches" / "two"
+    shutil.copytree(finished.directory.path, other)
+    found = front.points(finished)
+    assert [len(points) for points in found.values()] == [
+        2 * sum(row["status"] == "whole" for row in results.rows(finished) if "status" in row)
+    ]
+    text = Directory(other).search_file.read_text()
+    Directory(other).search_file.write_text(text.replace('"fit.epochs" = "9"', '"fit.epochs" = "8"'))
+    assert sum(len(points) for points in front.points(finished).values()) == len(found["resnet"]) // 2
+    line = front.front([front.Point(m, s, False) for m, s in ((3, 0.5), (1, 0.4), (2, 0.3), (1, 0.2))], "max")
+    assert [(point.macs, point.score) for point in line] == [(1, 0.4), (3, 0.5)]
+
+
+def test_the_directory_of_another_search_is_refused_with_what_differs(finished: Search, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds another search:\n(?s:.*)tuner: hyperband there, random asked for"):
+        make_search.search(tmp_path / "mine", "random")
+    with pytest.raises(UserError, match=r"identity fit\.seed: nothing there, 3 asked for"):
+        make_search.search(tmp_path / "mine", "hyperband", "--seed", "3", trials=9)
+    (tmp_path / "other" / "searches" / "one" / "photos").mkdir(parents=True)
+    with pytest.raises(UserError, match="is not a search"):
+        make_search.search(tmp_path / "other", "random")
+    with (
+        finished.directory.lock(),
+        pytest.raises(UserError, match="is running in another process"),
+        finished.directory.lock(),
+    ):
+        pass
+
+
+def test_the_baseline_is_as_wide_as_the_budget_lets_it_be(tmp_path: Path) -> None:
+    search = make_search.search(tmp_path, "random", "--max-macs", "5e6", "--max-params", "1e6")
+    price = search.price(search.baseline())
+    assert 0.98 * 5e6 <= price.macs <= 5e6
+    assert search.baseline().model.filters == {}
+    assert search.baseline().model.shortcut == "B"
+    poor = make_search.search(tmp_path, "random", "--name", "two", "--max-macs", "9e5")
+    with pytest.raises(UserError, match=r"--max-macs 900,000 cannot be met: .* costs 14,021,248"):
+        poor.check_smallest()
+
+
+def test_narrowing_names_what_drives_the_cost() -> None:
+    missed = [({"a": a, "b": b, "c": "x"}, a * a + b) for a in range(1, 9) for b in range(3)]
+    assert narrowing.first(missed).startswith(", first a, now 1 to 8: it drives the cost most; the cheapest tenth")
+    assert narrowing.first(missed[:3]) == ""
