@@ -43,6 +43,8 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     if words[0] == "kerascnn.archs":
         overrides = []
+    if words[0] == "kerascnn.tune":
+        overrides = ["--epochs", "2", "--fraction", "0.02", "--trials", "2", "--tuner", "random"]
     if words[0] == "kerascnn.benchmark":
         overrides = ["--archs", "resnet20", "--width", "0.25", "--rounds", "3", "--seconds", "0.01", "--parts", "train"]
     if "RUN" in words:
@@ -72,7 +74,9 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     code = main([words[0].removeprefix("kerascnn."), *words[1:], *overrides])
     out = capsys.readouterr().out
     assert code == 0, out
-    if "--epochs" in overrides:
+    if words[0] == "kerascnn.tune":
+        assert "in all      6 epochs" in out
+    elif "--epochs" in overrides:
         assert re.search(r"test accuracy \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
         assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
 
