@@ -1,6 +1,7 @@
 """Where a run executes: seeds, dtype policy, strategy, XLA. The decision is a pure function of hardware and flags."""
 
 import contextlib
+import functools
 import os
 import platform
 from dataclasses import asdict, dataclass
@@ -47,26 +48,29 @@ class Plan:
         """For environment.json."""
         return asdict(self)
 
-    def _strategy(self, names: list[str]) -> tf.distribute.Strategy:
-        # TensorFlow's collectives on CPUs keep their keys for the process: a second model's gradients met the first one's
-        # shapes ("Shape mismatch in the collective instance"). Summing on one device has no such memory.
-        summed = tf.distribute.ReductionToOneDevice() if self.kind == "cpu" else None
-        return tf.distribute.MirroredStrategy(names, cross_device_ops=summed)
-
     @contextlib.contextmanager
     def scope(self):
-        """Where the model is built: under the dtype policy and the strategy.
+        """Where the model is built and compiled: under the dtype policy and the strategy, the same one each time.
 
         On one device there is no strategy, which would only switch XLA off.
         """
-        names = [f"{self.kind.upper()}:{i}" for i in range(self.replicas)]
+        names = tuple(f"{self.kind.upper()}:{i}" for i in range(self.replicas))
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.policy)
         try:
-            with self._strategy(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
+            with _mirrored(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
                 yield
         finally:
             keras.config.set_dtype_policy(before)
+
+
+@functools.cache
+def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
+    """The process' one strategy over these devices: variables of one strategy are strangers to another."""
+    # TensorFlow's collectives on CPUs keep their keys for the process: a second model's gradients met the first one's
+    # shapes ("Shape mismatch in the collective instance"). Summing on one device has no such memory.
+    summed = tf.distribute.ReductionToOneDevice() if names[0].startswith("CPU") else None
+    return tf.distribute.MirroredStrategy(names, cross_device_ops=summed)
 
 
 def decide(hardware: Hardware, flags: Devices, batch_size: int) -> Plan:
