@@ -3,7 +3,10 @@
 import base64
 import json
 import random
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ from rest import MAGIC
 from server import Limits, Model, create_app
 
 from kerascnn import artefacts
-from kerascnn.artefacts import savedmodel
+from kerascnn.artefacts import card, savedmodel
 from kerascnn.artefacts.predictor import Predictor
 
 NAMES = tuple("abcdefg")
@@ -108,6 +111,20 @@ def test_every_form_of_a_question_has_the_same_answer(
     for body in ({"inputs": encoded}, {"inputs": {"image_bytes": encoded}}):
         outputs = client.post(f"{address}{place}:predict", json=body).raise_for_status().json()["outputs"]
         np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+
+
+def test_the_client_in_an_exports_readme_works(
+    address: str, photos: list[Path], predictor: Predictor, tmp_path: Path
+) -> None:
+    code = re.search(r"```python\n(.*?)```", card._client(f"{address}:predict"), re.S)
+    assert code
+    (tmp_path / "client.py").write_text(code[1], encoding="utf-8")
+    client = [sys.executable, "-I", str(tmp_path / "client.py")]
+    answer = subprocess.run([*client, str(photos[0])], capture_output=True, text=True, check=True).stdout
+    assert answer.splitlines()[0].split()[1] == NAMES[predictor.predict(photos[0])[0].argmax()]
+    refused = subprocess.run([*client, str(tmp_path / "client.py")], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("400: ")
 
 
 def test_pixels_are_an_input_too(address: str, predictor: Predictor, client: httpx.Client) -> None:
