@@ -16,7 +16,7 @@ AugmentName = Literal[
     "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
 ]
 OptimizerName = Literal["sgd", "adamw"]
-ScheduleName = Literal["cosine", "step", "constant"]
+ScheduleName = Literal["cosine", "linear", "step", "constant"]
 MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_balanced_accuracy"]
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
 
@@ -221,7 +221,9 @@ class Optim(Section):
     weight_decay: float | None = Field(
         None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw)"
     )
-    schedule: ScheduleName = Field("cosine", description="how the learning rate falls after warm-up")
+    schedule: ScheduleName = Field(
+        "cosine", description="how the learning rate falls after warm-up (linear: one cycle, down to 0)"
+    )
     warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
     step_epochs: tuple[float, ...] = Field(
         (0.5, 0.75), description="step: shares of the epochs after which lr falls to a tenth"
@@ -244,6 +246,9 @@ class Fit(Section):
 
     epochs: int | None = Field(None, ge=1, description="length of the whole schedule (default: 12, inception_small 6)")
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
+    accumulate: int = Field(
+        1, ge=1, description="average the gradients of so many batches before an update; on one device only"
+    )
     seed: int = Field(0, ge=0, description="moves initial weights, order and augmentation; never the split")
     monitor: MonitorName = Field(
         "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"

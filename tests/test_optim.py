@@ -102,3 +102,55 @@ def test_the_body_learns_at_a_fraction_of_the_rate(name: str, devices: int) -> N
     np.testing.assert_array_equal(slow, body)
     np.testing.assert_array_equal(head, expected)
     assert not np.array_equal(slow, fast)
+
+
+def test_linear_is_one_cycle() -> None:
+    rate = lr(Optim(lr=0.4, warmup=2, schedule="linear"))
+    assert rate.argmax() == 19  # the last step of the warm-up
+    assert np.diff(rate[20:]) == pytest.approx(np.full(79, -0.4 / 80), rel=1e-2)
+
+
+def steps_of(optimizer, replicas: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """A variable and its momentum after three steps."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
+    with strategy.scope() if replicas else contextlib.nullcontext():
+        variable = keras.Variable(np.linspace(-1, 1, 6, dtype="float32").reshape(2, 3))
+        built = optimizer()
+        built.build([variable])
+    scale = 0.5 if replicas else 1.0  # the replicas' gradients are summed
+
+    @tf.function
+    def step(gradient):
+        def one():
+            built.apply_gradients([(gradient * scale, variable)])
+
+        strategy.run(one) if replicas else one()
+
+    for value in (1.0, -2.0, 0.5):
+        step(tf.fill((2, 3), value))
+    return keras.ops.convert_to_numpy(variable.value), keras.ops.convert_to_numpy(built.momentums[0].value)
+
+
+@pytest.mark.parametrize("replicas", [False, True])
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_one_pass_over_the_weights_equals_keras(nesterov: bool, replicas: bool) -> None:
+    options = {"learning_rate": 0.1, "momentum": 0.9, "nesterov": nesterov}
+    ours = steps_of(lambda: optim.SGD(weight_decay=0.01, **options), replicas)
+    stock = steps_of(lambda: keras.optimizers.SGD(weight_decay=0.01, **options), replicas)
+    for mine, theirs in zip(ours, stock, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", choices(OptimizerName))
+def test_accumulated_gradients_are_one_update_of_their_mean(name: str) -> None:
+    def after(gradients: list[float], accumulate: int) -> np.ndarray:
+        variable = keras.Variable(np.ones((2, 3), "float32"))
+        section = Optim(optimizer=name, lr=0.1, warmup=0, schedule="constant")
+        built = optim.build(section, total_steps=4, steps_per_epoch=4, trainable=[variable], accumulate=accumulate)
+        built.build([variable])
+        for gradient in gradients:
+            built.apply_gradients([(tf.fill((2, 3), gradient), variable)])
+        return variable.numpy()
+
+    np.testing.assert_allclose(after([1.0, 3.0], accumulate=2), after([2.0], accumulate=1), rtol=1e-6)
+    assert after([1.0, 3.0, 5.0], accumulate=2) == pytest.approx(after([2.0], accumulate=1))  # half a group waits

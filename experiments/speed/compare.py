@@ -1,4 +1,4 @@
-"""kerascnn's training step beside stock Keras and PyTorch, interleaved round by round: experiments/results/speed_table.md.
+"""kerascnn's training step beside stock Keras and PyTorch, interleaved round by round: the table in experiments/results/speed.md.
 
     python experiments/speed/compare.py --torch TORCH_PYTHON --seconds 250     as often as it says that something is missing
     python experiments/speed/compare.py --table                               the table of what is there
@@ -19,7 +19,8 @@ from units import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "experiments" / "results" / "speed.jsonl"
-TABLE = KEPT.with_name("speed_table.md")
+PAGE = KEPT.with_suffix(".md")
+MARKS = "<!-- table -->", "<!-- /table -->"
 PEERS = "../shared/peers"  # beside the checkout, where every command runs
 
 # arch here, size, batch, name in keras.applications, name in torchvision, steps of a measurement
@@ -162,8 +163,10 @@ def main() -> int:
         print("nothing is missing" if whole else "more is missing: run it again")
         if not whole:
             return 1
-    TABLE.write_text(table(units.read(args.kept)))
-    print(f"written: {TABLE.relative_to(ROOT)}")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    text = f"{before}{MARKS[0]}\n{table(units.read(args.kept))}{MARKS[1]}{rest.partition(MARKS[1])[2]}"
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"written: {PAGE.relative_to(ROOT)}")
     return 0
 
 

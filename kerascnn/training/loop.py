@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,22 +13,13 @@ from kerascnn.cli import TrainingFailed, dumps
 from kerascnn.config import Config
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.distribute import Plan
-from kerascnn.files import sync
 from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
-from kerascnn.training import finetune
+from kerascnn.training import execution, finetune
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file aside, sync, rename."""
-    aside = path.with_name(f".aside-{path.name}")
-    model.save(aside)
-    sync(aside)
-    aside.replace(path)
-    sync(path.parent)
+from kerascnn.training.saving import save_model
 
 
 def train(
@@ -220,6 +210,15 @@ class Training:
                 f"resuming after step {step} (epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done)"
             )
         until = min(schedule.until, schedule.head_epochs) if self.head_alone else schedule.until
+        logging, fit = self.config.logging, self.config.fit
+        steps = execution.execution_plan(
+            (schedule.steps_per_epoch, done or None, logging.log_steps, fit.checkpoint_every),
+            operations=6 * self.count.macs * fit.batch_size,  # forward, and twice that for the gradients
+            kind=self.plan.kind,
+            replicas=self.plan.replicas,
+            profile=logging.profile,
+        )
+        execution.adopt(self.model, steps)
         stream, wait = pipeline.timed(self._training_data(step))
         kept = self._callbacks(schedule, step, checkpoint, stop, wait.seconds)
         try:

@@ -1,0 +1,68 @@
+"""How many steps a call runs: a table, and that it changes no bit."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn.fit import main
+from kerascnn.runs import Run
+from kerascnn.training.execution import execution_plan
+
+TINY, USUAL, HUGE = 1e8, 3e10, 1e12  # operations of a step: 0.3 ms, 0.1 s and 3 s of a CPU
+
+
+@pytest.mark.parametrize(
+    ("whole", "options", "steps"),
+    [
+        ((100, None, 20, None), {"operations": TINY}, 20),  # the most that divides both
+        ((94, None, 20, None), {"operations": TINY}, 2),
+        ((97, None, 20, None), {"operations": TINY}, 1),  # a prime number of steps: never over the epoch's end
+        ((100, 35, 20, None), {"operations": TINY}, 5),  # what is left of an epoch
+        ((100, None, 20, 6), {"operations": TINY}, 2),  # checkpoints where they were asked for
+        ((100, None, 20, None), {"operations": USUAL}, 1),  # Python costs less than one per cent already
+        ((100, None, 20, None), {"operations": USUAL / 4}, 4),
+        ((100, None, 20, None), {"operations": HUGE}, 1),  # a signal does not wait
+        ((100, None, 20, None), {"operations": HUGE, "kind": "gpu"}, 5),
+        ((100, None, 20, None), {"operations": TINY, "replicas": 2}, 1),  # keras#19246
+        ((100, None, 20, None), {"operations": TINY, "profile": True}, 1),
+    ],
+)
+def test_execution_plan(whole, options, steps):
+    assert execution_plan(whole, **{"kind": "cpu", **options}) == steps
+
+
+FIT = ["--arch", "resnet20", "--width", "0.125", "--fraction", "0.02", "--batch-size", "11", "--epochs", "2"]
+
+
+def fitted(tmp_path: Path, name: str, *flags: str) -> Run:
+    assert main([*FIT, "--runs-dir", str(tmp_path), "--no-export", "--run", name, *flags]) == 0
+    return Run(tmp_path / name)
+
+
+def weights(run: Run) -> list[np.ndarray]:
+    return keras.models.load_model(run.best_model, compile=False).get_weights()
+
+
+def test_steps_per_execution_changes_no_bit(tmp_path, monkeypatch):
+    used = []
+    fit = keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda self, *a, **k: used.append(self.steps_per_execution) or fit(self, *a, **k)
+    )
+    single = fitted(tmp_path, "single", "--log-steps", "1")
+    several = fitted(tmp_path, "several", "--log-steps", "10")
+    assert used == [1, 10]  # of 10 steps an epoch
+    for one, other in zip(weights(single), weights(several), strict=True):
+        np.testing.assert_array_equal(one, other)
+    columns = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
+    rows = [[row[name] for name in columns] for run in (single, several) for row in run.history()]
+    assert rows[:2] == rows[2:]
+
+
+def test_accumulation_is_refused_under_a_strategy(tmp_path, capsys):
+    assert (
+        main([*FIT, "--runs-dir", str(tmp_path), "--accumulate", "2", "--devices", "cpu:2", "--batch-size", "8"]) == 2
+    )
+    assert "--accumulate 2 runs on one device only" in capsys.readouterr().err
