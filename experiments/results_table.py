@@ -3,7 +3,7 @@
     python experiments/results_table.py             rewrites the table
     python experiments/results_table.py --check     exit 1 where the table is not what the results say
 
-A comparison's directory speaks for itself; every other file is an entry of results/results.toml.
+A comparison's directory speaks for itself, other numbers are entries of results/results.toml, other pages are named.
 """
 
 import re
@@ -17,8 +17,6 @@ from kerascnn.files import write_file
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-# Files that are no results of their own: what a result's page or table shows as picture or number.
-_BESIDE = (".png", ".json", ".csv", ".html")
 
 
 class Result(NamedTuple):
@@ -49,16 +47,19 @@ def results(folder: Path) -> list[Result]:
     """Every result below `folder`.
 
     Raises:
-        UserError: An entry lacks a field, a file is missing or has no entry.
+        UserError: An entry lacks a field, or its file is missing.
     """
     entries = cli.load_toml(folder / "results.toml")["result"]
     found = [_entry(folder, entry) for entry in entries]
     found += [_comparison(folder, file.parent) for file in sorted(folder.glob("*/comparison.toml"))]
-    known = {row.file.split("/")[0] for row in found} | {"results.toml"}
-    strange = [path.name for path in sorted(folder.iterdir()) if path.name not in known and path.suffix not in _BESIDE]
-    if strange:
-        raise UserError(f"{folder.name}: no entry in results.toml for {', '.join(strange)}")
-    return found
+    known = {row.file for row in found}
+    # A page without a headline of its own is listed by its title, so that nothing goes unlisted.
+    return found + [_page(path) for path in sorted(folder.glob("*.md")) if path.name not in known]
+
+
+def _page(path: Path) -> Result:
+    title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return Result(path.name, title, "see there", *[""] * 5)
 
 
 def _entry(folder: Path, entry: dict[str, object]) -> Result:
@@ -107,7 +108,8 @@ def table(found: list[Result]) -> str:
     for row in found:
         cells = (row.value, row.n, row.seeds, row.device)
         safe = [cell.replace("|", "\\|") for cell in cells]
-        lines.append(f"| [{row.what}](results/{row.file}) | {' | '.join(safe)} | `{row.command}` | {row.commit} |")
+        command = f"`{row.command}`" if row.command else ""
+        lines.append(f"| [{row.what}](results/{row.file}) | {' | '.join(safe)} | {command} | {row.commit} |")
     return "\n".join(lines)
 
 

@@ -74,15 +74,19 @@ def test_a_comparison_speaks_for_itself(script, folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder: (folder / "other.md").write_text(""), "no entry in results.toml for other.md"),
         (lambda folder: (folder / "notes.md").unlink(), "notes.md is not there"),
         (lambda folder: (folder / "results.toml").write_text(ENTRY.replace("seeds = 1\n", "")), "expected file, what"),
     ],
 )
-def test_nothing_goes_unlisted(script, folder, change, message):
+def test_an_entry_is_whole(script, folder, change, message):
     change(folder)
     with pytest.raises(UserError, match=message):
         script.results(folder)
+
+
+def test_nothing_goes_unlisted(script, folder):
+    (folder / "other.md").write_text("# Something else\n")
+    assert script.results(folder)[-1][:3] == ("other.md", "Something else", "see there")
 
 
 def test_the_table_in_the_readme_is_the_script_s(script):
