@@ -43,6 +43,8 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     if words[0] == "kerascnn.archs":
         overrides = []
+    if words[0] == "kerascnn.compare":  # all of it but the training, which the slow tests of tests/comparison do
+        overrides = ["--dry-run", "--match", "none", "--fraction", "0.02", "--width", "0.25"]
     if words[0] == "kerascnn.tune":
         overrides = ["--epochs", "2", "--fraction", "0.02", "--trials", "2", "--tuner", "random"]
     if words[0] == "kerascnn.benchmark":
