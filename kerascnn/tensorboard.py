@@ -314,12 +314,15 @@ def write_layout(log_dir: str | os.PathLike[str]) -> None:
                 chart=[chart("loss", "^epoch_loss$", "^epoch_aux_loss$"), chart("accuracy", "^epoch_accuracy$")],
             ),
             layout_pb2.Category(
-                title="validation",
+                title="every class alike",
                 chart=[chart("macro F1 and balanced accuracy", "^epoch_macro_f1$", "^epoch_balanced_accuracy$")],
             ),
             layout_pb2.Category(
                 title="speed",
-                chart=[chart("images per second", ".*images_per_second$"), chart("input", ".*input_wait$")],
+                chart=[
+                    chart("images per second", "^batch_images_per_second$"),
+                    chart("share of the time waiting for input", "^batch_input_wait$"),
+                ],
             ),
         ]
     )
