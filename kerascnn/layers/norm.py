@@ -13,8 +13,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` (Ioffe and Szegedy, 2015) that is fused where that is faster.
 
     Two things differ from Keras. Moving statistics are averaged over the replicas of a strategy, whose copies would drift
-    apart otherwise, the file keeping the first one's. And images are normalized by one fused op, in float32 statistics:
-    twice as many images a second in bfloat16 on a CPU, where Keras' form goes over the tensor many times.
+    apart otherwise, the file keeping the first one's. And images are normalized by one fused op, in float32 statistics,
+    where Keras' form goes over the tensor many times.
     Weights, their order, their names and the class's name (which weight files contain) are Keras' own, and so are results
     to rounding: also the moving variance is the biased one.
 

@@ -106,7 +106,7 @@ class PadShortcut(layers.Layer):
     def call(self, x):
         missing = self.filters - x.shape[-1]
         if self.strides > 1 and fast():
-            # The same pixels; a slice with steps and its gradient took three times as long: 7 % of a step of resnet20.
+            # The same pixels in a third of the time: slices with steps and their gradient were 7.8 % of a step of resnet20.
             x = tf.nn.avg_pool2d(x, 1, self.strides, "VALID")
         else:
             x = x[:, :: self.strides, :: self.strides, :]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-# What Python, Keras' loop and the callbacks cost a call (measured: 0.8 ms on a 2-core EPYC), and the share that they may have.
+# What Python, Keras' loop and the callbacks cost a call (0.7 ms of a 2-core EPYC), and the share that they may have.
 PYTHON_SECONDS, SHARE = 1e-3, 0.01
 # How fast a device computes at best, for a step's duration: one that is slower only needs fewer steps a call.
 OPERATIONS_PER_SECOND = {"cpu": 3e11, "gpu": 5e13}
