@@ -12,9 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascnn import explain
-from kerascnn.artefacts.predictor import load_keras
-from kerascnn.evaluation import subject
 from kerascnn.runs import Run
 from kerascnn.statistics import Difference, Interval, t_interval, two_way
 
@@ -33,13 +30,18 @@ Made by
 
 with the runs {names} of `{command}`.
 """
-NAMES = (*explain.Confidences._fields, "head")
+NAMES = ("before", "hottest", "elsewhere", "scattered", "head")
 
 
 def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
     """By "<stage> <name>" one number per image."""
     file = keep / f"{path.name}.npz"
     if not file.exists():
+        # Only here: what is kept already needs no TensorFlow.
+        from kerascnn import explain
+        from kerascnn.artefacts.predictor import load_keras
+        from kerascnn.evaluation import subject
+
         found = subject.find(path, None, None, "test")
         images = np.concatenate([batch for batch, _ in found.images(most)])
         model, rows = load_keras(Run(path).best_model), {}
@@ -90,8 +92,11 @@ def difference(first: dict[int, dict[str, np.ndarray]], second: dict[int, dict[s
 
 def said(name: str, found: Difference) -> str:
     inside = found.low <= 0 <= found.high
-    words = "cannot be told apart here" if inside else "differ"
-    return f"- {name}: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]: they {words}."
+    words = "they cannot be told apart here" if inside else "they differ"
+    if found.over == "images":
+        words = "so much for these runs; the spread over seeds is not in it, so it decides nothing about the families"
+    rests = f"{found.seeds} seeds, {found.images} images, {found.over} resampled"
+    return f"- {name}: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] ({rests}): they {words}."
 
 
 def main() -> None:
@@ -119,7 +124,7 @@ def main() -> None:
         print("\n".join(family_table(runs, stages)), end="\n\n")
     if len(families) == 2:
         (one, first), (two, second) = families.items()
-        print(f"## {two} less {one}, last stage, images and seeds resampled\n")
+        print(f"## {two} less {one}, last stage, at the seeds that both have\n")
         print(said("what the map knows", difference(first, second, relative=False)))
         print(said("the same, per unit of confidence before", difference(first, second, relative=True)))
 
