@@ -96,7 +96,7 @@ def said(name: str, found: Difference) -> str:
     if found.over == "images":
         words = "so much for these runs; the spread over seeds is not in it, so it decides nothing about the families"
     rests = f"{found.seeds} seeds, {found.images} images, {found.over} resampled"
-    return f"- {name}: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] ({rests}): they {words}."
+    return f"- {name}: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] ({rests}): {words}."
 
 
 def main() -> None:
