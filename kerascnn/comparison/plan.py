@@ -158,6 +158,8 @@ def _cells(compare: Compare, configs: list[Config], apart: Apart) -> list[Cell]:
     if compare.native:
         pairs = [(name, _native(config)) for name, config in pairs]
     found = apart(measure.subjects, [config for _, config in pairs])
+    if compare.metric == "top5" and len(found[0].class_names) <= 5:
+        raise UserError(f"--metric top5 of {len(found[0].class_names)} classes says nothing: --metric accuracy")
     archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
     if len(set(archs)) < len(archs):
         raise UserError(f"--archs {' '.join(compare.archs)}: these are {' and '.join(archs)}: give each once")
