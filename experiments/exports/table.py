@@ -8,27 +8,27 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascnn.artefacts import savedmodel
-
 
 def main(work: Path) -> None:
     """Print the page."""
     print("# Exports: proofs, tools, latency\n")
-    print(
-        f"Made by `sh experiments/exports/run.sh`; {platform.machine()}, {len(list(work.glob('*.json')))} latency files.\n"
-    )
+    print(f"Printed by experiments/exports/table.py; {platform.machine()}.\n")
     for version in sorted(work.glob("saved_models/*/1")):
         _proof(version)
         name = version.parent.name
-        show, ran = ((work / f"{name}.{what}.txt").read_text(encoding="utf-8") for what in ("show", "run"))
-        print(f"`saved_model_cli show --all`, its signatures:\n\n```\n{_signatures(show)}\n```\n")
-        print(f"`saved_model_cli run --signature_def serving_default` on one JPEG's bytes:\n\n```\n{_tail(ran)}\n```\n")
+        show, ran = (work / f"{name}.{what}.txt" for what in ("show", "run"))
+        if not ran.exists():
+            print("`saved_model_cli` was not run on this version.\n")
+            continue
+        shown, answered = _signatures(show.read_text(encoding="utf-8")), _tail(ran.read_text(encoding="utf-8"))
+        print(f"`saved_model_cli show --all`, its signatures:\n\n```\n{shown}\n```\n")
+        print(f"`saved_model_cli run --signature_def serving_default` on one JPEG's bytes:\n\n```\n{answered}\n```\n")
     _latency([json.loads(file.read_text(encoding="utf-8")) for file in sorted(work.glob("*.json"))])
 
 
 def _proof(version: Path) -> None:
     parity = json.loads((version / "parity.json").read_text(encoding="utf-8"))
-    metadata = savedmodel.read_metadata(version)
+    metadata = json.loads((version / "assets" / "metadata.json").read_text(encoding="utf-8"))
     print(f"## {metadata['arch']}: {version.parent.name}\n\nparity.json, {parity['images']}:\n")
     print("| artefact | same top-1 | n | largest difference | mean | files: largest, n | MB | ms per image | kept |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -63,9 +63,8 @@ def _latency(measured: list[dict]) -> None:
     print(
         "Keras: this package's model; stock: the same layers as Keras itself computes them; export: the signature `images`.\n"
     )
-    print(
-        "| arch | px | batch | stock, ms per image | Keras, ms per image | export, ms per image | Keras / export | stock / export |"
-    )
+    print("Milliseconds are per image.\n")
+    print("| arch | px | batch | stock, ms | Keras, ms | export, ms | Keras / export | stock / export |")
     print("|---|---|---|---|---|---|---|---|")
     for found in measured:
         for batch, kept in found["batches"].items():
