@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from figures import FIGURES, equal
+from figures import FIGURES, VARIANTS, equal
 
 from kerascnn.archs import main
 
@@ -22,8 +22,12 @@ def test_json_agrees_with_the_table_for_every_row(capsys: pytest.CaptureFixture[
     assert main(["--json"]) == 0
     rows = {facts["name"]: facts for facts in map(json.loads, capsys.readouterr().out.splitlines())}
     assert rows.keys() == FIGURES.keys()
+    # Two rows of the article stand in the table at 32 px, and at the size that `archs` counts at among its variants.
+    elsewhere = {(row[0], row[1]): row for row in VARIANTS if not row[3]}
     for arch, (size, classes, trainable, statistics, macs, unit) in FIGURES.items():
         facts = rows[arch]
+        if facts["image_size"] != size:
+            _, size, classes, _, trainable, macs, unit = elsewhere[arch, facts["image_size"]]
         assert (facts["image_size"], facts["classes"]) == (size, classes), arch
         assert (facts["trainable"], facts["params"]) == (trainable, trainable + statistics), arch
         assert equal(facts["macs"], macs, unit), arch

@@ -54,6 +54,21 @@ FIGURES = {
     "xception_keras": (299, 1000, 22_855_952, 54_528, 8.3574, 1e9),
     "inception_article": (32, 10, 5_762_090, 0, 123.2, 1e6),
 }
+# arch, image size, classes, options, trainable parameters, MACs as above
+VARIANTS = [
+    ("resnet20", 32, 10, {"shortcut": "B"}, 272_474, 40.81, 1e6),
+    ("resnet20", 32, 100, {}, 275_572, 40.56, 1e6),
+    ("resnet56", 32, 10, {"shortcut": "B"}, 855_770, 125.75, 1e6),
+    ("wrn28_10", 32, 100, {}, 36_536_884, 5243.39, 1e6),
+    ("resnet18", 32, 10, {}, 11_173_962, 555.42, 1e6),
+    ("resnet50", 32, 1000, {"stem": "large"}, 25_557_032, 0.0855, 1e9),
+    ("resnet50", 96, 1000, {}, 25_557_032, 0.7527, 1e9),
+    ("resnet50", 160, 1000, {}, 25_557_032, 2.0873, 1e9),
+    ("resnetrs50", 224, 1000, {}, 35_691_912, 4.4545, 1e9),
+    ("inception_v3", 96, 1000, {}, 23_834_568, 0.3409, 1e9),
+    ("resnet_article", 224, 1000, {}, 2_273_192, 1749.8, 1e6),
+    ("inception_article", 224, 1000, {}, 5_826_440, 6041.5, 1e6),
+]
 
 
 def equal(macs: int, figure: float, unit: float) -> bool:

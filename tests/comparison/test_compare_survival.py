@@ -1,4 +1,4 @@
-"""A comparison that is killed twice ends as one that was not. Minutes: `pytest -m slow tests/comparison/test_survival.py`."""
+"""A comparison that is killed twice ends as one that was not. Minutes: `pytest -m slow tests/comparison/test_compare_survival.py`."""
 
 import csv
 import json
