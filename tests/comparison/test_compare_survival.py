@@ -1,4 +1,4 @@
-"""A comparison that is killed twice ends as one that was not. Minutes: `pytest -m slow tests/comparison/test_compare_survival.py`."""
+"""A comparison that is killed twice ends as one that was not: `pytest -m slow` and this file, minutes."""
 
 import csv
 import json
