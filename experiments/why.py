@@ -8,7 +8,6 @@ The same command goes on where it was stopped and reuses finished runs. Words in
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 from pydantic import Field
 
 from kerascnn import cli, runs
-from kerascnn.config import Config, Section, UserError
+from kerascnn.config import Config, Section
 from kerascnn.files import write_file
 from kerascnn.runs import Run
 from kerascnn.screen import Screen, quiet
 
 GRADIENT_IMAGES, LESION_IMAGES, REACH_IMAGES = 256, 500, 32
 _SAID = ("reason", "threads", "tensorflow", "keras", "git_commit")  # of a run's environment
-PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 
 
 class Why(Section):
@@ -175,23 +173,10 @@ def _plan(asked: Why, splits: Any) -> Iterator[tuple[str, Config, Run]]:
 def _train(run: Run, config: Config, screen: Screen) -> None:
     if run.finished:
         return
-    _wait_until_free(run)
     run.write_config(config)
     for row in runs.launch(run.path):
         score = f", val_accuracy {row['val_accuracy']:.4f}" if "val_accuracy" in row else ""
         screen.say(f"  epoch {row['epoch']:.0f}/{config.fit.epochs}  loss {row['loss']:.4f}{score}")
-
-
-def _wait_until_free(run: Run) -> None:
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with run.lock():
-                return
-        except UserError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(1)
 
 
 def _measured(run: Run, splits: Any) -> dict[str, Any]:

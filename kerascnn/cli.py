@@ -8,10 +8,13 @@ import functools
 import io
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import tomli_w
@@ -88,7 +91,8 @@ def command(body: Callable[[list[str]], int]) -> "Main":
     @functools.wraps(body)
     def main(argv: Sequence[str] | None = None) -> int:
         try:
-            return body(list(sys.argv[1:] if argv is None else argv))
+            with _stopped_by_sigterm():
+                return body(list(sys.argv[1:] if argv is None else argv))
         except UserError as error:
             return _report(str(error), USER_ERROR)
         except CheckFailed as error:
@@ -106,6 +110,26 @@ def command(body: Callable[[list[str]], int]) -> "Main":
             return error.code if isinstance(error.code, int) else DONE
 
     return main
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as an exception would: what it has begun to write is cleaned away, its children stop.
+
+    A training listens itself while it runs, and saves. The handler from before is put back.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped("stopped by SIGTERM: the same command goes on from what is kept")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _report(message: str, code: int) -> int:

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from kerascnn import cli
@@ -24,8 +23,6 @@ def main(argv: list[str]) -> int:
     if child:
         _end_with_parent()
         pin()
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
     with quiet(config.logging.verbose):
         from kerascnn import data, distribute, training
         from kerascnn.artefacts import exporting
@@ -57,11 +54,6 @@ def main(argv: list[str]) -> int:
         _say_scores(screen, run.metrics())
         _say_next(screen, run, config)
     return cli.DONE
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """SIGTERM while nothing is trained: what was kept is on disk already."""
-    raise cli.Stopped("stopped by SIGTERM: the same command goes on from what is kept")
 
 
 def _end_with_parent() -> None:

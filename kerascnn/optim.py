@@ -4,11 +4,9 @@ import math
 from collections.abc import Callable, Sequence
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from kerascnn.config import Optim
-from kerascnn.layers.paths import fast
 
 DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001}
 DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05}
@@ -105,26 +103,8 @@ class _Slowed(keras.optimizers.Optimizer):
         """Left to `update_step`, which knows the variable's own rate."""
 
 
-class _OnePass(keras.optimizers.SGD):
-    """Keras' SGD with momentum by TensorFlow's fused op: one pass over the weights in place of six."""
-
-    def update_step(self, gradient, variable, learning_rate):
-        if not self.momentum or isinstance(gradient, tf.IndexedSlices) or not fast():
-            super().update_step(gradient, variable, learning_rate)
-            return
-        momentum = self.momentums[self._get_variable_index(variable)].value
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=momentum.handle,
-            lr=ops.cast(learning_rate, variable.dtype),
-            grad=ops.cast(gradient, variable.dtype),
-            momentum=ops.cast(self.momentum, variable.dtype),
-            use_nesterov=self.nesterov,
-        )
-
-
 @keras.saving.register_keras_serializable(package="kerascnn")
-class SGD(_Slowed, _OnePass):
+class SGD(_Slowed, keras.optimizers.SGD):
     """Keras' SGD, whose learning rate may be lower for some variables."""
 
 

@@ -1,9 +1,6 @@
 """Search filter counts, and whatever else a space names, under a budget; the same command goes on, or shows what was found."""
 
-import signal
 import sys
-import threading
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from kerascnn import cli
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote what the best are worth."""
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _stop)
     screen = Screen()
     with quiet(request.logging.verbose):
         from kerascnn.search.session import Search
@@ -94,11 +89,6 @@ def _promote(search: "Search") -> None:
 def _say(screen: Screen, lines: list[str]) -> None:
     for line in lines:
         screen.say(line)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """SIGTERM: the running trainings save and end as their standard inputs close."""
-    raise cli.Stopped("stopped by SIGTERM: everything is kept, the same command goes on")
 
 
 if __name__ == "__main__":

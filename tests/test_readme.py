@@ -67,6 +67,8 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
             "--batch-size",
             "4",
         ]
+    if words[0] == "kerascnn.predict":
+        overrides = []
     if "--weights" in words:
         overrides = ["--arch", "resnet20", "--width", "0.25", "--image-size", "32", "--batch-size", "4"]
         overrides += ["--epochs", "2", "--head-epochs", "1"]

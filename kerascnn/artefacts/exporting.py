@@ -17,8 +17,8 @@ from kerascnn.artefacts.extras import require
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, publish, versions
-from kerascnn.cli import CheckFailed
-from kerascnn.config import UserError
+from kerascnn.cli import CheckFailed, dumps
+from kerascnn.config import Logging, UserError
 from kerascnn.data import Splits
 from kerascnn.escaping import within
 from kerascnn.runs import Run
@@ -183,7 +183,7 @@ class _Making:
             "export": made_of,
         }
         assets = savedmodel.describe(known["class_names"], known["image_size"], known["resize"], facts)
-        assets |= {file.name: file.read_bytes() for file in (run.config_file, run.metrics_file)}
+        assets |= {run.config_file.name: _placeless(run).encode(), run.metrics_file.name: run.metrics_file.read_bytes()}
         (self.folder / "assets").mkdir()
         for name, content in assets.items():
             (self.folder / "assets" / name).write_bytes(content)
@@ -223,3 +223,11 @@ class _Making:
         if not row["passed"]:
             (self.folder / artefact.file).unlink()
         return row
+
+
+def _placeless(run: Run) -> str:
+    """The run's config as TOML, without the places of its images and weights: an export goes to other people."""
+    config = run.config()
+    weights = config.model.weights and config.model.weights.rpartition("/")[2]
+    data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None}
+    return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())))

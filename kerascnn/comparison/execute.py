@@ -1,7 +1,6 @@
 """Run a plan: show it, train what is not finished, seed by seed."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 from kerascnn import runs
@@ -9,12 +8,8 @@ from kerascnn.cli import Stopped
 from kerascnn.comparison import plan as planning
 from kerascnn.comparison.directory import clock
 from kerascnn.comparison.plan import Cell, Plan
-from kerascnn.config import UserError
 from kerascnn.runs import Run
 from kerascnn.screen import duration
-
-# A training whose comparison was killed saves and ends by itself; the next start waits for it so long.
-PATIENCE = 120.0
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -90,7 +85,6 @@ def _train(run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, sa
     """One run, in a process of its own, from wherever it was left."""
     if stop.is_set():
         raise Stopped("time is up")
-    _wait_until_free(run)
     run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
     begun = len(run.history())
     say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
@@ -114,16 +108,3 @@ def _result(run: Run, metric: str) -> str:
     value = metrics[split][metric]["value"]
     shown = f"{value:.4f}" if metric in ("loss", "macro_f1") else f"{value:.2%}"
     return f"{split} {metric} {shown}"
-
-
-def _wait_until_free(run: Run) -> None:
-    """Wait for a training that a killed comparison left: it is saving, and ends."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with run.lock():
-                return
-        except UserError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)

@@ -1,8 +1,6 @@
 """What the plan needs of TensorFlow: who trains on what, what it costs. Each function runs `apart`."""
 
-import contextlib
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +13,6 @@ from kerascnn.config import Config, UserError
 from kerascnn.models import filters
 from kerascnn.screen import quiet
 
-# Steps before the clock runs, and for how long it runs: the first steps compile and fill the cache.
-WARM_STEPS = 4
-SECONDS = 3.0
-MOST_STEPS = 60
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
 
 
@@ -96,10 +90,8 @@ def _subjects(configs: list[Config]) -> list[Subject]:
 def counted(config: Config, classes: int) -> tuple[int, int]:
     """Parameters and MACs of a resolved config's network."""
     with quiet(config.logging.verbose):
-        from kerascnn import cost, training
-    with cost.weightless():
-        found = cost.count(training.network(config.model, _size(config), classes))
-    return found.params, found.macs
+        from kerascnn import training
+    return training.price(config, classes)
 
 
 def scaled(first: Config, other: Config, classes: int, by: str) -> matching.Match:
@@ -162,37 +154,8 @@ def trained(subject: Subject) -> tuple[float, int]:
         plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
         splits = data.load(subject.config.data)
         model = training.build_and_compile(subject.config, splits, plan)
-    step = _seconds_per_step(model, subject.config, splits)
+    step = training.seconds_per_step(model, subject.config, splits)
     return subject.config.fit.batch_size / step, timing.peak_memory()
-
-
-def _seconds_per_step(model: Any, config: Config, splits: Any) -> float:
-    """Median time of a training step on real batches, warm, `fit`'s own loop around it."""
-    import keras
-
-    from kerascnn.data import pipeline
-
-    ends: list[float] = []
-
-    class Enough(Exception):
-        """The clock has run long enough."""
-
-    class Clock(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            ends.append(time.perf_counter())
-            if len(ends) > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > SECONDS:
-                raise Enough
-
-    stream = pipeline.training(
-        splits,
-        augment=config.augment,
-        seed=config.fit.seed,
-        batch_size=config.fit.batch_size,
-        label_smoothing=config.optim.label_smoothing,
-    )
-    with contextlib.suppress(Enough):
-        model.fit(stream, steps_per_epoch=MOST_STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
-    return float(np.median(np.diff(ends[WARM_STEPS:])))
 
 
 def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kerascnn import cost, distribute, runs
+from kerascnn import distribute, runs
 from kerascnn.config import Config, UserError
-from kerascnn.models import counting
 from kerascnn.runs import Run
 from kerascnn.search import measure
+from kerascnn.training import Price
 
 
 class Place(NamedTuple):
@@ -44,13 +44,6 @@ def places(workers: int) -> list[Place]:
     ]
 
 
-class Price(NamedTuple):
-    """What a candidate costs: all its weights, multiply-adds of one image's inference."""
-
-    params: int
-    macs: int
-
-
 @dataclass(frozen=True)
 class Budget:
     """What a candidate may cost at most; None where it does not matter."""
@@ -71,41 +64,6 @@ def key(config: Config, fingerprint: str) -> str:
     """A candidate's name: ten hex digits of its identity."""
     text = json.dumps(runs.identity(config, fingerprint), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def price(config: Config, classes: int) -> Price:
-    """Parameters and multiply-adds of a resolved config's network: from its row, or else built without weights.
-
-    Raises:
-        UserError: There is no such network.
-    """
-    section, size = config.model, _size(config)
-    found = counting.counted(
-        section.arch,
-        size,
-        classes,
-        width=section.width,
-        rounding=section.rounding,
-        filters=section.filters,
-        blocks=section.blocks,
-        inner_ratio=section.inner_ratio,
-        stem=section.stem,
-        shortcut=section.shortcut,
-        branches=section.branches,
-    )
-    if found is not None:
-        return Price(*found)
-    from kerascnn import training
-
-    with cost.weightless():
-        counted = cost.count(training.network(section, size, classes))
-    return Price(counted.params, counted.macs)
-
-
-def _size(config: Config) -> int:
-    if config.data.image_size is None:
-        raise ValueError("the config is not resolved: it has no image size")
-    return config.data.image_size
 
 
 def latency_ms(run: Run, classes: int, place: Place) -> float:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from kerascnn.cli import TrainingFailed
-from kerascnn.config import UserError
-from kerascnn.runs import Run
 from kerascnn.search import candidates, oracles
 from kerascnn.search.candidates import Place
 from kerascnn.search.crew import Crew
@@ -15,8 +13,6 @@ from kerascnn.search.directory import Journal
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.session import Search
 
-# A child whose search was killed saves and ends by itself; the next start waits for it so long.
-PATIENCE = 120.0
 # What a crash counts for where halving must go on; anything is better.
 WORST = {"max": -1e9, "min": 1e9}
 IDLE = 0.3
@@ -196,7 +192,6 @@ class Execution:
 
         outcome.running = True
         try:
-            self._wait_for(run)
             score = candidates.train(
                 run,
                 until,
@@ -215,18 +210,6 @@ class Execution:
         outcome.scores[until] = score
         outcome.epoch = until
         return score
-
-    def _wait_for(self, run: Run) -> None:
-        """Wait for a training that a killed search left: it is saving, and ends."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                with run.lock():
-                    return
-            except UserError:
-                if time.monotonic() > end or self.search.stop.is_set():
-                    raise
-                time.sleep(0.5)
 
     def _drop_losers(self) -> None:
         """Remove the checkpoints of what will not go on: finished runs, and candidates whose bracket has ended."""

@@ -5,16 +5,11 @@
 prints one number: the milliseconds of one image, or the seconds of one training epoch.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from kerascnn import cli, runs
 from kerascnn.config import Config, UserError
@@ -22,7 +17,6 @@ from kerascnn.runs import Run
 from kerascnn.screen import quiet
 
 CALLS = 50
-WARM_STEPS, STEPS, SECONDS = 3, 20, 3.0
 
 
 def in_child(what: str, run: Run, classes: int, cpus: Sequence[int], gpu: str) -> float:
@@ -77,34 +71,8 @@ def _speed(config: Config) -> float:
         splits = data.load(config.data)
         config = training.resolve(config, splits)
         model = training.build_and_compile(config, splits, plan)
-    stream = pipeline.training(
-        splits,
-        augment=config.augment,
-        seed=config.fit.seed,
-        batch_size=config.fit.batch_size,
-        label_smoothing=config.optim.label_smoothing,
-    )
     steps = pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size)
-    return steps * _seconds_per_step(model, stream)
-
-
-def _seconds_per_step(model: Any, stream: Any) -> float:
-    import keras
-
-    ends: list[float] = []
-
-    class Enough(Exception):
-        """The clock has run long enough."""
-
-    class Clock(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            ends.append(time.perf_counter())
-            if len(ends) > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > SECONDS:
-                raise Enough
-
-    with contextlib.suppress(Enough):
-        model.fit(stream, steps_per_epoch=STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
-    return float(np.median(np.diff(ends[WARM_STEPS:])))
+    return steps * training.seconds_per_step(model, config, splits)
 
 
 if __name__ == "__main__":

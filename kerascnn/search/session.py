@@ -6,19 +6,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from kerascnn import data, runs
+from kerascnn import data, runs, training
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits
 from kerascnn.models import tables
 from kerascnn.runs import Run
 from kerascnn.screen import Screen
 from kerascnn.search import candidates, measure, oracles, space
-from kerascnn.search.candidates import Budget, Price
+from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import Directory
 from kerascnn.search.options import Request
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
-from kerascnn.training import resolve
+from kerascnn.training import Price, resolve
 
 # Seconds of a child before and after its epochs: Python, TensorFlow, the graph, the best model's scores.
 START_UP = 10.0
@@ -107,7 +107,7 @@ class Search:
 
     def price(self, config: Config) -> Price:
         """Parameters and multiply-adds."""
-        return candidates.price(config, self.classes)
+        return training.price(config, self.classes)
 
     def excess(self, values: dict[str, Any]) -> float:
         """The largest of cost / limit; above 1 they exceed the budget, infinite where there is no such network."""

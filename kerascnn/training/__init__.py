@@ -2,5 +2,17 @@
 
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve
 from kerascnn.training.loop import train
+from kerascnn.training.measuring import Price, price, seconds_per_step
 
-__all__ = ["Schedule", "averaged", "build_and_compile", "network", "network_of", "resolve", "train"]
+__all__ = [
+    "Price",
+    "Schedule",
+    "averaged",
+    "build_and_compile",
+    "network",
+    "network_of",
+    "price",
+    "resolve",
+    "seconds_per_step",
+    "train",
+]

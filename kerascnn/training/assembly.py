@@ -17,6 +17,8 @@ IMBALANCE = 3
 # It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
 DEFAULT_EPOCHS = 12
+# Fields of a model section that decide what a network costs.
+SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
 # Of the batch that sgd's 0.1 was published for (Goyal et al., 2017): above 64 px nets are deep and batches small.
 LR_BATCH = 256
 
@@ -132,22 +134,8 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
 
 def network(section: Model, image_size: int, classes: int) -> keras.Model:
     """The single-output network that a resolved section means, fresh."""
-    return models.build(
-        section.arch,
-        (image_size, image_size, 3),
-        classes,
-        width=section.width,
-        rounding=section.rounding,
-        filters=section.filters,
-        blocks=section.blocks,
-        inner_ratio=section.inner_ratio,
-        stem=section.stem,
-        shortcut=section.shortcut,
-        branches=section.branches,
-        zero_gamma=section.zero_gamma,
-        drop_path=section.drop_path,
-        dropout=section.dropout,
-    )
+    options = {name: getattr(section, name) for name in (*SHAPE, "zero_gamma", "drop_path", "dropout")}
+    return models.build(section.arch, (image_size, image_size, 3), classes, **options)
 
 
 def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:

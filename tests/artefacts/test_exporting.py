@@ -194,3 +194,17 @@ def test_what_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     young.metrics_file.unlink()
     with pytest.raises(UserError, match="young is not finished"):
         exporting.export(young, tmp_path)
+
+
+def test_an_export_names_no_place_of_this_machine(tmp_path: Path) -> None:
+    run = Run(tmp_path / "tiny")
+    run.path.mkdir()
+    weights = f"{tmp_path}/learned.pth#sha256={'0' * 64}"
+    places = {"dataset": str(tmp_path / "photos"), "data_dir": str(tmp_path), "split_file": str(tmp_path / "split.csv")}
+    run.write_config(Config(data=places, model={"weights": weights}, logging={"runs_dir": tmp_path}))
+    run.write_data({"name": "photos"}, [], [])
+    assert str(tmp_path) in run.config_file.read_text(encoding="utf-8")
+    written = exporting._placeless(run)
+    assert str(tmp_path) not in written
+    assert 'dataset = "photos"' in written
+    assert "learned.pth#sha256=" in written

@@ -1,4 +1,4 @@
-"""A run's directory: the only module that knows the names in it, its identity and its lock. No TensorFlow.
+"""A run's directory: the only module that knows the names in it, and its lock. No TensorFlow.
 
 config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
 checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt
@@ -8,17 +8,12 @@ import contextlib
 import csv
 import datetime
 import fcntl
-import hashlib
 import io
 import json
 import os
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,11 +24,8 @@ from kerascnn import cli
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
 from kerascnn.escaping import within
 from kerascnn.files import write_file
+from kerascnn.runs.identity import default_name, identity
 
-# A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
-PARENT_PIPE = "KERASCNN_PARENT_PIPE"
-CANDIDATE = "candidate"  # its value where test is not to be read
-CPUS = "KERASCNN_CPUS"  # the cores that a child may use
 _ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
     "ONEDNN_MAX_CPU_ISA",
@@ -41,37 +33,8 @@ _ENVIRONMENT = (
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTRAOP_THREADS",
 )
-# Behind the place of weights in a resolved config: what they are, which alone belongs to the identity.
-WEIGHTS_PIN = "#sha256="
 # What may lie in a directory before its run has begun.
 _NEW = {".lock", "log.txt", "child.log", "latency.json"}
-
-
-def identity(config: Config, fingerprint: str) -> dict[str, Any]:
-    """What makes a run this run: flat `section.field` keys of all that differs from the defaults, and the data's fingerprint.
-
-    Fields at their defaults are left out, so that a field added later does not orphan old runs. Weights count by content,
-    not by place.
-    """
-    flat: dict[str, Any] = {"data.fingerprint": fingerprint}
-    for name in IDENTITY_SECTIONS:
-        section = getattr(config, name)
-        values = section.model_dump(mode="json", exclude_defaults=True)
-        flat |= {f"{name}.{key}": value for key, value in values.items() if key not in section.volatile_fields()}
-    if "model.weights" in flat:
-        flat["model.weights"] = flat["model.weights"].rpartition(WEIGHTS_PIN)[2]
-    return flat
-
-
-def digest(identity: dict[str, Any]) -> str:
-    """Six hex digits of an identity."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
-
-
-def default_name(config: Config, fingerprint: str, dataset: str) -> str:
-    """`<arch>_<dataset>_s<seed>-<6 hex of the identity>`."""
-    plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "data"
-    return f"{config.model.arch}_{plain}_s{config.fit.seed}-{digest(identity(config, fingerprint))}"
 
 
 class Run:
@@ -269,92 +232,6 @@ class Run:
         return starts
 
 
-def launch(
-    run_dir: str | os.PathLike[str],
-    until: int | None = None,
-    *,
-    candidate: bool = False,
-    cpus: Sequence[int] = (),
-    gpu: str = "",
-    stop: threading.Event | None = None,
-) -> Iterator[dict[str, float]]:
-    """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
-
-    The child ends when this process does: it watches its standard input.
-
-    Args:
-        run_dir: The run's directory, with config.toml.
-        until: Stop after this epoch; the schedule stays.
-        candidate: A search's: no test score, graph or report.
-        cpus: The cores that the child may use; all where none is given.
-        gpu: The GPU that it may see, as CUDA_VISIBLE_DEVICES names it; all where none is given.
-        stop: Ends the child as a signal would once it is set.
-
-    Raises:
-        cli.TrainingFailed: The child ended with another code than 0 (or 75 with `until`): names the log.
-        cli.Stopped: `stop` was set; everything is kept.
-    """
-    run = Run(run_dir)
-    command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
-    command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
-    command += ["--stop-epoch", str(until)] if until else []
-    seen = len(run.history())
-    run.path.mkdir(parents=True, exist_ok=True)
-    environment = {**child_environment(cpus, gpu), PARENT_PIPE: CANDIDATE if candidate else "1"}
-    with (run.path / "child.log").open("ab") as log:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=stop is not None,  # one Ctrl-C is the parent's: it asks its children to stop
-        )
-    try:
-        while True:
-            ended = child.poll() is not None
-            rows = run.history()
-            yield from rows[seen:]
-            seen = max(seen, len(rows))
-            if ended or (stop is not None and stop.is_set()):
-                break
-            time.sleep(0.2)
-    finally:
-        if child.stdin:
-            child.stdin.close()
-        child.wait()
-    if stop is not None and stop.is_set():
-        raise cli.Stopped(f"run {run.name} was stopped")
-    if child.returncode:
-        raise cli.TrainingFailed(f"run {run.name} {_ending(child.returncode, run)} ({run.path / 'child.log'})")
-
-
-def child_environment(cpus: Sequence[int], gpu: str) -> dict[str, str]:
-    """This process' variables, and those that keep a child to some cores and a GPU."""
-    environment = {**os.environ, CPUS: " ".join(map(str, cpus))}
-    if gpu:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
-    if cpus and not hasattr(os, "sched_setaffinity"):  # macOS: at least no more threads than that
-        environment |= {"TF_NUM_INTRAOP_THREADS": str(len(cpus)), "OMP_NUM_THREADS": str(len(cpus))}
-    return environment
-
-
-def pin() -> None:
-    """Keep this process to the cores that its parent chose, before TensorFlow counts its threads."""
-    cores = os.environ.get(CPUS)
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, map(int, cores.split()))
-
-
-def _ending(code: int, run: Run) -> str:
-    """Why a child ended, in words."""
-    if code < 0:
-        killed = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"was killed by {signal.Signals(-code).name}{killed}"
-    tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-    return f"ended with code {code}: {' '.join(tail)}"
-
-
 def now() -> str:
     """This moment in UTC, ISO 8601."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
@@ -372,7 +249,7 @@ def _defaults(section: str) -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """The commit of the checkout that this package runs from, with + where it was changed; None outside of one."""
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / ".git").exists():
         return None
     try:

@@ -1,0 +1,20 @@
+"""Runs: a directory and the names in it, its identity and its lock, its training in a process of its own. No TensorFlow."""
+
+from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, child_environment, launch, pin
+from kerascnn.runs.directory import Run, now, shown_command
+from kerascnn.runs.identity import WEIGHTS_PIN, default_name, digest, identity
+
+__all__ = [
+    "CANDIDATE",
+    "PARENT_PIPE",
+    "WEIGHTS_PIN",
+    "Run",
+    "child_environment",
+    "default_name",
+    "digest",
+    "identity",
+    "launch",
+    "now",
+    "pin",
+    "shown_command",
+]

@@ -1,0 +1,120 @@
+"""A run's training in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from kerascnn import cli
+from kerascnn.config import UserError
+from kerascnn.runs.directory import Run
+
+# A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
+PARENT_PIPE = "KERASCNN_PARENT_PIPE"
+CANDIDATE = "candidate"  # its value where test is not to be read
+CPUS = "KERASCNN_CPUS"  # the cores that a child may use
+PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
+
+
+def launch(
+    run_dir: str | os.PathLike[str],
+    until: int | None = None,
+    *,
+    candidate: bool = False,
+    cpus: Sequence[int] = (),
+    gpu: str = "",
+    stop: threading.Event | None = None,
+) -> Iterator[dict[str, float]]:
+    """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
+
+    The child ends when this process does: it watches its standard input.
+
+    Args:
+        run_dir: The run's directory, with config.toml.
+        until: Stop after this epoch; the schedule stays.
+        candidate: A search's: no test score, graph or report.
+        cpus: The cores that the child may use; all where none is given.
+        gpu: The GPU that it may see, as CUDA_VISIBLE_DEVICES names it; all where none is given.
+        stop: Ends the child as a signal would once it is set.
+
+    Raises:
+        cli.TrainingFailed: The child ended with another code than 0 (or 75 with `until`): names the log.
+        cli.Stopped: `stop` was set; everything is kept.
+        UserError: Another process goes on training the run.
+    """
+    run = Run(run_dir)
+    _wait_until_free(run, stop)
+    command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
+    command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
+    command += ["--stop-epoch", str(until)] if until else []
+    seen = len(run.history())
+    run.path.mkdir(parents=True, exist_ok=True)
+    environment = {**child_environment(cpus, gpu), PARENT_PIPE: CANDIDATE if candidate else "1"}
+    with (run.path / "child.log").open("ab") as log:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=stop is not None,  # one Ctrl-C is the parent's: it asks its children to stop
+        )
+    try:
+        while True:
+            ended = child.poll() is not None
+            rows = run.history()
+            yield from rows[seen:]
+            seen = max(seen, len(rows))
+            if ended or (stop is not None and stop.is_set()):
+                break
+            time.sleep(0.2)
+    finally:
+        if child.stdin:
+            child.stdin.close()
+        child.wait()
+    if stop is not None and stop.is_set():
+        raise cli.Stopped(f"run {run.name} was stopped")
+    if child.returncode:
+        raise cli.TrainingFailed(f"run {run.name} {_ending(child.returncode, run)} ({run.path / 'child.log'})")
+
+
+def _wait_until_free(run: Run, stop: threading.Event | None) -> None:
+    """Wait for a training whose parent was killed: it is saving, and ends."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with run.lock():
+                return
+        except UserError:
+            if time.monotonic() > until or (stop is not None and stop.is_set()):
+                raise
+            time.sleep(0.5)
+
+
+def child_environment(cpus: Sequence[int], gpu: str) -> dict[str, str]:
+    """This process' variables, and those that keep a child to some cores and a GPU."""
+    environment = {**os.environ, CPUS: " ".join(map(str, cpus))}
+    if gpu:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    if cpus and not hasattr(os, "sched_setaffinity"):  # macOS: at least no more threads than that
+        environment |= {"TF_NUM_INTRAOP_THREADS": str(len(cpus)), "OMP_NUM_THREADS": str(len(cpus))}
+    return environment
+
+
+def pin() -> None:
+    """Keep this process to the cores that its parent chose, before TensorFlow counts its threads."""
+    cores = os.environ.get(CPUS)
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, map(int, cores.split()))
+
+
+def _ending(code: int, run: Run) -> str:
+    """Why a child ended, in words."""
+    if code < 0:
+        killed = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(-code).name}{killed}"
+    tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    return f"ended with code {code}: {' '.join(tail)}"

@@ -1,0 +1,77 @@
+"""What a config's network costs, before anything of it is trained in earnest."""
+
+import contextlib
+import time
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from kerascnn import cost
+from kerascnn.config import Config
+from kerascnn.data import Splits, pipeline
+from kerascnn.models import counting
+from kerascnn.training.assembly import SHAPE, network
+
+# Steps before the clock runs, how long it runs, and how many steps at most: the first ones compile and fill the cache.
+WARM_STEPS, SECONDS, MOST_STEPS = 4, 3.0, 60
+
+
+class Price(NamedTuple):
+    """Parameters, and multiply-adds of one image's inference."""
+
+    params: int
+    macs: int
+
+
+def price(config: Config, classes: int) -> Price:
+    """Parameters and multiply-adds of a resolved config's network: from its row, or else built without weights.
+
+    Raises:
+        UserError: There is no such network.
+    """
+    section, size = config.model, image_size(config)
+    found = counting.counted(section.arch, size, classes, **{name: getattr(section, name) for name in SHAPE})
+    if found is not None:
+        return Price(*found)
+    with cost.weightless():
+        counted = cost.count(network(section, size, classes))
+    return Price(counted.params, counted.macs)
+
+
+def image_size(config: Config) -> int:
+    """Of a resolved config; ValueError for another one."""
+    if config.data.image_size is None:
+        raise ValueError("the config is not resolved: it has no image size")
+    return config.data.image_size
+
+
+def seconds_per_step(model: keras.Model, config: Config, splits: Splits) -> float:
+    """Median time of a training step on real batches, warm, in `fit`'s own loop.
+
+    Args:
+        model: From `build_and_compile`; a few steps train it.
+        config: Resolved.
+        splits: The config's data.
+    """
+    ends: list[float] = []
+
+    class Enough(Exception):
+        """The clock has run long enough."""
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            ends.append(time.perf_counter())
+            if len(ends) > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > SECONDS:
+                raise Enough
+
+    stream = pipeline.training(
+        splits,
+        augment=config.augment,
+        seed=config.fit.seed,
+        batch_size=config.fit.batch_size,
+        label_smoothing=config.optim.label_smoothing,
+    )
+    with contextlib.suppress(Enough):
+        model.fit(stream, steps_per_epoch=MOST_STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
+    return float(np.median(np.diff(ends[WARM_STEPS:])))
