@@ -14,6 +14,7 @@ SMALL = ["--arch", "resnet20", "--width", "0.125", "--batch-size", "8", "--round
 QUICK = [*SMALL, "--parts", "input", "train"]
 
 
+@pytest.mark.slow
 def test_json_lines_of_both_forms(capsys, tmp_path):
     assert main([*SMALL, "--parts", "train", "inference", "--vs", "stock", "--json"]) == cli.DONE
     text = capsys.readouterr().out
