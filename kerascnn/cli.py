@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 import tomli_w
 import tyro
 
-from kerascnn.config import Config, FieldError, Section, UserError, nearest
+from kerascnn.config import Config, FieldError, Model, Section, UserError, nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -172,12 +172,20 @@ def parse_config(
         " the merged config and stops."
     )
     start = load_recipe(recipe) if recipe is not None else Config()
-    default = schema(**dict(start))
-    config = parse(schema, rest, prog=prog, description=description, default=default)
+    # tyro turns the entries of a filled dict into flags of their own (filters.stem into a second --stem).
+    bare = start.replace(model={"filters": {}})
+    config = parse(schema, rest, prog=prog, description=description, default=schema(**dict(bare)))
+    config = _with_filters(config, start.model.filters)
     if print_config:
         print(dumps(Config(**{name: getattr(config, name) for name in Config.model_fields})), end="")
         raise SystemExit(DONE)
     return config
+
+
+def _with_filters(config: ParsedConfig, filters: dict[str, int]) -> ParsedConfig:
+    """`config` with a recipe's filter counts under those that --filters gave."""
+    model = {**dict(config.model), "filters": {**filters, **config.model.filters}}
+    return type(config)(**{**dict(config), "model": Model(**model)})
 
 
 def parse(

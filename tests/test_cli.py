@@ -47,6 +47,16 @@ def test_precedence_default_recipe_flag(tmp_path: Path) -> None:
     assert (config.fit.epochs, config.fit.batch_size, config.optim.lr, config.optim.momentum) == (9, 32, 0.3, 0.9)
 
 
+def test_filters_of_a_recipe_stay_under_those_of_flags(tmp_path: Path) -> None:
+    """Names that are flags too (stem), which a search over filters writes; found where 24 candidates failed at once."""
+    recipe = tmp_path / "best.toml"
+    recipe.write_text("[model]\nblocks = [2, 2, 1]\n[model.filters]\nstem = 8\nstage1 = 24\n")
+    config = parse("--config", str(recipe), "--filters", "stage1", "16", "--stem", "small")
+    assert (config.model.filters, config.model.blocks) == ({"stem": 8, "stage1": 16}, (2, 2, 1))
+    assert config.model.stem == "small"
+    assert parse("--config", str(recipe)).model.filters == {"stem": 8, "stage1": 24}
+
+
 def test_config_round_trips_through_toml(tmp_path: Path) -> None:
     config = parse(
         "--filters", "stage1.3x3", "8", "--lr", "0.25", "--image-size", "96", "--run", "mine", "--step-epochs", "0.3"
