@@ -15,9 +15,13 @@ from kerascnn.config import UserError
 
 # Control, format (bidirectional overrides, zero width), surrogate, private and unassigned characters, line and paragraph breaks.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Every ASCII punctuation mark may be escaped (CommonMark, section 2.4); these are the ones that can mean something, the two
-# that start an extended autolink (GitHub Flavored Markdown, section 6.9) and table cells' bar among them.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@=^$])")
+# What means something in Markdown: anywhere (CommonMark, section 6; tables' bar, math's $ and extended autolinks' @ of GitHub's
+# kind), beside a word's end (_), in a bare address (www.x, http:), at a line's start (headings, lists, underlines). Every ASCII
+# punctuation mark may be escaped (section 2.4); the rest is not, so that sentences and numbers stay readable in the source.
+_MARKDOWN = re.compile(
+    r"[\\`*{}\[\]|~@^$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w)\.(?=[^\W\d])|:(?=/)|!(?=\[)"
+    r"|^[#+\-=:]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|(?<=^\d{3})[.)]"
+)
 # Names that Windows gives to devices, with any ending.
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 _NAME_BYTES, _DIGITS = 100, 8
@@ -38,7 +42,7 @@ def as_html(text: str) -> str:
 
 def as_markdown(text: str) -> str:
     """`text` for a line or a table cell of Markdown; nothing in it is markup, HTML or a link."""
-    escaped = _MARKDOWN.sub(r"\\\1", one_line(text).strip())
+    escaped = _MARKDOWN.sub(r"\\\g<0>", one_line(text).strip())
     return html.escape(escaped, quote=False)
 
 

@@ -2,9 +2,11 @@
 
 import html.parser
 import os
+import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from kerascnn import escaping
 from kerascnn.config import UserError
@@ -84,16 +86,27 @@ def test_markdown_has_no_mark_left(name: str) -> None:
     escaped = escaping.as_markdown(name)
     assert "<" not in escaped
     assert escaped == escaped.strip()
-    assert "\n" not in escaped
-    bare = escaped.replace("\\\\", "")
-    for mark in "`*_[]()#|~:.!":
-        assert bare.count(mark) == bare.count(f"\\{mark}"), mark
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    assert html.unescape(parser.renderInline(escaped)) == escaping.one_line(name).strip()
+    tokens = parser.parse(escaped)
+    assert {token.type for token in tokens} <= {"paragraph_open", "inline", "paragraph_close"}
+    row = parser.parse(f"| a | b |\n|---|---|\n| {escaped} | 1 |")
+    assert [token.content for token in row if token.type == "inline"][3:] == ["1"]
+
+
+@pytest.mark.parametrize("address", ["www.example.org", "http://example.org", "x@example.org", "HTTPS://example.org"])
+def test_markdown_makes_no_address_a_link(address: str) -> None:
+    """GitHub links bare addresses (GitHub Flavored Markdown, section 6.9), which the parser above does not."""
+    escaped = escaping.as_markdown(address)
+    assert not re.search(r"(?i)www\.|[^\\]://|[^\\]@", escaped)
 
 
 def test_markdown_stays_readable() -> None:
-    assert escaping.as_markdown("Golden Retriever") == "Golden Retriever"
-    assert escaping.as_markdown("T-shirt_top") == r"T\-shirt\_top"
+    for text in ("Golden Retriever", "inception_small", "T-shirt/top: 1.6 points [0.8, 2.4]"):
+        assert escaping.as_markdown(text).replace("\\[", "[").replace("\\]", "]") == text
     assert escaping.as_markdown("a<b & c|d") == r"a&lt;b &amp; c\|d"
+    assert escaping.as_markdown("- no list") == r"\- no list"
+    assert escaping.as_markdown("12. no list") == r"12\. no list"
 
 
 def test_file_names_are_plain_short_and_distinct(tmp_path: Path) -> None:
