@@ -9,7 +9,7 @@ from kerascnn import statistics
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
-from kerascnn.comparison.words import about, beside
+from kerascnn.comparison.words import about, beside, p_value
 from kerascnn.report.charts import BARS
 from kerascnn.report.page import (
     BarRow,
@@ -157,16 +157,16 @@ def _classes(found: Conclusion) -> Bars:
     rows = []
     for c, one in enumerate(pair.contrast.classes):
         values = tuple(_recall(entry, pair.contrast.seeds, c) for entry in (pair.first, pair.second))
-        note = f"{one.difference.value * 100:+.1f} points, p = {one.p:.2g}" if one.difference else "too few images"
+        note = f"{one.difference.value * 100:+.1f} points, {p_value(one.p)}" if one.difference else "too few images"
         rows.append(BarRow(one.name, one.images, values, note))
     if len(rows) > BARS:  # where not all are drawn, those that differ most come first
         gaps = [abs(one.difference.value) if one.difference else 0.0 for one in pair.contrast.classes]
         rows = [rows[c] for c in sorted(range(len(rows)), key=lambda c: -gaps[c])]
     title = f"Recall by class: {pair.first.label} and {pair.second.label}"
-    note = (
-        f"Means over {len(pair.contrast.seeds)} seeds with t intervals; p of the difference with images and seeds resampled,"
-        f" corrected for {len(rows)} classes (Holm)."
-    )
+    seeds = len(pair.contrast.seeds)
+    means = f"Means over {seeds} seeds with t intervals" if seeds > 1 else "One seed, Wilson intervals"
+    over = pair.contrast.difference.over
+    note = f"{means}; p of the difference with {over} resampled, corrected for {len(rows)} classes (Holm)."
     return Bars(title, (pair.first.label, pair.second.label), tuple(rows), note)
 
 

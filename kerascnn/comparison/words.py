@@ -5,6 +5,8 @@ from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.scores import METRICS
 from kerascnn.screen import duration
 
+SMALLEST_P = 1e-6
+
 
 def about(found: Conclusion) -> str:
     """One line: who, on what, how many seeds of how many planned."""
@@ -15,6 +17,11 @@ def about(found: Conclusion) -> str:
     archs = " against ".join(dict.fromkeys(entry.arch for entry in found.entries))
     mark = "" if first.split == "test" else "; val chose these models: no test was kept apart"
     return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} {first.split} images{mark}"
+
+
+def p_value(p: float) -> str:
+    """A p value as read: below what a bootstrap or a float could tell from nothing, as a bound."""
+    return f"p = {p:.2g}" if p >= SMALLEST_P else f"p < {SMALLEST_P:g}"
 
 
 def lines(found: Conclusion) -> list[str]:
@@ -61,7 +68,7 @@ def beside(pair: Pair) -> list[str]:
             f" [{over.low * scale:+.2f}, {over.high * scale:+.2f}]{unit}"
         )
     tests = "; ".join(
-        f"seed {seed}: {test.only_first} to {test.only_second}, p = {test.p:.2g}"
+        f"seed {seed}: {test.only_first} to {test.only_second}, {p_value(test.p)}"
         for seed, test in zip(found.seeds, found.pairs, strict=True)
     )
     out.append(
@@ -69,7 +76,7 @@ def beside(pair: Pair) -> list[str]:
     )
     sure = [one for one in found.classes if one.p < 0.05 and one.difference]
     named = ", ".join(
-        f"{one.name} {one.difference.value * 100:+.1f} (p = {one.p:.2g})" for one in sure if one.difference
+        f"{one.name} {one.difference.value * 100:+.1f} ({p_value(one.p)})" for one in sure if one.difference
     )
     which = f"Holm over {len(found.classes)}, {found.second.arch} minus {found.first.arch}"
     out.append(f"classes whose recall differs ({which}): {named or 'none'}")
