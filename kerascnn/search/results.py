@@ -77,21 +77,20 @@ def agreement(search: Search) -> list[dict[str, Any]]:
 def importance(search: Search) -> list[dict[str, Any]]:
     """How much each parameter mattered: permutation importance on a random forest over the candidates (Breiman, 2001).
 
-    Epochs and multiply-adds are columns too: who was stopped early, or is simply larger, is not bad or good for a filter
-    count. Of few candidates it says little; n and the spread stand beside it.
+    A score counts less the mean of those that trained as many epochs, for who was stopped early is not bad for a filter count;
+    multiply-adds are a column of their own, for who is simply larger is not good for one. Of few candidates it says little; n
+    and the spread stand beside it.
     """
     outcomes = ranked(search.outcomes, search.direction)
     if len(outcomes) < FEW:
         return []
     names = [p.name for p in search.space.parameters]
     table = np.array(
-        [
-            [_number(search, name, one) for name in names] + [one.epochs, search.price(one.config).macs]
-            for one in outcomes
-        ],
+        [[_number(search, name, one) for name in names] + [search.price(one.config).macs] for one in outcomes],
         dtype=float,
     )
-    scores = np.array([one.score for one in outcomes])
+    epochs, scores = np.array([one.epochs for one in outcomes]), np.array([one.score for one in outcomes])
+    scores = scores - [scores[epochs == count].mean() for count in epochs]
     forest = RandomForestRegressor(300, min_samples_leaf=2, random_state=0).fit(table, scores)
     found = permutation_importance(forest, table, scores, n_repeats=30, random_state=0)
     lines = [
@@ -101,7 +100,7 @@ def importance(search: Search) -> list[dict[str, Any]]:
             "spread": round(float(found.importances_std[i]), 4),
             "n": len(outcomes),
         }
-        for i, name in enumerate([*names, "epochs", "macs"])
+        for i, name in enumerate([*names, "macs"])
     ]
     return sorted(lines, key=lambda line: -float(line["importance"]))
 
