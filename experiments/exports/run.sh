@@ -10,7 +10,16 @@ set -eu
 work=$1
 shift
 mkdir -p "$work"
-python -c 'from PIL import Image; Image.linear_gradient("L").convert("RGB").save("'"$work"'/photo.jpg")'
+python - "$work" << 'END'
+import sys
+
+import numpy as np
+from PIL import Image
+
+Image.linear_gradient("L").convert("RGB").save(f"{sys.argv[1]}/photo.jpg")
+with open(f"{sys.argv[1]}/photo.jpg", "rb") as file:  # the tool takes arrays from files: a batch of one image's bytes
+    np.save(f"{sys.argv[1]}/photo.npy", np.array([file.read()]))
+END
 for run in "$@"; do
   name=$(basename "$run")
   # 1: int8 was not kept; the rest is there.
@@ -18,5 +27,5 @@ for run in "$@"; do
   version="$work/saved_models/$name/1"
   saved_model_cli show --dir "$version" --all > "$work/$name.show.txt" 2> /dev/null
   saved_model_cli run --dir "$version" --tag_set serve --signature_def serving_default \
-    --input_exprs "image_bytes=[open('$work/photo.jpg', 'rb').read()]" > "$work/$name.run.txt" 2> /dev/null
+    --inputs "image_bytes=$work/photo.npy" > "$work/$name.run.txt" 2> /dev/null
 done
