@@ -1,5 +1,6 @@
 """`kerascnn predict`: one line per image in their order, whatever is broken beside it."""
 
+import contextlib
 import csv
 import io
 import json
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import networks
@@ -224,6 +226,13 @@ def test_ctrl_c_ends_it_at_once(run: Run, photos: Path) -> None:
     assert "Traceback" not in err
 
 
+def _drain(terminal: int, shown: bytearray) -> None:
+    """Read until the other side is closed, which is an error to a terminal's master."""
+    with contextlib.suppress(OSError):
+        while text := os.read(terminal, 65536):
+            shown += text
+
+
 @pytest.mark.slow
 def test_a_thousand_images_stream_in_bounded_memory_under_a_bar(run: Run, tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), "uint8")).save(tmp_path / "large.jpg")
@@ -235,19 +244,15 @@ def test_a_thousand_images_stream_in_bounded_memory_under_a_bar(run: Run, tmp_pa
             (folder / f"{i}.jpg").symlink_to(tmp_path / "large.jpg")
         master, slave = os.openpty()
         command = [sys.executable, "-m", "kerascnn.predict", str(run.path), str(folder), "--json"]
+        bar = threading.Thread(target=_drain, args=(master, shown := bytearray()))
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=slave) as child:
             os.close(slave)
+            bar.start()  # a terminal that nobody reads takes 4 kB, and then the child waits
             assert child.stdout
             rows = [json.loads(line) for line in child.stdout]
-            shown = b""
-            while b"/" not in shown or child.poll() is None:
-                try:
-                    shown += os.read(master, 65536)
-                except OSError:  # the other side is closed
-                    break
-            os.close(master)
-            child.wait()
-            peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)  # the largest child's so far
+        bar.join()
+        os.close(master)
+        peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)  # the largest child's so far
         assert child.returncode == 0
         assert [row["image"] for row in rows] == [str(folder / f"{i}.jpg") for i in range(count)]
         assert f"{count}/{count}".encode() in shown
