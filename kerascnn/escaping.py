@@ -20,7 +20,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # punctuation mark may be escaped (section 2.4); the rest is not, so that sentences and numbers stay readable in the source.
 _MARKDOWN = re.compile(
     r"[\\`*{}\[\]|~@^$]|(?<![^\W_])_|_(?![^\W_])|(?<=\w)\.(?=[^\W\d])|:(?=/)|!(?=\[)"
-    r"|^[#+\-=:]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|(?<=^\d{3})[.)]"
+    r"|^[#+\-=:]|(?:(?<=^\d)|(?<=^\d\d)|(?<=^\d{3}))[.)](?=\s|$)"
 )
 # Names that Windows gives to devices, with any ending.
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")

@@ -102,7 +102,7 @@ def test_markdown_makes_no_address_a_link(address: str) -> None:
 
 
 def test_markdown_stays_readable() -> None:
-    for text in ("Golden Retriever", "inception_small", "T-shirt/top: 1.6 points [0.8, 2.4]"):
+    for text in ("Golden Retriever", "81.8, 82.8", "inception_small", "T-shirt/top: 1.6 points [0.8, 2.4]"):
         assert escaping.as_markdown(text).replace("\\[", "[").replace("\\]", "]") == text
     assert escaping.as_markdown("a<b & c|d") == r"a&lt;b &amp; c\|d"
     assert escaping.as_markdown("- no list") == r"\- no list"
