@@ -41,6 +41,11 @@ def main(folder: Path) -> None:
         print(f"| {said} | {' · '.join(each)} | {over.value:.1%} [{over.low:.1%}, {over.high:.1%}] | {took} s |")
     gain = (answers["finetuned"].astype(float) - answers["scratch"]).T
     found = two_way(lambda chosen: gain[chosen].mean(axis=1), images=len(gain), seeds=len(SEEDS))
+    these = t_interval(gain.mean(axis=0).tolist())
+    print(
+        f"\nFine-tuned minus from scratch, other seeds on these very photos: {100 * these.value:+.1f} points"
+        f" [{100 * these.low:+.1f}, {100 * these.high:+.1f}] (t over {len(SEEDS)} seeds)."
+    )
     print(
         f"\nFine-tuned minus from scratch, paired by image and seed: {100 * found.value:+.1f} points"
         f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}] "
