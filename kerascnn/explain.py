@@ -10,11 +10,11 @@ import tensorflow as tf
 from matplotlib import colormaps
 from scipy import stats
 
+from kerascnn import models
 from kerascnn.config import UserError
 from kerascnn.statistics import Interval, bootstrap
 
 BATCH = 32
-HEAD = "logits"
 GREY = 127.5
 
 
@@ -184,7 +184,7 @@ def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = Non
         axis=1
     )
     before = grad_cam(model, images, answers, stage)
-    head = model.get_layer(HEAD)
+    head = models.head(model)
     kept, rng = head.get_weights(), np.random.default_rng(seed)
     try:
         head.set_weights([rng.normal(0, max(float(part.std()), 1e-3), part.shape) for part in kept])

@@ -57,8 +57,7 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
     if not 0 < temperature < np.inf:
         raise ValueError(f"expected a temperature above 0, got {temperature}")
     copy = models.float32_twin(model)
-    head = copy.get_layer("logits")
-    for variable in head.trainable_variables + head.non_trainable_variables:
+    for variable in models.head(copy).variables:
         variable.assign(variable / temperature)
     return copy
 
@@ -66,7 +65,10 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
 def served(model: keras.Model) -> keras.Model:
     """The network with what an artefact answers: `probabilities` [batch, classes] and `features` [batch, channels], pooled."""
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
-    outputs = {"probabilities": probabilities, "features": model.get_layer("pool").output}
+    features = model.get_layer("pool").output
+    if len(features.shape) == 4:  # inception_article averages scores, not features
+        features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(features)
+    outputs = {"probabilities": probabilities, "features": features}
     return keras.Model(model.inputs[0], outputs, name="served")
 
 

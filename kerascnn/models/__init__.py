@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple
 from kerascnn.config import UserError
 from kerascnn.models import branches as _branches
 from kerascnn.models import filters as _filters
-from kerascnn.models.rows import Arch, ArticleInception, ArticleResNet, Inception, ResNet, ResNet9, Xception
+from kerascnn.models.rows import HEADS, Arch, ArticleInception, ArticleResNet, Inception, ResNet, ResNet9, Xception
 from kerascnn.models.tables import ARCHS, FAMILIES, resolve
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["ARCHS", "FAMILIES", "AuxiliaryOutput", "auxiliary_heads", "build", "float32_twin", "resolve"]
+__all__ = [
+    "ARCHS",
+    "FAMILIES",
+    "HEADS",
+    "AuxiliaryOutput",
+    "auxiliary_heads",
+    "build",
+    "float32_twin",
+    "head",
+    "resolve",
+]
 
 
 def build(
@@ -133,3 +143,8 @@ def float32_twin(model: keras.Model) -> keras.Model:
     from kerascnn.models import precision
 
     return precision.float32_twin(model)
+
+
+def head(model: keras.Model) -> keras.layers.Layer:
+    """The layer whose weights make the logits: `logits`, or what it averages (HEADS)."""
+    return next(layer for name in HEADS for layer in model.layers if layer.name == name and layer.weights)

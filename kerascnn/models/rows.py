@@ -10,6 +10,8 @@ Stems, stages and branches are chains of *steps*; a step is a tuple:
 from dataclasses import dataclass
 
 Chain = tuple
+# Names of the layers whose weights make the logits: `logits`, or the scores that it averages (inception_article).
+HEADS = ("logits", "scores")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from kerascnn import models
 from kerascnn.config import UserError
 from kerascnn.models import keras_files, names, pickled, safetensors
 from kerascnn.models.published import locate, published
+from kerascnn.models.rows import HEADS
 from kerascnn.models.tensors import Content, Tensor
 
 __all__ = ["load", "published"]
@@ -26,7 +27,6 @@ TORCH_VARIABLES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-HEAD = "logits"
 SHOWN = 5  # names in a message
 
 
@@ -101,9 +101,9 @@ def _match(variables: list[keras.Variable], arch: str, content: Content) -> _Fit
     fit = _Fit([], [], len(tensors) - len(known), [], sorted(known.keys() - set(keys.values())), [])
     ours = [(v, _converted(v.path, known[keys[v.path]], content.layout)) for v in variables if keys[v.path] in known]
     fit.missing.extend(keys[v.path] for v in variables if keys[v.path] not in known)
-    fit.head.extend(_of_head(fit, ours, [keys[v.path] for v in variables if v.path.startswith(f"{HEAD}/")]))
+    fit.head.extend(_of_head(fit, ours, [keys[v.path] for v in variables if _of_a_head(v.path)]))
     for variable, tensor in ours:
-        if variable.path.startswith(f"{HEAD}/") and fit.head:
+        if _of_a_head(variable.path) and fit.head:
             continue
         fit.found.append((variable, tensor))
         if tuple(variable.shape) != tensor.shape:
@@ -113,12 +113,16 @@ def _match(variables: list[keras.Variable], arch: str, content: Content) -> _Fit
     return fit
 
 
+def _of_a_head(path: str) -> bool:
+    return path.partition("/")[0] in HEADS
+
+
 def _of_head(fit: _Fit, ours: list[tuple[keras.Variable, Tensor]], keys: list[str]) -> list[str]:
     """What to say of a head that is not loaded: none in the file, or one that differs in classes alone."""
     if set(keys) <= set(fit.missing):
         fit.missing[:] = [key for key in fit.missing if key not in keys]
         return ["head: the file has none, so the network keeps a fresh one"]
-    pairs = [(tuple(v.shape), tensor.shape) for v, tensor in ours if v.path.startswith(f"{HEAD}/")]
+    pairs = [(tuple(v.shape), tensor.shape) for v, tensor in ours if _of_a_head(v.path)]
     classes = {(mine[-1], theirs[-1]) for mine, theirs in pairs if mine[:-1] == theirs[:-1]}
     if len(pairs) == len(keys) and len(classes) == 1:
         (mine, theirs) = classes.pop()
@@ -209,4 +213,4 @@ def _same_layers(table: dict[str, str], arch: str, content: Content) -> bool:
         return len({name.split("/")[0] for name in table.values()}) - len(layers) in (0, 1)
     auxiliary = names.AUXILIARY.get(arch, ())
     layers = {key.rsplit(".", 1)[0] for key in content.tensors if not (auxiliary and key.startswith(auxiliary))}
-    return layers | {table[HEAD]} == set(table.values())
+    return layers | {table["logits"]} == set(table.values())

@@ -18,14 +18,13 @@ import keras
 from kerascnn.config import Config, Model, UserError
 from kerascnn.data import Splits
 from kerascnn.layers import AuxiliaryHead
-from kerascnn.models import weights
+from kerascnn.models import HEADS, weights
 from kerascnn.models.published import has_published, locate
 from kerascnn.models.tables import SMALL_IMAGE
 from kerascnn.runs import WEIGHTS_PIN, Run
 
 # With fewer training images of a class than this a network rarely learns from scratch what a pretrained one knows.
 FEW = 2_000
-HEAD = "logits"
 KERAS_WEIGHTS = "model.weights.h5"
 # What decides the shapes of weights.
 SHAPES = ("arch", "width", "rounding", "filters", "stem", "shortcut")
@@ -160,7 +159,7 @@ def _as_flag(value: object) -> str:
 
 def heads(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers whose weights are fresh where the number of classes differs: the head, and in training auxiliary ones."""
-    return [layer for layer in model.layers if layer.name == HEAD or isinstance(layer, AuxiliaryHead)]
+    return [layer for layer in model.layers if layer.name in HEADS or isinstance(layer, AuxiliaryHead)]
 
 
 def choose(
