@@ -50,7 +50,7 @@ def test_recipes_start_a_config_each():
     assert [name for name, _ in variants(request.compare, configs)] == ["quick", "cifar10_compare"]
     assert [(config.model.width, config.data.fraction, config.fit.epochs) for config in configs] == [
         (0.25, 1.0, 7),
-        (1.0, 0.5, 7),
+        (1.0, 0.2, 7),
     ]
 
 
