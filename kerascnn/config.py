@@ -188,6 +188,9 @@ class Model(Section):
         (), description="modules of Inception networks keep only these branches: 1x1, 3x3, ... as --layers calls them"
     )
     zero_gamma: bool = Field(False, description="the last normalization of each residual branch starts at 0")
+    whiten: bool = Field(
+        False, description="the stem's first convolution whitens patches of training images and is not trained"
+    )
     drop_path: float = Field(
         0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly"
     )
@@ -238,6 +241,9 @@ class Optim(Section):
         0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)"
     )
     body_lr: float = Field(1.0, gt=0, le=1, description="with --weights: what lr is multiplied by for all but the head")
+    bias_lr: float = Field(
+        1.0, gt=0, le=1000, description="what lr is multiplied by for biases, those of normalizations among them"
+    )
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's global norm")
 
 
@@ -256,6 +262,9 @@ class Fit(Section):
     early_stop: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
     head_epochs: int = Field(
         0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
+    )
+    small_epochs: int = Field(
+        0, ge=0, description="train so many of the epochs first on images of three quarters of the size"
     )
     checkpoint_every: int | None = Field(
         None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
@@ -325,6 +334,10 @@ class Config(Section):
             raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
         if self.fit.epochs is not None and self.fit.head_epochs >= self.fit.epochs:
             raise ValueError(f"head-epochs ({self.fit.head_epochs}) must be fewer than epochs ({self.fit.epochs})")
+        if self.fit.epochs is not None and self.fit.small_epochs >= self.fit.epochs:
+            raise ValueError(f"small-epochs ({self.fit.small_epochs}) must be fewer than epochs ({self.fit.epochs})")
+        if self.fit.small_epochs and self.fit.head_epochs:
+            raise ValueError("small-epochs and head-epochs: give one of the two")
         return self
 
     def replace(self, **sections: dict[str, Any]) -> "Config":

@@ -10,6 +10,7 @@ from kerascnn.config import Optim
 
 DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001}
 DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05}
+BIASES = ("bias", "beta")  # as Keras names them
 
 
 def peak(section: Optim) -> float:
@@ -79,15 +80,16 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return cls(**{**config, "section": Optim(**config["section"])})
 
 
-class _Slowed(keras.optimizers.Optimizer):
-    """Of an optimizer: updates some variables at a fraction of the learning rate, weight decay included.
+class _Scaled(keras.optimizers.Optimizer):
+    """Of an optimizer: updates some variables at a multiple of the learning rate, weight decay included.
 
     Keras has one learning rate for all. Scaling gradients would not do: Adam divides by their size.
     """
 
-    def slow(self, variables: Sequence, factor: float) -> None:
-        """Multiply the learning rate of `variables` by `factor`."""
-        self._factors = {self._var_key(variable): factor for variable in variables}
+    def scale(self, variables: Sequence, factor: float) -> None:
+        """Multiply the learning rate of `variables` by `factor`, on top of earlier calls."""
+        factors = self.__dict__.setdefault("_factors", {})
+        factors |= {self._var_key(variable): factor * self._factor(variable) for variable in variables}
 
     def _factor(self, variable) -> float:
         return getattr(self, "_factors", {}).get(self._var_key(variable), 1.0)
@@ -104,13 +106,13 @@ class _Slowed(keras.optimizers.Optimizer):
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class SGD(_Slowed, keras.optimizers.SGD):
-    """Keras' SGD, whose learning rate may be lower for some variables."""
+class SGD(_Scaled, keras.optimizers.SGD):
+    """Keras' SGD, whose learning rate may differ for some variables."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class AdamW(_Slowed, keras.optimizers.AdamW):
-    """Keras' AdamW, whose learning rate may be lower for some variables."""
+class AdamW(_Scaled, keras.optimizers.AdamW):
+    """Keras' AdamW, whose learning rate may differ for some variables."""
 
 
 def _sgd(section: Optim, **common) -> keras.optimizers.Optimizer:
@@ -155,7 +157,9 @@ def build(
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
     if section.body_lr < 1:
-        optimizer.slow(body, section.body_lr)
+        optimizer.scale(body, section.body_lr)
+    if section.bias_lr != 1:
+        optimizer.scale([v for v in trainable if v.name in BIASES], section.bias_lr)
     if decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in trainable if len(v.shape) < 2])
     return optimizer

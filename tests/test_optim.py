@@ -104,6 +104,33 @@ def test_the_body_learns_at_a_fraction_of_the_rate(name: str, devices: int) -> N
     assert not np.array_equal(slow, fast)
 
 
+@pytest.mark.parametrize("name", choices(OptimizerName))
+def test_biases_learn_at_a_multiple_of_the_rate(name: str) -> None:
+    """At rate r and bias_lr f biases and shifts move as at rate f r, everything else as at r: exactly, and beside body_lr."""
+
+    def after_two_steps(lr: float, bias_lr: float, body_lr: float = 1.0) -> dict[str, np.ndarray]:
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(3, bias_initializer="ones"), keras.layers.BatchNormalization()]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        section = Optim(
+            optimizer=name, lr=lr, bias_lr=bias_lr, body_lr=body_lr, weight_decay=0.1, warmup=0, schedule="constant"
+        )
+        trainable = model.trainable_variables
+        optimizer = optim.build(section, total_steps=9, steps_per_epoch=9, trainable=trainable, body=trainable)
+        for _ in range(2):
+            optimizer.apply([np.full(v.shape, 0.5, "float32") for v in trainable], trainable)
+        return {v.name: v.numpy() for v in trainable}
+
+    found, faster, plain = after_two_steps(0.125, 4), after_two_steps(0.5, 1), after_two_steps(0.125, 1)
+    assert set(found) == {"kernel", "bias", "gamma", "beta"}
+    for variable, value in found.items():
+        same, other = (faster, plain) if variable in ("bias", "beta") else (plain, faster)
+        np.testing.assert_array_equal(value, same[variable])
+        assert not np.array_equal(value, other[variable])
+    both = after_two_steps(0.25, 4, body_lr=0.5)
+    assert all(np.array_equal(both[variable], found[variable]) for variable in found)
+
+
 def test_linear_is_one_cycle() -> None:
     rate = lr(Optim(lr=0.4, warmup=2, schedule="linear"))
     assert rate.argmax() == 19  # the last step of the warm-up

@@ -72,7 +72,7 @@ def _sampled(images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, interpolati
 
 
 def flip(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Mirror left-right with probability one half."""
+    """Mirror left-right with probability one half; an image shows both sides in two epochs (Jordan, 2024, section 3.6)."""
     return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [2]), images)  # [:, :, ::-1] is 8 x slower
 
 
@@ -196,16 +196,20 @@ def cutmix(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augmen
 
 
 class Augmentation(NamedTuple):
-    """stage: window (before resizing), image (each for itself), batch (images and labels of a batch are mixed)."""
+    """stage: window (before resizing), image (each for itself), batch (images and labels of a batch are mixed).
+
+    alternates: every second epoch repeats the draws u of the one before as 1 - u.
+    """
 
     stage: str
     draws: int
     function: Callable
+    alternates: bool = False
 
 
 AUGMENTATIONS = {
     "resized_crop": Augmentation("window", 4, resized_crop),
-    "flip": Augmentation("image", 1, flip),
+    "flip": Augmentation("image", 1, flip, alternates=True),
     "shift": Augmentation("image", 2, shift),
     "color": Augmentation("image", 3, color),
     "grayscale": Augmentation("image", 1, grayscale),
@@ -226,7 +230,10 @@ def vary(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int,
     """uint8 [batch, size, size, 3] through the rows `names` that treat each image for itself, in their order."""
     for name in names:
         row = AUGMENTATIONS[name]
-        images = row.function(images, draws(name, seed, epoch, index, row.draws), section)
+        u = draws(name, seed, epoch - epoch % 2 if row.alternates else epoch, index, row.draws)
+        if row.alternates:
+            u = tf.where((epoch % 2 == 1)[:, None], 1.0 - u, u)
+        images = row.function(images, u, section)
     return images
 
 

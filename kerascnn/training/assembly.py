@@ -1,6 +1,6 @@
 """From a config to a compiled model: what the data decides, the schedule, the network with its optimizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -10,15 +10,14 @@ from kerascnn.config import Config, Fit, Model, UserError
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.models import auxiliary, tables
-from kerascnn.training import finetune
+from kerascnn.training import finetune, whitening
+from kerascnn.training.finetune import SHAPE
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
 IMBALANCE = 3
 # It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
 DEFAULT_EPOCHS = 12
-# Fields of a model section that decide what a network costs.
-SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
 # Of the batch that sgd's 0.1 was published for (Goyal et al., 2017): above 64 px nets are deep and batches small.
 LR_BATCH = 256
 
@@ -51,11 +50,13 @@ def resolve(config: Config, splits: Splits) -> Config:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of an epoch, the run's epochs, those of the head alone at its beginning, and the epoch at which this start ends."""
+    """Steps of an epoch, the run's epochs, those at its beginning of the head alone or of small images, and the epoch at
+    which this start ends."""
 
     steps_per_epoch: int
     epochs: int
     head_epochs: int
+    small_epochs: int
     until: int
 
     @classmethod
@@ -64,12 +65,25 @@ class Schedule:
         if fit.epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
-        return cls(pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, min(ends))
+        return cls(
+            pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.small_epochs, min(ends)
+        )
 
     @property
     def head_steps(self) -> int:
         """Steps of the head alone."""
         return self.steps_per_epoch * self.head_epochs
+
+    @property
+    def small_steps(self) -> int:
+        """Steps on small images."""
+        return self.steps_per_epoch * self.small_epochs
+
+
+def small(splits: Splits) -> Splits:
+    """The same images at three quarters of their size, as `--small-epochs` trains on them, a multiple of 8 where it can be."""
+    side = splits.image_size * 3 // 4
+    return replace(splits, image_size=side - side % 8 or side)
 
 
 def network_of(model: keras.Model) -> keras.Model:
@@ -103,6 +117,8 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
     """
     head = finetune.heads(model)
     finetune.choose(model, network_of(model), config.model.freeze, head if head_alone else None)
+    if config.model.whiten:
+        whitening.convolution(network_of(model)).trainable = False
     schedule = Schedule.of(config.fit, len(splits.train), None)
     # Alone the head keeps its peak: the schedule is that of everything.
     section = config.optim.model_copy(update={"schedule": "constant"}) if head_alone else config.optim

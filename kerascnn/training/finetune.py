@@ -26,8 +26,8 @@ from kerascnn.runs import WEIGHTS_PIN, Run
 # With fewer training images of a class than this a network rarely learns from scratch what a pretrained one knows.
 FEW = 2_000
 KERAS_WEIGHTS = "model.weights.h5"
-# What decides the shapes of weights.
-SHAPES = ("arch", "width", "rounding", "filters", "stem", "shortcut")
+# Fields of a model section that decide the shapes of an arch's weights, and what it costs.
+SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
 
 
 def resolve(config: Config, image_size: int) -> Config:
@@ -40,6 +40,8 @@ def resolve(config: Config, image_size: int) -> Config:
     if section.weights is None:
         _needs_weights(config)
         return config
+    if section.whiten:
+        raise UserError("--whiten: the first convolution comes with --weights; give one of the two")
     place, pinned = _place_and_pin(section.weights)
     try:
         found = fingerprint(_file(place, section.arch))
@@ -148,13 +150,18 @@ def _built_with(path: Path, section: Model) -> str:
     if source is None:
         return ""
     theirs = source.config().model
-    differ = [name for name in SHAPES if getattr(theirs, name) != getattr(section, name)]
-    flags = [f"--{name} {_as_flag(getattr(theirs, name))}" for name in differ]
-    return f". That run was built with {' '.join(flags)}" if flags else ""
+    differ = [name for name in ("arch", *SHAPE) if getattr(theirs, name) != getattr(section, name)]
+    flags = [_as_flag(name, getattr(theirs, name)) for name in differ]
+    return f". That run was built with {', '.join(flags)}" if flags else ""
 
 
-def _as_flag(value: object) -> str:
-    return " ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+def _as_flag(name: str, value: object) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    if value in (None, (), {}):
+        return f"no {flag}"
+    if isinstance(value, dict):
+        return f"{flag} {' '.join(f'{key} {count}' for key, count in value.items())}"
+    return f"{flag} {' '.join(map(str, value)) if isinstance(value, tuple) else value}"
 
 
 def heads(model: keras.Model) -> list[keras.layers.Layer]:

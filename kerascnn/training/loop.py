@@ -1,5 +1,6 @@
 """A run from wherever it was left to its scores."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +18,7 @@ from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
-from kerascnn.training import execution, finetune
+from kerascnn.training import assembly, execution, facts, finetune, whitening
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
 from kerascnn.training.saving import save_model
 
@@ -90,7 +91,8 @@ class Training:
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard.Profile(run.tensorboard)
-        self.head_alone = False
+        self.head_alone = self.small = False
+        self.trained_on = splits
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
 
     def go(self, until: int | None) -> dict[str, Any]:
@@ -114,6 +116,8 @@ class Training:
         if self.store.latest(self.screen.say) is not None:
             return []
         with self.plan.scope():
+            if self.config.model.whiten:
+                return [whitening.whiten(network_of(self.model), whitening.batches(self.splits, self.config.fit))]
             return finetune.load(network_of(self.model), self.config.model)
 
     def _introduce(self, schedule: Schedule, loaded: list[str]) -> None:
@@ -132,7 +136,7 @@ class Training:
         if advice := finetune.advice(self.splits, self.config):
             self.screen.say(advice)
         self.screen.say(f"run     {self.run.path}")
-        self._note_environment()
+        facts.note_environment(self.run, self.plan, self.screen.say)
         board = self.run.tensorboard
         tensorboard.write_config(board, f"```toml\n{dumps(self.config)}```")
         if self.read_test:  # a search has a table of its candidates, under the names that it varied
@@ -143,23 +147,8 @@ class Training:
             pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
             self._show(tensorboard.TRAIN, pngs)
 
-    def _note_environment(self) -> None:
-        threads = tf.config.threading.get_intra_op_parallelism_threads() or distribute.available_cpus()
-        facts = {**distribute.versions(), **self.plan.facts(), "threads": threads}
-        starts = self.run.add_environment(facts)
-        for key in ("threads", "policy", "replicas"):
-            if len(starts) > 1 and starts[-2].get(key) != facts[key]:
-                before = starts[-2].get(key)
-                self.screen.say(
-                    f"note: {key} was {before} before, now {facts[key]}: not the same model to the last bit"
-                )
-
     def _hparams(self) -> dict[str, Any]:
-        """Flat values of the sections that decide the result."""
-        flat: dict[str, Any] = {"dataset": self.splits.name, "params": self.count.params, "macs": self.count.macs}
-        for section in (self.config.model, self.config.optim, self.config.fit, self.config.augment):
-            flat |= section.model_dump(mode="json", exclude=section.volatile_fields() | {"filters"})
-        return flat
+        return facts.hparams(self.config, self.splits.name, self.count)
 
     def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
         for name, png in pngs.items():
@@ -170,12 +159,16 @@ class Training:
         """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs, the head alone first."""
         stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
         with stop.listening(self.screen.say):
-            while True:
+            for segment in itertools.count():
                 checkpoint = self.store.latest(self.screen.say)
                 step = checkpoint.step if checkpoint else 0
                 self.rows[:] = checkpoint.state["rows"] if checkpoint else []
                 if step >= schedule.until * schedule.steps_per_epoch or self._exhausted():
                     break
+                if step and not segment:
+                    epoch, done = divmod(step, schedule.steps_per_epoch)
+                    place = f"epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done"
+                    self.screen.say(f"resuming after step {step} ({place})")
                 self._segment(schedule, step, self._enter(schedule, step, checkpoint), stop)
 
     def _enter(
@@ -185,6 +178,8 @@ class Training:
 
         Where the head has been alone, training of everything begins like a run of its own: only weights are taken over.
         """
+        if (step < schedule.small_steps) != self.small:
+            self._resize(small=not self.small)
         if (step < schedule.head_steps) != self.head_alone:
             self._compile(head_alone=not self.head_alone)
         if checkpoint is None or step != schedule.head_steps:
@@ -197,6 +192,16 @@ class Training:
         fit = self.config.fit
         return callbacks.exhausted(self.rows, self.monitor, fit.early_stop, after=fit.head_epochs)
 
+    def _resize(self, small: bool) -> None:
+        """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
+        self.trained_on = assembly.small(self.splits) if small else self.splits
+        weights = distribute.host_values(self.model.weights)
+        self.model = build_and_compile(self.config, self.trained_on, self.plan)
+        with self.plan.scope():
+            self.model.set_weights(weights)
+        self.small = small
+        self.screen.say(f"size    {self.trained_on.image_size} px")
+
     def _compile(self, head_alone: bool) -> None:
         compile_for(self.model, self.config, self.splits, self.plan, head_alone=head_alone)
         self.head_alone = head_alone
@@ -205,11 +210,8 @@ class Training:
         self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
     ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
-        if checkpoint is not None and step:
-            self.screen.say(
-                f"resuming after step {step} (epoch {epoch + 1}, {done} of {schedule.steps_per_epoch} steps done)"
-            )
-        until = min(schedule.until, schedule.head_epochs) if self.head_alone else schedule.until
+        first = schedule.head_epochs if self.head_alone else schedule.small_epochs if self.small else schedule.until
+        until = min(schedule.until, first)
         logging, fit = self.config.logging, self.config.fit
         steps = execution.execution_plan(
             (schedule.steps_per_epoch, done or None, logging.log_steps, fit.checkpoint_every),
@@ -282,7 +284,7 @@ class Training:
         if self.config.optim.class_weights == "balanced":
             counts = np.bincount(self.splits.train.labels, minlength=len(self.splits.class_names))
             weights = (counts.sum() / (len(counts) * counts)).astype("float32")
-        return pipeline.training(
+        batches = pipeline.training(
             self.splits,
             augment=self.config.augment,
             seed=self.config.fit.seed,
@@ -291,11 +293,15 @@ class Training:
             label_smoothing=self.config.optim.label_smoothing,
             class_weights=weights,
         )
+        return self._sized(batches)
 
     def _val_data(self) -> tf.data.Dataset | None:
-        return (
-            pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size) if len(self.splits.val) else None
-        )
+        if not len(self.splits.val):
+            return None
+        return self._sized(pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size))
+
+    def _sized(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
 
     def _save_best(self) -> None:
         self.twin.set_weights(averaged(self.model))

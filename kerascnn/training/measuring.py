@@ -11,7 +11,8 @@ from kerascnn import cost
 from kerascnn.config import Config
 from kerascnn.data import Splits, pipeline
 from kerascnn.models import counting
-from kerascnn.training.assembly import SHAPE, network
+from kerascnn.training.assembly import network
+from kerascnn.training.finetune import SHAPE
 
 # Steps before the clock runs, how long it runs, and how many steps at most: the first ones compile and fill the cache.
 WARM_STEPS, SECONDS, MOST_STEPS = 4, 3.0, 60

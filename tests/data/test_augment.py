@@ -77,6 +77,14 @@ def test_flip_mirrors_half_of_them(images):
     assert same.mean() == pytest.approx(0.5, abs=0.1)
 
 
+def test_flip_shows_the_other_side_in_every_second_epoch(images):
+    first, second, third, fourth = (run("flip", images, epoch=epoch).numpy() for epoch in range(4))
+    np.testing.assert_array_equal(second, first[:, :, ::-1])
+    np.testing.assert_array_equal(fourth, third[:, :, ::-1])
+    assert (third != first).any()
+    assert (third != second).any()
+
+
 def test_shift_moves_by_whole_pixels_with_zeros(images):
     out, most = run("shift", images, Augment(shift=0.125)).numpy(), 3
     padded = np.pad(images.numpy(), [(0, 0), (most, most), (most, most), (0, 0)])

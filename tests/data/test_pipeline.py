@@ -142,6 +142,18 @@ def test_scoring_of_files_is_the_one_decode_path(photos):
         np.testing.assert_array_equal(images[sound], splits.val.source.fetch(splits.val.indices))
 
 
+def test_shrunk_images_are_the_antialiased_ones(embedded):
+    images, labels, weights = batches(embedded, 1)[0]
+    dataset = pipeline.training(embedded, augment=PLAIN, seed=7, batch_size=16)
+    small = pipeline.shrunk(dataset, 24)
+    assert small.cardinality() == tf.data.INFINITE_CARDINALITY
+    found, *same = next(small.as_numpy_iterator())
+    assert (found.shape, found.dtype) == ((16, 24, 24, 3), np.uint8)
+    assert_same([(labels, weights)], [same])
+    expected = [Image.fromarray(image).resize((24, 24), Image.Resampling.BILINEAR) for image in images]
+    assert np.abs(found.astype(int) - np.stack(expected).astype(int)).max() <= 1  # Pillow rounds between the axes
+
+
 def test_no_images_to_score_is_said(embedded):
     splits = data.load(Data(val_fraction=0))
     with pytest.raises(UserError, match="val has no image"):

@@ -1,0 +1,89 @@
+"""A first convolution that whitens patches of real images: what it computes, and that training leaves it alone."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kerascnn import cost, data, models, training
+from kerascnn.config import Config, UserError
+from kerascnn.data import Splits
+from kerascnn.models import tables
+from kerascnn.runs import Run
+from kerascnn.training import whitening
+
+# 2.5 % of the embedded images: 134 to train on, 9 steps of 16. They are grey: their patches vary in 9 directions of 27.
+BASE = Config(
+    data={"fraction": 0.025},
+    model={"arch": "resnet9", "width": 0.5, "whiten": True},
+    optim={"warmup": 0, "lr": 0.05},
+    fit={"epochs": 2, "batch_size": 16},
+    devices={"dtype": "float32"},
+)
+GREY = 9
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    return data.load(BASE.data)
+
+
+def test_rows_whiten_and_nothing_is_made_of_rounding() -> None:
+    rng = np.random.default_rng(0)
+    patches = rng.normal(size=(4000, 5)) @ rng.normal(size=(5, 6))  # in five directions of six
+    covariance = patches.T @ patches / len(patches)
+    rows = whitening.whitening(covariance)
+    assert rows.shape == (5, 6)
+    np.testing.assert_allclose(rows @ covariance @ rows.T, np.eye(5), atol=0.02)  # 0.02: EPSILON beside the smallest
+    variances = 1 / np.square(np.linalg.norm(rows, axis=1))
+    assert (np.diff(variances) < 0).all()
+
+
+def test_outputs_are_uncorrelated_pairs(splits: Splits) -> None:
+    network = models.build("resnet9", (32, 32, 3), 10, width=0.5)
+    layer = whitening.convolution(network)
+    before = np.array(layer.kernel)
+    images = whitening.batches(splits, BASE.fit)
+    line = whitening.whiten(network, images)
+    assert f"{GREY} of 27 directions" in line
+    kernel = np.array(layer.kernel)
+    np.testing.assert_array_equal(kernel[..., :GREY], -kernel[..., GREY : 2 * GREY])
+    np.testing.assert_array_equal(kernel[..., 2 * GREY :], before[..., 2 * GREY :])
+    inside = keras.Model(network.inputs, layer(network.get_layer("preprocess").output))
+    seen = np.concatenate([np.array(inside(batch))[:, 1:-1, 1:-1, :GREY] for batch, *_ in images]).reshape(-1, GREY)
+    moments = seen.T @ seen / len(seen)
+    np.testing.assert_allclose(moments, np.diag(np.diag(moments)), atol=1e-3)
+    assert np.diag(moments).min() > 0.9
+    assert np.diag(moments).max() < 1.001
+
+
+@pytest.mark.parametrize("arch", tables.ARCHS)
+def test_every_arch_begins_with_a_convolution_of_the_pixels(arch: str) -> None:
+    size = tables.ARCHS[arch].image_size
+    with cost.weightless():
+        layer = whitening.convolution(models.build(arch, (size, size, 3), 10))
+    assert isinstance(layer, keras.layers.Conv2D)
+    assert layer.kernel.shape[2] == 3
+
+
+def test_training_and_resuming_leave_it_alone(tmp_path: Path, splits: Splits) -> None:
+    config = training.resolve(BASE, splits)
+    kernels, ends = [], []
+    for name, rungs in (("once", (2,)), ("twice", (1, 2))):
+        run = Run(tmp_path / name)
+        for until in rungs:
+            training.train(config, run, splits=splits, until=until, draw=False)
+        network = keras.models.load_model(run.best_model, compile=False)
+        kernels.append(np.array(whitening.convolution(network).kernel))
+        ends.append([row["loss"] for row in run.history()])
+        assert run.log_file.read_text().count("whiten ") == 1
+    np.testing.assert_array_equal(*kernels)
+    np.testing.assert_array_equal(kernels[0][..., :GREY], -kernels[0][..., GREY : 2 * GREY])
+    assert ends[0] == ends[1]
+    assert len(ends[0]) == 2
+
+
+def test_weights_bring_a_first_convolution_of_their_own(splits: Splits) -> None:
+    with pytest.raises(UserError, match=r"--whiten: the first convolution comes with --weights"):
+        training.resolve(BASE.replace(model={"weights": "imagenet"}), splits)
