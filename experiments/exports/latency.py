@@ -1,7 +1,8 @@
 """An export against its Keras model in a tf.function, interleaved: python experiments/exports/latency.py ARCH SIZE > FILE.json.
 
 Fresh weights and 1,000 classes; both get the same float32 images of the network's size. SavedModel: the signature `images` as
-a server calls it, with its resizing, sorting and class names. One JSON object on standard output.
+a server calls it, with its resizing, sorting and class names. onnx and litert: the exported files of the same network in
+onnxruntime and LiteRT, called from Python. One JSON object on standard output.
 """
 
 import json
@@ -20,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from kerascnn import models, timing
-from kerascnn.artefacts import savedmodel
+from kerascnn.artefacts import folding, litert, onnx, savedmodel
 from kerascnn.layers.paths import stock_paths
 
 BATCHES = {1: (7, 1.0), 32: (5, 2.5)}  # rounds, seconds per turn
@@ -36,6 +37,11 @@ def main(arch: str, size: int) -> None:
         names = [str(number) for number in range(1000)]
         version = savedmodel.export(model, Path(folder), class_names=names, image_size=size, resize="crop")
         loaded = tf.saved_model.load(str(version))
+        network = folding.served(folding.folded(model))
+        onnx.write(network, Path(folder) / "model.onnx", {"class_names": names, "image_size": size, "resize": "crop"})
+        litert.write(network, Path(folder) / "model.tflite", "float32", np.zeros((0, size, size, 3), "uint8"))
+        in_onnx, *_ = onnx.reader(Path(folder) / "model.onnx")
+        in_litert, *_ = litert.reader(Path(folder) / "model.tflite")
         found = {}
         for batch, (rounds, seconds) in BATCHES.items():
             images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)), tf.float32)
@@ -43,8 +49,12 @@ def main(arch: str, size: int) -> None:
                 "stock": lambda images=images: stock(images).numpy(),
                 "keras": lambda images=images: ours(images).numpy(),
                 "export": lambda images=images: loaded.signatures["images"](images=images)["probabilities"].numpy(),
+                "onnx": lambda images=images: in_onnx(images),
+                "litert": lambda images=images: in_litert(images),
             }
-            difference = float(np.abs(calls["keras"]() - calls["export"]()).max())
+            difference = max(
+                float(np.abs(calls["keras"]() - calls[name]()).max()) for name in ("export", "onnx", "litert")
+            )
             times = timing.interleaved(calls, rounds, seconds)
             found[batch] = {"seconds": times, "difference": difference}
     print(json.dumps({"arch": arch, "size": size, "batches": found, "tensorflow": tf.__version__}))

@@ -61,15 +61,19 @@ def _latency(measured: list[dict]) -> None:
         "Warm, interleaved rounds (`experiments/exports/latency.py`), median over rounds [lowest, highest]; float32, no jit.\n"
     )
     print(
-        "Keras: this package's model; stock: the same layers as Keras itself computes them; export: the signature `images`.\n"
+        "Keras: this package's model; stock: the same layers as Keras itself computes them; SavedModel: the signature `images`;"
+        " ONNX: in onnxruntime; LiteRT: one image at a time.\n"
     )
-    print("Milliseconds are per image.\n")
-    print("| arch | px | batch | stock, ms | Keras, ms | export, ms | Keras / export | stock / export |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "Milliseconds are per image; ratios say how many times faster than the Keras model an export is, pair by pair.\n"
+    )
+    ways = ("stock, ms", "Keras, ms", "SavedModel, ms", "ONNX, ms", "LiteRT, ms", "SavedModel", "ONNX", "LiteRT")
+    print(f"| arch | px | batch | {' | '.join(ways)} |")
+    print("|---" * (3 + len(ways)) + "|")
     for found in measured:
         for batch, kept in found["batches"].items():
             times = {name: np.array(seconds) * 1000 / int(batch) for name, seconds in kept["seconds"].items()}
-            ratios = [times[other] / times["export"] for other in ("keras", "stock")]
+            ratios = [times["keras"] / times[other] for other in ("export", "onnx", "litert")]
             shown = [f"{np.median(t):.2f} [{t.min():.2f}, {t.max():.2f}]" for t in (*times.values(), *ratios)]
             print(f"| {found['arch']} | {found['size']} | {batch} | {' | '.join(shown)} |")
 
