@@ -12,7 +12,7 @@ from kerascnn.data import Splits
 from kerascnn.models import tables
 from kerascnn.runs import Run
 from kerascnn.screen import Screen
-from kerascnn.search import candidates, measure, oracles, space
+from kerascnn.search import candidates, measure, oracles, scaling, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import Directory
 from kerascnn.search.options import Request
@@ -154,11 +154,18 @@ class Search:
             UserError: Even the narrowest exceeds the budget.
         """
         found, limit = self._counted(), self.budget.latency_ms
-        for _ in range(6):  # costs in time cannot be counted: narrower until it fits
-            if limit is None or (share := self._latency(found) / limit) <= 1:
-                return found
-            found = found.replace(model={"width": max(NARROWEST, found.model.width * 0.97 / share)})
-        raise UserError(f"--max-latency-ms {limit:g}: {self.base.model.arch} does not become so fast by scaling")
+        if limit is None:
+            return found
+        most = WIDEST if found is self.base else found.model.width
+        fits = scaling.widest(
+            lambda width: self._latency(found.replace(model={"width": width})) / limit,
+            found.model.width,
+            NARROWEST,
+            most,
+        )
+        if fits is None:
+            raise UserError(f"--max-latency-ms {limit:g}: {self.base.model.arch} does not become so fast by scaling")
+        return found.replace(model={"width": fits})
 
     def _counted(self) -> Config:
         """What counting says of the baseline; the base itself where nothing that can be counted is bounded."""

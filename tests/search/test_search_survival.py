@@ -72,3 +72,23 @@ def test_one_ctrl_c_ends_two_workers_and_their_children(tmp_path: Path) -> None:
     for path in trials.iterdir():
         with Run(path).lock():  # nobody trains it any more
             assert len(Run(path).history()) < 300
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_latency_budget_bounds_candidates_and_baseline(tmp_path: Path) -> None:
+    """Every candidate and the uniform network were measured once and fit; the uniform one is as wide as may be."""
+    code, out, err = finish(tune(tmp_path, "--max-latency-ms", "4"))
+    assert (code, err) == (0, "")
+    assert "at most 4 ms at batch 1" in out
+    trained = [run for path in Directory(tmp_path / "one").trials.iterdir() if (run := Run(path)).history()]
+    assert len(trained) == 5  # four candidates and the baseline
+    assert all(run.latency_ms() <= 4 for run in trained if run.name != "baseline")
+    widths = {run.config().model.width: run.latency_ms() for run in all_runs(tmp_path) if run.latency_ms() is not None}
+    (baseline,) = [run for run in trained if run.name == "baseline"]
+    assert widths[baseline.config().model.width] <= 4
+    assert baseline.config().model.width > 0.25  # where it began
+
+
+def all_runs(folder: Path) -> list[Run]:
+    return [Run(path) for path in Directory(folder / "one").trials.iterdir()]
