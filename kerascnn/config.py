@@ -264,7 +264,9 @@ class Fit(Section):
         0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
     )
     small_epochs: int = Field(
-        0, ge=0, description="train so many of the epochs first on images of three quarters of the size"
+        0,
+        ge=0,
+        description="train so many of the epochs first on images of three quarters of the size, val too",
     )
     checkpoint_every: int | None = Field(
         None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE

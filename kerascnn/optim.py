@@ -88,8 +88,8 @@ class _Scaled(keras.optimizers.Optimizer):
 
     def scale(self, variables: Sequence, factor: float) -> None:
         """Multiply the learning rate of `variables` by `factor`, on top of earlier calls."""
-        factors = self.__dict__.setdefault("_factors", {})
-        factors |= {self._var_key(variable): factor * self._factor(variable) for variable in variables}
+        more = {self._var_key(variable): factor * self._factor(variable) for variable in variables}
+        self._factors = {**getattr(self, "_factors", {}), **more}
 
     def _factor(self, variable) -> float:
         return getattr(self, "_factors", {}).get(self._var_key(variable), 1.0)
