@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, f
 AugmentName = Literal[
     "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
 ]
-OptimizerName = Literal["sgd", "adamw"]
+OptimizerName = Literal["sgd", "adamw", "muon"]
 ScheduleName = Literal["cosine", "linear", "step", "constant"]
 MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_balanced_accuracy"]
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
@@ -214,15 +214,19 @@ class Model(Section):
 class Optim(Section):
     """How weights are updated."""
 
-    optimizer: OptimizerName = Field("sgd", description="sgd: Nesterov momentum")
+    optimizer: OptimizerName = Field(
+        "sgd",
+        description="sgd: Nesterov momentum; muon: kernels of convolutions by Muon (Jordan et al., 2024), the rest by AdamW",
+    )
     lr: float | None = Field(
         None,
         gt=0,
-        description="peak learning rate for the global batch (default: 0.001 adamw; sgd 0.1, above 64 px 0.1 * batch / 256)",
+        description="peak learning rate for the global batch"
+        " (default: adamw 0.001, muon 0.05, sgd 0.1, above 64 px 0.1 * batch / 256)",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
     weight_decay: float | None = Field(
-        None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw)"
+        None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)"
     )
     schedule: ScheduleName = Field(
         "cosine", description="how the learning rate falls after warm-up (linear: one cycle, down to 0)"

@@ -8,9 +8,10 @@ from keras import ops
 
 from kerascnn.config import Optim
 
-DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001}
-DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05}
+DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001, "muon": 0.05}
+DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05, "muon": 0.05}
 BIASES = ("bias", "beta")  # as Keras names them
+ADAM_RATIO = 0.05  # under muon: the rate of what AdamW updates over that of kernels
 
 
 def peak(section: Optim) -> float:
@@ -96,7 +97,7 @@ class _Scaled(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         rate = learning_rate * self._factor(variable)
-        if self.weight_decay is not None and self._use_weight_decay(variable):
+        if self.weight_decay and self._use_weight_decay(variable):
             dtype = variable.dtype
             self.assign_sub(variable, variable * ops.cast(self.weight_decay * rate, dtype))
         super().update_step(gradient, variable, rate)
@@ -115,6 +116,38 @@ class AdamW(_Scaled, keras.optimizers.AdamW):
     """Keras' AdamW, whose learning rate may differ for some variables."""
 
 
+@keras.saving.register_keras_serializable(package="kerascnn")
+class Muon(_Scaled, keras.optimizers.Muon):
+    """Kernels of convolutions move by orthogonal matrices near their mean gradient, the rest by AdamW (Jordan et al., 2024).
+
+    Keras' Muon leaves kernels of four axes to AdamW. Here one is a matrix of (height * width * inputs) x outputs. A step moves
+    it by about the learning rate in every direction of its smaller side, whatever the gradient's size.
+    """
+
+    def _should_use_adamw(self, variable):
+        return len(variable.shape) != 4
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """The polynomials of Jordan's iteration in x's smaller Gram matrix, applied to x once at the end.
+
+        Each is a polynomial in x^T x times x, so that the products with x itself, the dear ones where a kernel is long, are two
+        instead of two a step. In float32: a Gram matrix squares how far singular values lie apart.
+        """
+        matrix = ops.reshape(x, (-1, x.shape[-1]))
+        matrix = matrix / (ops.norm(matrix) + 1e-7)
+        tall = matrix.shape[0] >= matrix.shape[1]
+        gram = ops.matmul(ops.transpose(matrix), matrix) if tall else ops.matmul(matrix, ops.transpose(matrix))
+        unit = product = ops.eye(gram.shape[0], dtype=x.dtype)
+        for _ in range(steps):
+            factor = self.muon_a * unit + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
+            product = ops.matmul(product, factor)
+            gram = ops.matmul(ops.matmul(gram, factor), factor)
+        return ops.reshape(ops.matmul(matrix, product) if tall else ops.matmul(product, matrix), x.shape)
+
+    def lr_adjust(self, x):
+        return x * max(1.0, x.shape[-1] / math.prod(x.shape[:-1])) ** 0.5
+
+
 def _sgd(section: Optim, **common) -> keras.optimizers.Optimizer:
     return SGD(momentum=section.momentum, nesterov=section.momentum > 0, **common)
 
@@ -123,7 +156,11 @@ def _adamw(section: Optim, **common) -> keras.optimizers.Optimizer:
     return AdamW(**common)
 
 
-OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": _sgd, "adamw": _adamw}
+def _muon(section: Optim, **common) -> keras.optimizers.Optimizer:
+    return Muon(momentum=section.momentum, nesterov=section.momentum > 0, adam_lr_ratio=ADAM_RATIO, **common)
+
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": _sgd, "adamw": _adamw, "muon": _muon}
 
 
 def build(
@@ -150,7 +187,7 @@ def build(
     optimizer = OPTIMIZERS[section.optimizer](
         section,
         learning_rate=Schedule(section, total_steps, steps_per_epoch),
-        weight_decay=decay or None,
+        weight_decay=decay,  # 0 and not None, which AdamW refuses.
         global_clipnorm=section.clip_norm,
         use_ema=section.ema > 0,
         ema_momentum=section.ema or 0.99,

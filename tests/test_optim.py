@@ -67,8 +67,13 @@ def test_weight_decay_spares_normalizations_and_biases(name: str) -> None:
     assert (after["gamma"], after["beta"], after["bias"]) == (1.0, 1.0, 1.0)
 
 
-def test_no_decay_where_it_is_zero() -> None:
-    assert optim.build(Optim(weight_decay=0), total_steps=1, steps_per_epoch=1, trainable=[]).weight_decay is None
+@pytest.mark.parametrize("name", choices(OptimizerName))
+def test_no_decay_where_it_is_zero(name: str) -> None:
+    kernel = keras.Variable(np.ones((4, 3), "float32"), name="kernel")
+    section = Optim(optimizer=name, weight_decay=0, warmup=0, schedule="constant")
+    optimizer = optim.build(section, total_steps=1, steps_per_epoch=1, trainable=[kernel])
+    optimizer.apply([np.zeros((4, 3), "float32")], [kernel])
+    np.testing.assert_array_equal(kernel.numpy(), 1)
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -181,3 +186,32 @@ def test_accumulated_gradients_are_one_update_of_their_mean(name: str) -> None:
 
     np.testing.assert_allclose(after([1.0, 3.0], accumulate=2), after([2.0], accumulate=1), rtol=1e-6)
     assert after([1.0, 3.0, 5.0], accumulate=2) == pytest.approx(after([2.0], accumulate=1))  # half a group waits
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 16), (1, 1, 8, 32)])
+def test_muon_moves_a_kernel_by_the_rate_in_every_direction(shape: tuple[int, ...]) -> None:
+    """The step's singular values are about the rate, its singular vectors the gradient's, and Keras' form gives the same."""
+    gradient = np.random.default_rng(0).normal(size=shape).astype("float32")
+    kernel = keras.Variable(np.zeros(shape, "float32"), name="kernel")
+    section = Optim(optimizer="muon", lr=0.1, momentum=0, weight_decay=0, warmup=0, schedule="constant")
+    optimizer = optim.build(section, total_steps=10, steps_per_epoch=10, trainable=[kernel])
+    optimizer.apply([gradient], [kernel])
+    matrix = gradient.reshape(-1, shape[-1])
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    step = left.T @ -kernel.numpy().reshape(matrix.shape) @ right.T
+    widening = max(1.0, shape[-1] / len(matrix)) ** 0.5
+    assert np.diag(step) == pytest.approx(np.full(len(step), 0.1 * widening), rel=0.35)
+    assert np.abs(step - np.diag(np.diag(step))).max() < 1e-3
+    keras_form = keras.optimizers.Muon.zeropower_via_newtonschulz5(optimizer, tf.constant(matrix), 5)
+    np.testing.assert_allclose(-kernel.numpy().reshape(matrix.shape), 0.1 * widening * keras_form, atol=1e-4)
+
+
+def test_muon_leaves_what_is_no_kernel_of_a_convolution_to_adamw() -> None:
+    variables = {name: [keras.Variable(np.ones((4, 3), "float32"), name="kernel")] for name in ("muon", "adamw")}
+    for name, rate in (("muon", 0.1), ("adamw", 0.1 * optim.ADAM_RATIO)):
+        section = Optim(optimizer=name, lr=rate, weight_decay=0, warmup=0, schedule="constant")
+        optimizer = optim.build(section, total_steps=10, steps_per_epoch=10, trainable=variables[name])
+        for seed in range(3):
+            optimizer.apply([np.random.default_rng(seed).normal(size=(4, 3)).astype("float32")], variables[name])
+    np.testing.assert_allclose(variables["muon"][0].numpy(), variables["adamw"][0].numpy(), rtol=1e-5)
+    assert np.abs(variables["muon"][0].numpy() - 1).max() > 1e-3
