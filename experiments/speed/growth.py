@@ -100,7 +100,10 @@ def draw(rows: list[dict], path: Path) -> None:
             axis.plot(*zip(*sorted(points), strict=True), "o-", label=label)
             if label:
                 axis.legend(frameon=False)
-        axis.set(xlabel=across, ylabel=up, ylim=(0, None))
+            axis.set_ylim(0, 1.1 * max(axis.get_ylim()[1], *(value for _, value in points)))
+        axis.set(xlabel=across, ylabel=up)
+        if kind in ("batch", "size", "depth", "replicas"):
+            axis.set_xticks(sorted(place for place, _ in _curves(rows, kind).get("", [])))
         axis.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
@@ -122,7 +125,18 @@ def _curves(rows: list[dict], kind: str) -> dict[str, list[tuple[float, float]]]
 
 def table(rows: list[dict]) -> str:
     """Markdown: every point with its command."""
-    lines = ["| what | figure | command |", "|---|--:|---|"]
+    lines = [
+        "# How cost grows",
+        "",
+        "![six panels](growth.png)",
+        "",
+        "`python experiments/speed/growth.py --data-dir TFDS_DIR --photos FOLDER`, alone, one measurement a point:",
+        "neighbours within a tenth are equal. Training steps and whole epochs, validation apart; memory is the most",
+        "that the process had resident.",
+        "",
+        "| what | figure | command |",
+        "|---|--:|---|",
+    ]
     for row in rows:
         if "failed" in row:
             figure = f"failed: {row['failed']}"
