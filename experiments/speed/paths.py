@@ -21,9 +21,7 @@ ROWS = (
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "inception_v3", 299, 16, 1.0),
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet9", 32, 256, 0.5),
     ("shortcut of kind A", "kerascnn.layers.residual.fast", "resnet20", 32, 128, 1.0),
-    ("steps an execution", "", "resnet20", 32, 32, 0.25),
 )
-STEPS = 60  # of the row that compares executions
 
 
 def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str, Callable[[], object]]:
@@ -37,42 +35,10 @@ def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str,
     splits = data.load(config.data)
     config = training.resolve(config, splits)
     plan = distribute.setup(config.devices, batch)
-    if not off:
-        return executions(config, splits, plan)
     found = {"on": measure.training_step(config, splits, plan)}
     with patch(off, lambda: False):
         found["off"] = measure.training_step(config, splits, plan)
     return found
-
-
-def executions(config, splits, plan) -> dict[str, Callable[[], object]]:
-    """`STEPS` steps of Keras' loop in executions as fit plans them, and one by one."""
-    import tensorflow as tf
-
-    from kerascnn import training
-    from kerascnn.speed import measure
-    from kerascnn.training import execution
-
-    def loop(steps: int) -> Callable[[], object]:
-        model = training.build_and_compile(config, splits, plan)
-        execution.adopt(model, steps)
-        batch = next(iter(measure.training_data(config, splits)))
-        repeated = tf.data.Dataset.from_tensors(batch).repeat()
-        return lambda: model.fit(repeated, steps_per_epoch=STEPS, verbose=0)
-
-    operations = 6 * facts(config, splits) * config.fit.batch_size
-    planned = execution.execution_plan([STEPS], operations=operations, kind="cpu")
-    print(f"  {planned} steps an execution", flush=True)
-    return {"on": loop(planned), "off": loop(1)}
-
-
-def facts(config, splits) -> int:
-    """Multiply-adds of an image."""
-    from kerascnn import cost
-    from kerascnn.training import assembly
-
-    with cost.weightless():
-        return cost.count(assembly.network(config.model, splits.image_size, len(splits.class_names))).macs
 
 
 def main() -> int:
@@ -96,7 +62,7 @@ def main() -> int:
         ratios = [without / with_it for without, with_it in zip(found["off"], found["on"], strict=True)]
         low, _, high = quantiles(ratios, n=4)
         network = f"{arch}, {size} px, batch {batch}" + (f", width {width:g}" if width != 1 else "")
-        step = 1000 * median(found["on"]) / (1 if off else STEPS)
+        step = 1000 * median(found["on"])
         print(f"| {name} | {network} | {median(ratios):.3f} [{low:.3f}, {high:.3f}] | {step:.1f} |", flush=True)
     return 0
 
