@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from kerascnn.config import Optim
@@ -125,15 +126,18 @@ class Muon(_Scaled, keras.optimizers.Muon):
     """
 
     def _should_use_adamw(self, variable):
-        return len(variable.shape) != 4
+        return len(variable.shape) != 4 or 1 in variable.shape[2:]  # A depthwise kernel is no matrix: nothing is mixed.
 
     def zeropower_via_newtonschulz5(self, x, steps):
         """The polynomials of Jordan's iteration in x's smaller Gram matrix, applied to x once at the end.
 
         Each is a polynomial in x^T x times x, so that the products with x itself, the dear ones where a kernel is long, are two
-        instead of two a step. In float32: a Gram matrix squares how far singular values lie apart.
+        instead of two a step. Not on a GPU: a Gram matrix squares how far singular values lie apart, which TensorFloat-32 does
+        not resolve.
         """
         matrix = ops.reshape(x, (-1, x.shape[-1]))
+        if tf.config.list_physical_devices("GPU"):
+            return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
         matrix = matrix / (ops.norm(matrix) + 1e-7)
         tall = matrix.shape[0] >= matrix.shape[1]
         gram = ops.matmul(ops.transpose(matrix), matrix) if tall else ops.matmul(matrix, ops.transpose(matrix))
