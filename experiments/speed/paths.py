@@ -3,14 +3,20 @@
     python experiments/speed/paths.py [--rounds 5] [--seconds 4] [--only NAME ...]
 
 A path is switched off while the step is traced, by replacing the decision that its module asks; the product has one switch for
-all of them (`layers.stock_paths`). Alone on the machine.
+all of them (`layers.stock_paths`). Steps per execution are decided by a run, so there a step's time is that of a run's
+epochs behind the first, run after run. Alone on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import csv
+import io
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median, quantiles
 from unittest.mock import patch
 
@@ -22,6 +28,8 @@ ROWS = (
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet9", 32, 256, 0.5),
     ("shortcut of kind A", "kerascnn.layers.residual.fast", "resnet20", 32, 128, 1.0),
 )
+# Decided by a run, not while a layer is traced: in a network whose step is short, since elsewhere it stays at one.
+SMALL = ("resnet20", 28, 16, 0.25)
 
 
 def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str, Callable[[], object]]:
@@ -41,6 +49,35 @@ def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str,
     return found
 
 
+def seconds_per_step(steps: int | None) -> float:
+    """Of a run's epochs behind the first, in executions of so many steps, or of as many as the run itself decides on."""
+    from kerascnn import data, training
+    from kerascnn.config import Config
+    from kerascnn.runs import Run
+
+    with tempfile.TemporaryDirectory() as folder:
+        logging = {"runs_dir": Path(folder), "run": "run", "export": False}
+        model = {"arch": SMALL[0], "width": SMALL[3]}
+        fit = {"batch_size": SMALL[2], "epochs": 4}
+        config = Config().replace(model=model, fit=fit, logging=logging)
+        splits = data.load(config.data)
+        run = Run.prepare(config, splits.fingerprint, splits.name)
+        decide = training.execution.execution_plan if steps is None else lambda *_, **__: steps
+        with patch("kerascnn.training.execution.execution_plan", decide), contextlib.redirect_stdout(io.StringIO()):
+            training.train(config, run, splits=splits, draw=False, read_test=False)
+        rows = list(csv.DictReader((run.path / "history.csv").open()))[1:]
+    return median(SMALL[2] / float(row["images_per_second"]) for row in rows)
+
+
+def executions(rounds: int) -> dict[str, list[float]]:
+    """Seconds per step, run after run."""
+    found: dict[str, list[float]] = {"on": [], "off": []}
+    for _ in range(rounds):
+        found["on"].append(seconds_per_step(None))
+        found["off"].append(seconds_per_step(1))
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -54,13 +91,14 @@ def main() -> int:
 
     print("| path | network | step without it over step with it: median [quartiles] of rounds | ms a step with it |")
     print("|---|---|--:|--:|")
-    for name, off, arch, size, batch, width in ROWS:
+    for name, off, *shape in (*ROWS, ("steps per execution", "", *SMALL)):
         if args.only and name not in args.only:
             continue
         keras.backend.clear_session()
-        found = timing.interleaved(calls(off, arch, size, batch, width), args.rounds, args.seconds)
+        found = timing.interleaved(calls(off, *shape), args.rounds, args.seconds) if off else executions(args.rounds)
         ratios = [without / with_it for without, with_it in zip(found["off"], found["on"], strict=True)]
         low, _, high = quantiles(ratios, n=4)
+        arch, size, batch, width = shape
         network = f"{arch}, {size} px, batch {batch}" + (f", width {width:g}" if width != 1 else "")
         step = 1000 * median(found["on"])
         print(f"| {name} | {network} | {median(ratios):.3f} [{low:.3f}, {high:.3f}] | {step:.1f} |", flush=True)

@@ -7,18 +7,16 @@ import tensorflow as tf
 
 from kerascnn.layers.paths import fast, onednn
 
-# Of bfloat16: products win where there are few places for many channels.
-PLACES_PER_CHANNEL, LEAST_CHANNELS = 2, 128
-# Of float32, and of a 1x1 kernel, which is one product in either form: on the smallest images only.
-FEW_PLACES, MANY_CHANNELS = 64, 256
+# Products win where there are few places for many channels.
+MOST_PLACES, LEAST_CHANNELS = 64, 128
 
 
 def pays(x, kernel, strides: tuple[int, int], padding: str) -> bool:
     """Whether products are faster on a CPU; decided while tracing.
 
-    Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 7 x 7,
-    batch 32: 106, 44; 3x3, 512 to 512, 4 x 4, batch 128: 135, 54; 1x3, 384 to 384, 8 x 8, batch 16: 10, 5; 1x1, 512 to
-    2048, 7 x 7, batch 32: 41, 30; 3x3, 128 to 128, 28 x 28, batch 32, which is left to oneDNN: 63, 78.
+    Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 4 x 4,
+    batch 128: 135, 54; 7 x 7, batch 32: 106, 44; 3x3, 128 to 128, 28 x 28, batch 32, which is left to oneDNN: 63, 78.
+    What that is in a whole step: experiments/results/speed.md.
     """
     if None in x.shape[1:] or max(strides) > 1 or not (fast() and onednn()) or tf.config.list_physical_devices("GPU"):
         return False
@@ -26,10 +24,8 @@ def pays(x, kernel, strides: tuple[int, int], padding: str) -> bool:
     rows, columns = x.shape[1:3]
     if padding == "valid":
         rows, columns = rows - height + 1, columns - width + 1
-    places, least = rows * columns, min(inputs, outputs)
-    if x.dtype == tf.bfloat16 and height * width > 1:
-        return places <= PLACES_PER_CHANNEL * least and least >= LEAST_CHANNELS
-    return places <= FEW_PLACES and least >= MANY_CHANNELS and (x.dtype == tf.bfloat16 or height * width > 1)
+    deep = rows * columns <= MOST_PLACES and min(inputs, outputs) >= LEAST_CHANNELS
+    return deep and height * width > 1 and x.dtype == tf.bfloat16
 
 
 def convolution(x, kernel, padding: str):
