@@ -10,13 +10,13 @@ from kerascnn.layers.paths import onednn
 needs_onednn = pytest.mark.skipif(not onednn(), reason="this TensorFlow's CPU kernels are not oneDNN's")
 
 
-def conv(kernel=3, padding="same", channels=256, policy="float32", **options):
+def conv(kernel=3, padding="same", channels=128, policy="mixed_bfloat16", **options):
     layer = Conv2D(channels, kernel, padding=padding, use_bias=False, dtype=policy, **options)
     layer.build((None, None, None, channels))
     return layer
 
 
-def images(side=4, channels=256, batch=3):
+def images(side=4, channels=128, batch=3):
     return tf.constant(np.random.default_rng(0).normal(size=(batch, side, side, channels)).astype("float32"))
 
 
@@ -36,44 +36,50 @@ def results(layer, x, training=True):
 
 
 @needs_onednn
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("padding", ["same", "symmetric", "valid"])
 @pytest.mark.parametrize("kernel", [3, (1, 3), (5, 1)])
-def test_equals_the_plain_form(policy, padding, kernel):
-    layer, x = conv(kernel, padding, policy=policy), images(side=5)
+def test_equals_the_plain_form(padding, kernel):
+    layer, x = conv(kernel, padding), images(side=5)
     fast, types = results(layer, x)
     assert "Conv2DBackpropFilter" not in types
     with stock_paths():
         plain, plain_types = results(layer, x)
     assert "Conv2DBackpropFilter" in plain_types
-    tolerance = 2e-5 if policy == "float32" else 1e-2
     for mine, theirs in zip(fast, plain, strict=True):
         assert mine.dtype == theirs.dtype
-        np.testing.assert_allclose(mine, theirs, atol=tolerance * np.abs(theirs).max())
-
-
-@needs_onednn
-def test_one_by_one_kernel_in_bfloat16():
-    layer, x = conv(1, "valid", policy="mixed_bfloat16"), images()
-    fast, types = results(layer, x)
-    assert "Conv2DBackpropFilter" not in types
-    with stock_paths():
-        plain, _ = results(layer, x)
-    for mine, theirs in zip(fast, plain, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-2 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 3), (5, 1)])
+def test_equals_the_plain_form_in_float32(padding, kernel):
+    """No layer takes this way in float32, but there the products can be told from a neighbour's place by more than rounding."""
+    x, weights = images(side=6, channels=8), tf.random.stateless_normal((*kernel, 8, 12), (1, 2))
+
+    def gradients(convolve):
+        with tf.GradientTape() as tape:
+            tape.watch([x, weights])
+            loss = tf.reduce_mean(convolve(x, weights) ** 2)
+        return tape.gradient(loss, [x, weights])
+
+    mine = gradients(lambda x, w: kernel_gradient.convolution(x, w, padding))
+    theirs = gradients(lambda x, w: tf.nn.conv2d(x, w, 1, padding))
+    for one, other in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
 
 
 @needs_onednn
 @pytest.mark.parametrize(
     ("layer", "x"),
     [
+        (conv(policy="float32"), images()),
         (conv(strides=2), images()),
         (conv(groups=2), images()),
         (conv(dilation_rate=2), images(8)),
         (conv(activation="relu"), images()),
-        (conv(channels=16), images(channels=16)),
-        (conv(1, "valid"), images()),  # in float32 there is nothing to gain
-        (conv(), images(side=12)),
+        (conv(channels=64), images(channels=64)),
+        (conv(1, "valid"), images()),
+        (conv(), images(side=9)),
     ],
 )
 def test_what_is_left_to_onednn(layer, x):
@@ -88,6 +94,6 @@ def test_inference_holds_nothing_but_a_convolution():
 @needs_onednn
 def test_images_of_unknown_size_are_left_to_onednn():
     kernel = conv().kernel
-    assert kernel_gradient.pays(images(), kernel, (1, 1), "same")
-    unknown = tf.TensorSpec((None, None, 4, 256), tf.float32)
+    assert kernel_gradient.pays(tf.cast(images(), tf.bfloat16), kernel, (1, 1), "same")
+    unknown = tf.TensorSpec((None, None, 4, 128), tf.bfloat16)
     assert not kernel_gradient.pays(unknown, kernel, (1, 1), "same")
