@@ -17,8 +17,9 @@ class Evaluate(Section):
         None, description="other images than the run's own: the same names as for fit; its classes must be known"
     )
     data_dir: str | None = Field(None, description="where TensorFlow Datasets keeps its prepared data")
-    tta: Literal["none", "flip", "crops"] = Field(
-        "none", description="also score the mean answer over views: mirrored; or whole, centre and corners, mirrored"
+    tta: Literal["none", "flip", "shifts", "crops"] = Field(
+        "none",
+        description="also score the mean answer over views: mirrored; also moved a little; or the whole, centre and corners, mirrored",
     )
     corruptions: bool = Field(
         False, description="also score under noise, blur, contrast, brightness, JPEG and pixels, in five severities"

@@ -13,6 +13,7 @@ from kerascnn.statistics import wilson
 # Sides of what is kept of an image, before it is brought back to full size.
 RESOLUTIONS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
 CROP = 0.875
+SHIFT = 1 / 32
 
 
 def _flip(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
@@ -31,13 +32,27 @@ def _crops(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
         yield view[:, :, ::-1]
 
 
+def _shifts(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+    """The whole, and moved along the diagonal by a pixel of 32 each way, each also mirrored (Jordan, 2024, section 3.5).
+
+    Zeros move in, as in training.
+    """
+    height, width = images.shape[1:3]
+    most = max(1, round(SHIFT * height))
+    frame = np.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+    for start in (most, 0, 2 * most):
+        view = frame[:, start : start + height, start : start + width]
+        yield view
+        yield view[:, :, ::-1]
+
+
 def _cut(images: np.ndarray, top: int, left: int, kept: int) -> np.ndarray:
     side = images.shape[1:3]
     cut = images[:, top : top + kept, left : left + kept]
     return np.stack([np.asarray(Image.fromarray(one).resize(side[::-1], Image.Resampling.BILINEAR)) for one in cut])
 
 
-VIEWS: dict[str, View] = {"flip": _flip, "crops": _crops}
+VIEWS: dict[str, View] = {"flip": _flip, "shifts": _shifts, "crops": _crops}
 
 
 def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
