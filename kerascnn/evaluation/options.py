@@ -19,7 +19,7 @@ class Evaluate(Section):
     data_dir: str | None = Field(None, description="where TensorFlow Datasets keeps its prepared data")
     tta: Literal["none", "flip", "shifts", "crops"] = Field(
         "none",
-        description="also score the mean answer over views: mirrored; moved a little as well; or whole, centre and corners, mirrored",
+        description="also score the mean over views: mirrored; moved a little as well; or whole, centre and corners, mirrored",
     )
     corruptions: bool = Field(
         False, description="also score under noise, blur, contrast, brightness, JPEG and pixels, in five severities"
