@@ -117,10 +117,10 @@ def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor
     return _uint8(_sampled(tf.cast(images, tf.float32), scale, offset, "BILINEAR", "NEAREST"))
 
 
-def cropped(image: tf.Tensor, u: tf.Tensor, size: int, section: Augment) -> tf.Tensor:
-    """`window` of one decoded image, uint8 [h, w, 3] with draws [4], stretched to uint8 [size, size, 3]."""
-    top, left, height, width = window(u, tf.shape(image)[0], tf.shape(image)[1], section)
-    return decode.resize(image[top : top + height, left : left + width], size, "squash")
+def cropped(image_bytes: tf.Tensor, u: tf.Tensor, size: int, section: Augment) -> tf.Tensor:
+    """`window` of one encoded image, string [] with draws [4], stretched to uint8 [size, size, 3]."""
+    part = decode.window(image_bytes, lambda height, width: window(u, height, width, section), size)
+    return decode.resize(part, size, "squash")
 
 
 def _luma(images: tf.Tensor) -> tf.Tensor:

@@ -13,33 +13,61 @@ _TAG = 0x0112
 _SHORT, _LONG = 3, 4
 
 
+# Which axes of the upright image run backwards, after the sides were swapped (from 5 on): a row for each orientation from 0.
+_BACKWARDS = [[0, 0], [0, 0], [0, 1], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [1, 0]]
+
+
+def of_jpeg(data):
+    """Orientation of a JPEG: scalar string -> scalar int32 from 1 to 8, or 0 where none that means something is given."""
+
+    def given():
+        tag = _tiff_orientation(_app1(data, _EXIF))
+        tag = tf.cond(tf.equal(tag, 0), lambda: _xmp_orientation(_app1(data, _XMP)), lambda: tag)
+        return tf.where((tag > 0) & (tag <= 8), tag, 0)
+
+    # Mostly there is no such segment, and one search costs a tenth of a walk over the segments.
+    return tf.cond(contains(data, b"\xff\xe1"), given, lambda: tf.constant(0))
+
+
 def upright_jpeg(image, data):
     """Turn `image` [h, w, channels], the pixels of the JPEG `data` (scalar string), as its orientation asks."""
-    # Mostly there is no such segment, and one search costs a tenth of a walk over the segments.
-    return tf.cond(contains(data, b"\xff\xe1"), lambda: _turned(image, _of_jpeg(data)), lambda: image)
+    return turned(image, of_jpeg(data))
+
+
+def upright_shape(height, width, orientation):
+    """Height and width, int32 [] each, of an image stored with these once it is turned."""
+    swapped = orientation >= 5
+    return tf.where(swapped, width, height), tf.where(swapped, height, width)
+
+
+def stored_window(window, height, width, orientation):
+    """Where a window of the upright image lies in the stored one: int32 [] top, left, height, width, both times.
+
+    `height` and `width` are the upright image's.
+    """
+    top, left, rows, columns = window
+    backwards = tf.gather(tf.cast(_BACKWARDS, tf.bool), orientation)
+    top = tf.where(backwards[0], height - top - rows, top)
+    left = tf.where(backwards[1], width - left - columns, left)
+    swapped = orientation >= 5
+    return tuple(
+        tf.where(swapped, other, own) for own, other in ((top, left), (left, top), (rows, columns), (columns, rows))
+    )
 
 
 def upright_png(image, data):
     """Turn `image` [h, w, channels], the pixels of the PNG `data` (scalar string), as its eXIf chunk asks."""
     found = contains(data, b"eXIf")
-    return tf.cond(found, lambda: _turned(image, _tiff_orientation(_png_chunk(data, b"eXIf"))), lambda: image)
+    return tf.cond(found, lambda: turned(image, _tiff_orientation(_png_chunk(data, b"eXIf"))), lambda: image)
 
 
-def _of_jpeg(data):
-    """Orientation of a JPEG: scalar string -> scalar int32, 0 where none is given."""
-    tag = _tiff_orientation(_app1(data, _EXIF))
-    return tf.cond(tf.equal(tag, 0), lambda: _xmp_orientation(_app1(data, _XMP)), lambda: tag)
-
-
-def _turned(image, orientation):
+def turned(image, orientation):
     """2-4 mirror and turn, 5-8 also swap the sides; anything else leaves `image` as it is."""
-    # Which axes run backwards, after the sides were swapped: a row for each orientation from 0 to 8.
-    rows = [[0, 0], [0, 0], [0, 1], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [1, 0]]
 
     def turn():
-        turned = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
-        backwards = tf.gather(tf.cast(rows, tf.bool), orientation)
-        return tf.raw_ops.Reverse(tensor=turned, dims=tf.concat([backwards, [False]], 0))
+        swapped = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+        backwards = tf.gather(tf.cast(_BACKWARDS, tf.bool), orientation)
+        return tf.raw_ops.Reverse(tensor=swapped, dims=tf.concat([backwards, [False]], 0))
 
     return tf.cond((orientation > 1) & (orientation <= 8), turn, lambda: image)
 

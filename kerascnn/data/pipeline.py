@@ -120,7 +120,7 @@ def _decoded(
             if not windows:
                 image = decode.resize(stream.decoded(store.read(place)), size, mode)
             else:
-                image = augmentation.cropped(stream.decoded(store.read(place)), numbers, size, augment)
+                image = augmentation.cropped(store.read(place), numbers, size, augment)
             return epoch, index, image, place, 1.0
 
         blank = epoch, index, tf.zeros([size, size, 3], tf.uint8), index, 0.0

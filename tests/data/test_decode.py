@@ -65,6 +65,47 @@ def test_a_header_tells_what_it_can(corpus: list[odd_files.OddFile]) -> None:
     assert unseen == {"bad_sum.png", "half.gif", "half.bmp"}
 
 
+WINDOWS = ((0.0, 0.0, 1.0, 1.0), (0.2, 0.35, 0.5, 0.3), (0.7, 0.6, 0.01, 0.4))  # top, left, height, width as shares
+
+
+def test_a_window_is_a_part_of_the_decoded_image(corpus: list[odd_files.OddFile]) -> None:
+    """To the bit, but for a border of one pixel, whose colours libjpeg interpolates from within the window only."""
+    wrong = {}
+    for odd in corpus:
+        if odd.reason is not None:
+            continue
+        data = decode.read(name_of(odd.path))
+        whole = decode_bytes(data).numpy()
+        for shares in WINDOWS:
+            top, left, rows, columns = (
+                int(share * side) for share, side in zip(shares, whole.shape[:2] * 2, strict=True)
+            )
+            place = top, left, max(rows, 1), max(columns, 1)
+            expected = whole[top : top + place[2], left : left + place[3]]
+            part = decode.window(data, lambda *_, place=place: place, size=4096).numpy()
+            cut = slice(None) if shares == WINDOWS[0] else slice(1, -1)
+            found = difference(expected, part)
+            if isinstance(found, str) or (abs(expected.astype(int) - part)[cut, cut] > 0).any():
+                wrong[odd.path.name, shares] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_a_large_window_is_decoded_smaller(orientation: int) -> None:
+    """Upright, at the scale that leaves twice the pixels that are wanted, and almost the same once it is resized."""
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    photo = odd_files.photo().resize((1232, 912), Image.Resampling.BICUBIC)
+    photo.save(content, "JPEG", quality=90, **({"exif": exif} if orientation else {}))
+    data = tf.constant(content.getvalue())
+    exact = decode_bytes(data).numpy()[160:720, 240:880]
+    for size, scale in ((32, 8), (60, 4), (200, 1)):
+        part = decode.window(data, lambda *_: (160, 240, 560, 640), size)
+        assert part.shape == (560 // scale, 640 // scale, 3)
+        resized, wanted = (decode.resize(image, size, "squash").numpy().astype(int) for image in (part, exact))
+        assert abs(resized - wanted).mean() < (1 if scale > 1 else 1e-3), size
+
+
 def test_formats_are_told_by_content() -> None:
     image = odd_files.photo()
     for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP"):
