@@ -20,11 +20,11 @@ from unittest.mock import patch
 from PIL import Image, ImageOps
 
 CAMERA = (("12 megapixels", 4032, 3024), ("2 megapixels", 1632, 1224), ("500 x 375", 500, 375))
-CLASSES, PHOTOS, BATCH, TILE = ("a", "b"), 12, 8, 224
+CLASSES, PHOTOS, BATCH, TILE = ("a", "b"), 4, 8, 224
 
 
 def mosaics(sources: list[Path], folder: Path, width: int, height: int) -> None:
-    """Twelve photos in each of two class folders, JPEG of quality 90."""
+    """Four photos in each of two class folders, JPEG of quality 90."""
     tiles = cycle(sources)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)

@@ -5,10 +5,16 @@ import subprocess
 import sys
 
 import compare as series
+import convolutions
 import growth
+import numpy as np
+import odd_files
+import photos
 import pytest
 import units
 from units import Unit
+
+from kerascnn import cost, models
 
 SAYS = ("python", "-c", "print('torch some 12.5 images/s')")
 
@@ -82,3 +88,23 @@ def test_growth_is_drawn_and_told(tmp_path):
 def test_every_unit_says_its_command(unit):
     assert unit.shown.split()[0] in ("python", "torch")
     assert "/tmp" not in unit.shown
+
+
+def test_the_bound_counts_every_convolution():
+    found = convolutions.convolutions("resnet20", 32, 4)
+    macs = cost.count(models.build("resnet20", (32, 32, 3), 10)).macs
+    work = sum(count * convolutions.operations(one) for one, count in found.items())
+    assert work == 4 * 2 * (macs - 64 * 10)  # all but the classifier
+    first = next(one for one in found if one.image[-1] == 3)
+    inner = next(one for one in found if one.image[-1] == 16)
+    assert list(convolutions.passes(first, "float32")) == ["forward", "to the kernel"]
+    assert all(np.isfinite(call()) for call in convolutions.passes(inner, "bfloat16").values())
+
+
+def test_both_ways_of_reading_photos_show_the_same(tmp_path):
+    for i in range(3):
+        odd_files.photo().save(tmp_path / f"{i}.jpg")
+    photos.mosaics(sorted(tmp_path.glob("*.jpg")), tmp_path / "large", 448, 448)
+    window, whole = (call()[0].numpy().astype(int) for call in photos.batches(tmp_path / "large", 32).values())
+    assert window.shape == (photos.BATCH, 32, 32, 3)
+    assert 0 < abs(window - whole).mean() < 16  # decoded at a quarter: almost, not quite the same
