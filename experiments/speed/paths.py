@@ -3,8 +3,9 @@
     python experiments/speed/paths.py [--rounds 5] [--seconds 4] [--only NAME ...]
 
 A path is switched off while the step is traced, by replacing the decision that its module asks; the product has one switch for
-all of them (`layers.stock_paths`). Pooling in front of a normalization is no such path but resnet9's form: its other order is here. Steps per execution are decided by a run, so there a step's time is that of a run's
-epochs behind the first, run after run. Alone on the machine.
+all of them (`layers.stock_paths`). Pooling in front of a normalization is no such path but resnet9's form: its other order is
+here. Steps per execution are decided by a run, so there a step's time is that of a run's epochs behind the first, run after
+run. Alone on the machine.
 """
 
 from __future__ import annotations

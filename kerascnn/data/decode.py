@@ -178,8 +178,8 @@ def _is_usual(shape):
 
 def _jpeg_window(data, shape, place, size: int):
     turn = orientation.of_jpeg(data)
-    upright = orientation.upright_shape(shape[0], shape[1], turn)
-    stored = tf.stack(orientation.stored_window(place(*upright), *upright, turn))
+    height, width = orientation.upright_shape(shape[0], shape[1], turn)
+    stored = tf.stack(orientation.stored_window(place(height, width), height, width, turn))
     room = tf.reduce_min(stored[2:]) // (GAP * size)
     # How many of the scales are too small: the place of the one to take, or behind the last of the whole size.
     branch = tf.reduce_sum(tf.cast(tf.constant(SCALES) > room, tf.int32))
