@@ -41,7 +41,7 @@ CROP = 0.875
 # An image that is so few pixels smaller is framed, not enlarged: 28 x 28 digits and garments stay as sharp as they are at 32.
 BORDER = 4
 # By how much libjpeg's own scaling (in the DCT) may make an image smaller, and how many times larger than wanted a window has to
-# be behind it: at twice, the pixels of the resized crop differ by half a level in the mean, a crop of 12 megapixels costs 0.6.
+# be behind it: at twice or more, the pixels of the resized crop differ by half a level in the mean (12 megapixels, at a quarter).
 SCALES = (8, 4, 2)
 GAP = 2
 
