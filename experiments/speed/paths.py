@@ -26,7 +26,7 @@ ROWS = (
     ("normalization", "kerascnn.layers.norm.fast", "resnet20", 32, 128, 1.0),
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet50", 224, 32, 1.0),
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "inception_v3", 299, 16, 1.0),
-    ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet9", 32, 256, 0.5),
+    ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet9", 32, 512, 0.5),
     ("shortcut of kind A", "kerascnn.layers.residual.fast", "resnet20", 32, 128, 1.0),
     ("pooling first", "kerascnn.layers.PoolingBlock.call", "resnet9", 32, 512, 0.5),
 )

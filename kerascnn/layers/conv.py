@@ -42,19 +42,24 @@ class Conv2D(keras.layers.Conv2D):
     def call(self, inputs, training=None):
         # Only in training, so that graphs of inference hold nothing but a convolution.
         plain = self.groups == 1 and max(self.dilation_rate) == 1 and not self.use_bias
-        linear = self.activation is keras.activations.linear
-        if training and plain and linear and kernel_gradient.pays(inputs, self.kernel, self.strides, self.padding):
-            return kernel_gradient.convolution(inputs, tf.convert_to_tensor(self.kernel), self.padding)
+        if training and plain and self.activation is keras.activations.linear:
+            padded, padding = self._padded(inputs)
+            if kernel_gradient.pays(padded, self.kernel, self.strides, padding):
+                return kernel_gradient.convolution(padded, tf.convert_to_tensor(self.kernel), self.strides, padding)
         return super().call(inputs)
 
     def convolution_op(self, inputs, kernel):
-        padding = self.padding
-        if self.symmetric and max(self.strides) > 1 and max(self.kernel_size) > 1:
-            # tf.pad + VALID stays in oneDNN; an explicit padding list in tf.nn.conv2d leaves it: 80 x slower on a CPU.
-            inputs, padding = pad(inputs, *((size - 1) // 2 for size in self.kernel_size)), "valid"
+        inputs, padding = self._padded(inputs)
         if self.groups > 1 and max(self.dilation_rate) == 1 and fast():
             return grouped_convolution(inputs, kernel, self.strides, padding.upper(), self.groups)
         return ops.conv(inputs, kernel, list(self.strides), padding, self.data_format, self.dilation_rate)
+
+    def _padded(self, inputs):
+        """The inputs and what padding is left for the operation."""
+        if self.symmetric and max(self.strides) > 1 and max(self.kernel_size) > 1:
+            # tf.pad + VALID stays in oneDNN; an explicit padding list in tf.nn.conv2d leaves it: 80 x slower on a CPU.
+            return pad(inputs, *((size - 1) // 2 for size in self.kernel_size)), "valid"
+        return inputs, self.padding
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": "symmetric" if self.symmetric else self.padding}

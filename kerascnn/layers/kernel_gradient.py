@@ -7,57 +7,84 @@ import tensorflow as tf
 
 from kerascnn.layers.paths import fast, onednn
 
-# Products win where there are few places for many channels.
-MOST_PLACES, LEAST_CHANNELS = 64, 128
+# Products win where there are few places for many channels; with strides oneDNN is slower, and more places are few.
+LEAST_CHANNELS, MOST_PLACES, MOST_PLACES_STRIDED = 128, 64, 289
 
 
 def pays(x, kernel, strides: tuple[int, int], padding: str) -> bool:
     """Whether products are faster on a CPU; decided while tracing.
 
-    Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 4 x 4,
-    batch 128: 135, 54; 7 x 7, batch 32: 106, 44; 3x3, 128 to 128, 28 x 28, batch 32, which is left to oneDNN: 63, 78.
-    A whole step of resnet9 takes 3.5 % less, of resnet50 and inception_v3 as long (experiments/results/speed.md).
+    Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 7 x 7,
+    batch 32: 39, 22; with stride 2, 16 x 16 to 7 x 7: 76, 26. A whole step of ResNet-50 takes 2.9 % less, of Inception v3
+    1.8 %; 1x1 kernels gain alone (2048 to 512, 7 x 7: 10.8, 9.1) and nothing in a step (experiments/results/speed.md).
     """
-    if None in x.shape[1:] or max(strides) > 1 or not (fast() and onednn()) or tf.config.list_physical_devices("GPU"):
+    if None in x.shape[1:] or not (fast() and onednn()) or tf.config.list_physical_devices("GPU"):
         return False
     height, width, inputs, outputs = kernel.shape
-    rows, columns = x.shape[1:3]
-    if padding == "valid":
-        rows, columns = rows - height + 1, columns - width + 1
-    deep = rows * columns <= MOST_PLACES and min(inputs, outputs) >= LEAST_CHANNELS
-    return deep and height * width > 1 and x.dtype == tf.bfloat16
+    rows, columns = _places(x, kernel, strides, padding)
+    few = rows * columns <= (MOST_PLACES_STRIDED if max(strides) > 1 else MOST_PLACES)
+    deep = height * width > 1 and min(inputs, outputs) >= LEAST_CHANNELS
+    return few and deep and x.dtype == tf.bfloat16
 
 
-def convolution(x, kernel, padding: str):
-    """`tf.nn.conv2d` with stride 1, padding "same" or "valid", whose gradient to the kernel is made of products."""
+def _places(x, kernel, strides: tuple[int, int], padding: str) -> list[int]:
+    """Height and width of the output."""
+    lost = [size - 1 if padding.lower() == "valid" else 0 for size in kernel.shape[:2]]
+    return [-(-(side - less) // step) for side, less, step in zip(x.shape[1:3], lost, strides, strict=True)]
+
+
+def convolution(x, kernel, strides: tuple[int, int], padding: str):
+    """`tf.nn.conv2d`, padding "same" or "valid", whose gradient to the kernel is made of products."""
     padding = padding.upper()
 
     @tf.custom_gradient
     def forward(x, kernel):
         def backward(gradient):
             to_x = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(x), filter=kernel, out_backprop=gradient, strides=[1] * 4, padding=padding
+                input_sizes=tf.shape(x),
+                filter=kernel,
+                out_backprop=gradient,
+                strides=[1, *strides, 1],
+                padding=padding,
             )
-            return to_x, _to_kernel(_padded(x, kernel) if padding == "SAME" else x, gradient, kernel.shape)
+            return to_x, _to_kernel(x, gradient, kernel.shape, strides, padding)
 
-        return tf.nn.conv2d(x, kernel, 1, padding), backward
+        return tf.nn.conv2d(x, kernel, strides, padding), backward
 
     return forward(x, kernel)
 
 
-def _padded(x, kernel):
-    before = [(side - 1) // 2 for side in kernel.shape[:2]]
-    after = [side // 2 for side in kernel.shape[:2]]
-    return tf.pad(x, ((0, 0), *zip(before, after, strict=True), (0, 0)))
-
-
-def _to_kernel(x, gradient, shape):
+def _to_kernel(x, gradient, shape, strides, padding):
     height, width, inputs, outputs = shape
     rows, columns = gradient.shape[1:3]
+    x = _phases(x, shape, (rows, columns), strides, padding)
     gradient = tf.reshape(gradient, (-1, outputs))
+    down, right = strides
     products = [
-        tf.matmul(tf.reshape(x[:, i : i + rows, j : j + columns], (-1, inputs)), gradient, transpose_a=True)
+        tf.matmul(
+            tf.reshape(
+                x[:, i // down : i // down + rows, i % down, j // right : j // right + columns, j % right], (-1, inputs)
+            ),
+            gradient,
+            transpose_a=True,
+        )
         for i in range(height)
         for j in range(width)
     ]
     return tf.reshape(tf.stack(products), shape)
+
+
+def _phases(x, shape, places, strides, padding):
+    """`x`, padded, as (batch, rows, row in a step, columns, column in a step, channels).
+
+    What a tap sees is then a slice without steps: TensorFlow's slices with steps cost more than the products gain.
+    """
+    around = [(0, 0)]
+    needed = []
+    for size, side, count, step in zip(shape, x.shape[1:3], places, strides, strict=False):
+        total = max((count - 1) * step + size - side, 0) if padding == "SAME" else 0
+        needed.append((count + (size - 1) // step) * step)
+        around.append((total // 2, max(needed[-1] - side - total // 2, 0)))
+    x = tf.pad(x, (*around, (0, 0)))[:, : needed[0], : needed[1]]
+    down, right = strides
+    return tf.reshape(x, (-1, needed[0] // down, down, needed[1] // right, right, x.shape[-1]))

@@ -38,8 +38,9 @@ def results(layer, x, training=True):
 @needs_onednn
 @pytest.mark.parametrize("padding", ["same", "symmetric", "valid"])
 @pytest.mark.parametrize("kernel", [3, (1, 3), (5, 1)])
-def test_equals_the_plain_form(padding, kernel):
-    layer, x = conv(kernel, padding), images(side=5)
+@pytest.mark.parametrize(("strides", "side"), [(1, 5), (2, 5), (2, 8), ((1, 2), 7)])
+def test_equals_the_plain_form(padding, kernel, strides, side):
+    layer, x = conv(kernel, padding, strides=strides), images(side)
     fast, types = results(layer, x)
     assert "Conv2DBackpropFilter" not in types
     with stock_paths():
@@ -52,9 +53,11 @@ def test_equals_the_plain_form(padding, kernel):
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 3), (5, 1)])
-def test_equals_the_plain_form_in_float32(padding, kernel):
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2), (3, 2)])
+@pytest.mark.parametrize("side", [5, 6, 7])
+def test_equals_the_plain_form_in_float32(padding, kernel, strides, side):
     """No layer takes this way in float32, but there the products can be told from a neighbour's place by more than rounding."""
-    x, weights = images(side=6, channels=8), tf.random.stateless_normal((*kernel, 8, 12), (1, 2))
+    x, weights = images(side, channels=8)[:, :, 1:], tf.random.stateless_normal((*kernel, 8, 12), (1, 2))
 
     def gradients(convolve):
         with tf.GradientTape() as tape:
@@ -62,8 +65,8 @@ def test_equals_the_plain_form_in_float32(padding, kernel):
             loss = tf.reduce_mean(convolve(x, weights) ** 2)
         return tape.gradient(loss, [x, weights])
 
-    mine = gradients(lambda x, w: kernel_gradient.convolution(x, w, padding))
-    theirs = gradients(lambda x, w: tf.nn.conv2d(x, w, 1, padding))
+    mine = gradients(lambda x, w: kernel_gradient.convolution(x, w, strides, padding))
+    theirs = gradients(lambda x, w: tf.nn.conv2d(x, w, strides, padding))
     for one, other in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
 
@@ -73,7 +76,8 @@ def test_equals_the_plain_form_in_float32(padding, kernel):
     ("layer", "x"),
     [
         (conv(policy="float32"), images()),
-        (conv(strides=2), images()),
+        (conv(1, strides=2), images()),
+        (conv(strides=2), images(side=36)),
         (conv(groups=2), images()),
         (conv(dilation_rate=2), images(8)),
         (conv(activation="relu"), images()),
