@@ -20,9 +20,18 @@ EPSILON = 5e-4
 NOTHING = 1e-6
 
 
+def stem(network: keras.Model) -> keras.layers.Layer:
+    """The first layer of `network` that has weights: a convolution, with its normalization where there is one.
+
+    A whitened one is not trained as a whole: its normalization has the statistics of what it whitened, and no gradient has to
+    be carried to the largest images of the network.
+    """
+    return network.get_layer("stem_1")
+
+
 def convolution(network: keras.Model) -> keras.layers.Conv2D:
     """The first convolution of `network`, behind its preprocessing: every arch begins with one."""
-    first = network.get_layer("stem_1")
+    first = stem(network)
     return getattr(first, "conv", first)
 
 
@@ -38,7 +47,7 @@ def whiten(network: keras.Model, images: tf.data.Dataset) -> str:
 
     Filters come in pairs of opposite sign, so that a ReLU behind them loses nothing, in order of falling variance. Where
     there are more filters than twice the directions (kernel height * width * 3, a third of it where all images are grey), the
-    rest keep their initial values.
+    rest keep their initial values. A normalization behind them gets the statistics of their outputs.
 
     Args:
         network: Single-output, with a layer `preprocess`.
@@ -59,9 +68,23 @@ def whiten(network: keras.Model, images: tf.data.Dataset) -> str:
     pairs = np.concatenate([directions, -directions])
     kernel[..., : len(pairs)] = np.moveaxis(pairs.reshape(-1, height, width, 3), 0, -1)
     layer.kernel.assign(kernel)
+    _normalize(network, seen, images)
     return (
         f"whiten  the first convolution: {len(directions)} of {len(covariance)} directions of its patches; not trained"
     )
+
+
+def _normalize(network: keras.Model, seen: keras.Model, images: tf.data.Dataset) -> None:
+    """Give the normalization of the stem, if it has one, the mean and variance of what the convolution makes of `images`."""
+    norm = getattr(stem(network), "bn", None)
+    if norm is None:
+        return
+    layer = convolution(network)
+    outputs = (tf.cast(layer(seen(batch)), tf.float32) for batch, *_ in images)
+    moments = [[tf.reduce_mean(value, (0, 1, 2)).numpy() for value in (y, y**2)] for y in outputs]
+    mean, square = np.mean(moments, axis=0)
+    norm.moving_mean.assign(mean)
+    norm.moving_variance.assign(square - mean**2)
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import cost, data, models, training
+from kerascnn import cost, data, distribute, models, training
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits
 from kerascnn.models import tables
@@ -65,6 +65,26 @@ def test_every_arch_begins_with_a_convolution_of_the_pixels(arch: str) -> None:
         layer = whitening.convolution(models.build(arch, (size, size, 3), 10))
     assert isinstance(layer, keras.layers.Conv2D)
     assert layer.kernel.shape[2] == 3
+
+
+def test_the_normalization_behind_it_has_the_statistics_of_the_images(splits: Splits) -> None:
+    """Also of the filters that are left as they began, which the grey images leave fourteen of."""
+    network = models.build("resnet9", (32, 32, 3), 10, width=0.5)
+    images = whitening.batches(splits, BASE.fit)
+    whitening.whiten(network, images)
+    stem = whitening.stem(network)
+    before_relu = keras.Model(network.inputs, stem.bn(stem.conv(network.get_layer("preprocess").output)))
+    seen = np.concatenate([np.array(before_relu(batch)) for batch, *_ in images]).reshape(-1, 32)
+    np.testing.assert_allclose(seen.mean(0), 0, atol=0.01)
+    np.testing.assert_allclose(seen.std(0), 1, atol=0.01)
+
+
+def test_no_gradient_reaches_the_stem(splits: Splits) -> None:
+    plan = distribute.setup(BASE.devices, BASE.fit.batch_size)
+    model = training.build_and_compile(training.resolve(BASE, splits), splits, plan)
+    trained = {variable.path for variable in model.trainable_variables}
+    assert trained
+    assert not trained & {variable.path for variable in whitening.stem(training.network_of(model)).variables}
 
 
 def test_training_and_resuming_leave_it_alone(tmp_path: Path, splits: Splits) -> None:
