@@ -82,12 +82,24 @@ def test_a_window_is_a_part_of_the_decoded_image(corpus: list[odd_files.OddFile]
             )
             place = top, left, max(rows, 1), max(columns, 1)
             expected = whole[top : top + place[2], left : left + place[3]]
-            part = decode.window(data, lambda *_, place=place: place, size=4096).numpy()
+            part = decode.window(data, lambda *_, place=place: place, size=4096, large=1).numpy()
             cut = slice(None) if shares == WINDOWS[0] else slice(1, -1)
             found = difference(expected, part)
             if isinstance(found, str) or (abs(expected.astype(int) - part)[cut, cut] > 0).any():
                 wrong[odd.path.name, shares] = found
     assert wrong == {}
+
+
+def test_a_window_of_a_small_image_is_cut_from_the_whole() -> None:
+    """In all its pixels, where a large one's window may be decoded at a half of the size."""
+    content = io.BytesIO()
+    odd_files.photo().save(content, "JPEG", quality=90)
+    data, place = tf.constant(content.getvalue()), (3, 5, 30, 40)
+    whole = decode_bytes(data).numpy()
+    pixels = whole.shape[0] * whole.shape[1]
+    assert pixels < decode.LARGE
+    np.testing.assert_array_equal(decode.window(data, lambda *_: place, 4), whole[3:33, 5:45])
+    assert decode.window(data, lambda *_: place, 4, large=pixels).shape == (15, 20, 3)
 
 
 @pytest.mark.parametrize("orientation", range(9))
