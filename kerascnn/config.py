@@ -189,7 +189,7 @@ class Model(Section):
     )
     zero_gamma: bool = Field(False, description="the last normalization of each residual branch starts at 0")
     whiten: bool = Field(
-        False, description="the stem's first convolution whitens patches of training images and is not trained"
+        False, description="the stem's first convolution whitens patches of training images; the stem is not trained"
     )
     drop_path: float = Field(
         0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly"
@@ -272,9 +272,6 @@ class Fit(Section):
         ge=0,
         description="train so many of the epochs first on images of three quarters of the size, val too",
     )
-    tiny_epochs: int = Field(
-        0, ge=0, description="before those of small-epochs: so many epochs on images of half the size"
-    )
     checkpoint_every: int | None = Field(
         None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
     )
@@ -343,13 +340,10 @@ class Config(Section):
             raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
         if self.fit.epochs is not None and self.fit.head_epochs >= self.fit.epochs:
             raise ValueError(f"head-epochs ({self.fit.head_epochs}) must be fewer than epochs ({self.fit.epochs})")
-        small = self.fit.tiny_epochs + self.fit.small_epochs
-        if self.fit.epochs is not None and small >= self.fit.epochs:
-            raise ValueError(
-                f"tiny-epochs and small-epochs ({small} in all) must be fewer than epochs ({self.fit.epochs})"
-            )
-        if small and self.fit.head_epochs:
-            raise ValueError("head-epochs goes with neither small-epochs nor tiny-epochs: give one of them")
+        if self.fit.epochs is not None and self.fit.small_epochs >= self.fit.epochs:
+            raise ValueError(f"small-epochs ({self.fit.small_epochs}) must be fewer than epochs ({self.fit.epochs})")
+        if self.fit.small_epochs and self.fit.head_epochs:
+            raise ValueError("small-epochs and head-epochs: give one of the two")
         return self
 
     def replace(self, **sections: dict[str, Any]) -> "Config":

@@ -48,19 +48,14 @@ def resolve(config: Config, splits: Splits) -> Config:
     return finetune.resolve(config, size)
 
 
-# Share of the images' side in the epochs of --tiny-epochs, of --small-epochs, and behind them.
-SHARES = (0.5, 0.75, 1.0)
-
-
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of an epoch, the run's epochs, those at its beginning of the head alone or of images of half and of three quarters
-    of the size, and the epoch at which this start ends."""
+    """Steps of an epoch, the run's epochs, those at its beginning of the head alone or of small images, and the epoch at
+    which this start ends."""
 
     steps_per_epoch: int
     epochs: int
     head_epochs: int
-    tiny_epochs: int
     small_epochs: int
     until: int
 
@@ -70,26 +65,24 @@ class Schedule:
         if fit.epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
-        steps = pipeline.steps_per_epoch(images, fit.batch_size)
-        return cls(steps, fit.epochs, fit.head_epochs, fit.tiny_epochs, fit.small_epochs, min(ends))
+        return cls(
+            pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.small_epochs, min(ends)
+        )
 
     @property
     def head_steps(self) -> int:
         """Steps of the head alone."""
         return self.steps_per_epoch * self.head_epochs
 
-    def size(self, step: int) -> tuple[float, int]:
-        """Share of the images' side that is trained on at `step`, one of `SHARES`, and the epoch at which that ends."""
-        ends = (self.tiny_epochs, self.tiny_epochs + self.small_epochs, self.epochs)
-        return next(
-            ((share, end) for share, end in zip(SHARES, ends, strict=True) if step < end * self.steps_per_epoch),
-            (1.0, self.epochs),
-        )
+    @property
+    def small_steps(self) -> int:
+        """Steps on small images."""
+        return self.steps_per_epoch * self.small_epochs
 
 
-def smaller(splits: Splits, share: float) -> Splits:
-    """The same images at a share of their size, a multiple of 8 where it can be."""
-    side = int(splits.image_size * share)
+def small(splits: Splits) -> Splits:
+    """The same images at three quarters of their size, as `--small-epochs` trains on them, a multiple of 8 where it can be."""
+    side = splits.image_size * 3 // 4
     return replace(splits, image_size=side - side % 8 or side)
 
 

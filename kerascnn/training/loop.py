@@ -91,8 +91,8 @@ class Training:
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard.Profile(run.tensorboard)
-        self.head_alone = False
-        self.share, self.trained_on = 1.0, splits
+        self.head_alone = self.small = False
+        self.trained_on = splits
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
 
     def go(self, until: int | None) -> dict[str, Any]:
@@ -178,9 +178,8 @@ class Training:
 
         Where the head has been alone, training of everything begins like a run of its own: only weights are taken over.
         """
-        share, _ = schedule.size(step)
-        if share != self.share:
-            self._resize(share)
+        if (step < schedule.small_steps) != self.small:
+            self._resize(small=not self.small)
         if (step < schedule.head_steps) != self.head_alone:
             self._compile(head_alone=not self.head_alone)
         if checkpoint is None or step != schedule.head_steps:
@@ -193,13 +192,14 @@ class Training:
         fit = self.config.fit
         return callbacks.exhausted(self.rows, self.monitor, fit.early_stop, after=fit.head_epochs)
 
-    def _resize(self, share: float) -> None:
-        """Go on with the same weights in a network for another size of images; a checkpoint brings the rest."""
-        self.share, self.trained_on = share, assembly.smaller(self.splits, share)
+    def _resize(self, small: bool) -> None:
+        """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
+        self.trained_on = assembly.small(self.splits) if small else self.splits
         weights = distribute.host_values(self.model.weights)
         self.model = build_and_compile(self.config, self.trained_on, self.plan)
         with self.plan.scope():
             self.model.set_weights(weights)
+        self.small = small
         self.screen.say(f"size    {self.trained_on.image_size} px")
 
     def _compile(self, head_alone: bool) -> None:
@@ -210,7 +210,8 @@ class Training:
         self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
     ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
-        until = min(schedule.until, schedule.head_epochs if self.head_alone else schedule.size(step)[1])
+        first = schedule.head_epochs if self.head_alone else schedule.small_epochs if self.small else schedule.until
+        until = min(schedule.until, first)
         logging, fit = self.config.logging, self.config.fit
         steps = execution.execution_plan(
             (schedule.steps_per_epoch, done or None, logging.log_steps, fit.checkpoint_every),
@@ -300,7 +301,7 @@ class Training:
         return self._sized(pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size))
 
     def _sized(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        return pipeline.shrunk(batches, self.trained_on.image_size) if self.share < 1 else batches
+        return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
 
     def _save_best(self) -> None:
         self.twin.set_weights(averaged(self.model))
