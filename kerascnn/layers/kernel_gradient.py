@@ -47,20 +47,21 @@ def convolution(x, kernel, strides: tuple[int, int], padding: str):
                 strides=[1, *strides, 1],
                 padding=padding,
             )
-            return to_x, _to_kernel(x, gradient, kernel.shape, strides, padding)
+            return to_x, products(x, gradient, kernel.shape, strides, padding)
 
         return tf.nn.conv2d(x, kernel, strides, padding), backward
 
     return forward(x, kernel)
 
 
-def _to_kernel(x, gradient, shape, strides, padding):
+def products(x, gradient, shape, strides: tuple[int, int], padding: str):
+    """The gradient to a kernel of `shape` from the layer's input and its output's gradient; padding "SAME" or "VALID"."""
     height, width, inputs, outputs = shape
     rows, columns = gradient.shape[1:3]
     x = _phases(x, shape, (rows, columns), strides, padding)
     gradient = tf.reshape(gradient, (-1, outputs))
     down, right = strides
-    products = [
+    places = [
         tf.matmul(
             tf.reshape(
                 x[:, i // down : i // down + rows, i % down, j // right : j // right + columns, j % right], (-1, inputs)
@@ -71,7 +72,7 @@ def _to_kernel(x, gradient, shape, strides, padding):
         for i in range(height)
         for j in range(width)
     ]
-    return tf.reshape(tf.stack(products), shape)
+    return tf.reshape(tf.stack(places), shape)
 
 
 def _phases(x, shape, places, strides, padding):
