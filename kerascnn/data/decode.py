@@ -105,12 +105,13 @@ def window(image_bytes, place, size: int, large: int = LARGE):
         top, left, height, width = place(tf.shape(image)[0], tf.shape(image)[1])
         return image[top : top + height, left : left + width]
 
-    def jpeg():
-        shape = tf.io.extract_jpeg_shape(image_bytes)
-        alone = _is_usual(shape) & (tf.reduce_prod(tf.cast(shape[:2], tf.int64)) >= large)
-        return tf.cond(alone, lambda: _jpeg_window(image_bytes, shape, place, size), whole)
-
-    return tf.ensure_shape(tf.cond(_starts(image_bytes, _JPEG), jpeg, whole), [None, None, 3])
+    # One branch for all that is decoded whole: what is not taken costs too, by its number of ops.
+    shape = tf.cond(
+        _starts(image_bytes, _JPEG), lambda: tf.io.extract_jpeg_shape(image_bytes), lambda: tf.zeros(3, tf.int32)
+    )
+    alone = _is_usual(shape) & (tf.reduce_prod(tf.cast(shape[:2], tf.int64)) >= large)
+    part = tf.cond(alone, lambda: _jpeg_window(image_bytes, shape, place, size), whole)
+    return tf.ensure_shape(part, [None, None, 3])
 
 
 @_as_written
