@@ -44,8 +44,8 @@ BORDER = 4
 # be behind it: at twice or more, the pixels of the resized crop differ by half a level in the mean (12 megapixels, at a quarter).
 SCALES = (8, 4, 2)
 GAP = 2
-# From so many pixels on a window is decoded alone; below, finding it costs more than decoding the rest: 500 x 375 whole is read
-# 1.4 times as fast as its windows, 1632 x 1224 by windows 1.1 times (experiments/results/speed.md).
+# From so many pixels on a window is decoded alone: 1632 x 1224 is read 1.1 times as fast by windows, 4032 x 3024 1.4 times; below
+# that finding the window costs more than decoding the rest (experiments/results/speed.md).
 LARGE = 1_000_000
 
 # Nothing here is Python control flow on tensors: AutoGraph would only make tracing slow.
