@@ -104,7 +104,7 @@ def test_the_bound_counts_every_convolution():
 def test_both_ways_of_reading_photos_show_the_same(tmp_path):
     for i in range(3):
         odd_files.photo().save(tmp_path / f"{i}.jpg")
-    photos.mosaics(sorted(tmp_path.glob("*.jpg")), tmp_path / "large", 672, 672)
+    photos.mosaics(sorted(tmp_path.glob("*.jpg")), tmp_path / "large", 1120, 1120)  # over a megapixel
     window, whole = (call()[0].numpy().astype(int) for call in photos.batches(tmp_path / "large", 72).values())
     assert window.shape == (photos.BATCH, 72, 72, 3)
     assert 0 < abs(window - whole).mean() < 16  # decoded at half or a quarter: almost, not quite the same
