@@ -43,8 +43,8 @@ class Conv2D(keras.layers.Conv2D):
         # Only in training, so that graphs of inference hold nothing but a convolution.
         plain = self.groups == 1 and max(self.dilation_rate) == 1 and not self.use_bias
         if training and plain and self.activation is keras.activations.linear:
-            padded, padding = self._padded(inputs)
-            if kernel_gradient.pays(padded, self.kernel, self.strides, padding):
+            if kernel_gradient.pays(inputs, self.kernel, self.strides, self.padding):
+                padded, padding = self._padded(inputs)
                 return kernel_gradient.convolution(padded, tf.convert_to_tensor(self.kernel), self.strides, padding)
         return super().call(inputs)
 
