@@ -42,10 +42,10 @@ class Conv2D(keras.layers.Conv2D):
     def call(self, inputs, training=None):
         # Only in training, so that graphs of inference hold nothing but a convolution.
         plain = self.groups == 1 and max(self.dilation_rate) == 1 and not self.use_bias
-        if training and plain and self.activation is keras.activations.linear:
-            if kernel_gradient.pays(inputs, self.kernel, self.strides, self.padding):
-                padded, padding = self._padded(inputs)
-                return kernel_gradient.convolution(padded, tf.convert_to_tensor(self.kernel), self.strides, padding)
+        linear = self.activation is keras.activations.linear
+        if training and plain and linear and kernel_gradient.pays(inputs, self.kernel, self.strides, self.padding):
+            padded, padding = self._padded(inputs)
+            return kernel_gradient.convolution(padded, tf.convert_to_tensor(self.kernel), self.strides, padding)
         return super().call(inputs)
 
     def convolution_op(self, inputs, kernel):

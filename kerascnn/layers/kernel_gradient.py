@@ -16,7 +16,8 @@ def pays(x, kernel, strides: tuple[int, int], padding: str) -> bool:
 
     Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 7 x 7,
     batch 32: 39, 22; with stride 2, 16 x 16 to 7 x 7: 76, 26. A whole step of ResNet-50 takes 2 to 3 % less, of
-    Inception v3 1 to 2 %; 1x1 kernels gain alone (2048 to 512, 7 x 7: 10.8, 9.1), in a step half a per cent (experiments/results/speed.md).
+    Inception v3 1 to 2 %; 1x1 kernels gain alone (2048 to 512, 7 x 7: 10.8, 9.1), half a per cent of a step:
+    experiments/results/speed.md.
     """
     if None in x.shape[1:] or not (fast() and onednn()) or tf.config.list_physical_devices("GPU"):
         return False
