@@ -24,6 +24,10 @@ from unittest.mock import patch
 ROWS = (
     ("normalization", "kerascnn.layers.norm.fast", "resnet50", 224, 32, 1.0),
     ("normalization", "kerascnn.layers.norm.fast", "resnet20", 32, 128, 1.0),
+    ("pixels side by side", "kerascnn.layers.fused_norm.neighbours", "inception_small", 32, 256, 0.5),
+    ("pixels side by side", "kerascnn.layers.fused_norm.neighbours", "resnet20", 32, 128, 0.5),
+    ("pixels side by side", "kerascnn.layers.fused_norm.neighbours", "xception", 299, 16, 1.0),
+    ("pixels side by side", "kerascnn.layers.fused_norm.neighbours", "googlenet", 224, 32, 1.0),
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet50", 224, 32, 1.0),
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "inception_v3", 299, 16, 1.0),
     ("kernel gradient", "kerascnn.layers.kernel_gradient.fast", "resnet9", 32, 512, 0.5),
@@ -46,7 +50,7 @@ def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str,
     config = training.resolve(config, splits)
     plan = distribute.setup(config.devices, batch)
     found = {"on": measure.training_step(config, splits, plan)}
-    with patch(off, normalized_first if off.endswith("PoolingBlock.call") else lambda: False):
+    with patch(off, normalized_first if off.endswith("PoolingBlock.call") else lambda *_: False):
         found["off"] = measure.training_step(config, splits, plan)
     return found
 

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerascnn.layers import fused_norm
 from kerascnn.layers.paths import fast
 
 
@@ -32,23 +33,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not self._fusable(inputs, mask):
             return super().call(inputs, training=training, mask=mask)
-        training = bool(training and self.trainable)
         channels = self.moving_mean.shape
-        nothing = tf.zeros((0,), tf.float32)
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels),
-            offset=tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels),
-            mean=nothing if training else tf.convert_to_tensor(self.moving_mean),
-            variance=nothing if training else tf.convert_to_tensor(self.moving_variance),
-            epsilon=self.epsilon,
-            is_training=training,
-        )
-        if training:
-            # The op returns the unbiased variance, Keras keeps the biased one.
-            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float32)
-            self._update(self.moving_mean, mean)
-            self._update(self.moving_variance, variance * ((count - 1.0) / count))
+        scale = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones(channels)
+        offset = tf.convert_to_tensor(self.beta) if self.center else tf.zeros(channels)
+        if not (training and self.trainable):
+            mean, variance = tf.convert_to_tensor(self.moving_mean), tf.convert_to_tensor(self.moving_variance)
+            return fused_norm.frozen(inputs, scale, offset, mean, variance, self.epsilon)
+        outputs, mean, variance = fused_norm.trained(inputs, scale, offset, self.epsilon)
+        self._update(self.moving_mean, mean)
+        self._update(self.moving_variance, variance)
         return outputs
 
     def _fusable(self, inputs, mask) -> bool:
