@@ -10,11 +10,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kerascnn.data import decode, stream
+from kerascnn.data import stream
 from kerascnn.data.sources import Encoded, Table, resident, table
 from kerascnn.data.splits import TEST, Split
-
-SOME = 1024  # images that are resized at once
 
 
 @dataclass(frozen=True)
@@ -43,54 +41,28 @@ class Cache:
 
     def __init__(self, mode: str = "auto"):
         self.left = {"auto": free_memory() / 4, "memory": math.inf, "off": 0.0}[mode]
-        self._stores: dict[tuple[str, bool, int | None], tuple[Store, float]] = {}
+        self._stores: dict[tuple[str, bool], Store] = {}
 
-    def store(self, split: Split, size: int, *, whole: bool) -> Store:
-        """How to reach the split's images, of `size` pixels each way where they are decoded.
-
-        `whole` where each is wanted as scoring sees it, without a random crop.
-        """
-        source, left = split.source, self.left
-        # Encoded images serve every size.
-        key = split.name, whole, size if whole or isinstance(source, Table) else None
+    def store(self, split: Split, *, whole: bool) -> Store:
+        """How to reach the split's images; `whole` where each is wanted as scoring sees it, without a random crop."""
+        key = split.name, whole
         if key not in self._stores:
+            source, indices = split.source, tf.constant(split.indices)
             if isinstance(source, Table):
-                store: Store = self._sized(source, split, size)
+                self._stores[key] = Decoded(lambda places: source.fetch(tf.gather(indices, places)))
             elif isinstance(source, Encoded):
-                store = self._kept(source, split, size, whole)
+                self._stores[key] = self._kept(source, split, whole)
             else:
                 raise TypeError(f"expected a Table or Encoded, got {type(source).__name__}")
-            self._stores[key] = store, left - self.left if math.isfinite(left) else 0
-        return self._stores[key][0]
+        return self._stores[key]
 
-    def forget(self, size: int) -> None:
-        """Keep no images of `size` any longer: what they took is free for others."""
-        for key in [key for key in self._stores if key[2] == size]:
-            self.left += self._stores.pop(key)[1]
-
-    def _sized(self, source: Table, split: Split, size: int) -> Decoded:
-        indices, count = tf.constant(split.indices), len(split)
-        if size == source.size:
-            return Decoded(lambda places: source.fetch(tf.gather(indices, places)))
-
-        def resized(places: tf.Tensor) -> tf.Tensor:
-            return decode.resize(source.fetch(tf.gather(indices, places)), size, "squash")
-
-        if split.name == TEST or not self._take(count * size**2 * 3):
-            return Decoded(resized)
-        images = table((count, size, size, 3))
-        for first in range(0, count, SOME):
-            images[first : first + SOME] = resized(tf.range(first, min(first + SOME, count)))
-        kept = resident(images)
-        return Decoded(lambda places: tf.gather(kept, places))
-
-    def _kept(self, source: Encoded, split: Split, size: int, whole: bool) -> Store:
+    def _kept(self, source: Encoded, split: Split, whole: bool) -> Store:
         indices, count = tf.constant(split.indices), len(split)
         direct = Undecoded(source, lambda place: source.read(indices[place]))
         if split.name == TEST:
             return direct
-        if whole and self._take(count * size**2 * 3):
-            images = table((count, size, size, 3))
+        if whole and self._take(count * source.size**2 * 3):
+            images = table((count, source.size, source.size, 3))
             source.know(split.indices, stream.decode_all(direct.read, images, source.mode))
             kept = resident(images)
             return Decoded(lambda places: tf.gather(kept, places))

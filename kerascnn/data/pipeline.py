@@ -17,7 +17,7 @@ from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
 from kerascnn.data.timing import InputWait, timed
 
-__all__ = ["InputWait", "scoring", "steps_per_epoch", "timed", "training"]
+__all__ = ["InputWait", "scoring", "shrunk", "steps_per_epoch", "timed", "training"]
 
 AHEAD = 2  # batches kept ready: more would cost memory and hide nothing longer
 
@@ -65,7 +65,7 @@ def training(
             answers = answers * share[:, None] + tf.roll(answers, 1, 0) * (1.0 - share[:, None])
         return images, answers, weights
 
-    store = splits.cache.store(splits.train, splits.image_size, whole=not windows)
+    store = splits.cache.store(splits.train, whole=not windows)
     pairs = stream.order(len(splits.train), seed, batch_size, start_step)
     if isinstance(store, Decoded):
         batches = _fetched(pairs, splits, store, windows, augment, seed)
@@ -149,7 +149,7 @@ def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
     Raises:
         UserError: The split has no images, or none that can be decoded.
     """
-    store = splits.cache.store(split, splits.image_size, whole=True)
+    store = splits.cache.store(split, whole=True)
     sound = _sound(split)
     if not sound.any():
         raise UserError(f"{split.name} has no image that could be scored, of {len(split)}")
@@ -168,6 +168,17 @@ def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
         images = images.map(lambda image, _: image).batch(batch_size, drop_remainder=True)
     dataset = tf.data.Dataset.zip((images, answers)).map(lambda image, answer: (image, *answer))
     return _finished(dataset, rows // batch_size)
+
+
+@as_written
+def shrunk(dataset: tf.data.Dataset, side: int) -> tf.data.Dataset:
+    """The batches of `training` or `scoring` with their images brought to uint8 [batch, side, side, 3], antialiased."""
+
+    def shrink(images, *rest):
+        smaller = tf.image.resize(images, (side, side), antialias=True)
+        return tf.cast(tf.round(smaller), tf.uint8), *rest
+
+    return dataset.map(shrink, num_parallel_calls=tf.data.AUTOTUNE).prefetch(AHEAD)
 
 
 def _sound(split: Split) -> np.ndarray:

@@ -194,8 +194,6 @@ class Training:
 
     def _resize(self, small: bool) -> None:
         """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
-        if not small:
-            self.splits.cache.forget(self.trained_on.image_size)
         self.trained_on = assembly.small(self.splits) if small else self.splits
         weights = distribute.host_values(self.model.weights)
         self.model = build_and_compile(self.config, self.trained_on, self.plan)
@@ -286,8 +284,8 @@ class Training:
         if self.config.optim.class_weights == "balanced":
             counts = np.bincount(self.splits.train.labels, minlength=len(self.splits.class_names))
             weights = (counts.sum() / (len(counts) * counts)).astype("float32")
-        return pipeline.training(
-            self.trained_on,
+        batches = pipeline.training(
+            self.splits,
             augment=self.config.augment,
             seed=self.config.fit.seed,
             batch_size=self.config.fit.batch_size,
@@ -295,11 +293,15 @@ class Training:
             label_smoothing=self.config.optim.label_smoothing,
             class_weights=weights,
         )
+        return self._sized(batches)
 
     def _val_data(self) -> tf.data.Dataset | None:
         if not len(self.splits.val):
             return None
-        return pipeline.scoring(self.splits.val, self.trained_on, self.config.fit.batch_size)
+        return self._sized(pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size))
+
+    def _sized(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
 
     def _save_best(self) -> None:
         self.twin.set_weights(averaged(self.model))

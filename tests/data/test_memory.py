@@ -72,44 +72,16 @@ def test_the_cache_stays_within_its_budget(tmp_path, budget, whole, cropped):
     splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="auto"))
     assert splits.cache.left <= free_memory() / 3
     splits.cache.left = budget
-    stores = [splits.cache.store(splits.train, 64, whole=True), splits.cache.store(splits.train, 64, whole=False)]
+    stores = [splits.cache.store(splits.train, whole=True), splits.cache.store(splits.train, whole=False)]
     assert [type(store) for store in stores] == [whole, cropped]
     decoded = len(splits.train) * 64 * 64 * 3
     encoded = splits.train.source.encoded_size(splits.train.indices)
     taken = {0: 0, 400_000: encoded, 10**7: decoded + encoded}[budget]
     assert splits.cache.left == budget - taken
-    assert splits.cache.store(splits.train, 64, whole=True) is stores[0]
+    assert splits.cache.store(splits.train, whole=True) is stores[0]
 
 
 def test_test_is_read_once_and_not_kept(tmp_path):
     splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="memory"))
-    assert isinstance(splits.cache.store(splits.val, 64, whole=True), Decoded)
-    assert isinstance(splits.cache.store(splits.test, 64, whole=True), Undecoded)
-
-
-def test_images_of_another_size_are_kept_beside_until_they_are_forgotten(tmp_path):
-    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="auto"))
-    left, count = splits.cache.left, len(splits.train)
-    for size in (64, 48):
-        found = splits.cache.store(splits.train, size, whole=True).fetch(np.arange(3))
-        assert found.shape == (3, size, size, 3)
-    encoded = splits.cache.store(splits.train, 48, whole=False)
-    taken = count * 64 * 64 * 3 + splits.train.source.encoded_size(splits.train.indices)
-    assert splits.cache.left == left - taken - count * 48 * 48 * 3
-    splits.cache.forget(48)
-    assert splits.cache.left == left - taken
-    assert splits.cache.store(splits.train, 64, whole=False) is encoded, "encoded images serve every size"
-
-
-def test_smaller_images_of_a_table_are_kept_within_the_budget():
-    splits = data.load(Data(cache="auto"))
-    size = len(splits.train) * 24 * 24 * 3
-    splits.cache.left = size - 1
-    first = splits.cache.store(splits.train, 24, whole=True).fetch(np.arange(2000))
-    assert splits.cache.left == size - 1
-    splits.cache.forget(24)
-    splits.cache.left = size
-    np.testing.assert_array_equal(splits.cache.store(splits.train, 24, whole=True).fetch(np.arange(2000)), first)
-    assert splits.cache.left == 0
-    splits.cache.forget(24)
-    assert splits.cache.left == size
+    assert isinstance(splits.cache.store(splits.val, whole=True), Decoded)
+    assert isinstance(splits.cache.store(splits.test, whole=True), Undecoded)
