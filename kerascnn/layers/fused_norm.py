@@ -14,7 +14,7 @@ VECTOR = 16  # channels
 
 
 def trained(x, scale, offset, epsilon: float):
-    """`x` normalized by its own statistics, and these: mean and biased variance.
+    """`x` normalized by its own statistics, and these: mean and biased variance, through which no gradient flows.
 
     Args:
         x: (batch, height, width, channels), float32, bfloat16 or float16.
@@ -79,7 +79,6 @@ def _frozen(x, scale, offset, mean, variance, epsilon: float):
 
 
 def _trained_side_by_side(x, scale, offset, epsilon: float, together: int):
-
     @tf.custom_gradient
     def forward(x, scale, offset):
         wide = _side_by_side(x, together)
