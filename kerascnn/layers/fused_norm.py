@@ -43,7 +43,7 @@ def neighbours(x) -> int:
     Measured on a 2-core EPYC with avx512_bf16, ms forward and in all for 3.5 million values, as they are and side by side:
     24 channels 13.5 and 30.5, 1.3 and 4.4; 88 channels 8.1 and 19.6, 1.4 and 4.5. Without it a whole step of ResNet-20 at
     half the width takes 2.8 times as long, of Xception (728 channels) 1.2 times. In float32 only the forward pass is slower,
-    by 3: two passes would eat that in training, and a whole inference takes 3 % longer with it.
+    by 3: two passes would eat that in training, and an inference took 3 to 4 % longer with it.
     """
     if x.dtype != tf.bfloat16 or None in x.shape[1:] or not onednn() or tf.config.list_physical_devices("GPU"):
         return 1
