@@ -5,16 +5,13 @@ import functools
 import os
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kerascnn.config import Devices, UserError
-
-# CPU flags (Linux's names) under which oneDNN runs bfloat16 at full speed.
-BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+from kerascnn.layers.paths import BF16_FLAGS, cpu_flags
 
 
 @dataclass(frozen=True)
@@ -176,21 +173,6 @@ def hardware() -> Hardware:
 def available_cpus() -> int:
     """CPUs this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cpu_flags() -> frozenset[str]:
-    """The CPU's feature flags as Linux names them; none elsewhere. `ONEDNN_MAX_CPU_ISA` may hide bfloat16 units."""
-    info = Path("/proc/cpuinfo")
-    if not info.is_file():
-        return frozenset()
-    line = next((line for line in info.read_text().splitlines() if line.startswith("flags")), "")
-    flags = frozenset(line.partition(":")[2].split())
-    ceiling = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if ceiling and ceiling not in ("ALL", "DEFAULT") and "AMX" not in ceiling:
-        flags -= {"amx_bf16"}
-        if "BF16" not in ceiling:
-            flags -= BF16_FLAGS
-    return flags
 
 
 def versions() -> dict[str, str]:

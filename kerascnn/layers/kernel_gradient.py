@@ -1,31 +1,39 @@
-"""The gradient to a convolution's kernel as matrix products, where oneDNN's own form is slow: deep, small images.
+"""The gradient to a convolution's kernel as matrix products, where oneDNN's own form is slow: deep, small images; 1x1 with AMX.
 
 One product for each of the kernel's places: the pixels below it against the output's gradient.
 """
 
 import tensorflow as tf
 
-from kerascnn.layers.paths import fast, onednn
+from kerascnn.layers.paths import cpu_flags, fast, onednn
 
 # Products win where there are few places for many channels; with strides oneDNN is slower, and more places are few.
 LEAST_CHANNELS, MOST_PLACES, MOST_PLACES_STRIDED = 128, 64, 289
+LEAST_CHANNELS_AMX = 64  # of 1x1 kernels: the fewest that ResNet-50 has, where it was measured
 
 
 def pays(x, kernel, strides: tuple[int, int], padding: str) -> bool:
-    """Whether products are faster on a CPU; decided while tracing.
+    """Whether products are faster here; decided while tracing."""
+    if None in x.shape[1:] or not (fast() and onednn()) or tf.config.list_physical_devices("GPU"):
+        return False
+    rows, columns = _places(x, kernel, strides, padding)
+    return x.dtype == tf.bfloat16 and faster(tuple(kernel.shape), rows * columns, strides, "amx_bf16" in cpu_flags())
+
+
+def faster(kernel: tuple[int, int, int, int], places: int, strides: tuple[int, int], amx: bool) -> bool:
+    """Whether products beat oneDNN's form in bfloat16, by the kernel's shape, the output's places and AMX or none.
 
     Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 7 x 7,
     batch 32: 39, 22; with stride 2, 16 x 16 to 7 x 7: 76, 26. A whole step of ResNet-50 takes 2 to 3 % less, of
     Inception v3 1 to 2 %; 1x1 kernels gain alone (2048 to 512, 7 x 7: 10.8, 9.1), half a per cent of a step:
-    experiments/results/speed.md.
+    experiments/results/speed.md. With AMX, where that table could not be measured, 1x1 kernels gain as well: oneDNN at
+    280 to 350 GFLOP/s, products at 660 to 1170, a step of ResNet-50 19.4 to 20.2 images/s (the project's traps.md).
     """
-    if None in x.shape[1:] or not (fast() and onednn()) or tf.config.list_physical_devices("GPU"):
-        return False
-    height, width, inputs, outputs = kernel.shape
-    rows, columns = _places(x, kernel, strides, padding)
-    few = rows * columns <= (MOST_PLACES_STRIDED if max(strides) > 1 else MOST_PLACES)
-    deep = height * width > 1 and min(inputs, outputs) >= LEAST_CHANNELS
-    return few and deep and x.dtype == tf.bfloat16
+    height, width, inputs, outputs = kernel
+    if height * width == 1:
+        return amx and max(strides) == 1 and min(inputs, outputs) >= LEAST_CHANNELS_AMX
+    few = places <= (MOST_PLACES_STRIDED if max(strides) > 1 else MOST_PLACES)
+    return few and min(inputs, outputs) >= LEAST_CHANNELS
 
 
 def _places(x, kernel, strides: tuple[int, int], padding: str) -> list[int]:
@@ -59,6 +67,9 @@ def products(x, gradient, shape, strides: tuple[int, int], padding: str):
     """The gradient to a kernel of `shape` from the layer's input and its output's gradient; padding "SAME" or "VALID"."""
     height, width, inputs, outputs = shape
     rows, columns = gradient.shape[1:3]
+    if height == width == max(strides) == 1:
+        flat = tf.reshape(x, (-1, inputs)), tf.reshape(gradient, (-1, outputs))
+        return tf.reshape(tf.matmul(*flat, transpose_a=True), shape)
     x = _phases(x, shape, (rows, columns), strides, padding)
     gradient = tf.reshape(gradient, (-1, outputs))
     down, right = strides

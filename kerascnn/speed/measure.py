@@ -18,6 +18,7 @@ from kerascnn import cli, cost, data, distribute, layers, models, timing, traini
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits, pipeline
 from kerascnn.distribute import Plan
+from kerascnn.layers.paths import BF16_FLAGS, cpu_flags
 from kerascnn.speed import tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures
 from kerascnn.speed.options import Request
@@ -188,7 +189,7 @@ def facts(plan: Plan) -> dict[str, Any]:
 def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     found = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
-    units = sorted(distribute.BF16_FLAGS & distribute.cpu_flags())
+    units = sorted(BF16_FLAGS & cpu_flags())
     name = found[0].partition(":")[2].strip() if found else distribute.versions()["machine"]
     return f"{name} ({units[0]})" if units else name
 

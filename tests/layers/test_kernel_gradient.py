@@ -1,5 +1,7 @@
 """The gradient to the kernel as matrix products, against oneDNN's own form."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,9 +53,48 @@ def test_equals_the_plain_form(padding, kernel, strides, side):
         np.testing.assert_allclose(mine, theirs, atol=1e-2 * np.abs(theirs).max())
 
 
+@needs_onednn
+@pytest.mark.parametrize("padding", ["same", "symmetric", "valid"])
+def test_1x1_kernels_where_the_cpu_has_amx(padding, monkeypatch):
+    layer, x = conv(1, padding, channels=64), images(9, channels=64)
+    monkeypatch.setattr(kernel_gradient, "cpu_flags", lambda: frozenset())
+    plain, plain_types = results(layer, x)
+    assert "Conv2DBackpropFilter" in plain_types
+    monkeypatch.setattr(kernel_gradient, "cpu_flags", lambda: frozenset({"amx_bf16", "avx512_bf16"}))
+    fast, types = results(layer, x)
+    assert "Conv2DBackpropFilter" not in types
+    for mine, theirs in zip(fast, plain, strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_allclose(mine, theirs, atol=1e-2 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(
+    ("kernel", "places", "strides", "amx", "expected"),
+    [
+        ((3, 3, 512, 512), 49, (1, 1), False, True),
+        ((3, 3, 512, 512), 49, (1, 1), True, True),
+        ((3, 3, 256, 256), 196, (1, 1), False, False),
+        ((3, 3, 256, 256), 196, (2, 2), False, True),
+        ((3, 3, 256, 256), 784, (2, 2), True, False),
+        ((3, 3, 64, 64), 49, (1, 1), True, False),
+        ((1, 7, 192, 192), 289, (1, 1), True, False),
+        ((1, 1, 256, 64), 3136, (1, 1), False, False),
+        ((1, 1, 256, 64), 3136, (1, 1), True, True),
+        ((1, 1, 2048, 512), 49, (1, 1), False, False),
+        ((1, 1, 512, 2048), 49, (1, 1), True, True),
+        ((1, 1, 512, 1024), 196, (2, 2), True, False),
+        ((1, 1, 192, 32), 1225, (1, 1), True, False),
+    ],
+)
+def test_where_products_are_faster(kernel, places, strides, amx, expected):
+    assert kernel_gradient.faster(kernel, places, strides, amx) is expected
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
-@pytest.mark.parametrize("kernel", [(3, 3), (1, 3), (5, 1)])
-@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2), (3, 2)])
+@pytest.mark.parametrize(
+    ("kernel", "strides"),
+    [((1, 1), (1, 1)), *itertools.product([(3, 3), (1, 3), (5, 1)], [(1, 1), (2, 2), (1, 2), (3, 2)])],
+)
 @pytest.mark.parametrize("side", [5, 6, 7])
 def test_equals_the_plain_form_in_float32(padding, kernel, strides, side):
     """No layer takes this way in float32, but there the products can be told from a neighbour's place by more than rounding."""
@@ -86,7 +127,8 @@ def test_equals_the_plain_form_in_float32(padding, kernel, strides, side):
         (conv(), images(side=9)),
     ],
 )
-def test_what_is_left_to_onednn(layer, x):
+def test_what_is_left_to_onednn_without_amx(layer, x, monkeypatch):
+    monkeypatch.setattr(kernel_gradient, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
     assert "Conv2DBackpropFilter" in results(layer, x)[1]
 
 
