@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     data_only = asked.as_json or asked.csv
     # Beside rows for programs everything else goes where errors go.
     say = _to_stderr if data_only else Screen().say
-    found, environment = measure.run(request, say)
+    found, environment = measure.run(request, say, before)
     if asked.as_json:
         print(figures.as_json(found, environment))
     elif asked.csv:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -13,6 +14,23 @@ from kerascnn.screen import Screen, duration
 from kerascnn.stopping import StopRequest
 
 Row = dict[str, float]
+# Between two looks at the loss for the live bar: each one waits for the device.
+NOTE_SECONDS = 0.5
+
+
+class CallbackList(keras.callbacks.CallbackList):
+    """Keras' list, but what a step gives stays on the device: callbacks get its metrics as they are.
+
+    Keras' own makes numbers of them after every execution, for which Python waits each time, and the device for Python.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs=logs)
+
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_batch_end(batch, logs=logs)
 
 
 class Resume(keras.callbacks.Callback):
@@ -145,27 +163,42 @@ def exhausted(rows: list[Row], monitor: str, patience: int | None, *, after: int
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Ends training at the first step whose loss is not finite, before anything is saved.
+    """Ends training once the loss is not finite, before anything is saved.
+
+    The loss is the epoch's mean so far: what was no number once stays none until the epoch's end, and is found there at the
+    latest.
 
     Args:
         first_step: Steps that were done when this fit began.
         kept: What is safe on disk, in words.
+        every: Steps between two looks; each one waits for the device.
     """
 
-    def __init__(self, first_step: int, kept: Callable[[], str]) -> None:
+    def __init__(self, first_step: int, kept: Callable[[], str], every: int) -> None:
         super().__init__()
-        self.kept = kept
+        self.kept, self.every = kept, every
         self.step = self._done = first_step
         self._epoch = 0
+        self._loss: Any = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._done, self._epoch = self.step, epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.step = self._done + batch + 1
-        if logs and not math.isfinite(logs["loss"]):
+        before, self.step = self.step, self._done + batch + 1
+        self._loss = (logs or {}).get("loss", 0.0)
+        if self.step // self.every > before // self.every:
+            self.look()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Raise TrainingFailed where the loss of the last step is not finite."""
+        loss = float(self._loss)
+        if not math.isfinite(loss):
             raise cli.TrainingFailed(
-                f"the loss is {logs['loss']} at step {self.step} (epoch {self._epoch}): lower --lr or lengthen --warmup;"
+                f"the loss is {loss} at step {self.step} (epoch {self._epoch}): lower --lr or lengthen --warmup;"
                 f" {self.kept()}"
             )
 
@@ -182,6 +215,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         spent: The running epoch's steps, seconds and input wait.
         stop: Asks to stop.
         every: Steps between two checkpoints, or None for one per epoch.
+        check: Raises where what would be saved is not worth it.
     """
 
     def __init__(
@@ -192,9 +226,11 @@ class SaveCheckpoints(keras.callbacks.Callback):
         spent: Callable[[], Row],
         stop: StopRequest,
         every: int | None,
+        check: Callable[[], None],
     ) -> None:
         super().__init__()
         self.store, self.rows, self.spent, self.stop, self.every = store, rows, spent, stop, every
+        self.check = check
         self.step = self._done = self.saved = first_step
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -221,6 +257,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         return f"step {self.saved} is kept" if self.saved else "no step was finished"
 
     def _save(self, step: int, spent: Row | None) -> None:
+        self.check()
         self.store.save(step, {"rows": self.rows, "spent": spent}, variables_of(self.model))
         self.saved = step
 
@@ -244,6 +281,7 @@ class ShowProgress(keras.callbacks.Callback):
         self.screen, self.epochs, self.steps_per_epoch = screen, epochs, steps_per_epoch
         self.first_step, self.monitor, self.rows = first_step, monitor, rows
         self._bar: Progress | None = None
+        self._noted = 0.0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._start = time.perf_counter()
@@ -270,9 +308,13 @@ class ShowProgress(keras.callbacks.Callback):
             )
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self._bar and logs:
-            note = f"loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}"
-            self._bar.update(self._task, completed=self._offset + batch + 1, note=note)
+        if not self._bar:
+            return
+        self._bar.update(self._task, completed=self._offset + batch + 1)
+        if logs and time.perf_counter() > self._noted + NOTE_SECONDS:
+            note = f"loss {float(logs['loss']):.4f}  accuracy {float(logs['accuracy']):.4f}"
+            self._bar.update(self._task, note=note)
+            self._noted = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         row = self.rows[-1]

@@ -1,11 +1,17 @@
 """What is best, when patience ends, and how stopping is said."""
 
+import math
 import signal
 
+import keras
 import pytest
 
-from kerascnn.callbacks import best_epoch, exhausted
+from kerascnn.callbacks import CallbackList, SaveCheckpoints, ShowProgress, StopAtNaN, best_epoch, exhausted
+from kerascnn.checkpoints import Store
+from kerascnn.cli import TrainingFailed
+from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
+from kerascnn.tensorboard import TensorBoard
 
 
 def rows(*pairs: tuple[float, float]) -> list[dict[str, float]]:
@@ -60,3 +66,62 @@ def test_first_signal_asks_second_interrupt_ends() -> None:
             signal.raise_signal(signal.SIGINT)
     assert len(said) == 1
     assert signal.getsignal(signal.SIGINT) == before
+
+
+class OnDevice:
+    """A metric that tells how often somebody waited for its value."""
+
+    looks = 0
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __float__(self) -> float:
+        OnDevice.looks += 1
+        return self.value
+
+
+def network() -> keras.Model:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    return model
+
+
+def test_callbacks_wait_for_the_device_between_two_points_only(tmp_path) -> None:
+    finite = StopAtNaN(0, lambda: save.kept(), every=20)
+    save = SaveCheckpoints(Store(tmp_path), 0, [], dict, StopRequest(), None, check=finite.look)
+    board = TensorBoard(tmp_path, every_steps=20, step=0, epochs_done=0, input_wait=None, images_per_step=4)
+    show = ShowProgress(Screen(), epochs=1, steps_per_epoch=45, first_step=0, monitor="val_accuracy", rows=[])
+    kept = CallbackList([finite, board, show, save], add_history=True, model=network())
+    kept.on_train_begin()
+    kept.on_epoch_begin(0)
+    looks = []
+    for batch in range(45):
+        OnDevice.looks = 0
+        kept.on_train_batch_begin(batch)
+        kept.on_train_batch_end(batch, {"loss": OnDevice(1.0), "accuracy": OnDevice(0.5)})
+        kept.on_test_batch_end(batch, {"loss": OnDevice(1.0)})
+        looks.append(OnDevice.looks)
+    assert [batch + 1 for batch, count in enumerate(looks) if count] == [20, 40]
+
+
+def steps(kept: CallbackList, losses: list[float]) -> None:
+    """An epoch of steps with these losses, as `fit` reports them."""
+    kept.on_epoch_begin(0)
+    for batch, loss in enumerate(losses):
+        kept.on_train_batch_begin(batch)
+        kept.on_train_batch_end(batch, {"loss": OnDevice(loss)})
+    kept.on_epoch_end(0)
+
+
+@pytest.mark.parametrize(
+    ("every", "checkpoint_every", "found_at"), [(1, None, 3), (20, None, 20), (50, None, 45), (20, 2, 4)]
+)
+def test_a_loss_that_is_no_number_is_found_before_it_is_saved(tmp_path, every, checkpoint_every, found_at) -> None:
+    finite = StopAtNaN(0, lambda: save.kept(), every)
+    save = SaveCheckpoints(Store(tmp_path), 0, [], dict, StopRequest(), checkpoint_every, check=finite.look)
+    kept = CallbackList([finite, save], model=network())
+    saved = "step 2 is kept" if checkpoint_every else "no step was finished"
+    with pytest.raises(TrainingFailed, match=rf"the loss is nan at step {found_at} .*{saved}"):
+        steps(kept, [1.0, 1.0, *[math.nan] * 43])
+    assert [path.name for path in tmp_path.iterdir()] == (["step-2"] if checkpoint_every else [])

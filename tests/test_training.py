@@ -146,6 +146,20 @@ def test_small_images_come_first_and_a_pause_changes_nothing(tmp_path, splits) -
     assert keras.models.load_model(once.best_model, compile=False).input_shape == (None, 32, 32, 3)
 
 
+@pytest.mark.parametrize(("size", "stem"), [(32, "auto"), (80, "large"), (96, "auto"), (104, "auto")])
+def test_small_images_are_trained_in_the_same_network(splits, size, stem) -> None:
+    """From 65 to 95 px the small ones, on their own, would get the small stem."""
+    config = BASE.replace(model={"arch": "resnet18", "width": 0.125}, fit={"small_epochs": 1})
+    whole = dataclasses.replace(splits, image_size=size)
+    config = training.resolve(config, whole)
+    assert config.model.stem == stem
+    sides = (whole, assembly.small(whole))
+    shapes = [
+        [weight.shape for weight in assembly.network(config.model, side.image_size, 10).weights] for side in sides
+    ]
+    assert shapes[0] == shapes[1]
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path, splits) -> None:
     run = train(tmp_path, splits, fit={"epochs": 1})
     before = run.best_model.stat().st_mtime_ns

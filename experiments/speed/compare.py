@@ -30,6 +30,7 @@ ARCHS = (
     ("inception_v3", 299, 16, "InceptionV3", "inception_v3", 3),
 )
 OURS, STOCK = "kerascnn", "stock Keras, the same network"
+PAIRS = 3  # at least, for a ratio
 
 
 def _ours(arch: str, size: int, batch: int, dtype: str) -> Unit:
@@ -102,10 +103,13 @@ def _all(names: list[str], torch: bool, compiled: bool) -> list[Unit]:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: a row for each arch and way; the ratio is kerascnn's best dtype over it, in the same round."""
+    """Markdown: a row for each arch and way; the ratio is kerascnn's best dtype over it, round by round.
+
+    Fewer than three pairs make no ratio: one round proves nothing, and a way that has fewer was measured in another hour.
+    """
     lines = [
-        "| network | way | images/s: median [least, most], n rounds | kerascnn over it, median of pairs | share of the peak"
-        " | command |",
+        "| network | way | images/s: median [least, most], n rounds | kerascnn over it: median of pairs [least, most]"
+        " | share of the peak | command |",
         "|---|---|--:|--:|--:|---|",
     ]
     rates = _rates(rows)
@@ -118,14 +122,21 @@ def table(rows: list[dict]) -> str:
         for way, turns in mine.items():
             values = [value for value, _ in turns.values()]
             pairs = [best[turn][0] / value for turn, (value, _) in turns.items() if turn in best]
-            command, share = next(iter(turns.values()))[1]
+            command = next(iter(turns.values()))[1][0]
+            shares = [share for _, (_, share) in turns.values() if share is not None]
+            share = f"{median(shares):.0%}" if shares else "-"
             spread = f"{median(values):.1f} [{min(values):.1f}, {max(values):.1f}], n = {len(values)}"
-            ratio = f"{median(pairs):.2f} x" if pairs else "-"
+            ratio = f"{median(pairs):.2f} x [{min(pairs):.2f}, {max(pairs):.2f}]" if len(pairs) >= PAIRS else "-"
             lines.append(f"| {arch} | {way} | {spread} | {ratio} | {share} | `{command}` |")
+    lines += [
+        f"| {row['unit'].replace(' ', ' | ', 1)} | failed: {row['failed']} | - | - | `{row['command']}` |"
+        for row in units.settled(rows)
+        if "failed" in row
+    ]
     return "\n".join(lines) + "\n"
 
 
-def _rates(rows: list[dict]) -> dict[tuple[str, str], dict[int, tuple[float, tuple[str, str]]]]:
+def _rates(rows: list[dict]) -> dict[tuple[str, str], dict[int, tuple[float, tuple[str, float | None]]]]:
     """Images per second, command and share of the peak by (arch, way) and round."""
     found: dict = {}
     for row in rows:
@@ -136,10 +147,10 @@ def _rates(rows: list[dict]) -> dict[tuple[str, str], dict[int, tuple[float, tup
         if way.startswith(OURS):
             dtype = way.removeprefix(OURS)
             for form, label in (("kerascnn", OURS), ("stock", STOCK)):
-                share = f"{row[f'{form}.train_share']:.0%}"
+                share = row[f"{form}.train_share"]
                 found.setdefault((arch, label + dtype), {})[row["round"]] = row[f"{form}.train"], (command, share)
         else:
-            found.setdefault((arch, way), {})[row["round"]] = row["train"], (command, "-")
+            found.setdefault((arch, way), {})[row["round"]] = row["train"], (command, None)
     return found
 
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from unittest.mock import patch
 
 ROWS = (
@@ -35,7 +35,7 @@ ROWS = (
     ("pooling first", "kerascnn.layers.PoolingBlock.call", "resnet9", 32, 512, 0.5),
 )
 # Decided by a run, not while a layer is traced: in a network whose step is short, since elsewhere it stays at one.
-SMALL = ("resnet20", 28, 16, 0.25)
+SMALL = ("resnet20", 32, 16, 0.25)
 
 
 def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str, Callable[[], object]]:
@@ -101,6 +101,7 @@ def main() -> int:
     import keras
 
     from kerascnn import timing
+    from kerascnn.speed.figures import quartiles
 
     print("| path | network | step without it over step with it: median [quartiles] of rounds | ms a step with it |")
     print("|---|---|--:|--:|")
@@ -110,7 +111,7 @@ def main() -> int:
         keras.backend.clear_session()
         found = timing.interleaved(calls(off, *shape), args.rounds, args.seconds) if off else executions(args.rounds)
         ratios = [without / with_it for without, with_it in zip(found["off"], found["on"], strict=True)]
-        low, _, high = quantiles(ratios, n=4)
+        low, _, high = quartiles(ratios)
         arch, size, batch, width = shape
         network = f"{arch}, {size} px, batch {batch}" + (f", width {width:g}" if width != 1 else "")
         step = 1000 * median(found["on"])

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from unittest.mock import patch
 
 from PIL import Image, ImageOps
@@ -93,7 +93,7 @@ def main() -> int:
             ]
         found = {way: [turn[way] for turn in turns] for way in ways}
         gains = [slow / quick for slow, quick in zip(found["whole"], found["window"], strict=True)]
-        low, _, high = quantiles(gains, n=4)
+        low, _, high = quartiles(gains)
         slow, quick = (BATCH / median(found[way]) for way in ("whole", "window"))
         print(f"| {name} | {slow:.0f} | {quick:.0f} | {median(gains):.2f} [{low:.2f}, {high:.2f}] |", flush=True)
     return 0

@@ -1,6 +1,7 @@
 """Measurements as units: a command in a process of its own, its numbers kept in a file of JSON lines, round by round.
 
-A unit that is kept is not run again, so that a series goes on where it was stopped, in slices as short as one unit.
+A unit that is kept is not run again, so that a series goes on where it was stopped, in slices as short as one unit; one that
+failed is missing still.
 """
 
 from __future__ import annotations
@@ -79,16 +80,13 @@ def run(units: Sequence[Unit], rounds: int, path: Path, seconds: float, python: 
         python: The interpreter that a command's first word stands for.
 
     Returns:
-        Whether nothing is missing.
+        Whether nothing is missing; False where a unit failed.
     """
     start = time.monotonic()
     done = read(path)
-    missing = [
-        (unit, turn)
-        for turn in range(rounds)
-        for unit in units
-        if not any(row["unit"] == unit.name and row["round"] == turn for row in done)
-    ]
+    there = {(row["unit"], row["round"]) for row in done if "failed" not in row}
+    missing = [(unit, turn) for turn in range(rounds) for unit in units if (unit.name, turn) not in there]
+    whole = True
     for place, (unit, turn) in enumerate(missing):
         longest = max((row["wall"] for row in done if row["unit"] == unit.name), default=45.0)
         if place and time.monotonic() - start + longest > seconds:
@@ -99,7 +97,14 @@ def run(units: Sequence[Unit], rounds: int, path: Path, seconds: float, python: 
         with path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(f"{turn + 1}/{rounds} {unit.name}: {row['wall']:.0f} s", flush=True)
-    return True
+        whole &= "failed" not in row
+    return whole
+
+
+def settled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what failed and went well later."""
+    there = {(row["unit"], row["round"]) for row in rows if "failed" not in row}
+    return [row for row in rows if "failed" not in row or (row["unit"], row["round"]) not in there]
 
 
 def measured(unit: Unit, python: dict[str, str]) -> dict[str, Any]:

@@ -154,6 +154,15 @@ def read(path: Path) -> list[dict[str, Any]]:
     raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed")
 
 
+def require_same_device(environment: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UserError where rows of `before` are from another device."""
+    devices = {row["device"] for row in before} - {environment["device"]}
+    if devices:
+        raise UserError(
+            f"figures of different devices cannot be compared: here {environment['device']!r}, there {sorted(devices)[0]!r}"
+        )
+
+
 def changes(
     figures: Sequence[Figures], environment: Mapping[str, Any], before: Sequence[Mapping[str, Any]]
 ) -> list[str]:
@@ -162,11 +171,7 @@ def changes(
     Raises:
         UserError: `before` is from another device, or has nothing in common with `figures`.
     """
-    devices = {row["device"] for row in before} - {environment["device"]}
-    if devices:
-        raise UserError(
-            f"figures of different devices cannot be compared: here {environment['device']!r}, there {sorted(devices)[0]!r}"
-        )
+    require_same_device(environment, before)
     same = ("arch", "form", "image_size", "batch_size", "policy")
     known = {tuple(row.get(name) for name in same): row for row in before}
     shown = []

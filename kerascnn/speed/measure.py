@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from kerascnn.data import Splits, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.layers.paths import BF16_FLAGS, cpu_flags
 from kerascnn.speed import tracing
-from kerascnn.speed.figures import FAST, STOCK, Figures
+from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
 from kerascnn.speed.options import Request
 from kerascnn.training import assembly
 
@@ -29,6 +29,8 @@ BATCHES = (1, 8, 32, 128)
 # A training step's multiply-adds over inference's: forward, gradient to the input, gradient to the weights.
 TRAINING = 3
 WARM = 3
+# Batches that a stream keeps ready while other parts have their turn: they cost nothing when it is asked again.
+READY = 4
 
 Part = Callable[[float], dict[str, float]]
 
@@ -81,10 +83,10 @@ class Subject:
 
     def _input(self) -> Part:
         batches = iter(training_data(self.config, self.splits))
-        for _ in range(WARM):
-            next(batches)
 
         def part(seconds: float) -> dict[str, float]:
+            for _ in range(READY):
+                next(batches)
             count, start = 0, time.perf_counter()
             while time.perf_counter() < start + seconds or count < 2:
                 next(batches)
@@ -106,7 +108,8 @@ class Subject:
         best = max(rates, key=lambda batch: rates[batch])
         self.figures.facts["throughput_batch"] = best
         many = timing.inference(network, best, size)
-        many()
+        for traced_here in (single, many):  # while the form holds: a function is traced when it is called first
+            traced_here()
 
         def latency(seconds: float) -> dict[str, float]:
             once = timing.latency(single, calls=3, warm=1).p50_ms / 1000
@@ -116,16 +119,19 @@ class Subject:
         return [latency, lambda seconds: {"throughput": timing.throughput(many, best, seconds)}]
 
 
-def run(request: Request, say: Callable[[str], None]) -> tuple[list[Figures], dict[str, Any]]:
+def run(
+    request: Request, say: Callable[[str], None], before: Sequence[Mapping[str, Any]] = ()
+) -> tuple[list[Figures], dict[str, Any]]:
     """The figures of every arch and form that is asked for, and what they were measured on.
 
     Raises:
-        UserError: An unknown arch, data set or device.
+        UserError: An unknown arch, data set or device, or rows of `before` are from another device; before anything is measured.
     """
     asked, configs = request.benchmark, request.configs()
     plan = distribute.setup(configs[0].devices, configs[0].fit.batch_size)
     splits = data.load(configs[0].data)
     environment = facts(plan)
+    require_same_device(environment, before)
     versions = f"tensorflow {environment['tensorflow']}, keras {environment['keras']}"
     say(f"device  {environment['device']}: {plan.reason}; {versions}")
     forms = (FAST, STOCK) if asked.vs == "stock" else (FAST,)

@@ -38,10 +38,13 @@ def resolve(config: Config, splits: Splits) -> Config:
     lr = config.optim.lr
     if lr is None and config.optim.optimizer == "sgd" and size > tables.SMALL_IMAGE:
         lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size * config.fit.accumulate / LR_BATCH
+    stem = config.model.stem
+    if config.fit.small_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
+        stem = "large"  # that of the whole images, where the small ones would choose another
     config = config.replace(
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
-        model={"arch": arch},
+        model={"arch": arch, "stem": stem},
         optim={"lr": lr},
         fit={"monitor": monitor, "epochs": config.fit.epochs or EPOCHS.get(arch, DEFAULT_EPOCHS)},
     )

@@ -14,7 +14,13 @@ LONGEST_SECONDS = 2.0
 
 
 def execution_plan(
-    whole: Sequence[int | None], *, operations: float, kind: str, replicas: int = 1, profile: bool = False
+    whole: Sequence[int | None],
+    *,
+    most: int,
+    operations: float,
+    kind: str,
+    replicas: int = 1,
+    profile: bool = False,
 ) -> int:
     """Steps per execution: the fewest that keep Python below one per cent, else the most that are allowed.
 
@@ -22,7 +28,8 @@ def execution_plan(
 
     Args:
         whole: Counts that it has to divide, None for one that does not matter: the epoch's steps (Keras would run over the
-            epoch's end), those of it that are done, those between two checkpoints and between two points of a curve.
+            epoch's end), those of it that are done, those between two checkpoints.
+        most: Steps between two points of a curve: more in one execution would leave points out.
         operations: Floating-point operations of a step.
         kind: "cpu" or "gpu".
         replicas: Devices that share a batch.
@@ -32,9 +39,9 @@ def execution_plan(
         return 1
     step = operations / OPERATIONS_PER_SECOND[kind]
     wanted = PYTHON_SECONDS / SHARE / max(step, 1e-9)
-    most = LONGEST_SECONDS / max(step, 1e-9)
+    most = min(most, max(1, int(LONGEST_SECONDS / max(step, 1e-9))))
     common = math.gcd(*(count for count in whole if count is not None))
-    allowed = [steps for steps in range(1, common + 1) if common % steps == 0 and steps <= max(most, 1)]
+    allowed = [steps for steps in range(1, common + 1) if common % steps == 0 and steps <= most]
     return next((steps for steps in allowed if steps >= wanted), allowed[-1])
 
 

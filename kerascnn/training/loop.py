@@ -214,7 +214,8 @@ class Training:
         until = min(schedule.until, first)
         logging, fit = self.config.logging, self.config.fit
         steps = execution.execution_plan(
-            (schedule.steps_per_epoch, done or None, logging.log_steps, fit.checkpoint_every),
+            (schedule.steps_per_epoch, done or None, fit.checkpoint_every),
+            most=logging.log_steps,
             operations=6 * self.count.macs * fit.batch_size,  # forward, and twice that for the gradients
             kind=self.plan.kind,
             replicas=self.plan.replicas,
@@ -230,7 +231,7 @@ class Training:
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else until,
                 validation_data=self._val_data(),
-                callbacks=kept,
+                callbacks=callbacks.CallbackList(kept, add_history=True, model=self.model),
                 shuffle=False,
                 verbose=0,
             )
@@ -249,7 +250,13 @@ class Training:
     ) -> list[keras.callbacks.Callback]:
         fit, rows = self.config.fit, self.rows
         stats = callbacks.EpochStats(fit.batch_size, waited, checkpoint.state["spent"] if checkpoint else None)
-        save = callbacks.SaveCheckpoints(self.store, step, rows, stats.settle, stop, fit.checkpoint_every)
+        # On a CPU a step's loss is there when Python goes on; a GPU would wait for Python after each one.
+        finite = callbacks.StopAtNaN(
+            step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.log_steps
+        )
+        save = callbacks.SaveCheckpoints(
+            self.store, step, rows, stats.settle, stop, fit.checkpoint_every, check=finite.look
+        )
         show = callbacks.ShowProgress(
             self.screen,
             epochs=schedule.epochs,
@@ -269,7 +276,7 @@ class Training:
         return [
             callbacks.Resume(checkpoint),
             *([self.profile] if self.config.logging.profile else []),
-            callbacks.StopAtNaN(step, save.kept),
+            finite,
             stats,
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
             callbacks.History(rows, self.run.write_history),

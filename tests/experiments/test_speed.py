@@ -1,6 +1,7 @@
 """Series of measurements: kept, resumed in slices, and told in tables."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -14,7 +15,8 @@ import pytest
 import units
 from units import Unit
 
-from kerascnn import cost, models
+from kerascnn import cli, cost, models
+from kerascnn.speed import options as benchmark_options
 
 SAYS = ("python", "-c", "print('torch some 12.5 images/s')")
 
@@ -30,6 +32,15 @@ def test_a_series_goes_on_where_it_was_stopped(tmp_path):
     assert [(row["unit"], row["round"]) for row in rows] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     assert {row["train"] for row in rows} == {12.5}
     assert units.run(two, 2, kept, seconds=600, python={"python": "not/there"})  # nothing is left to run
+
+
+def test_what_failed_is_missing_still(tmp_path):
+    kept, python = tmp_path / "kept.jsonl", {"python": sys.executable}
+    fails = Unit("a", ("python", "-c", "raise SystemExit('no such thing')"), units.peer)
+    assert not units.run([fails], 1, kept, seconds=600, python=python)
+    assert [row["failed"] for row in units.settled(units.read(kept))] == ["no such thing"]
+    assert units.run([Unit("a", SAYS, units.peer)], 1, kept, seconds=600, python=python)
+    assert [row["train"] for row in units.settled(units.read(kept))] == [12.5]
 
 
 MEASURES = """
@@ -63,10 +74,17 @@ def test_a_table_pairs_figures_of_one_round():
         rows.append({"unit": "resnet20 torch bf16", "round": turn, "command": "t", "train": 80.0 * speed})
     rows.append({"unit": "resnet20 torch fp32", "round": 0, "command": "t", "failed": "no torch"})
     table = series.table(rows)
-    assert "| resnet20 | kerascnn mixed_bfloat16 | 100.0 [50.0, 100.0], n = 3 | 1.00 x | 50% |" in table
-    assert "| resnet20 | stock Keras, the same network mixed_bfloat16 | 50.0 [25.0, 50.0], n = 3 | 2.00 x |" in table
-    assert "| resnet20 | torch bf16 | 80.0 [40.0, 80.0], n = 3 | 1.25 x |" in table
-    assert "fp32" not in table
+    assert "| resnet20 | kerascnn mixed_bfloat16 | 100.0 [50.0, 100.0], n = 3 | 1.00 x [1.00, 1.00] | 50% |" in table
+    assert (
+        "| resnet20 | stock Keras, the same network mixed_bfloat16 | 50.0 [25.0, 50.0], n = 3 | 2.00 x [2.00, 2.00] | 50% |"
+        in table
+    )
+    assert "| resnet20 | torch bf16 | 80.0 [40.0, 80.0], n = 3 | 1.25 x [1.25, 1.25] | - |" in table
+    assert "| resnet20 | torch fp32 | failed: no torch | - | - | `t` |" in table
+    rows.append({"unit": "resnet20 torch fp32", "round": 0, "command": "t", "train": 50.0})
+    table = series.table(rows)
+    assert "failed" not in table
+    assert "| resnet20 | torch fp32 | 50.0 [50.0, 50.0], n = 1 | - | - |" in table  # one pair makes no ratio
 
 
 def test_growth_is_drawn_and_told(tmp_path):
@@ -74,20 +92,32 @@ def test_growth_is_drawn_and_told(tmp_path):
     run = {"command": "c", "seconds": 2.0, "images": 100.0, "wait": 0.01, "peak": 900.0}
     rows += [
         {"unit": "epoch 0.1", **run},
-        {"unit": "memory off 0.1", **run},
+        *({"unit": "memory off 0.1", "command": "c", "kerascnn.memory": mb * 1e6} for mb in (900.0, 920.0, 950.0)),
         {"unit": "size 9", "command": "c", "failed": "x"},
     ]
     growth.draw(rows, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     table = growth.table(rows)
     assert "100 images: 2.0 s, 1.0% of it waiting for input, 900 MB at most" in table
+    assert "| memory off 0.1 | 920 MB [900, 950], n = 3 |" in table
+    assert growth._curves(rows, "memory") == {"--cache off": [(4489.8, 920.0)]}
     assert "failed: x" in table
 
 
-@pytest.mark.parametrize("unit", [*series._all(["resnet50", "resnet20"], True, True), *growth._all("data", "photos")])
+@pytest.mark.parametrize("unit", [*series._all(["resnet50", "resnet20"], True, True), *growth._all("data")])
 def test_every_unit_says_its_command(unit):
-    assert unit.shown.split()[0] in ("python", "torch")
-    assert "/tmp" not in unit.shown
+    """As it is typed: the flags are taken by the command that they are for."""
+    first, *words = shlex.split(unit.shown)
+    assert first in ("python", "torch")
+    if words[0] != "-m":
+        assert words[0] in [f"../shared/peers/{name}_train_step.py" for name in ("keras", "torch")]
+        return
+    module, *flags = words[1:]
+    if module == "kerascnn.benchmark":
+        assert benchmark_options.parse(flags, prog=module, description="").benchmark.as_json
+    else:
+        assert module == "kerascnn.fit"
+        assert cli.parse_config(flags, prog=module, description="").fit.epochs == 1
 
 
 def test_the_bound_counts_every_convolution():

@@ -14,12 +14,26 @@ def images(*shape, low=-1.0):
 
 @pytest.mark.parametrize("side", [8, 9])
 @pytest.mark.parametrize(("kernel", "strides"), [(3, 1), (3, 2), (7, 2), (1, 2), ((1, 3), 2), (5, 3)])
-def test_symmetric_padding_is_the_same_on_both_sides(side, kernel, strides):
-    layer = Conv2D(4, kernel, strides, "symmetric", use_bias=False)
-    x = images(2, side, side, 3)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_symmetric_padding_is_the_same_on_both_sides(side, kernel, strides, policy):
+    layer = Conv2D(4, kernel, strides, "symmetric", use_bias=False, dtype=policy)
+    x = tf.constant(images(2, side, side, 3))
+    layer.build(x.shape)
     height, width = ((size - 1) // 2 for size in layer.kernel_size)
-    padded = np.pad(x, ((0, 0), (height, height), (width, width), (0, 0)))
-    np.testing.assert_allclose(layer(x), tf.nn.conv2d(padded, layer.kernel, strides, "VALID"), atol=1e-5)
+    around = ((0, 0), (height, height), (width, width), (0, 0))
+
+    def results(call, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = tf.cast(call(), "float32")
+            loss = tf.reduce_sum(y**2)
+        return [y, *tape.gradient(loss, [x, kernel])]
+
+    weights = tf.constant(layer.kernel)  # the plain form in float32 throughout
+    plain = results(lambda: tf.nn.conv2d(tf.pad(x, around), weights, strides, "VALID"), weights)
+    for mine, theirs in zip(results(lambda: layer(x), layer.kernel.value), plain, strict=True):
+        bound = 1e-5 if policy == "float32" else 0.03
+        np.testing.assert_allclose(mine, theirs, atol=bound * np.abs(theirs).max())
 
 
 def test_what_cannot_be_padded():
@@ -91,3 +105,29 @@ def test_average_pooling_with_and_without_its_padding():
     np.testing.assert_allclose(with_zeros, windows(plane, 3, 1, 1, 0).mean((2, 3)), atol=1e-6)
     without = Pool2D("avg", 3)(x)[0, :, :, 0]
     np.testing.assert_allclose(without, np.nanmean(windows(plane, 3, 1, 1, np.nan), (2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "strides", "padding"),
+    [
+        ("max", 3, 2, "symmetric"),
+        ("max", 3, 2, "ceil"),
+        ("max", 3, 2, "zeros"),
+        ("avg", 3, 1, "zeros"),
+        ("avg", 3, 1, "symmetric"),
+    ],
+)
+def test_pooling_in_bfloat16_is_that_of_the_same_numbers_in_float32(kind, size, strides, padding):
+    numbers = tf.cast(images(2, 8, 8, 3, low=-3) - 2, tf.bfloat16)  # negative: padding must not win
+
+    def results(dtype):
+        x = tf.cast(numbers, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = Pool2D(kind, size, strides, padding, dtype=dtype)(x)
+            loss = tf.reduce_sum(y)
+        return [tf.cast(value, tf.float32).numpy() for value in (y, tape.gradient(loss, x))]
+
+    for mine, theirs in zip(results("bfloat16"), results("float32"), strict=True):
+        assert np.isfinite(mine).all()
+        np.testing.assert_allclose(mine, theirs, rtol=0.02, atol=0.02)

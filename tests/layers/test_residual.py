@@ -55,6 +55,33 @@ def test_pad_shortcut():
     np.testing.assert_array_equal(y[..., [0, 3, 4]], np.zeros((1, 2, 2, 3)))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("side", [4, 5])
+def test_pad_shortcut_equals_its_plain_form(dtype, side):
+    layer = layers.PadShortcut(5, 2, dtype=dtype)
+
+    def results():
+        @tf.function(autograph=False)
+        def traced(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x)
+                loss = tf.reduce_sum(tf.cast(y, "float32") ** 2)
+            return y, tape.gradient(loss, x)
+
+        x = tf.cast(images(2, side, side, 2), dtype)
+        return traced(x), {op.type for op in traced.get_concrete_function(x).graph.get_operations()}
+
+    fast, types = results()
+    with layers.stock_paths():
+        plain, plain_types = results()
+    assert "AvgPool" in types
+    assert "AvgPool" not in plain_types
+    for mine, theirs in zip(fast, plain, strict=True):
+        assert mine.dtype == theirs.dtype == dtype
+        np.testing.assert_array_equal(*(tf.cast(value, "float32") for value in (mine, theirs)))
+
+
 def test_drop_path_drops_whole_images_and_keeps_the_mean():
     layer = layers.DropPath(0.25, seed=3)
     x = np.ones((4000, 2, 2, 1), "float32")

@@ -11,26 +11,32 @@ from kerascnn.runs import Run
 from kerascnn.training.execution import execution_plan
 
 TINY, USUAL, HUGE = 1e8, 3e10, 1e12  # operations of a step: 0.3 ms, 0.1 s and 3 s of a CPU
+RESNET20 = 6 * 40.8e6 * 128
 
 
 @pytest.mark.parametrize(
     ("whole", "options", "steps"),
     [
-        ((100, None, 20, None), {"operations": TINY}, 20),  # the most that divides both
-        ((94, None, 20, None), {"operations": TINY}, 2),
-        ((97, None, 20, None), {"operations": TINY}, 1),  # a prime number of steps: never over the epoch's end
-        ((100, 35, 20, None), {"operations": TINY}, 5),  # what is left of an epoch
-        ((100, None, 20, 6), {"operations": TINY}, 2),  # checkpoints where they were asked for
-        ((100, None, 20, None), {"operations": USUAL}, 1),  # Python costs less than one per cent already
-        ((100, None, 20, None), {"operations": USUAL / 4}, 4),
-        ((100, None, 20, None), {"operations": HUGE}, 1),  # a signal does not wait
-        ((100, None, 20, None), {"operations": HUGE, "kind": "gpu"}, 5),
-        ((100, None, 20, None), {"operations": TINY, "replicas": 2}, 1),  # keras#19246
-        ((100, None, 20, None), {"operations": TINY, "profile": True}, 1),
+        ((100, None, None), {"operations": TINY}, 20),  # the most that divides, no more than between two points
+        ((94, None, None), {"operations": TINY}, 2),
+        ((94, None, None), {"operations": TINY, "most": 50}, 47),
+        ((351, None, None), {"operations": TINY}, 13),  # CIFAR-10 in batches of 128: points need not divide
+        ((351, None, None), {"operations": RESNET20, "kind": "gpu"}, 13),
+        ((351, None, None), {"operations": RESNET20}, 1),
+        ((97, None, None), {"operations": TINY}, 1),  # a prime number of steps: never over the epoch's end
+        ((100, 35, None), {"operations": TINY}, 5),  # what is left of an epoch
+        ((100, None, 6), {"operations": TINY}, 2),  # checkpoints where they were asked for
+        ((100, None, None), {"operations": TINY, "most": 1}, 1),
+        ((100, None, None), {"operations": USUAL}, 1),  # Python costs less than one per cent already
+        ((100, None, None), {"operations": USUAL / 4}, 4),
+        ((100, None, None), {"operations": HUGE}, 1),  # a signal does not wait
+        ((100, None, None), {"operations": HUGE, "kind": "gpu"}, 5),
+        ((100, None, None), {"operations": TINY, "replicas": 2}, 1),  # keras#19246
+        ((100, None, None), {"operations": TINY, "profile": True}, 1),
     ],
 )
 def test_execution_plan(whole, options, steps):
-    assert execution_plan(whole, **{"kind": "cpu", **options}) == steps
+    assert execution_plan(whole, **{"kind": "cpu", "most": 20, **options}) == steps
 
 
 FIT = ["--arch", "resnet20", "--width", "0.125", "--fraction", "0.02", "--batch-size", "11", "--epochs", "2"]
