@@ -20,6 +20,8 @@ from unittest.mock import patch
 
 from PIL import Image, ImageOps
 
+from kerascnn.speed.figures import quartiles
+
 CAMERA = (("12 megapixels", 4032, 3024), ("2 megapixels", 1632, 1224), ("500 x 375", 500, 375))
 CLASSES, PHOTOS, BATCH, TILE = ("a", "b"), 4, 8, 224
 READY = 4  # batches
