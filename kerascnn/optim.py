@@ -194,7 +194,8 @@ def build(
         weight_decay=decay,  # 0 and not None, which AdamW refuses.
         global_clipnorm=section.clip_norm,
         use_ema=section.ema > 0,
-        ema_momentum=section.ema or 0.99,
+        # Keras averages after every batch, also while gradients wait: an update's weights then enter `accumulate` times.
+        ema_momentum=(section.ema or 0.99) ** (1 / accumulate),
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
     if section.body_lr < 1:

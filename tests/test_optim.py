@@ -188,6 +188,22 @@ def test_accumulated_gradients_are_one_update_of_their_mean(name: str) -> None:
     assert after([1.0, 3.0, 5.0], accumulate=2) == pytest.approx(after([2.0], accumulate=1))  # half a group waits
 
 
+def test_averaged_weights_count_an_update_once_however_many_batches_it_takes() -> None:
+    def average(gradients: list[float], accumulate: int) -> np.ndarray:
+        variable = keras.Variable([1.0, 2.0])
+        section = Optim(lr=0.1, ema=0.9, schedule="constant", warmup=0, weight_decay=0)
+        built = optim.build(section, total_steps=8, steps_per_epoch=8, trainable=[variable], accumulate=accumulate)
+        built.build([variable])
+        for gradient in gradients:
+            built.apply([keras.ops.full((2,), gradient)], [variable])
+        return np.array(built._model_variables_moving_average[0])
+
+    # Batches after an update that only wait belong to it: the third closes the second update's turn.
+    slow = average([1.0, 1.0, 3.0, 3.0, 0.0], accumulate=2)
+    quick = average([1.0, 3.0], accumulate=1)
+    np.testing.assert_allclose(slow, quick, rtol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(3, 3, 8, 16), (1, 1, 8, 32)])
 @pytest.mark.parametrize("gpus", [0, 1])
 def test_muon_moves_a_kernel_by_the_rate_in_every_direction(
