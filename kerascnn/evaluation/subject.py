@@ -85,7 +85,7 @@ class Subject:
 
     def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
-        # The data set's own cache knows splits by name: a part of one must not meet it.
+        # The data set's own cache would keep each part, and parts rarely come again.
         splits = replace(self.splits, cache=Cache("off"))
         first = 0
         for images, _, weights in pipeline.scoring(part, splits, BATCH):
