@@ -14,6 +14,7 @@ from typing import NamedTuple
 from kerascnn import cli
 from kerascnn.config import UserError
 from kerascnn.files import write_file
+from kerascnn.runs import with_door
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -85,7 +86,7 @@ def _comparison(folder: Path, path: Path) -> Result:
         n=_found(r"([\d,]+) test images", verdict, path),
         seeds=_found(r"(\d+(?: of \d+)?) seeds?", verdict, path),
         device=_found(r"^- (?:device|reason): (.+)$", text, path),
-        command=re.sub(r" --(?:runs-dir|comparisons-dir|data-dir) \S+", "", f"python -m kerascnn.{command}"),
+        command=re.sub(r" --(?:runs-dir|comparisons-dir|data-dir) (?:'[^']*'|\S)+", "", with_door(command)),
         commit=_found(r"^- (?:git_)?commit: (.+)$", text, path),
     )
 

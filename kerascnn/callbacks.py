@@ -9,7 +9,7 @@ import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kerascnn import cli
-from kerascnn.checkpoints import Checkpoint, Store, restore, variables_of
+from kerascnn.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
 from kerascnn.screen import Screen, duration
 from kerascnn.stopping import StopRequest
 
@@ -47,6 +47,9 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self.checkpoint is not None:
             restore(self.checkpoint, variables_of(self.model))
+            # Nothing on either side where that start had, or this one has, another dtype than mixed_float16.
+            for variable, value in zip(loss_scale_of(self.model), self.checkpoint.loss_scale, strict=False):
+                variable.value.assign(value)
             if not self.checkpoint.state["spent"]:  # saved after an epoch: the metrics are that epoch's
                 self.model.reset_metrics()
             self.checkpoint = None
@@ -258,7 +261,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def _save(self, step: int, spent: Row | None) -> None:
         self.check()
-        self.store.save(step, {"rows": self.rows, "spent": spent}, variables_of(self.model))
+        scale = [variable.value.numpy().item() for variable in loss_scale_of(self.model)]
+        self.store.save(step, {"rows": self.rows, "spent": spent, "loss_scale": scale}, variables_of(self.model))
         self.saved = step
 
 

@@ -33,14 +33,32 @@ class Checkpoint:
     state: dict[str, Any]
     arrays: list[list[np.ndarray]]
 
+    @property
+    def loss_scale(self) -> list[float]:
+        """Values of `loss_scale_of`; checkpoints from before this was kept apart have none."""
+        return self.state.get("loss_scale", [])
+
     def first(self, count: int) -> "Checkpoint":
         """The part of it that holds the first `count` variables."""
         return replace(self, arrays=self.arrays[:count])
 
 
 def variables_of(model: keras.Model) -> list[Any]:
-    """Weights, seed generators, optimizer and metric variables of a compiled, built model, in a fixed order."""
-    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    """Weights, seed generators, optimizer and metric variables of a compiled, built model, in a fixed order.
+
+    They are the same under every dtype policy, so that a run may go on under another one; see `loss_scale_of`.
+    """
+    return [*model.variables, *_inner(model.optimizer).variables, *model.metrics_variables]
+
+
+def loss_scale_of(model: keras.Model) -> list[Any]:
+    """The scalars by which Keras scales the loss in mixed_float16, an optimizer around the optimizer; none without it."""
+    inner = {id(variable) for variable in _inner(model.optimizer).variables}
+    return [variable for variable in model.optimizer.variables if id(variable) not in inner]
+
+
+def _inner(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 class Store:

@@ -1,6 +1,7 @@
 """Train one network on your images; the same command resumes."""
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -94,9 +95,9 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
 
 def _say_next(screen: Screen, run: Run, config: Config) -> None:
     screen.say()
-    screen.say(f"curves:  tensorboard --logdir {run.path.parent}")
+    screen.say(f"curves:  tensorboard --logdir {shlex.quote(str(run.path.parent))}")
     other = "inception" if config.model.arch.startswith("res") else "resnet"
-    screen.say(f"next:    python -m kerascnn.fit --arch {other} --dataset {config.data.dataset}")
+    screen.say(f"next:    python -m kerascnn.fit --arch {other} --dataset {shlex.quote(config.data.dataset)}")
 
 
 if __name__ == "__main__":

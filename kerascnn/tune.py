@@ -1,5 +1,6 @@
 """Search filter counts, and whatever else a space names, under a budget; the same command goes on, or shows what was found."""
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def _train(search: "Search") -> None:
     directory = search.directory
     files = f"{directory.trials_file.name}, {directory.picture_file.name}, {directory.importance_file.name}"
     screen.say(f"files   {directory.path}: {files}, tensorboard/ (its own table under HParams)")
-    screen.say(f"next    python -m kerascnn.fit --config {directory.recipe_file}")
+    screen.say(f"next    python -m kerascnn.fit --config {shlex.quote(str(directory.recipe_file))}")
     if not search.tune.promote:
         screen.say("        the same command with --promote 3 --seeds 5: what the best are worth with fresh seeds")
 

@@ -8,8 +8,10 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import checkpoints
-from kerascnn.checkpoints import Store
+from kerascnn.callbacks import Resume, SaveCheckpoints
+from kerascnn.checkpoints import Checkpoint, Store
 from kerascnn.config import UserError
+from kerascnn.stopping import StopRequest
 
 
 def small_model(units: int = 3) -> keras.Model:
@@ -78,6 +80,43 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
     Store(tmp_path).save(1, {}, small_model().variables)
     with pytest.raises(UserError, match="another version"):
         checkpoints.restore(Store(tmp_path).latest(), small_model(units=4).variables)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("mixed_float16", "mixed_float16"), ("mixed_float16", "float32"), ("float32", "mixed_float16")],
+)
+def test_a_run_goes_on_under_another_dtype(tmp_path: Path, first: str, second: str) -> None:
+    """In float16 the scale of the loss comes back too; no other dtype has one."""
+    keras.config.set_dtype_policy(first)
+    model = small_model()
+    train(model, 5)
+    save = SaveCheckpoints(Store(tmp_path), 5, [], dict, StopRequest(), None)
+    save.set_model(model)
+    save.on_epoch_end(0)
+    keras.config.set_dtype_policy(second)
+    again = small_model()
+    train(again, 1)
+    fresh = [float(v.numpy()) for v in checkpoints.loss_scale_of(again)]
+    resume = Resume(Store(tmp_path).latest())
+    resume.set_model(again)
+    resume.on_epoch_begin(0)
+    model.reset_metrics()
+    for before, after in zip(values(model), values(again), strict=True):
+        np.testing.assert_array_equal(before, after)
+    scale = [float(v.numpy()) for v in checkpoints.loss_scale_of(again)]
+    if first != second:
+        assert scale == fresh
+        return
+    assert scale == [float(v.numpy()) for v in checkpoints.loss_scale_of(model)] != fresh
+    train(model, 3)
+    train(again, 3)
+    for before, after in zip(values(model), values(again), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_checkpoint_from_before_the_loss_scale_was_kept() -> None:
+    assert Checkpoint(1, {"rows": [], "spent": None}, []).loss_scale == []
 
 
 def test_metrics_of_each_replica_come_back_and_sum_up_on_fewer(tmp_path: Path) -> None:

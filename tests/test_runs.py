@@ -159,6 +159,25 @@ def test_environment_keeps_every_start_and_no_secret(tmp_path: Path, monkeypatch
     assert "hush" not in run.environment_file.read_text()
 
 
+@pytest.mark.parametrize(
+    ("argv", "shown"),
+    [
+        (["/usr/bin/kerascnn", "compare", "my runs"], "kerascnn compare 'my runs'"),
+        (["/usr/lib/kerascnn/fit.py", "--dataset", "my $photos"], "python -m kerascnn.fit --dataset 'my $photos'"),
+        (["/usr/bin/kerascnn"], "kerascnn"),
+        ([""], "kerascnn"),
+    ],
+    ids=str,
+)
+def test_the_command_is_shown_as_it_runs(monkeypatch: pytest.MonkeyPatch, argv: list[str], shown: str) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    assert runs.shown_command() == runs.with_door(shown) == shown
+
+
+def test_a_command_kept_by_an_earlier_version_runs() -> None:
+    assert runs.with_door("fit --arch resnet20") == "python -m kerascnn.fit --arch resnet20"
+
+
 def test_nan_never_enters_metrics(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         Run(tmp_path).write_metrics({"accuracy": float("nan")})

@@ -19,7 +19,9 @@ from kerascnn.config import Config, UserError
 from kerascnn.data import Splits, pipeline
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run
+from kerascnn.screen import Screen
 from kerascnn.training import assembly
+from kerascnn.training.loop import Training
 
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
 BASE = Config(
@@ -201,6 +203,19 @@ def test_imbalance_makes_val_choose_by_macro_f1(splits) -> None:
     rare = dataclasses.replace(splits.train, indices=splits.train.indices[keep], labels=splits.train.labels[keep])
     assert training.resolve(BASE, dataclasses.replace(splits, train=rare)).fit.monitor == "val_macro_f1"
     assert training.resolve(BASE, splits).fit.monitor == "val_accuracy"
+
+
+def test_balanced_weights_are_finite_where_train_lacks_a_class(tmp_path, splits) -> None:
+    there = splits.train.labels != 3
+    train = dataclasses.replace(splits.train, indices=splits.train.indices[there], labels=splits.train.labels[there])
+    lacking = dataclasses.replace(splits, train=train)
+    config = training.resolve(BASE.replace(optim={"class_weights": "balanced"}), lacking)
+    plan = distribute.setup(config.devices, 16)
+    begun = Training(config, Run(tmp_path), lacking, plan, Screen(), draw=False, read_test=False)
+    _, answers, weights = next(iter(begun._training_data(0)))
+    assert np.isfinite(weights).all()
+    assert np.min(weights) > 0
+    assert np.max(answers[:, 3]) == 0
 
 
 def test_families_resolve_to_the_concrete_name(splits) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,7 +126,8 @@ def _temperature(run: Run, metrics: dict[str, Any]) -> float:
     found = metrics.get("val", {}).get("temperature")
     if found is None:
         raise UserError(
-            f"--calibrate: run {run.name} has no temperature yet: `kerascnn evaluate {run.path} --split val` fits one"
+            f"--calibrate: run {run.name} has no temperature yet:"
+            f" `kerascnn evaluate {shlex.quote(str(run.path))} --split val` fits one"
         )
     return float(found)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -136,10 +137,8 @@ def _state(run: Run) -> State:
     group = json.dumps(differs, sort_keys=True)
     problem = ""
     if not run.finished:
-        epochs = config.fit.epochs
-        problem = (
-            f"unfinished, {len(rows)} of {epochs} epochs: python -m kerascnn.fit --config {run.config_file} goes on"
-        )
+        goes_on = f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))}"
+        problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} goes on"
     else:
         val = run.metrics().get("val", {}).get("accuracy", {}).get("value", val)
     return State(run, problem, val, group, config.fit.seed, data["fingerprint"])

@@ -1,5 +1,6 @@
 """A conclusion for people: on the screen, as CSV and Markdown, as a page."""
 
+import shlex
 from collections.abc import Sequence
 
 from kerascnn.comparison.conclude import Conclusion, Entry, conclude
@@ -30,6 +31,6 @@ def _repeat(entries: Sequence[Entry]) -> list[str]:
     """The command, and each run's own."""
     runs = [run for entry in entries for run in entry.runs.values()]
     return [
-        f"python -m kerascnn.{shown_command()}",
-        *(f"python -m kerascnn.fit --config {run.config_file}" for run in runs),
+        shown_command(),
+        *(f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))}" for run in runs),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable
@@ -41,11 +42,12 @@ class Cache:
 
     def __init__(self, mode: str = "auto"):
         self.left = {"auto": free_memory() / 4, "memory": math.inf, "off": 0.0}[mode]
-        self._stores: dict[tuple[str, bool], Store] = {}
+        self._stores: dict[tuple[str, bytes, bool], Store] = {}
 
     def store(self, split: Split, *, whole: bool) -> Store:
         """How to reach the split's images; `whole` where each is wanted as scoring sees it, without a random crop."""
-        key = split.name, whole
+        # A part of a split has the split's name, and other images at the same places.
+        key = split.name, hashlib.sha256(split.indices.tobytes()).digest(), whole
         if key not in self._stores:
             source, indices = split.source, tf.constant(split.indices)
             if isinstance(source, Table):

@@ -22,7 +22,7 @@ CLASS_NAMES = (
 
 
 def listing(section: Data, image_size: int, resize: Mode) -> Listing:
-    """The embedded images; shown at 32 px with a black border, stretched at any other size."""
+    """The embedded images; at 32 px they have a black border unless --resize says otherwise."""
     with np.load(FILE) as arrays:
         images = np.concatenate([arrays["x_train"], arrays["x_test"]])
         labels = np.concatenate([arrays["y_train"], arrays["y_test"]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import shlex
 import stat
 import unicodedata
 from collections import Counter
@@ -244,7 +245,7 @@ def _check_classes(root: Path, layout: Layout, images: list[Image], notes: list[
         )
     labels = sorted({label for _, label in filled})
     if len(labels) == 1:
-        inner = f"; did you mean --dataset {root / labels[0]}?" if _folders(root / labels[0]) else ""
+        inner = f"; did you mean --dataset {shlex.quote(str(root / labels[0]))}?" if _folders(root / labels[0]) else ""
         raise UserError(f"{root} has one class only, {labels[0]!r}: expected at least two class folders{inner}")
     empty = [folder for folder in layout.folders if folder not in filled]
     in_train = ["/".join(filter(None, folder)) for folder in empty if folder[0] in ("", TRAIN)]

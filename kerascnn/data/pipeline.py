@@ -17,7 +17,7 @@ from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
 from kerascnn.data.timing import InputWait, timed
 
-__all__ = ["InputWait", "scoring", "shrunk", "steps_per_epoch", "timed", "training"]
+__all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "timed", "training"]
 
 AHEAD = 2  # batches kept ready: more would cost memory and hide nothing longer
 
@@ -134,6 +134,17 @@ def _decoded(
 
     batches = stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
     return batches.map(noted)
+
+
+def balanced(split: Split, classes: int) -> np.ndarray:
+    """Weights by class that give each the same say and are 1 in the mean over the images; 0 for one without images.
+
+    Returns:
+        float32 [classes].
+    """
+    counts = np.bincount(split.labels, minlength=classes)
+    shares = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.where(counts, shares, 0).astype("float32")
 
 
 @as_written

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from kerascnn.data import decode, stream
 
-BORDER = 4  # pixels
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on less
 STRING = 32  # bytes that TensorFlow keeps for a string beside its content
 
@@ -49,8 +48,7 @@ class Source:
 class Table(Source):
     """Images of one size in memory, uint8 [n, h, w] (grey) or [n, h, w, 3].
 
-    One that is up to BORDER pixels smaller than `size` gets a black border, so that it stays as sharp as it is; any
-    other is resized by `mode`.
+    They are resized by `mode`, as `decode.resize` does it with the same image in a file.
     """
 
     def __init__(
@@ -73,7 +71,9 @@ class Table(Source):
         if images.shape.rank == 3:
             images = tf.repeat(images[..., None], 3, axis=-1)
         rows, columns = (self.size - side for side in images.shape[1:3])
-        if not (0 <= rows <= BORDER and 0 <= columns <= BORDER):
+        # What `squash` only frames needs no resizing; the other modes enlarge it.
+        near = 0 <= rows <= decode.BORDER and 0 <= columns <= decode.BORDER
+        if self.mode != "squash" or not near:
             images = decode.resize(images, self.size, self.mode)
         elif rows or columns:
             border = [[0, 0], [rows // 2, rows - rows // 2], [columns // 2, columns - columns // 2], [0, 0]]

@@ -100,14 +100,18 @@ def worst_mistakes(answers: Answers, class_names: Sequence[str]) -> list[dict[st
     ]
 
 
-def curves(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """Per class with both kinds of images: `pr` as (recall, precision), `roc` as (false, true positives' share)."""
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"pr": [], "roc": []}
+def curves(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list[tuple[int, np.ndarray, np.ndarray]]]:
+    """Of each class with both kinds of images, its place and a curve.
+
+    Returns:
+        `pr` as (class, recall, precision), `roc` as (class, false positives' share, true positives' share).
+    """
+    found: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {"pr": [], "roc": []}
     for c in range(probabilities.shape[1]):
         truth = labels == c
         if 0 < truth.sum() < len(labels):
             precision, recall, _ = precision_recall_curve(truth, probabilities[:, c])
             false, true, _ = roc_curve(truth, probabilities[:, c])
-            found["pr"].append((recall, precision))
-            found["roc"].append((false, true))
+            found["pr"].append((c, recall, precision))
+            found["roc"].append((c, false, true))
     return found

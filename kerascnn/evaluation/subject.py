@@ -1,5 +1,6 @@
 """What is evaluated: an artefact, the images of a split, and the answers to them."""
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,7 +86,7 @@ class Subject:
 
     def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
-        # The data set's own cache knows splits by name: a part of one must not meet it.
+        # The data set's own cache would keep each part, and parts rarely come again.
         splits = replace(self.splits, cache=Cache("off"))
         first = 0
         for images, _, weights in pipeline.scoring(part, splits, BATCH):
@@ -156,7 +157,14 @@ def _images_of(run: Run | None, dataset: str | None, data_dir: str | None, predi
     fields = {"image_size": predictor.image_size, "resize": predictor.resize, "dataset": dataset, "data_dir": data_dir}
     asked = Data(**{**dict(section), **{key: value for key, value in fields.items() if value is not None}})
     if dataset is not None:
-        splits = data.load_uncut(asked)
+        asked = _with_split_file(asked, run)
+        try:
+            splits = data.load_uncut(asked)
+        except UserError:
+            if asked.split_file is None:
+                raise
+            # The file names the run's own images: what lacks them is others', with the splits that it comes with.
+            return data.load_uncut(asked.model_copy(update={"split_file": None})), False
         # The run's images under another path are its own still: what it learned from is never scored as test.
         if splits.fingerprint != known:
             return splits, False
@@ -166,10 +174,17 @@ def _images_of(run: Run | None, dataset: str | None, data_dir: str | None, predi
     return splits, True
 
 
+def _with_split_file(asked: Data, run: Run | None) -> Data:
+    """The run's split.csv stands in for a --split-file that is gone: what the run learned from is still known."""
+    if run is None or asked.split_file is None or Path(asked.split_file).expanduser().exists():
+        return asked
+    return asked.model_copy(update={"split_file": str(run.split_file)})
+
+
 def _changed(run: Run, dataset: str) -> str:
     return (
         f"the images of {dataset} are not those that {run.name} was trained with (another fingerprint): bring those back;"
-        f" --dataset {dataset} would score all that is there, also what the run may have learned from"
+        f" --dataset {shlex.quote(dataset)} would score all that is there, also what the run may have learned from"
     )
 
 

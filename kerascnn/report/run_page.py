@@ -1,5 +1,6 @@
 """From a finished run's directory to its page: every number comes from metrics.json, history.csv and predictions/."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from kerascnn.report.page import (
     Table,
     Unit,
 )
-from kerascnn.runs import Run, identity
+from kerascnn.runs import Run, identity, with_door
 from kerascnn.statistics import Interval, calibration
 
 SPLITS = ("test", "val", "train")
@@ -87,7 +88,10 @@ def run_page(run: Run, gallery: Gallery | None = None) -> RunPage:
         gallery=gallery,
         config=_differences(identity(config, data["fingerprint"])),
         environment=_environment(start),
-        repeat=(_command(start), f"python -m kerascnn.fit --config {run.config_file} --run again"),
+        repeat=(
+            with_door(start["command"]),
+            f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))} --run again",
+        ),
     )
 
 
@@ -279,12 +283,6 @@ def _views(scores: dict[str, Any], several: dict[str, Any]) -> Table:
         for name, one in (("one look", scores), (f"mean over views: {several['views']}", several))
     )
     return Table("views", "Several looks at each image", columns, rows)
-
-
-def _command(start: dict[str, Any]) -> str:
-    """The command as typed, by whichever door."""
-    command = str(start["command"])
-    return command if command.startswith("kerascnn ") else f"python -m kerascnn.{command}"
 
 
 def _differences(flat: dict[str, Any]) -> Table:

@@ -31,15 +31,20 @@ def reliability(bins: Sequence[Mapping[str, float]], title: str) -> Figure:
     return figure
 
 
-def ranking_curves(curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]], names: Sequence[str]) -> Figure:
-    """Precision over recall, and the ROC curve, one line per class up to CLASSES, else the spread of all."""
+def ranking_curves(curves: Mapping[str, Sequence[tuple[int, np.ndarray, np.ndarray]]], names: Sequence[str]) -> Figure:
+    """Precision over recall, and the ROC curve, one line per class up to CLASSES, else the spread of all.
+
+    Args:
+        curves: `pr` and `roc`, each as (class, x, y) of the classes that have one.
+        names: Of all classes.
+    """
     with plots._style():
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axis, key in ((left, "pr"), (right, "roc")):
-            for i, (x, y) in enumerate(curves[key]):
+            for i, (c, x, y) in enumerate(curves[key]):
                 few = len(curves[key]) <= CLASSES
-                label = plots._short(names[i]) if few else None
+                label = plots._short(names[c]) if few else None
                 axis.plot(
                     x, y, color=f"C{i % 10}" if few else VAL, linewidth=1.2, alpha=0.9 if few else 0.2, label=label
                 )

@@ -1,7 +1,7 @@
 """Runs: a directory and the names in it, its identity and its lock, its training in a process of its own. No TensorFlow."""
 
 from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, child_environment, launch, pin
-from kerascnn.runs.directory import Run, now, shown_command
+from kerascnn.runs.directory import Run, now, shown_command, with_door
 from kerascnn.runs.identity import WEIGHTS_PIN, default_name, digest, identity
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "now",
     "pin",
     "shown_command",
+    "with_door",
 ]

@@ -11,6 +11,7 @@ import fcntl
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -238,9 +239,14 @@ def now() -> str:
 
 
 def shown_command() -> str:
-    """The command line as a user would type it."""
-    module = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "kerascnn"
-    return " ".join([module, *sys.argv[1:]])
+    """The command line as a user would type it, by whichever door."""
+    door = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "kerascnn"
+    return with_door(shlex.join([door, *sys.argv[1:]]))
+
+
+def with_door(kept: str) -> str:
+    """A kept command in a form that runs: one that names no door came through `python -m kerascnn.<command>`."""
+    return kept if kept.split(" ")[0] in ("kerascnn", "python") else f"python -m kerascnn.{kept}"
 
 
 def _defaults(section: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -145,7 +146,7 @@ def recipe(search: Search, best: Outcome) -> str:
     }
     return (
         f"# The best of {len(candidates(search.outcomes))} candidates of: {shown_command()}\n"
-        f"#   kerascnn fit --config {search.directory.recipe_file}\n"
+        f"#   kerascnn fit --config {shlex.quote(str(search.directory.recipe_file))}\n"
         f"# {price.params:,} parameters, {price.macs / 1e6:.2f} M MACs. {search.column} {best.score:.4f} after {best.epochs}"
         f" epochs, 1 seed: optimistic, for it was chosen by that.\n"
         + tomli_w.dumps({name: section for name, section in sections.items() if section})

@@ -289,8 +289,7 @@ class Training:
     def _training_data(self, step: int) -> tf.data.Dataset:
         weights = None
         if self.config.optim.class_weights == "balanced":
-            counts = np.bincount(self.splits.train.labels, minlength=len(self.splits.class_names))
-            weights = (counts.sum() / (len(counts) * counts)).astype("float32")
+            weights = pipeline.balanced(self.splits.train, len(self.splits.class_names))
         batches = pipeline.training(
             self.splits,
             augment=self.config.augment,

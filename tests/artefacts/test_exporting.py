@@ -79,6 +79,13 @@ def test_every_format_is_proven(everything: exporting.Exported) -> None:
     assert kept["artefacts"] == everything.rows
 
 
+def test_the_sample_is_spread_though_the_whole_split_is_in_memory(splits: data.Splits, tmp_path: Path) -> None:
+    splits.cache.store(splits.val, whole=True)  # as after a training
+    drawn = sample.draw(splits, tmp_path)
+    places = np.linspace(0, len(splits.val) - 1, sample.IMAGES).round().astype(int)
+    np.testing.assert_array_equal(drawn.images, splits.val.source.fetch(splits.val.indices[places]))
+
+
 def test_int8_that_answers_otherwise_fails_alone(everything: exporting.Exported, capsys) -> None:
     int8 = next(row for row in everything.rows if row["artefact"] == "litert int8")
     assert 0.8 < int8["images"]["top1"] < 1, "some answers should change in 8 bits: the test would not see a mistake"

@@ -2,6 +2,8 @@
 
 import csv
 import re
+import shlex
+import sys
 
 import pytest
 from make_runs import finished
@@ -74,7 +76,8 @@ def test_nothing_to_compare(tmp_path):
         found.gather([tmp_path / "empty"])
 
 
-def test_published(runs, tmp_path, capsys):
+def test_published(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/kerascnn", "compare", "my runs"])
     groups = found.gather([run.path for run in runs]).groups
     entries = [Entry(label, "", group, COSTS[label]) for label, group in groups.items()]
     directory = Directory(tmp_path / "comparison")
@@ -90,7 +93,10 @@ def test_published(runs, tmp_path, capsys):
     html = directory.report_file.read_text(encoding="utf-8")
     assert "points better than resnet20" in html
     assert len(html) < 1_000_000
-    assert "3 of 5 seeds" in directory.markdown_file.read_text(encoding="utf-8")
+    words = directory.markdown_file.read_text(encoding="utf-8")
+    assert "3 of 5 seeds" in words
+    assert "    kerascnn compare 'my runs'\n" in words
+    assert f"    python -m kerascnn.fit --config {shlex.quote(str(runs[0].config_file))}\n" in words
     assert {file.stem for file in directory.tables.iterdir()} >= {"scores", "costs", "classes", "curves", "confusion"}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from kerascnn import data
 from kerascnn.config import Data, UserError
+from kerascnn.data import decode
+from kerascnn.data.sources import Table
 
 
 def test_names_and_sizes_load_no_tensorflow():
@@ -56,6 +58,16 @@ def test_the_embedded_images_at_other_sizes(size):
     assert images.shape == (5, size, size, 3)
     assert images.mean() > 20
     assert splits.resize == ("crop" if size > 64 else "squash")
+
+
+@pytest.mark.parametrize("mode", ["crop", "pad", "squash"])
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32), (30, 32), (27, 27), (40, 28)], ids=str)
+def test_images_in_memory_are_brought_to_size_as_files_are(mode, shape):
+    """What a network learns from is what predict and an export show it of the same image."""
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape), "uint8")
+    source = Table(images, list("abc"), np.zeros(3), ["ant"], 32, mode)
+    expected = decode.resize(images[..., None].repeat(3, axis=-1), 32, mode)
+    np.testing.assert_array_equal(source.fetch([2, 0, 1]), expected.numpy()[[2, 0, 1]])
 
 
 def test_a_folder_without_a_path():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,14 @@ def test_the_cache_stays_within_its_budget(tmp_path, budget, whole, cropped):
     taken = {0: 0, 400_000: encoded, 10**7: decoded + encoded}[budget]
     assert splits.cache.left == budget - taken
     assert splits.cache.store(splits.train, whole=True) is stores[0]
+
+
+def test_a_part_of_a_split_is_not_taken_for_the_whole(tmp_path):
+    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="memory"))
+    part = replace(splits.val, indices=splits.val.indices[1::2], labels=splits.val.labels[1::2])
+    whole, some = (splits.cache.store(split, whole=True) for split in (splits.val, part))
+    places = np.arange(len(part))
+    np.testing.assert_array_equal(some.fetch(places), whole.fetch(2 * places + 1))
 
 
 def test_test_is_read_once_and_not_kept(tmp_path):

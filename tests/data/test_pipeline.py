@@ -13,6 +13,7 @@ from kerascnn import data
 from kerascnn.config import Augment, Data, UserError
 from kerascnn.data import pipeline, stream
 from kerascnn.data.augment import AUGMENTATIONS
+from kerascnn.data.splits import Split
 
 ALL = tuple(AUGMENTATIONS)
 PLAIN = Augment(augment=("none",))
@@ -106,6 +107,13 @@ def test_smoothing_and_class_weights(embedded):
     (_, labels, weights), *_ = batches(embedded, 1, label_smoothing=0.1, class_weights=np.arange(10.0))
     np.testing.assert_allclose(np.sort(labels, axis=1)[:, -2:], [[0.01, 0.91]] * 16, rtol=1e-5)
     np.testing.assert_array_equal(weights, labels.argmax(axis=1))
+
+
+def test_balanced_weights_are_finite_where_a_class_has_no_images(embedded):
+    labels = np.array([0, 0, 0, 2], "int32")
+    weights = pipeline.balanced(Split("train", embedded.train.source, np.arange(4), labels), 4)
+    np.testing.assert_allclose(weights, [2 / 3, 0, 2, 0], rtol=1e-6)
+    assert weights[labels].mean() == pytest.approx(1)
 
 
 def test_mixing_mixes_labels_and_weights_alike(embedded):

@@ -1,5 +1,6 @@
 """`kerascnn evaluate` on a small real run: what it prints, keeps and refuses."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,8 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 import kerascnn
-from kerascnn import cli, evaluate, fit
+from kerascnn import cli, data, evaluate, fit
+from kerascnn.config import UserError
 from kerascnn.data import corruptions
 from kerascnn.evaluation import subject
 from kerascnn.runs import Run
@@ -95,6 +97,44 @@ def test_other_images_of_the_same_classes(run, tmp_path, capsys) -> None:
     assert "calibrated" in found["scores"]
     assert Run(tmp_path / "out").has_predictions("test")
     assert Run(run).metrics()["test"]["accuracy"]["n"] == 1000, "the run's own scores stay"
+
+
+@pytest.fixture
+def by_file(run, tmp_path) -> tuple[Path, Path]:
+    """The run as if a split file had cut a folder of photos for it: that folder, and the file."""
+    folder, file = photos(tmp_path / "photos", ("Bag", "Coat")), tmp_path / "who.csv"
+    given = ("train", "train", "train", "train", "val", "val", "test", "test")
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        rows = [(f"{name}/{i}.png", name, split) for name in ("Bag", "Coat") for i, split in enumerate(given)]
+        csv.writer(opened).writerows([("path", "label", "split"), *rows])
+    there = {"dataset": str(folder), "split_file": str(file), "image_size": 32, "fraction": 1.0}
+    config = Run(run).config().replace(data=there)
+    splits = data.load(config.data)
+    Run(run).write_config(config)
+    Run(run).write_data({**Run(run).data(), "fingerprint": splits.fingerprint}, splits.rows(), [])
+    return folder, file
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_other_images_than_a_split_file_names(run, by_file, tmp_path, deleted) -> None:
+    _, file = by_file
+    if deleted:
+        file.unlink()
+    others = photos(tmp_path / "others", ("Bag", "Coat", "Sandal"), each=3)
+    found = subject.find(run, str(others), None, "test")
+    assert (found.own, len(found.split)) == (False, 9)
+    with pytest.raises(UserError, match="no data set called"):
+        subject.find(run, str(tmp_path / "nowhere"), None, "test")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_the_run_s_own_images_elsewhere_keep_their_split_file(run, by_file, tmp_path, deleted) -> None:
+    folder, file = by_file
+    if deleted:
+        file.unlink()
+    found = subject.find(run, str(folder.rename(tmp_path / "moved")), None, "test")
+    assert found.own
+    assert found.split.ids() == ["Bag/6.png", "Bag/7.png", "Coat/6.png", "Coat/7.png"]
 
 
 def test_nothing_is_kept_of_other_images_unless_asked(run, tmp_path, capsys) -> None:

@@ -39,7 +39,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def compared(folder):
+def compared(folder, command):
     page = ComparisonPage(
         name="birds",
         about="about",
@@ -52,11 +52,22 @@ def compared(folder):
     place = folder / "birds"
     place.mkdir()
     (place / "comparison.md").write_text(markdown.comparison_markdown(page))
-    (place / "comparison.toml").write_text('command = "compare --archs a b --runs-dir /somewhere/else --seeds 5"\n')
+    (place / "comparison.toml").write_text(f'command = "{command}"\n')
 
 
-def test_a_comparison_speaks_for_itself(script, folder):
-    compared(folder)
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (
+            "compare --archs a b --runs-dir /somewhere/else --seeds 5",
+            "python -m kerascnn.compare --archs a b --seeds 5",
+        ),
+        ("kerascnn compare --runs-dir '/some where' --seeds 5", "kerascnn compare --seeds 5"),
+    ],
+    ids=["kept by an earlier version", "through the console script"],
+)
+def test_a_comparison_speaks_for_itself(script, folder, command, shown):
+    compared(folder, command)
     row = script.results(folder)[-1]
     assert row == script.Result(
         file="birds/comparison.md",
@@ -65,7 +76,7 @@ def test_a_comparison_speaks_for_itself(script, folder):
         n="1,000",
         seeds="5",
         device="CPU (2 cores), float32",
-        command="python -m kerascnn.compare --archs a b --seeds 5",
+        command=shown,
         commit="abcdef012345+",
     )
     assert script.table([row]).count("\n") == 2

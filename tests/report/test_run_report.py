@@ -1,6 +1,7 @@
 """What a training leaves as its page, made of a run's files."""
 
 import time
+from html import unescape
 
 import numpy as np
 import pytest
@@ -52,6 +53,7 @@ def test_a_training_s_page(finished, splits):
     value = run.metrics()["test"]["accuracy"]["value"]
     assert f"test accuracy {value * 100:.2f} %" in page
     assert "&lt;b&gt;run" in page
+    assert f"python -m kerascnn.fit --config '{run.config_file}' --run again" in unescape(page)
     assert page.count("<img") == 12, "the worst mistakes, without maps"
     assert "Ankle boot" in page
     assert "epoch, best epoch 2" in page
