@@ -149,12 +149,15 @@ def _undecided(
     unit: Unit,
     best: float,
 ) -> str:
-    """What it would take: an interval that lies on one side of the margin, if the difference stays what it is."""
+    """What it would take: an interval that lies on one side of the margin, if the difference stays what it is.
+
+    `value` says how far the cheaper one is ahead; what decides is whether that is more than -margin.
+    """
     ahead = f"{unit.amount(margin)} ahead of {cheap.name}, which is {share}, these runs cannot tell"
     question = f"Whether {other.name} is {ahead}"
     if best < 0:
         question = f"{other.name} is better; whether it is {ahead}"
-    return f"{question}; it would take {_it_would_take(difference, max(abs(abs(value) - margin), margin / 4))}."
+    return f"{question}; it would take {_it_would_take(difference, max(abs(value + margin), margin / 4))}."
 
 
 def _it_would_take(difference: Difference, half: float) -> str:

@@ -70,6 +70,13 @@ def test_undecided_says_what_it_would_take():
     assert re.search(r"it would take about \d+ seeds and [\d,]+ test images", both.decision)
 
 
+def test_what_it_would_take_counts_from_the_margin():
+    """0.5 points ahead or 2.5 behind: the cheaper arch is 1.5 points from where a margin of 1 decides, either way."""
+    ahead, behind = (judge(CHEAP, DEAR, difference(v, 0.02), ACCURACY, margin=0.01) for v in (-0.005, 0.025))
+    assert (ahead.take, behind.take) == (None, None)
+    assert ahead.decision.partition("; it would")[2] == behind.decision.partition("; it would")[2] != ""
+
+
 def test_few_seeds_and_a_comparison_cut_short_are_said():
     found = judge(CHEAP, DEAR, difference(0.03, 0.01, seeds=2), ACCURACY, margin=0.01, planned_seeds=5)
     assert "2 of 5 seeds" in found.seen
