@@ -229,7 +229,9 @@ def _difference(
         ]
         return np.stack(by_seed, axis=1)
 
-    return statistics.two_way(differences, images=len(labels), seeds=len(a), rounds=rounds, level=level)
+    return statistics.two_way(
+        differences, images=len(labels), seeds=len(a), share=rule.points, rounds=rounds, level=level
+    )
 
 
 def _by_class(
