@@ -184,7 +184,7 @@ def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: floa
         _side(first, alike=first.variant == second.variant),
         _side(second, alike=first.variant == second.variant),
         found.difference,
-        Unit(f"{first.split} {rule.title}", rule.sign, rule.points),
+        Unit(rule.title, rule.sign, rule.points, first.split),
         compare.margin / 100,
         seeds,
     )

@@ -20,8 +20,9 @@ def lines(plan: Plan) -> Iterator[str]:
     terms = f"matched by {compare.match}" if compare.match != "none" else "as published"
     terms += f" ({compare.budget} each)" if compare.budget else ""
     yield f"data    {data.dataset}: {images}; {len(data.class_names)} classes"
+    scored = "val" if data.config.data.val_is_val else "test"
     seeds = f"{compare.seeds} seed{'s' if compare.seeds > 1 else ''}"
-    yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on test {compare.metric}"
+    yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on {scored} {compare.metric}"
     width = max(len(cell.key) for cell in cells) + 2
     yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
     for cell in cells:

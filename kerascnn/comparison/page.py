@@ -81,6 +81,7 @@ def _scores(found: Conclusion) -> Table:
 
 
 def _costs(found: Conclusion) -> Table:
+    split = found.best[0].split
     columns = (
         Column("arch"),
         Column("parameters", "count"),
@@ -94,7 +95,7 @@ def _costs(found: Conclusion) -> Table:
         Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
         Column("peak memory", "bytes", "Of a process that trains."),
         Column("export", "bytes", "SavedModel."),
-        Column("points per second", "number", "Test accuracy in points over seconds of training."),
+        Column("points per second", "number", f"{split.capitalize()} accuracy in points over seconds of training."),
     )
     rows = []
     for entry in found.entries:

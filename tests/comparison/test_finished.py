@@ -129,6 +129,17 @@ def test_many_archs_share_the_level(tmp_path):
     assert "97.5 %" in came_to.verdicts[0].verdict.seen
 
 
+def test_val_images_are_called_so(tmp_path):
+    """A search's runs have read no test."""
+    entries = [
+        Entry(arch, "", {s: finished(tmp_path, arch, s, 0.8, split="val") for s in (0, 1)}, cost)
+        for arch, cost in COSTS.items()
+    ]
+    seen = conclude(entries, Compare(), 2).verdicts[0].verdict.seen
+    assert seen.startswith("val accuracy: ")
+    assert "2 seeds, 200 val images" in seen
+
+
 def test_top5_needs_more_classes(tmp_path, runs):
     groups = found.gather([tmp_path / "runs"]).groups
     entries = [Entry(label, "", group, COSTS[label]) for label, group in groups.items()]
