@@ -10,6 +10,7 @@ from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside, p_value
+from kerascnn.escaping import as_file_name
 from kerascnn.report.charts import BARS
 from kerascnn.report.page import (
     BarRow,
@@ -261,7 +262,7 @@ def _pairs(pair: Pair) -> Table:
     )
     note = "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
     title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, {pair.first.split} {rule.title}"
-    return Table(f"pairs_{pair.second.arch}", title, columns, rows, note)
+    return Table(f"pairs_{as_file_name(pair.second.arch)}", title, columns, rows, note)
 
 
 def _config(entries: Sequence[Entry]) -> Table:
