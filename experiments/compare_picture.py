@@ -44,7 +44,7 @@ def main(comparison: Path, runs_dir: Path, out: Path) -> None:
 def _verdict(directory: Directory) -> str:
     """The sentence as it was printed."""
     lines = directory.log_file.read_text(encoding="utf-8").splitlines()
-    seen = [line.split("  ", 1)[1] for line in lines if "test images; images" in line][-1]
+    seen = [line.split("  ", 1)[1] for line in lines if " images; images" in line][-1]
     half = seen.rfind("(")
     return f"{seen[:half].strip()}\n{seen[half:]}"
 

@@ -83,7 +83,7 @@ def _comparison(folder: Path, path: Path) -> Result:
         file=shown,
         what=verdict.partition(":")[0],
         value=re.sub(r" \([^()]*\)\.?$", "", verdict.partition(": ")[2]),
-        n=_found(r"([\d,]+) test images", verdict, path),
+        n=_found(r"([\d,]+) (?:test|val) images", verdict, path),
         seeds=_found(r"(\d+(?: of \d+)?) seeds?", verdict, path),
         device=_found(r"^- (?:device|reason): (.+)$", text, path),
         command=re.sub(r" --(?:runs-dir|comparisons-dir|data-dir) (?:'[^']*'|\S)+", "", with_door(command)),

@@ -15,6 +15,7 @@ from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
 from kerascnn.config import UserError
+from kerascnn.escaping import as_file_name
 from kerascnn.runs import Run, identity, shown_command
 
 
@@ -55,7 +56,7 @@ class Found:
     def name(self) -> str:
         """A name for the comparison of these very runs."""
         names = sorted(run.name for runs in self.groups.values() for run in runs.values())
-        labels = "_".join(self.groups).replace(" ", "-").replace(",", "")
+        labels = as_file_name("_".join(self.groups).replace(" ", "-").replace(",", ""))
         return f"{labels}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:6]}"
 
     def lines(self) -> Iterator[str]:

@@ -73,9 +73,10 @@ def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarra
     splits = data.load(run.config().data)
     if splits.fingerprint != run.data()["fingerprint"]:
         raise UserError(f"the images of {run.name} have changed")
-    place = {name: i for i, name in enumerate(splits.test.ids())}
+    scored = getattr(splits, entry.split)
+    place = {name: i for i, name in enumerate(scored.ids())}
     kept = np.array([place[str(name)] for name in ids])
-    part = replace(splits.test, indices=splits.test.indices[kept], labels=splits.test.labels[kept])
+    part = replace(scored, indices=scored.indices[kept], labels=scored.labels[kept])
     batches = [images.numpy() for images, _, _ in pipeline.scoring(part, splits, len(kept))]
     return splits, np.concatenate(batches)[: len(kept)]
 

@@ -122,14 +122,19 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request,
             raise UserError(f"{flag}: {_DECIDED[flag]}")
     request = cli.parse_config(words, prog=prog, description=description, schema=Request)
     if not request.compare.recipes:
-        return request, [request.config]
+        return request, [_whole(request.config)]
     if any(word.split("=", 1)[0] == "--config" for word in words):
         raise UserError("--config and --recipes: a recipe is the whole start of a config; give one of them")
     configs = [
         cli.parse_config(["--config", recipe, *words], prog=prog, description=description, schema=Request).config
         for recipe in request.compare.recipes
     ]
-    return request, configs
+    return request, [_whole(config) for config in configs]
+
+
+def _whole(config: Config) -> Config:
+    """Without what the config of a run says of that run alone: its name, that it was to start anew, where it was to stop."""
+    return config.replace(logging={"run": None, "overwrite": False}, fit={"stop_epoch": None})
 
 
 def _native(words: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside, p_value
+from kerascnn.escaping import as_file_name
 from kerascnn.report.charts import BARS
 from kerascnn.report.page import (
     BarRow,
@@ -81,6 +82,7 @@ def _scores(found: Conclusion) -> Table:
 
 
 def _costs(found: Conclusion) -> Table:
+    split = found.best[0].split
     columns = (
         Column("arch"),
         Column("parameters", "count"),
@@ -94,7 +96,7 @@ def _costs(found: Conclusion) -> Table:
         Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
         Column("peak memory", "bytes", "Of a process that trains."),
         Column("export", "bytes", "SavedModel."),
-        Column("points per second", "number", "Test accuracy in points over seconds of training."),
+        Column("points per second", "number", f"{split.capitalize()} accuracy in points over seconds of training."),
     )
     rows = []
     for entry in found.entries:
@@ -220,13 +222,16 @@ def _two_way(found: Conclusion) -> Table:
     unit: Any = ("share", "points") if rule.points else ("number", "number")
     archs = [entry.arch for entry in found.best]
     columns = [Column(found.axis_title), *(Column(arch, unit[0]) for arch in archs)]
-    columns += [Column(f"{pair.second.arch} - {pair.first.arch}", unit[1]) for pair in found.table[: len(archs) - 1]]
+    columns += [Column(f"{arch} - {archs[0]}", unit[1]) for arch in archs[1:]]
     rows = []
     for variant in dict.fromkeys(pair.first.variant for pair in found.table):
-        entries = [entry for entry in found.entries if entry.variant == variant]
-        pairs = [pair for pair in found.table if pair.first.variant == variant]
-        scores = [_over_seeds(list(entry.answers.values(found.metric).values())) for entry in entries]
-        rows.append((variant, *scores, *(_interval(pair) for pair in pairs)))
+        scores: dict[str, Any] = {
+            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()))
+            for entry in found.entries
+            if entry.variant == variant
+        }
+        pairs = {pair.second.arch: _interval(pair) for pair in found.table if pair.first.variant == variant}
+        rows.append((variant, *map(scores.get, archs), *map(pairs.get, archs[1:])))
     note = "Scores with t intervals over seeds; differences with images and seeds resampled."
     return Table(
         "two_way",
@@ -260,7 +265,7 @@ def _pairs(pair: Pair) -> Table:
     )
     note = "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
     title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, {pair.first.split} {rule.title}"
-    return Table(f"pairs_{pair.second.arch}", title, columns, rows, note)
+    return Table(f"pairs_{as_file_name(pair.second.arch)}", title, columns, rows, note)
 
 
 def _config(entries: Sequence[Entry]) -> Table:

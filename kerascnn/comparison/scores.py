@@ -132,7 +132,7 @@ def check_same(first: Answers, second: Answers, name: str) -> None:
         shared = len(np.intersect1d(first.ids, second.ids))
         raise UserError(
             f"{name} was tested on other images than {first.arch}: {len(second.ids):,} against {len(first.ids):,}, "
-            f"{shared:,} in both; only runs on the same test images compare"
+            f"{shared:,} in both; only runs on the same images compare"
         )
 
 
@@ -229,7 +229,9 @@ def _difference(
         ]
         return np.stack(by_seed, axis=1)
 
-    return statistics.two_way(differences, images=len(labels), seeds=len(a), rounds=rounds, level=level)
+    return statistics.two_way(
+        differences, images=len(labels), seeds=len(a), share=rule.points, rounds=rounds, level=level
+    )
 
 
 def _by_class(

@@ -50,11 +50,13 @@ class Unit:
         title: The metric's name.
         sign: 1 where more is better.
         points: Whether it is a share, shown in points.
+        split: Whose images it is of.
     """
 
     title: str
     sign: int
     points: bool
+    split: str
 
     def amount(self, value: float) -> str:
         """A difference without its sign."""
@@ -105,17 +107,18 @@ def _seen(first: Side, second: Side, difference: Difference, unit: Unit, planned
     over = "images and seeds resampled"
     if difference.over == "images":
         over = f"images alone resampled: under {MIN_SEEDS} seeds their spread is not known"
-    about = f"({difference.level * 100:.4g} %; {seeds} seed{plural}, {difference.images:,} test images; {over})"
+    about = f"({difference.level * 100:.4g} %; {seeds} seed{plural}, {difference.images:,} {unit.split} images; {over})"
+    score = f"{unit.split} {unit.title}"
     span = f"[{unit.signed(difference.low)}, {unit.signed(difference.high)}]"
     if difference.low <= 0 <= difference.high:
         return (
-            f"{unit.title}: no difference was seen between {first.name} and {second.name}: "
+            f"{score}: no difference was seen between {first.name} and {second.name}: "
             f"{unit.signed(difference.value)} {span}{' points' if unit.points else ''} {about}."
         )
     ahead, behind = (second, first) if unit.sign * difference.value > 0 else (first, second)
     low, high = sorted((abs(difference.low), abs(difference.high)))
     bounds = f"[{unit.amount(low).removesuffix(' points')}, {unit.amount(high).removesuffix(' points')}]"
-    return f"{unit.title}: {ahead.name} is {unit.amount(difference.value)} better than {behind.name} {bounds} {about}."
+    return f"{score}: {ahead.name} is {unit.amount(difference.value)} better than {behind.name} {bounds} {about}."
 
 
 def _cheaper(first: Side, second: Side, ahead: Side) -> tuple[Side, Side, str]:
@@ -149,25 +152,30 @@ def _undecided(
     unit: Unit,
     best: float,
 ) -> str:
-    """What it would take: an interval that lies on one side of the margin, if the difference stays what it is."""
+    """What it would take: an interval that lies on one side of the margin, if the difference stays what it is.
+
+    `value` says how far the cheaper one is ahead; what decides is whether that is more than -margin.
+    """
     ahead = f"{unit.amount(margin)} ahead of {cheap.name}, which is {share}, these runs cannot tell"
     question = f"Whether {other.name} is {ahead}"
     if best < 0:
         question = f"{other.name} is better; whether it is {ahead}"
-    return f"{question}; it would take {_it_would_take(difference, max(abs(abs(value) - margin), margin / 4))}."
+    return f"{question}; it would take {_it_would_take(difference, max(abs(value + margin), margin / 4), unit.split)}."
 
 
-def _it_would_take(difference: Difference, half: float) -> str:
+def _it_would_take(difference: Difference, half: float, split: str) -> str:
     """Seeds, or images, or both, whose interval would be `half` to either side."""
     if difference.seeds < MIN_SEEDS:
         return f"{MIN_SEEDS} seeds or more"
     seeds, images = statistics.seeds_needed(difference, half), statistics.images_needed(difference, half)
     ways = [f"about {seeds} seeds on these images"] if seeds else []
-    ways += [f"about {_round(images):,} test images with these seeds"] if images else []
+    ways += [f"about {_round(images):,} {split} images with these seeds"] if images else []
     if ways:
         return ", or ".join(ways)
     both = statistics.both_needed(difference, half)
-    return f"about {both[0]} seeds and {_round(both[1]):,} test images" if both else "far more seeds and test images"
+    if both is None:
+        return f"far more seeds and {split} images"
+    return f"about {both[0]} seeds and {_round(both[1]):,} {split} images"
 
 
 def _round(count: int) -> int:

@@ -45,7 +45,7 @@ class Search:
         if not len(self.splits.val):
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
         self.hours = request.fit.max_hours
-        base = resolve(request.config, self.splits).replace(fit={"max_hours": None})
+        base = resolve(request.config, self.splits).replace(fit={"max_hours": None, "stop_epoch": None})
         self.space: Space = space.load(request.tune.space, base)
         self.base = self.space.apply(base, {})
         self.column = self.base.fit.monitor if self.tune.objective == "auto" else self.tune.objective

@@ -59,6 +59,7 @@ def two_way(
     *,
     images: int,
     seeds: int,
+    share: bool = False,
     rounds: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -75,6 +76,8 @@ def two_way(
         differences: Takes images' indices [rounds, images] and gives the difference at each seed, [rounds, seeds].
         images: Number of images.
         seeds: Number of seeds.
+        share: Whether the difference is one of shares of images. Any image might then have changed sides, also where all
+            of these agree: the images' part of the variance is at least what one that does would give, 1 / images**2.
         rounds: Number of resamplings.
         seed: Of the draws.
         level: What share of such intervals are to hold the population's difference.
@@ -91,6 +94,8 @@ def two_way(
     value = float(observed.mean())
     # A bootstrap's variance is (m - 1) / m of the unbiased one.
     images_part = float(drawn.mean(axis=1).var(ddof=1)) * images / (images - 1)
+    if share:
+        images_part = max(images_part, 1 / images**2)
     seeds_part = left_part = 0.0
     if seeds > 1:
         seeds_part = float(observed.var(ddof=1)) / seeds

@@ -60,7 +60,9 @@ Method = Callable[[np.ndarray], tuple[float, float]]
 def by_two_way(differences: np.ndarray, rounds: int = 500) -> tuple[float, float]:
     """The interval of the verdict."""
     seeds, images = differences.shape
-    found = two_way(lambda index: differences[:, index].mean(axis=2).T, images=images, seeds=seeds, rounds=rounds)
+    found = two_way(
+        lambda index: differences[:, index].mean(axis=2).T, images=images, seeds=seeds, share=True, rounds=rounds
+    )
     return found.low, found.high
 
 

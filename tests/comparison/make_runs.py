@@ -21,6 +21,7 @@ def finished(
     fingerprint: str = "f" * 64,
     lr: float | None = None,
     ids: str = "image",
+    split: str = "test",
 ) -> Run:
     """A run whose predictions are right with probability `accuracy`, more often on the images that its family likes."""
     config = Config().replace(
@@ -37,6 +38,7 @@ def finished(
         names=names,
         fingerprint=fingerprint,
         ids=ids,
+        split=split,
     )
 
 
@@ -49,8 +51,9 @@ def finish(
     names: tuple[str, ...] = NAMES,
     fingerprint: str = "f" * 64,
     ids: str = "image",
+    split: str = "test",
 ) -> Run:
-    """Write everything that a finished run has and a comparison reads."""
+    """Write everything that a finished run has and a comparison reads; `split` is what it was scored on."""
     rng = np.random.default_rng(config.fit.seed)
     labels = np.arange(images) % len(names)
     right = rng.random(images) < accuracy
@@ -63,14 +66,14 @@ def finish(
         [{"epoch": 1, "val_accuracy": 0.5, "seconds": 1.0}, {"epoch": 2, "val_accuracy": accuracy, "seconds": 1.0}]
     )
     run.write_predictions(
-        "test", ids=np.array([f"{ids}{i}" for i in range(images)]), labels=labels, probabilities=probabilities
+        split, ids=np.array([f"{ids}{i}" for i in range(images)]), labels=labels, probabilities=probabilities
     )
     share = {"value": float(right.sum() / max(images, 1))}
     scores = dict.fromkeys(("accuracy", "macro_f1", "balanced_accuracy", "loss"), share)
     run.write_metrics(
         {
             "val": scores,
-            "test": scores,
+            split: scores,
             "finished": "2026-01-01T00:00:00+00:00",
             "train_seconds": 60.0,
             "images_per_second": 100.0,

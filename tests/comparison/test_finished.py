@@ -9,6 +9,7 @@ import pytest
 from make_runs import finished
 
 from kerascnn.comparison import finished as found
+from kerascnn.comparison import page
 from kerascnn.comparison.conclude import Entry, conclude
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
@@ -133,6 +134,37 @@ def test_many_archs_share_the_level(tmp_path):
     came_to = conclude(entries, Compare(archs=("resnet20", "resnet32", "resnet44")), 3)
     assert [pair.contrast.difference.level for pair in came_to.verdicts] == [0.975, 0.975]
     assert "97.5 %" in came_to.verdicts[0].verdict.seen
+
+
+def test_val_images_are_called_so(tmp_path):
+    """A search's runs have read no test."""
+    entries = [
+        Entry(arch, "", {s: finished(tmp_path, arch, s, 0.8, split="val") for s in (0, 1)}, cost)
+        for arch, cost in COSTS.items()
+    ]
+    seen = conclude(entries, Compare(), 2).verdicts[0].verdict.seen
+    assert seen.startswith("val accuracy: ")
+    assert "2 seeds, 200 val images" in seen
+
+
+def test_many_configs_make_no_name_that_is_too_long(tmp_path):
+    for lr in range(1, 21):
+        finished(tmp_path / "runs", "resnet20", 0, 0.7, images=6, lr=lr / 64)
+    gathered = found.gather([tmp_path / "runs"])
+    assert len(gathered.groups) == 20
+    assert re.fullmatch(r"resnet20-lr-0\.\d+_resnet20-lr-0\.\d+_.{,90}", gathered.name)
+    Directory(tmp_path / gathered.name).path.mkdir()
+
+
+def test_a_label_s_table_has_a_file_s_name(tmp_path):
+    label = "resnet20 dataset a/b " + " ".join(f"field{i} {i}" for i in range(60))
+    runs = {
+        "inception_small": finished(tmp_path, "inception_small", 0, 0.7),
+        label: finished(tmp_path, label[:8], 0, 0.8),
+    }
+    entries = [Entry(name, "", {0: run}, COSTS["resnet20"]) for name, run in runs.items()]
+    name = page._pairs(conclude(entries, Compare(), 1).verdicts[0]).name
+    assert re.fullmatch(r"pairs_resnet20 dataset a-b field0 0 [\w -]{,90}", name)
 
 
 def test_top5_needs_more_classes(tmp_path, runs):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kerascnn import cli
 from kerascnn.comparison.options import Compare, parse, seconds
 from kerascnn.comparison.plan import variants
 from kerascnn.config import Config, UserError
@@ -52,6 +53,17 @@ def test_recipes_start_a_config_each():
         (0.25, 1.0, 7),
         (1.0, 0.2, 7),
     ]
+
+
+def test_a_run_s_config_gives_neither_its_name_nor_its_end(tmp_path):
+    """Runs of one name would share a directory, and none that stops before its end is ever finished."""
+    kept = Config().replace(
+        fit={"epochs": 9, "stop_epoch": 3}, logging={"run": "mine", "overwrite": True, "runs_dir": tmp_path}
+    )
+    (tmp_path / "config.toml").write_text(cli.dumps(kept))
+    expected = [Config().replace(fit={"epochs": 9}, logging={"runs_dir": tmp_path})]
+    assert asked("--config", str(tmp_path / "config.toml"))[1] == expected
+    assert asked("--recipes", str(tmp_path / "config.toml"), "quick")[1][:1] == expected
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,16 @@ def test_contrast_finds_a_difference(tmp_path, metric):
     assert sum(one.images for one in found.classes) == 200
 
 
+def test_a_rare_class_on_which_all_agree_is_no_certainty(tmp_path):
+    """Two images of three classes each: one arch is always right, the other never."""
+    a, b = (answers(tmp_path, arch, right, images=6) for arch, right in (("resnet20", 0), ("inception_small", 1)))
+    found = contrast(a, b, "accuracy", rounds=50)
+    assert [one.images for one in found.classes] == [2, 2, 2]
+    assert all(one.difference.value == 1 and one.p > 0.25 for one in found.classes)
+    same = contrast(b, b, "macro_f1", rounds=50).difference
+    assert same.low < -0.1 < same.value == 0 < 0.1 < same.high
+
+
 def test_the_other_way_round_is_the_same(tmp_path):
     a, b = answers(tmp_path, "resnet20", 0.7), answers(tmp_path, "inception_small", 0.8)
     there, back = (contrast(*pair, "accuracy", rounds=300).difference for pair in ((a, b), (b, a)))

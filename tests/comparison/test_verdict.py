@@ -9,7 +9,7 @@ from scipy import stats
 from kerascnn.comparison.verdict import Side, Unit, judge
 from kerascnn.statistics import Difference
 
-ACCURACY = Unit("test accuracy", 1, True)
+ACCURACY = Unit("accuracy", 1, True, "test")
 CHEAP, DEAR = Side("resnet20", 2.0, 40), Side("inception_small", 2.8, 40)
 
 
@@ -70,6 +70,25 @@ def test_undecided_says_what_it_would_take():
     assert re.search(r"it would take about \d+ seeds and [\d,]+ test images", both.decision)
 
 
+def test_what_it_would_take_counts_from_the_margin():
+    """0.5 points ahead or 2.5 behind: the cheaper arch is 1.5 points from where a margin of 1 decides, either way."""
+    ahead, behind = (judge(CHEAP, DEAR, difference(v, 0.02), ACCURACY, margin=0.01) for v in (-0.005, 0.025))
+    assert (ahead.take, behind.take) == (None, None)
+    assert ahead.decision.partition("; it would")[2] == behind.decision.partition("; it would")[2] != ""
+
+
+def test_val_images_are_called_so():
+    """What it takes to tell is counted in images of the split that was scored."""
+    unit = replace(ACCURACY, split="val")
+    tried = [(0.015, 0.02, 0.1), (0.03, 0.03, 0.5), (0.03, 0.06, 0.9)]
+    for value, half, seeds_share in tried:
+        found = judge(CHEAP, DEAR, difference(value, half, seeds_share=seeds_share), unit, margin=0.01)
+        assert "seeds, 1,000 val images; images and seeds resampled" in found.seen
+        assert found.seen.startswith("val accuracy: ")
+        assert "val images" in found.decision
+        assert "test" not in found.seen + found.decision
+
+
 def test_few_seeds_and_a_comparison_cut_short_are_said():
     found = judge(CHEAP, DEAR, difference(0.03, 0.01, seeds=2), ACCURACY, margin=0.01, planned_seeds=5)
     assert "2 of 5 seeds" in found.seen
@@ -84,7 +103,7 @@ def test_alike_costs_take_the_one_ahead():
 
 
 def test_loss_is_better_when_smaller():
-    found = judge(CHEAP, DEAR, difference(-0.2, 0.05), Unit("test log loss", -1, False), margin=0.01)
+    found = judge(CHEAP, DEAR, difference(-0.2, 0.05), Unit("log loss", -1, False, "test"), margin=0.01)
     assert "inception_small is 0.200 better than resnet20 [0.150, 0.250]" in found.seen
     assert found.take == "inception_small"
 
