@@ -1,6 +1,7 @@
 """From finished runs to a conclusion: whom the verdict is about, the contrasts, one row per arch and variant."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -105,6 +106,7 @@ class Conclusion:
         seeds: How many seeds the comparison is to have.
         axis: What varies besides arch and seed: recipe, lr, fraction or image_size; empty for nothing.
         axis_title: The same for people.
+        lost: What could not be trained: arch, variant and seeds.
     """
 
     entries: tuple[Entry, ...]
@@ -117,33 +119,49 @@ class Conclusion:
     seeds: int
     axis: str
     axis_title: str
+    lost: tuple[str, ...]
 
 
-def conclude(entries: Sequence[Entry], compare: Compare, seeds: int) -> Conclusion:
-    """The verdict of the runs that are finished.
+def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = ()) -> Conclusion:
+    """The verdict of the runs that are finished, and `lost`: what could not be.
 
     Raises:
-        UserError: An arch without a finished run, other images or classes.
+        UserError: Fewer than two archs with a finished run, other images or classes.
     """
     archs = tuple(dict.fromkeys(entry.arch for entry in entries))
+    if len(archs) < 2:
+        raise UserError(f"expected finished runs of two archs, got {' '.join(archs) or 'none'}")
     for entry in entries:
         _check(entry, compare.metric)
     best, why = _spokesmen(entries, archs, compare)
     # Together they hold with 95 %, however many archs there are (Bonferroni).
     level = 1 - 0.05 / (len(archs) - 1)
     verdicts = tuple(_pair(best[0], other, compare, seeds, level) for other in best[1:])
-    variants = tuple(dict.fromkeys(entry.variant for entry in entries))
-    by_place = {(entry.arch, entry.variant): entry for entry in entries}
-    table = tuple(
-        _pair(by_place[archs[0], variant], by_place[arch, variant], compare, seeds, level)
-        for variant in variants
-        for arch in archs[1:]
-        if len(variants) > 1 and (archs[0], variant) in by_place and (arch, variant) in by_place
-    )
+    table = tuple(_pair(first, other, compare, seeds, level) for first, other in _places(entries, archs))
     axis, title = next((each for name, each in AXES.items() if getattr(compare, name)), ("", ""))
     return Conclusion(
-        tuple(entries), best, why, verdicts, table, compare.metric, compare.margin / 100, seeds, axis, title
+        tuple(entries),
+        best,
+        why,
+        verdicts,
+        table,
+        compare.metric,
+        compare.margin / 100,
+        seeds,
+        axis,
+        title,
+        tuple(lost),
     )
+
+
+def _places(entries: Sequence[Entry], archs: Sequence[str]) -> Iterator[tuple[Entry, Entry]]:
+    """For each variant the first arch with each other one, where both have runs of one seed; none where nothing varies."""
+    variants = tuple(dict.fromkeys(entry.variant for entry in entries))
+    by_place = {(entry.arch, entry.variant): entry for entry in entries}
+    for variant, arch in itertools.product(variants if len(variants) > 1 else (), archs[1:]):
+        first, other = by_place.get((archs[0], variant)), by_place.get((arch, variant))
+        if first and other and first.runs.keys() & other.runs.keys():
+            yield first, other
 
 
 def _check(entry: Entry, metric: str) -> None:
@@ -158,18 +176,23 @@ def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare)
     if compare.recipes or compare.lr_grid:
         sign = METRICS[compare.metric].sign
 
-        def by_val(entry: Entry) -> float:
+        def by_val(entry: Entry) -> tuple[int, float]:
+            """Runs first: where a seed could not be trained, the mean of the others says too much."""
             scores = entry.score("val", compare.metric)
             if not scores:
                 raise UserError(f"{entry.label} has no val scores to choose by (--val-fraction 0?)")
-            return sign * float(np.mean(scores))
+            return len(entry.runs), sign * float(np.mean(scores))
 
         best = tuple(max((e for e in entries if e.arch == arch), key=by_val) for arch in archs)
         chosen = " and ".join(entry.label for entry in best)
         return best, f"best against best, as val's mean {compare.metric} prefers: {chosen}"
-    # The largest fraction or size; where nothing varies, all there is.
-    variant = max((entry.variant for entry in entries), key=_number)
-    best = tuple(next(e for e in entries if (e.arch, e.variant) == (arch, variant)) for arch in archs)
+    # The largest fraction or size that all have; where nothing varies, all there is.
+    by_place = {(entry.arch, entry.variant): entry for entry in entries}
+    shared = [entry.variant for entry in entries if all((arch, entry.variant) in by_place for arch in archs)]
+    if not shared:
+        raise UserError(f"{' and '.join(archs)} have finished runs at no fraction or size that all of them share")
+    variant = max(shared, key=_number)
+    best = tuple(by_place[arch, variant] for arch in archs)
     return best, f"at the largest, {variant}" if variant else ""
 
 

@@ -1,10 +1,10 @@
 """Run a plan: show it, train what is not finished, seed by seed."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from kerascnn import runs
-from kerascnn.cli import Stopped
+from kerascnn.cli import Stopped, TrainingFailed
 from kerascnn.comparison import plan as planning
 from kerascnn.comparison.directory import clock
 from kerascnn.comparison.plan import Cell, Plan
@@ -41,9 +41,9 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"end     about {clock(left)}, in {duration(left)}, at the speed of a few warm steps now"
 
 
-def expected(plan: Plan) -> float:
-    """Seconds that the rest of the plan would take."""
-    return sum(_left(cell, run) for _, cell, run in plan.runs())
+def expected(plan: Plan, without: Collection[str] = ()) -> float:
+    """Seconds that the rest of the plan would take, `without` the runs of these names."""
+    return sum(_left(cell, run) for _, cell, run in plan.runs() if run.name not in without)
 
 
 def _left(cell: Cell, run: Run) -> float:
@@ -52,12 +52,19 @@ def _left(cell: Cell, run: Run) -> float:
     return planning.START_UP + cell.epoch_seconds * max(cell.epochs - len(run.history()), 0)
 
 
-def train(plan: Plan, say: Callable[[str], None], hours: float | None = None) -> None:
+def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours: float | None = None) -> None:
     """Train every run of the plan that is not finished, each in a process of its own.
+
+    A run that cannot be trained, as at a learning rate of the grid that is too high, does not keep the others from it.
+
+    Args:
+        plan: What is to be trained.
+        say: Where lines go.
+        failed: Is given the name of each run that cannot be trained, and why.
+        hours: When to stop.
 
     Raises:
         Stopped: Time is up; the same command goes on.
-        TrainingFailed: A run cannot be trained.
         UserError: A run is being trained by another process.
     """
     stop = threading.Event()
@@ -71,12 +78,16 @@ def train(plan: Plan, say: Callable[[str], None], hours: float | None = None) ->
             head = f"{number}/{len(every)}  {run.name}"
             if run.finished:
                 say(f"{head}: finished on {run.metrics()['finished']}, reused")
-            else:
+                continue
+            try:
                 _train(run, cell, seed, head, stop, say)
-                say(f"{head}: {_result(run, plan.compare.metric)}; {_rest(plan)}")
+                said = _result(run, plan.compare.metric)
+            except TrainingFailed as error:
+                failed[run.name] = said = str(error)
+            say(f"{head}: {said}; {_rest(plan, failed)}")
     except Stopped:
         if stop.is_set():
-            raise Stopped(f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan)})") from None
+            raise Stopped(f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan, failed)})") from None
         raise
     finally:
         if timer:
@@ -94,9 +105,10 @@ def _train(run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, sa
         say(f"    {_epoch(row, cell)}")
 
 
-def _rest(plan: Plan) -> str:
-    left = expected(plan)
-    return f"{duration(left)} left, until {clock(left)}" if left else "all runs finished"
+def _rest(plan: Plan, failed: Collection[str]) -> str:
+    left = expected(plan, without=failed)
+    done = f"all runs finished but {len(failed)}" if failed else "all runs finished"
+    return f"{duration(left)} left, until {clock(left)}" if left else done
 
 
 def _epoch(row: dict[str, float], cell: Cell) -> str:

@@ -222,13 +222,16 @@ def _two_way(found: Conclusion) -> Table:
     unit: Any = ("share", "points") if rule.points else ("number", "number")
     archs = [entry.arch for entry in found.best]
     columns = [Column(found.axis_title), *(Column(arch, unit[0]) for arch in archs)]
-    columns += [Column(f"{pair.second.arch} - {pair.first.arch}", unit[1]) for pair in found.table[: len(archs) - 1]]
+    columns += [Column(f"{arch} - {archs[0]}", unit[1]) for arch in archs[1:]]
     rows = []
     for variant in dict.fromkeys(pair.first.variant for pair in found.table):
-        entries = [entry for entry in found.entries if entry.variant == variant]
-        pairs = [pair for pair in found.table if pair.first.variant == variant]
-        scores = [_over_seeds(list(entry.answers.values(found.metric).values())) for entry in entries]
-        rows.append((variant, *scores, *(_interval(pair) for pair in pairs)))
+        scores: dict[str, Any] = {
+            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()))
+            for entry in found.entries
+            if entry.variant == variant
+        }
+        pairs = {pair.second.arch: _interval(pair) for pair in found.table if pair.first.variant == variant}
+        rows.append((variant, *map(scores.get, archs), *map(pairs.get, archs[1:])))
     note = "Scores with t intervals over seeds; differences with images and seeds resampled."
     return Table(
         "two_way",

@@ -12,9 +12,16 @@ from kerascnn.runs import shown_command
 from kerascnn.screen import Screen
 
 
-def publish(entries: Sequence[Entry], compare: Compare, seeds: int, directory: Directory, screen: Screen) -> Conclusion:
+def publish(
+    entries: Sequence[Entry],
+    compare: Compare,
+    seeds: int,
+    directory: Directory,
+    screen: Screen,
+    lost: Sequence[str] = (),
+) -> Conclusion:
     """Conclude, show it, keep the tables and the report."""
-    found = conclude(entries, compare, seeds)
+    found = conclude(entries, compare, seeds, lost)
     for line in lines(found):
         screen.say(line)
     shown = page(found, directory.name, _repeat(entries))

@@ -1,6 +1,6 @@
 """A comparison from its request to its report."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from kerascnn.cli import Stopped, TrainingFailed
@@ -19,7 +19,7 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     Raises:
         UserError: The plan cannot be.
         Stopped: By a signal or by time; the finished seeds were concluded from.
-        TrainingFailed: A run cannot be trained; the finished seeds were concluded from.
+        TrainingFailed: Some runs cannot be trained; the others were trained and concluded from.
     """
     from kerascnn.comparison import execute, plan
 
@@ -34,31 +34,47 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
         screen.say(line)
     made.keep(shown_command())
     screen.say(f"kept    {made.directory.path}")
+    failed: dict[str, str] = {}
     try:
-        execute.train(made, screen.say, request.fit.max_hours)
-    except (Stopped, TrainingFailed):
-        _conclude(made, screen)
+        execute.train(made, screen.say, failed, request.fit.max_hours)
+    except Stopped:
+        _conclude(made, failed, screen)
         raise
-    _conclude(made, screen)
+    _conclude(made, failed, screen)
+    if failed:
+        why = "\n".join(f"  {reason}" for reason in failed.values())
+        raise TrainingFailed(
+            f"{len(failed)} of {len(list(made.runs()))} runs cannot be trained:\n{why}\n"
+            "the same command tries these again: leave out what fails for good, or lower its learning rate"
+        )
 
 
-def _conclude(plan: Plan, screen: Screen) -> None:
-    """The verdict of the seeds that every arch has finished."""
+def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
+    """The verdict of the seeds that every arch has finished, but for the runs that cannot be trained."""
     with quiet():
         from kerascnn.comparison.conclude import Entry
         from kerascnn.comparison.publish import publish
     runs: dict[int, list[Run]] = {}
     for seed, _, run in plan.runs():
         runs.setdefault(seed, []).append(run)
-    complete = [seed for seed, mine in runs.items() if all(run.finished for run in mine)]
+    complete = [seed for seed, mine in runs.items() if all(run.finished or run.name in failed for run in mine)]
     if not complete:
         screen.say("no seed is finished for every arch yet: no verdict")
         return
-    entries = [
-        Entry(cell.arch, cell.variant, {seed: runs[seed][i] for seed in complete}, cell.price)
-        for i, cell in enumerate(plan.cells)
-    ]
-    publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen)
+    entries, lost = [], []
+    for i, cell in enumerate(plan.cells):
+        finished = {seed: runs[seed][i] for seed in complete if runs[seed][i].finished}
+        if finished:
+            entries.append(Entry(cell.arch, cell.variant, finished, cell.price))
+        missing = [str(seed) for seed in complete if seed not in finished]
+        if missing:
+            lost.append(f"{cell.key} (seed{'s' if len(missing) > 1 else ''} {' '.join(missing)})")
+    try:
+        publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen, lost)
+    except UserError as error:
+        if not lost:
+            raise
+        screen.say(f"no verdict: {error}; without {'; '.join(lost)}")
 
 
 def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:

@@ -16,7 +16,13 @@ def about(found: Conclusion) -> str:
     seeds = f"{done} of {found.seeds} seeds" if done < found.seeds else f"{done} seed{'s' if done > 1 else ''}"
     archs = " against ".join(dict.fromkeys(entry.arch for entry in found.entries))
     mark = "" if first.split == "test" else "; val chose these models: no test was kept apart"
-    return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} {first.split} images{mark}"
+    lost = f"; {_lost(found)}" if found.lost else ""
+    return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} {first.split} images{mark}{lost}"
+
+
+def _lost(found: Conclusion) -> str:
+    """What is missing, so that nobody takes what is shown for all that was asked for."""
+    return f"without what could not be trained: {'; '.join(found.lost)}"
 
 
 def p_value(p: float) -> str:
@@ -40,6 +46,8 @@ def lines(found: Conclusion) -> list[str]:
         )
     for pair in found.table:
         out += ["", f"{pair.first.variant}: {pair.verdict.seen}"]
+    if found.lost:
+        out += ["", _lost(found)]
     if found.why:
         out += ["", found.why]
     for pair in found.verdicts:

@@ -1,0 +1,85 @@
+"""A comparison some of whose runs cannot be trained: the others are, and it concludes from them."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+from make_runs import NAMES, finish
+
+from kerascnn.comparison import execute, session
+from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.measure import Cost, Subject
+from kerascnn.comparison.options import Compare
+from kerascnn.comparison.plan import Cell, Plan
+from kerascnn.config import Config
+from kerascnn.screen import Screen
+
+COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)
+
+
+def planned(folder: Path, archs: tuple[str, ...], rates: tuple[float, ...], seeds: int) -> Plan:
+    """A plan of images that are not there: nothing here is really trained."""
+    base = Config(
+        data={"dataset": f"folder:{folder / 'gone'}", "image_size": 32, "resize": "squash"},
+        fit={"epochs": 2, "monitor": "val_accuracy"},
+        logging={"runs_dir": folder / "runs"},
+    )
+    cells = []
+    for rate in rates:
+        for arch in archs:
+            config = base.replace(model={"arch": arch}, optim={"lr": rate})
+            subject = Subject(config, "pets", "f" * 64, NAMES, {"train": 100, "val": 20, "test": 200})
+            cells.append(Cell(arch, f"lr {rate:g}", subject, cost=COST))
+    compare = Compare(archs=archs, lr_grid=rates, seeds=seeds)
+    return Plan(compare, {}, tuple(cells), Directory(folder / "comparison"))
+
+
+def train(cell: Cell, seed: int, accuracy: float) -> None:
+    finish(cell.run(seed), cell.subject.config.replace(fit={"seed": seed}), accuracy, images=200)
+
+
+def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path):
+    plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
+    first, second = plan.cells
+    config = first.subject.config
+    # Not checked here: the run's own process refuses it, before it has loaded TensorFlow.
+    config = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": -1.0})})
+    plan = replace(plan, cells=(replace(first, subject=replace(first.subject, config=config)), second))
+    train(second, 0, 0.7)
+    said, failed = [], {}
+    execute.train(plan, said.append, failed)
+    assert list(failed) == [plan.cells[0].run(0).name]
+    assert "ended with code 2" in failed[plan.cells[0].run(0).name]
+    assert "ended with code 2" in said[-2]
+    assert said[-2].endswith("; all runs finished but 1")
+    assert said[-1].endswith("reused")
+
+
+def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
+    """At the high rate one arch never gets through, another with one seed of two, which happens to be good."""
+    plan = planned(tmp_path, ("resnet20", "inception_small", "resnet32"), (0.1, 10.0), 2)
+    failed = [plan.cells[4].run(0).name, plan.cells[4].run(1).name, plan.cells[5].run(1).name]
+    for seed, cell, run in plan.runs():
+        if run.name not in failed:
+            train(cell, seed, 0.95 if cell is plan.cells[5] else 0.8)
+    session._conclude(plan, failed, Screen())
+    out = capsys.readouterr().out
+    lost = "without what could not be trained: inception_small, lr 10 (seeds 0 1); resnet32, lr 10 (seed 1)"
+    assert lost in out
+    assert "and inception_small (lr 0.1) and resnet32 (lr 0.1)" in out
+    assert lost in plan.directory.report_file.read_text(encoding="utf-8")
+    with (plan.directory.tables / "two_way.csv").open(encoding="utf-8") as file:
+        rows = {row["learning rate"]: row for row in csv.DictReader(file)}
+    assert rows["lr 10"]["inception_small"] == rows["lr 10"]["inception_small - resnet20"] == ""
+    assert rows["lr 10"]["resnet32"] != ""
+    assert rows["lr 10"]["resnet32 - resnet20"] != ""
+
+
+def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):
+    plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
+    train(plan.cells[0], 0, 0.8)
+    session._conclude(plan, [plan.cells[1].run(0).name], Screen())
+    out = capsys.readouterr().out
+    assert (
+        "no verdict: expected finished runs of two archs, got resnet20; without inception_small, lr 0.1 (seed 0)" in out
+    )
