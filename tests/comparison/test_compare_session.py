@@ -64,7 +64,7 @@ def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
             train(cell, seed, 0.95 if cell is plan.cells[5] else 0.8)
     session._conclude(plan, failed, Screen())
     out = capsys.readouterr().out
-    lost = "without what could not be trained: inception_small, lr 10 (seeds 0 1), resnet32, lr 10 (seed 1)"
+    lost = "without what could not be trained: inception_small, lr 10 (seeds 0 1); resnet32, lr 10 (seed 1)"
     assert lost in out
     assert "and inception_small (lr 0.1) and resnet32 (lr 0.1)" in out
     assert lost in plan.directory.report_file.read_text(encoding="utf-8")
