@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.config import UserError
-from kerascnn.files import sync, write_file
+from kerascnn.files import naming, sync, write_file
 
 KEPT = 2
 
@@ -76,14 +76,14 @@ class Store:
         target = self.directory / f"step-{step}"
         aside = self.directory / f".step-{step}.aside"
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        arrays = {f"{i}.{j}": part.numpy() for i, v in enumerate(variables) for j, part in enumerate(_parts(v))}
-        np.savez(aside / "variables.npz", **arrays)
-        sync(aside / "variables.npz")
-        text = json.dumps({"step": step, **state})
-        write_file(aside / "state.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n".encode())
-        shutil.rmtree(target, ignore_errors=True)
-        aside.replace(target)
+        try:
+            with naming(target):
+                _write(aside, step, state, variables)
+            shutil.rmtree(target, ignore_errors=True)
+            aside.replace(target)
+        except BaseException:  # on a full disk half a checkpoint would take the last room
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
         sync(self.directory)
         for old in self._steps()[:-KEPT]:
             shutil.rmtree(self.directory / f"step-{old}", ignore_errors=True)
@@ -104,6 +104,15 @@ class Store:
             return []
         names = (re.fullmatch(r"step-(\d+)", entry.name) for entry in self.directory.iterdir())
         return sorted(int(name[1]) for name in names if name)
+
+
+def _write(folder: Path, step: int, state: dict[str, Any], variables: Sequence[Any]) -> None:
+    folder.mkdir(parents=True)
+    arrays = {f"{i}.{j}": part.numpy() for i, v in enumerate(variables) for j, part in enumerate(_parts(v))}
+    np.savez(folder / "variables.npz", **arrays)
+    sync(folder / "variables.npz")
+    text = json.dumps({"step": step, **state})
+    write_file(folder / "state.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n".encode())
 
 
 def _read(path: Path, step: int) -> Checkpoint:

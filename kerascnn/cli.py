@@ -4,6 +4,7 @@ Precedence: default < recipe (`--config`) < flag.
 """
 
 import contextlib
+import errno
 import functools
 import io
 import os
@@ -21,6 +22,7 @@ import tomli_w
 import tyro
 
 from kerascnn.config import Config, FieldError, Model, Section, UserError, nearest
+from kerascnn.escaping import one_line
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,6 +30,7 @@ else:
     import tomli as tomllib
 
 DONE, CHECK_FAILED, USER_ERROR, TRAINING_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 3, 75, 130
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or in the user's share of it
 
 # Other tools' flags, with what this one says instead.
 FOREIGN = {
@@ -106,6 +109,8 @@ def command(body: Callable[[list[str]], int]) -> "Main":
         except BrokenPipeError:  # the reader (head, less) has gone: nothing more to say
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
+        except OSError as error:  # not 1: no check has failed
+            return _report(explained(error), TRAINING_FAILED if error.errno in FULL else USER_ERROR)
         except SystemExit as error:  # tyro's --help and its own errors
             return error.code if isinstance(error.code, int) else DONE
 
@@ -130,6 +135,19 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def explained(error: OSError) -> str:
+    """What went wrong with which file, and what to do."""
+    known = isinstance(error.filename, str | bytes | os.PathLike)
+    place = f"{one_line(os.fsdecode(error.filename))}: " if known else ""
+    reason = error.strerror or one_line(str(error)) or type(error).__name__
+    if error.errno in FULL:
+        return f"{place}{reason}: make room there; the same command goes on from what is kept"
+    way_out = ": choose another place" if known else ""
+    if known and isinstance(error, PermissionError):
+        way_out += ", or make this one readable and writable"
+    return f"{place}{reason}{way_out} (KERASCNN_TRACEBACK=1 shows more)"
 
 
 def _report(message: str, code: int) -> int:

@@ -259,7 +259,9 @@ class Fit(Section):
     accumulate: int = Field(
         1, ge=1, description="average the gradients of so many batches before an update; on one device only"
     )
-    seed: int = Field(0, ge=0, description="moves initial weights, order and augmentation; never the split")
+    seed: int = Field(
+        0, ge=0, le=2**32 - 1, description="moves initial weights, order and augmentation; never the split"
+    )
     monitor: MonitorName = Field(
         "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"
     )

@@ -1,19 +1,55 @@
 """Writing files so that nothing on disk is ever lost or half-written: aside, sync, rename."""
 
+import contextlib
+import glob
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+
+_ASIDE = ".aside"
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Replace `path` by `content` as a whole; after a crash it is as it was or as it should be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.aside")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = _aside(path)
+    with naming(path):
+        try:
+            with aside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
     sync(path.parent)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+
+
+def remove(folder: Path) -> None:
+    """Remove a directory as a whole: put aside first, so that a kill leaves all of it or nothing of that name."""
+    clear_leftovers(folder)
+    folder.rename(_aside(folder))
+    clear_leftovers(folder)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a killed `remove` left of `folder` aside."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*{_ASIDE}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def names_in(path: Path) -> set[str]:
+    """Names in a directory, none where there is none; what a kill left aside does not count."""
+    if not path.is_dir():
+        return set()
+    return {entry.name for entry in path.iterdir() if not (entry.name[0] == "." and entry.suffix == _ASIDE)}
 
 
 def sync(path: Path) -> None:
@@ -23,3 +59,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors inside that name no file, such as those of a failed write, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise

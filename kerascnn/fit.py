@@ -1,10 +1,12 @@
 """Train one network on your images; the same command resumes."""
 
+import contextlib
 import os
 import shlex
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from kerascnn import cli
@@ -40,21 +42,32 @@ def main(argv: list[str]) -> int:
         screen.say(
             f"run {run.name}: finished on {done}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
         )
-    else:
-        training.train(
-            config,
-            run,
-            splits=splits,
-            screen=screen,
-            draw=not child,
-            read_test=os.environ.get(PARENT_PIPE) != CANDIDATE,
-        )
-    if run.finished:
-        if config.logging.export:
+    with _goes_on(config.logging.overwrite):
+        if not run.finished:
+            read_test = os.environ.get(PARENT_PIPE) != CANDIDATE
+            training.train(config, run, splits=splits, screen=screen, draw=not child, read_test=read_test)
+        if run.finished and config.logging.export:
             _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits))
+    if run.finished:
         _say_scores(screen, run.metrics())
         _say_next(screen, run, config)
     return cli.DONE
+
+
+@contextlib.contextmanager
+def _goes_on(overwrite: bool) -> Iterator[None]:
+    """Say what "the same command" is to those who gave --overwrite, with which it would delete what is kept."""
+    leave_out = " (without --overwrite, which starts anew)"
+    try:
+        yield
+    except cli.Stopped as error:
+        if not overwrite:
+            raise
+        raise cli.Stopped(f"{error}{leave_out}", error.code) from None
+    except OSError as error:
+        if not overwrite or error.errno not in cli.FULL:
+            raise
+        raise cli.TrainingFailed(cli.explained(error) + leave_out) from None
 
 
 def _end_with_parent() -> None:

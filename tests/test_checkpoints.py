@@ -1,5 +1,6 @@
 """Everything with a memory comes back; damage is found and passed over."""
 
+import resource
 from pathlib import Path
 
 import keras
@@ -69,6 +70,20 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, file:
     said: list[str] = []
     assert store.latest(said.append).step == 1
     assert "step-2 is damaged" in said[0]
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path: Path) -> None:
+    store, model = Store(tmp_path), small_model()
+    store.save(1, {}, model.variables)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="step-2"):
+            store.save(2, {}, model.variables)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["step-1"]
+    assert store.latest().step == 1
 
 
 def test_an_aside_that_was_never_renamed_is_no_checkpoint(tmp_path: Path) -> None:

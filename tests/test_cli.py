@@ -1,5 +1,6 @@
 """Flags, recipes and exit codes, as a user meets them."""
 
+import errno
 import subprocess
 import sys
 import time
@@ -153,6 +154,43 @@ def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixtu
     err = capsys.readouterr().err
     assert err.startswith("kerascnn: ")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied", b"runs/a\nb"),
+            2,
+            "runs/a\\nb: Permission denied: choose another place, or",
+        ),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", Path("runs/x")),
+            2,
+            "runs/x: Not a directory: choose another place (",
+        ),
+        (ConnectionResetError("gone"), 2, "gone (KERASCNN_TRACEBACK=1 shows more)"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/x"),
+            3,
+            "runs/x: No space left on device: make room there; the same",
+        ),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 3, "Disk quota exceeded: make room"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_system_refuses_is_one_message(error: OSError, code: int, message: str, capsys, monkeypatch) -> None:
+    @cli.command
+    def fails(argv: list[str]) -> int:
+        raise error
+
+    assert fails([]) == code
+    err = capsys.readouterr().err
+    assert err.startswith(f"kerascnn: {message}")
+    assert err.count("\n") == 1
+    monkeypatch.setenv("KERASCNN_TRACEBACK", "1")
+    assert fails([]) == code
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from kerascnn.config import Augment, Config, FieldError, Fit, Model, UserError, 
     ("section", "fields", "message"),
     [
         (Fit, {"epochs": 0}, "epochs: expected greater than or equal to 1, got 0"),
+        (Fit, {"seed": 20250101123000}, "seed: expected less than or equal to 4294967295"),  # numpy's bound
         (Fit, {"epoch": 3}, "epoch: unknown key - perhaps you meant 'epochs'"),
         (Model, {"width": float("nan")}, "width: "),
         (Model, {"stem": "smal"}, "perhaps you meant 'small'"),

@@ -1,10 +1,12 @@
 """Identity, lock and files of a run's directory."""
 
+import contextlib
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 
 from kerascnn import runs
 from kerascnn.config import Config, UserError
-from kerascnn.runs import Run
+from kerascnn.runs import Run, directory
 
 
 def config_in(tmp_path: Path, **sections) -> Config:
@@ -65,7 +67,7 @@ def written(config: Config, fingerprint: str = "abc") -> Run:
 
 
 def test_another_identity_lists_the_keys_and_the_ways_out(tmp_path: Path) -> None:
-    written(config_in(tmp_path, logging={"run": "mine"}))
+    written(config_in(tmp_path, logging={"run": "mine"})).write_history([{"epoch": 1, "loss": 2.0}])
     other = config_in(tmp_path, logging={"run": "mine"}, fit={"epochs": 12}, optim={"lr": 0.2})
     with pytest.raises(UserError) as raised:
         Run.prepare(other, "abc", "mini")
@@ -73,6 +75,51 @@ def test_another_identity_lists_the_keys_and_the_ways_out(tmp_path: Path) -> Non
     assert "fit.epochs: None there, 12 asked for" in message
     assert "optim.lr: None there, 0.2 asked for" in message
     assert "--overwrite" in message
+
+
+@pytest.mark.parametrize("kept", ["history", "checkpoint", "weights", "nothing"])
+def test_a_start_that_trained_nothing_keeps_its_name_from_nobody(tmp_path: Path, kept: str) -> None:
+    """Out of memory with a batch of 512: the advice is 256, under the same name."""
+    run = written(config_in(tmp_path, logging={"run": "flowers"}, fit={"batch_size": 512}))
+    run.plots.mkdir()
+    (run.checkpoints / ".step-1.aside").mkdir(parents=True)
+    other = config_in(tmp_path, logging={"run": "flowers"}, fit={"batch_size": 256})
+    if kept == "nothing":
+        Run.prepare(other, "abc", "mini")
+        assert not run.path.exists()
+        return
+    if kept == "history":
+        run.write_history([{"epoch": 1, "loss": 2.0}])
+    elif kept == "checkpoint":
+        (run.checkpoints / "step-1").mkdir()
+    else:
+        run.best_model.touch()
+    with pytest.raises(UserError, match=r"fit.batch_size: 512 there, 256 asked for"):
+        Run.prepare(other, "abc", "mini")
+    assert run.config().fit.batch_size == 512
+
+
+def test_a_start_that_has_trained_nothing_yet_is_not_taken_over(tmp_path: Path) -> None:
+    run = written(config_in(tmp_path, logging={"run": "flowers"}))
+    with run.lock(), pytest.raises(UserError, match="in use by process"):
+        Run.prepare(config_in(tmp_path, logging={"run": "flowers"}, fit={"seed": 1}), "abc", "mini")
+    assert run.data_file.exists()
+
+
+def test_overwriting_is_not_repeated_by_who_repeats_the_run(tmp_path: Path) -> None:
+    run = written(config_in(tmp_path, logging={"overwrite": True}))
+    run.write_metrics({"test": 1})
+    assert Run.prepare(run.config(), "abc", "mini").finished
+
+
+def test_what_a_kill_left_of_the_first_write_or_of_overwriting_is_in_nobodys_way(tmp_path: Path) -> None:
+    config = config_in(tmp_path, logging={"run": "flowers"})
+    (tmp_path / "flowers").mkdir()
+    (tmp_path / "flowers" / ".config.toml.4711.aside").touch()
+    (tmp_path / ".flowers.4711.aside" / "checkpoints").mkdir(parents=True)
+    run = written(config)
+    assert run.config_file.exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["flowers"]
 
 
 def test_same_identity_opens_the_same_run_and_overwrite_empties_it(tmp_path: Path) -> None:
@@ -106,13 +153,29 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
     child.start()
     try:
         assert held.wait(30)
-        with pytest.raises(UserError, match=f"being trained by process {child.pid}"), Run(tmp_path / "mine").lock():
+        with pytest.raises(UserError, match=f"in use by process {child.pid}"), Run(tmp_path / "mine").lock():
             pass
     finally:
         child.kill()
         child.join()
     with Run(tmp_path / "mine").lock():  # the kernel let go with the killed process
         assert (tmp_path / "mine" / ".lock").read_text() == str(os.getpid())
+
+
+def test_waiting_for_who_holds_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, stop = Run(tmp_path / "mine"), threading.Event()
+    with contextlib.ExitStack() as held:
+        held.enter_context(run.lock())
+        threading.Timer(0.2, held.close).start()
+        with run.lock_when_free(), pytest.raises(UserError, match="in use"), run.lock():
+            pass
+    stop.set()
+    with run.lock():
+        with pytest.raises(UserError, match="in use"), run.lock_when_free(stop):
+            pass
+        monkeypatch.setattr(directory, "PATIENCE", -1)
+        with pytest.raises(UserError, match="in use"), run.lock_when_free():
+            pass
 
 
 def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:

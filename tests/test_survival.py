@@ -111,17 +111,18 @@ def test_killed_five_times_and_stopped_once_ends_as_undisturbed(tmp_path: Path, 
 
 def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    child = fit(tmp_path, "--epochs", "50")
+    child = fit(tmp_path, "--epochs", "50", "--overwrite")
     begun(run, child)
     code, _, err = finish(fit(tmp_path, "--epochs", "50"))
     assert code == 2
-    assert f"being trained by process {child.pid}" in err
+    assert f"in use by process {child.pid}" in err
     child.send_signal(signal.SIGINT)
     code, _, err = finish(child)
     assert code == 130
-    assert "is kept; the same command goes on" in err
+    assert "is kept; the same command goes on from there (without --overwrite, which starts anew)" in err
     assert "Traceback" not in err
     assert not run.finished
+    assert not run.config().logging.overwrite
 
 
 def test_a_launched_run_ends_with_its_parent(tmp_path: Path) -> None:

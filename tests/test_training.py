@@ -263,6 +263,9 @@ def test_without_auxiliary_heads_a_step_ends_elsewhere() -> None:
 
 
 def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
+    with pytest.raises(UserError, match="stage9"):  # a typo that only the network finds: the name stays free
+        train(tmp_path, splits, model={"filters": {"stage9": 8}})
+    assert (tmp_path / "run" / "config.toml").exists()
     run = train(tmp_path, splits, fit={"epochs": 1}, draw=True)
     names = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     assert {

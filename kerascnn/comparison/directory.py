@@ -10,7 +10,7 @@ import tomli_w
 
 from kerascnn import cli
 from kerascnn.config import UserError
-from kerascnn.files import write_file
+from kerascnn.files import names_in, write_file
 
 
 class Directory:
@@ -37,7 +37,7 @@ class Directory:
             UserError: The directory holds a comparison on other terms; lists what differs.
         """
         if not self.comparison_file.exists():
-            if self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {self.log_file.name}:
+            if names_in(self.path) - {self.log_file.name}:
                 raise UserError(f"{self.path} exists and is no comparison: choose another --name")
             return {}
         kept = cli.load_toml(self.comparison_file)

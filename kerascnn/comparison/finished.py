@@ -121,7 +121,8 @@ def _runs_at(path: Path) -> list[Run]:
         raise UserError(f"{path} is not a run: no such directory")
     if (path / "config.toml").is_file():
         return [Run(path)]
-    below = [Run(file.parent) for file in sorted(path.glob("*/config.toml"))]
+    files = sorted(path.glob("*/config.toml"))
+    below = [Run(file.parent) for file in files if not file.parent.name.startswith(".")]  # those are on their way out
     if not below:
         raise UserError(f"{path} is not a run, and holds none: expected config.toml in it or one level below")
     return below

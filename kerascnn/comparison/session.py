@@ -74,11 +74,7 @@ def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
     except UserError as error:
         if not lost:
             raise
-<<<<<<< HEAD
-        screen.say(f"no verdict: {error}; without {', '.join(lost)}")
-=======
         screen.say(f"no verdict: {error}; without {'; '.join(lost)}")
->>>>>>> fixes5
 
 
 def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:

@@ -22,11 +22,7 @@ def about(found: Conclusion) -> str:
 
 def _lost(found: Conclusion) -> str:
     """What is missing, so that nobody takes what is shown for all that was asked for."""
-<<<<<<< HEAD
-    return f"without what could not be trained: {', '.join(found.lost)}"
-=======
     return f"without what could not be trained: {'; '.join(found.lost)}"
->>>>>>> fixes5
 
 
 def p_value(p: float) -> str:

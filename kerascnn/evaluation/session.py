@@ -1,5 +1,6 @@
 """One evaluation from its flags to what is kept of it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     """Ask the artefact, score the answers, keep them; returns what `--json` prints.
 
     Raises:
-        UserError: No artefact, no images, other classes.
+        UserError: No artefact, no images, other classes; no place to keep the scores.
+        OSError: `--output` cannot be made.
     """
-    if asked.output and Run(asked.output).config_file.exists():
-        raise UserError(f"--output {asked.output} is a run: expected a folder of its own")
+    if asked.output:
+        _check_output(Path(asked.output))
     subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split)
+    if asked.output:
+        Path(asked.output).mkdir(parents=True, exist_ok=True)
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     found = _scored(subject, asked)
     if asked.corruptions:
@@ -44,6 +48,16 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
         f"kept    {_keep(subject, asked, found, answers) or 'nothing: --output FOLDER keeps scores, predictions, pictures'}"
     )
     return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse before the scoring, which may take hours, what nothing could be written to after it."""
+    if Run(folder).config_file.exists():
+        raise UserError(f"--output {folder} is a run: expected a folder of its own")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder} is a file: expected a folder, or a name for a new one")
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--output {folder} cannot be written: make it writable, or choose another folder")
 
 
 def _scored(subject: Subject, asked: Evaluate) -> dict[str, Any]:
@@ -83,7 +97,7 @@ def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Ans
         return ""
     pngs = _pictures(subject, found, answers)
     if own is not None:
-        with own.lock():
+        with own.lock_when_free():  # another evaluation writes for seconds: what this one found is worth the wait
             own.write_predictions(split, **answers._asdict())
             own.write_metrics(_merged(own.metrics(), split, found, _of_val(subject)))
             for name, png in pngs.items():

@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 
 from kerascnn import cli
-from kerascnn.config import UserError
 from kerascnn.runs.directory import Run
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
 PARENT_PIPE = "KERASCNN_PARENT_PIPE"
 CANDIDATE = "candidate"  # its value where test is not to be read
 CPUS = "KERASCNN_CPUS"  # the cores that a child may use
-PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 
 
 def launch(
@@ -46,7 +44,8 @@ def launch(
         UserError: Another process goes on training the run.
     """
     run = Run(run_dir)
-    _wait_until_free(run, stop)
+    with run.lock_when_free(stop):  # a training whose parent was killed is saving, and ends
+        pass
     command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
     command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
     command += ["--stop-epoch", str(until)] if until else []
@@ -79,19 +78,6 @@ def launch(
         raise cli.Stopped(f"run {run.name} was stopped")
     if child.returncode:
         raise cli.TrainingFailed(f"run {run.name} {_ending(child.returncode, run)} ({run.path / 'child.log'})")
-
-
-def _wait_until_free(run: Run, stop: threading.Event | None) -> None:
-    """Wait for a training whose parent was killed: it is saving, and ends."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            with run.lock():
-                return
-        except UserError:
-            if time.monotonic() > until or (stop is not None and stop.is_set()):
-                raise
-            time.sleep(0.5)
 
 
 def child_environment(cpus: Sequence[int], gpu: str) -> dict[str, str]:

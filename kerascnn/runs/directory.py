@@ -15,6 +15,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import numpy as np
 from kerascnn import cli
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
 from kerascnn.escaping import within
-from kerascnn.files import write_file
+from kerascnn.files import clear_leftovers, names_in, remove, write_file
 from kerascnn.runs.identity import default_name, identity
 
 _ENVIRONMENT = (
@@ -34,6 +36,7 @@ _ENVIRONMENT = (
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTRAOP_THREADS",
 )
+PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 # What may lie in a directory before its run has begun.
 _NEW = {".lock", "log.txt", "child.log", "latency.json"}
 
@@ -70,36 +73,49 @@ class Run:
         """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
 
         Raises:
-            UserError: `--run NAME` exists with another identity: lists the keys that differ. Or it would leave the runs.
+            UserError: `--run NAME` has been trained with another identity: lists the keys that differ. Or it would leave
+                the runs.
         """
         run = cls(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
-        strangers = (
-            run.path.is_dir() and not run.config_file.exists() and {entry.name for entry in run.path.iterdir()} - _NEW
-        )
+        clear_leftovers(run.path)
+        strangers = not run.config_file.exists() and names_in(run.path) - _NEW
         if strangers or (run.path.exists() and not run.path.is_dir()):
             raise UserError(f"{run.path} exists and is not a run: choose another --run")
         if config.logging.overwrite and run.path.exists():
             with run.lock():
-                shutil.rmtree(run.path)
-        elif run.config_file.exists() and run.data_file.exists():
-            run._check_identity(config, fingerprint)
+                remove(run.path)
+        elif run.config_file.exists() and run.data_file.exists() and (differ := run._differing(config, fingerprint)):
+            run._give_way(differ)
         return run
 
-    def _check_identity(self, config: Config, fingerprint: str) -> None:
+    def _give_way(self, differ: list[str]) -> None:
+        """Leave the name to another config where nothing was trained: a start that ended in a typo, or out of memory."""
+        if not self.trained:
+            with self.lock():
+                if not self.trained:  # nor in the meantime
+                    remove(self.path)
+                    return
+        raise UserError(
+            f"run {self.name} exists with another config:\n"
+            + "\n".join(differ)
+            + f"\nway out: another --run, --overwrite to start it anew, or --config {self.config_file} to go on with it"
+        )
+
+    def _differing(self, config: Config, fingerprint: str) -> list[str]:
         mine = identity(self.config(), self.data()["fingerprint"])
         asked = identity(config, fingerprint)
         defaults = {f"{name}.{key}": value for name in IDENTITY_SECTIONS for key, value in _defaults(name).items()}
-        differ = [
+        return [
             f"  {key}: {mine.get(key, defaults.get(key))!r} there, {asked.get(key, defaults.get(key))!r} asked for"
             for key in sorted(mine.keys() | asked.keys())
             if mine.get(key, defaults.get(key)) != asked.get(key, defaults.get(key))
         ]
-        if differ:
-            raise UserError(
-                f"run {self.name} exists with another config:\n"
-                + "\n".join(differ)
-                + f"\nway out: another --run, --overwrite to start it anew, or --config {self.config_file} to go on with it"
-            )
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything of its training is kept: scores, weights, an epoch or a checkpoint."""
+        kept = self.finished or self.best_model.exists()
+        return kept or bool(self.history()) or bool(names_in(self.checkpoints))
 
     @property
     def finished(self) -> bool:
@@ -148,7 +164,7 @@ class Run:
             except BlockingIOError:
                 holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
                 raise UserError(
-                    f"run {self.name} is being trained by process {holder or 'unknown'}: wait for it, or choose another --run"
+                    f"run {self.name} is in use by process {holder or 'unknown'}: wait for it, or choose another run"
                 ) from None
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -158,9 +174,32 @@ class Run:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
+    @contextlib.contextmanager
+    def lock_when_free(self, stop: threading.Event | None = None) -> Iterator[None]:
+        """`lock`, after waiting for who holds it: a training whose parent was killed saves and ends, an evaluation writes.
+
+        Args:
+            stop: Ends the waiting once it is set.
+
+        Raises:
+            UserError: Another process still holds it after PATIENCE.
+        """
+        until = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.ExitStack() as held:
+                try:
+                    held.enter_context(self.lock())
+                except UserError:
+                    if time.monotonic() > until or (stop is not None and stop.is_set()):
+                        raise
+                else:
+                    yield
+                    return
+            time.sleep(0.5)
+
     def write_config(self, config: Config) -> None:
-        """Keep the merged config; written before the first batch."""
-        write_file(self.config_file, cli.dumps(config).encode())
+        """Keep the merged config, but `overwrite`, which was for one start; written before the first batch."""
+        write_file(self.config_file, cli.dumps(config.replace(logging={"overwrite": False})).encode())
 
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]

@@ -18,7 +18,7 @@ import tomli_w
 
 from kerascnn import cli
 from kerascnn.config import UserError
-from kerascnn.files import write_file
+from kerascnn.files import names_in, write_file
 from kerascnn.runs import Run
 
 
@@ -87,10 +87,7 @@ class Directory:
                     + "\nway out: another --name, or the same flags"
                 )
             return
-        strangers = (
-            {entry.name for entry in self.path.iterdir()} - {".lock", "log.txt"} if self.path.is_dir() else set()
-        )
-        if strangers:
+        if names_in(self.path) - {".lock", "log.txt"}:
             raise UserError(f"{self.path} exists and is not a search: choose another --name")
         write_file(self.search_file, tomli_w.dumps(request).encode())
 

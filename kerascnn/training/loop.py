@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, scoring, tensorboard
-from kerascnn.cli import TrainingFailed, dumps
+from kerascnn.cli import dumps
 from kerascnn.config import Config
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.distribute import Plan
@@ -18,7 +18,7 @@ from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
-from kerascnn.training import assembly, execution, facts, finetune, whitening
+from kerascnn.training import assembly, execution, facts, failing, finetune, whitening
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
 from kerascnn.training.saving import save_model
 
@@ -50,6 +50,7 @@ def train(
     Raises:
         UserError: Another process trains the run, or something in the config cannot be.
         TrainingFailed: The loss is not finite, or memory does not suffice.
+        OSError: A file cannot be written; where the disk is full, what was kept before stays.
         Stopped: By a signal or by time; everything is kept.
     """
     screen = screen or Screen()
@@ -65,10 +66,7 @@ def train(
         try:
             return Training(config, run, splits, plan, screen, draw, read_test).go(until)
         except tf.errors.ResourceExhaustedError as error:
-            smaller = max(config.fit.batch_size // 2, plan.replicas)
-            raise TrainingFailed(
-                f"out of memory with --batch-size {config.fit.batch_size}: try {smaller} ({str(error).splitlines()[0][:200]})"
-            ) from None
+            raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
         finally:
             screen.close()
 
@@ -105,8 +103,9 @@ class Training:
         self._introduce(schedule, loaded)
         self._fit(schedule)
         if len(self.rows) < schedule.epochs and not self._exhausted():
+            without = "it and --overwrite" if self.config.logging.overwrite else "it"
             self.screen.say(
-                f"stopped after epoch {len(self.rows)} of {schedule.epochs}, as asked; the same command without it goes on"
+                f"stopped after epoch {len(self.rows)} of {schedule.epochs}, as asked; the same command without {without} goes on"
             )
             return {"epochs": len(self.rows)}
         return self._finish()

@@ -43,6 +43,11 @@ def test_groups_by_arch_and_seed(runs, tmp_path):
     assert not [line for line in gathered.lines() if line.startswith("left")]
 
 
+def test_a_run_on_its_way_out_takes_no_part(runs, tmp_path):
+    runs[0].path.rename(tmp_path / "runs" / f".{runs[0].name}.4711.aside")
+    assert sorted(found.gather([tmp_path / "runs"]).groups["resnet20"]) == [1, 2]
+
+
 def test_the_rest_is_listed_with_its_state_by_val(runs, tmp_path):
     folder = tmp_path / "runs"
     unfinished = finished(folder, "resnet20", 8, 0.6)
@@ -181,6 +186,8 @@ def test_a_comparison_of_other_runs_is_not_overwritten(tmp_path):
     with pytest.raises(UserError, match=r"exists on other terms:\n  runs: .*(?s:.*)another --name"):
         directory.solved({"runs": ["a", "c"]})
     (tmp_path / "y").mkdir()
+    (tmp_path / "y" / ".comparison.toml.4711.aside").touch()  # of a start that was killed
+    assert Directory(tmp_path / "y").solved({}) == {}
     (tmp_path / "y" / "thesis.txt").touch()
     with pytest.raises(UserError, match="is no comparison"):
         Directory(tmp_path / "y").solved({})

@@ -1,9 +1,12 @@
 """`kerascnn evaluate` on a small real run: what it prints, keeps and refuses."""
 
+import contextlib
 import csv
 import json
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from kerascnn import cli, data, evaluate, fit
 from kerascnn.config import UserError
 from kerascnn.data import corruptions
 from kerascnn.evaluation import subject
-from kerascnn.runs import Run
+from kerascnn.runs import Run, directory
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +82,13 @@ def test_everything_of_a_run(run, capsys) -> None:
     assert {".pr-curves", ".layout"} <= suffixes
 
 
-def test_the_screen_says_what_n_is(run, capsys) -> None:
-    assert evaluate.main([str(run), "--split", "val"]) == cli.DONE
+def test_the_screen_says_what_n_is_and_scores_wait_for_who_holds_the_run(run, capsys, monkeypatch) -> None:
+    with contextlib.ExitStack() as held:
+        held.enter_context(Run(run).lock())
+        slept = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
+        monkeypatch.setattr(directory, "time", slept)  # whoever holds it lets go once somebody waits
+        assert evaluate.main([str(run), "--split", "val"]) == cli.DONE
+    assert "brier" in Run(run).metrics()["val"]
     out = capsys.readouterr().out
     assert "n = 616 images" in out
     assert "temperature" in out
@@ -162,6 +170,7 @@ def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
         (["RUN", "--dataset", "EMPTY"], "no images"),
         (["RUN", "--dataset", "OTHER", "--output", "RUN"], "is a run"),
         (["RUN", "--dataset", "KNOWN", "--split", "val"], "has no such images; it has test (4)"),
+        (["RUN", "--output", "FILE"], "is a file"),
         (["UNFINISHED"], "not finished"),
     ],
 )
@@ -171,14 +180,16 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
     places = {"RUN": str(run), "UNFINISHED": str(unfinished)}
     (tmp_path / "empty").mkdir()
     places["EMPTY"] = str(tmp_path / "empty")
+    places["FILE"] = str(run / "log.txt")
     if "KNOWN" in words:
         places["KNOWN"] = str(photos(tmp_path / "known", ("Bag", "Coat"), each=2))
     if "OTHER" in words:
         places["OTHER"] = str(photos(tmp_path / "other", ("cat", "dog")))
     assert evaluate.main([places.get(word, word) for word in words]) == cli.USER_ERROR
-    err = capsys.readouterr().err
+    out, err = capsys.readouterr()
     assert message in err
     assert "Traceback" not in err
+    assert not out, "said before anything was scored"
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -135,6 +135,11 @@ def test_the_directory_of_another_search_is_refused_with_what_differs(finished: 
         make_search.search(tmp_path / "mine", "random")
     with pytest.raises(UserError, match=r"identity fit\.seed: nothing there, 3 asked for"):
         make_search.search(tmp_path / "mine", "hyperband", "--seed", "3", trials=9)
+    killed = Directory(tmp_path / "killed")
+    killed.path.mkdir()
+    (killed.path / ".search.toml.4711.aside").touch()  # it was killed in its first write
+    killed.claim({})
+    assert killed.search_file.exists()
     (tmp_path / "other" / "searches" / "one" / "photos").mkdir(parents=True)
     with pytest.raises(UserError, match="is not a search"):
         make_search.search(tmp_path / "other", "random")
