@@ -101,6 +101,8 @@ class Execution:
         trial = self.oracle.trials.get(event["trial"])
         if trial is None or trial.status != "RUNNING":
             return False
+        if not self.directory.run(self._outcome(trial).name).config_file.exists():
+            return False  # what its values mean has changed, or its directory was removed
         self._end(trial, event["score"], event["reason"])
         return True
 

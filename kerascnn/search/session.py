@@ -18,7 +18,7 @@ from kerascnn.search.directory import Directory
 from kerascnn.search.options import Request
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
-from kerascnn.training import Price, resolve
+from kerascnn.training import Price, resolve, with_lr
 
 # Seconds of a child before and after its epochs: Python, TensorFlow, the graph, the best model's scores.
 START_UP = 10.0
@@ -46,8 +46,10 @@ class Search:
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
         self.hours = request.fit.max_hours
         base = resolve(request.config, self.splits).replace(fit={"max_hours": None})
+        # A rate that nobody gave follows from each candidate's own optimizer and batch size.
+        self._start = base.replace(optim={"lr": request.optim.lr})
         self.space: Space = space.load(request.tune.space, base)
-        self.base = self.space.apply(base, {})
+        self.base = self.config_of({})
         self.column = self.base.fit.monitor if self.tune.objective == "auto" else self.tune.objective
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
@@ -99,7 +101,7 @@ class Search:
 
     def config_of(self, values: dict[str, Any]) -> Config:
         """The config of a candidate's run."""
-        return self.space.apply(self.base, values)
+        return with_lr(self.space.apply(self._start, values), self.splits.image_size)
 
     def key(self, values: dict[str, Any]) -> str:
         """Which candidate they mean."""
