@@ -65,6 +65,8 @@ def train(
         try:
             return Training(config, run, splits, plan, screen, draw, read_test).go(until)
         except tf.errors.ResourceExhaustedError as error:
+            if "No space left" in str(error):  # TensorFlow calls a full disk so too, and no smaller batch would mend it
+                raise
             smaller = max(config.fit.batch_size // 2, plan.replicas)
             raise TrainingFailed(
                 f"out of memory with --batch-size {config.fit.batch_size}: try {smaller} ({str(error).splitlines()[0][:200]})"
