@@ -46,8 +46,7 @@ class Execution:
             ChildLost: A process was killed, or ended by what is no candidate's doing; everything is kept.
             UserError: The budget leaves too little of the space.
         """
-        hours = self.search.hours
-        crew = Crew(self.search.places, self.search.stop, hours * 3600 if hours else None)
+        crew = Crew(self.search.places, self.search.stop, self.search.seconds_left())
         self.oracle, self._begun = self._replayed()
         crew.work(self._job, tick)
         if self.oracle.problem is not None:

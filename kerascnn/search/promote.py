@@ -51,7 +51,8 @@ class Promotion:
             self._train(outcome, seed, place)
             return True
 
-        Crew(self.search.places, self.search.stop, None).work(job)
+        if left:
+            Crew(self.search.places, self.search.stop, self.search.seconds_left()).work(job)
 
     def _train(self, outcome: Outcome, seed: int, place: Place) -> None:
         run = self.run(outcome, seed)

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,11 @@ class Search:
 
     def __init__(self, request: Request, screen: Screen) -> None:
         self.tune, self.screen = request.tune, screen
+        hours = request.fit.max_hours
+        self._end = None if hours is None else time.monotonic() + hours * 3600
         self.splits: Splits = data.load(request.data)
         if not len(self.splits.val):
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
-        self.hours = request.fit.max_hours
         base = resolve(request.config, self.splits).replace(fit={"max_hours": None})
         # A rate that nobody gave follows from each candidate's own optimizer and batch size.
         self._start = base.replace(optim={"lr": request.optim.lr})
@@ -68,6 +70,10 @@ class Search:
         if self.base.fit.epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         return self.base.fit.epochs
+
+    def seconds_left(self) -> float | None:
+        """Of --max-hours, which all that one start does shares; None where time does not matter."""
+        return None if self._end is None else self._end - time.monotonic()
 
     @property
     def classes(self) -> int:
