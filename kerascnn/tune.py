@@ -1,5 +1,6 @@
 """Search filter counts, and whatever else a space names, under a budget; the same command goes on, or shows what was found."""
 
+import contextlib
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -65,16 +66,25 @@ def _train(search: "Search") -> None:
     try:
         with board.Board(search, screen) as shown:
             execution.run(shown.tick)
-    finally:
-        results.keep(search, whole=True)
-        screen.say()
-        _say(screen, results.lines(search))
+    except BaseException:
+        with contextlib.suppress(OSError):  # of a full disk: what ended the search says more
+            _conclude(search)
+        raise
+    _conclude(search)
     directory = search.directory
     files = f"{directory.trials_file.name}, {directory.picture_file.name}, {directory.importance_file.name}"
     screen.say(f"files   {directory.path}: {files}, tensorboard/ (its own table under HParams)")
     screen.say(f"next    python -m kerascnn.fit --config {shlex.quote(str(directory.recipe_file))}")
     if not search.tune.promote:
         screen.say("        the same command with --promote 3 --seeds 5: what the best are worth with fresh seeds")
+
+
+def _conclude(search: "Search") -> None:
+    from kerascnn.search import results
+
+    results.keep(search, whole=True)
+    search.screen.say()
+    _say(search.screen, results.lines(search))
 
 
 def _promote(search: "Search") -> None:

@@ -20,7 +20,7 @@ from kerascnn.data import Splits, pipeline
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run
 from kerascnn.screen import Screen
-from kerascnn.training import assembly
+from kerascnn.training import assembly, loop
 from kerascnn.training.loop import Training
 
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
@@ -175,6 +175,14 @@ def test_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path, splits)
     kept = np.load(max((tmp_path / "run" / "checkpoints").glob("step-*/variables.npz")), allow_pickle=False)
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert all(array.shape is not None for array in kept.values())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_not_taken_for_a_lack_of_memory(tmp_path, splits, monkeypatch) -> None:
+    """TensorFlow calls both exhausted; a search would note the first as the candidate's own failure."""
+    monkeypatch.setattr(loop.Training, "go", lambda *_: tf.io.write_file("/dev/full", "curves"))
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="No space left"):
+        train(tmp_path, splits)
 
 
 def test_early_stop_ends_and_scores(tmp_path, splits) -> None:

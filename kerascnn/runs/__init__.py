@@ -1,6 +1,6 @@
 """Runs: a directory and the names in it, its identity and its lock, its training in a process of its own. No TensorFlow."""
 
-from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, child_environment, launch, pin
+from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, ChildLost, child_environment, launch, pin
 from kerascnn.runs.directory import Run, now, shown_command, with_door
 from kerascnn.runs.identity import WEIGHTS_PIN, default_name, digest, identity
 
@@ -8,6 +8,7 @@ __all__ = [
     "CANDIDATE",
     "PARENT_PIPE",
     "WEIGHTS_PIN",
+    "ChildLost",
     "Run",
     "child_environment",
     "default_name",

@@ -15,6 +15,21 @@ from kerascnn.runs.directory import Run
 PARENT_PIPE = "KERASCNN_PARENT_PIPE"
 CANDIDATE = "candidate"  # its value where test is not to be read
 CPUS = "KERASCNN_CPUS"  # the cores that a child may use
+# How a child ends by its own doing, and would again: a config that cannot be, a loss that is not finite, a batch too large.
+OWN_DOING = (cli.USER_ERROR, cli.TRAINING_FAILED)
+
+
+class ChildLost(cli.TrainingFailed):
+    """A child ended by what may be gone at the next start: a signal, a full disk. What it kept is good.
+
+    Args:
+        said: How it ended.
+        killed: Whether by a signal that it did not survive.
+    """
+
+    def __init__(self, said: str, killed: bool) -> None:
+        super().__init__(f"{said}: everything is kept; once the cause is gone, the same command goes on")
+        self.said, self.killed = said, killed
 
 
 def launch(
@@ -39,7 +54,8 @@ def launch(
         stop: Ends the child as a signal would once it is set.
 
     Raises:
-        cli.TrainingFailed: The child ended with another code than 0 (or 75 with `until`): names the log.
+        cli.TrainingFailed: The config or its training is at fault, and would be again: names the log.
+        ChildLost: The child ended with any other code than 0: another start may go on.
         cli.Stopped: `stop` was set; everything is kept.
         UserError: Another process goes on training the run.
     """
@@ -76,8 +92,13 @@ def launch(
         child.wait()
     if stop is not None and stop.is_set():
         raise cli.Stopped(f"run {run.name} was stopped")
-    if child.returncode:
-        raise cli.TrainingFailed(f"run {run.name} {_ending(child.returncode, run)} ({run.path / 'child.log'})")
+    code = child.returncode
+    if not code:
+        return
+    said = f"run {run.name} {_ending(code, run)} ({run.path / 'child.log'})"
+    if code in OWN_DOING:
+        raise cli.TrainingFailed(said)
+    raise ChildLost(said, killed=code < 0)
 
 
 def child_environment(cpus: Sequence[int], gpu: str) -> dict[str, str]:

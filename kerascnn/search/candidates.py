@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kerascnn import distribute, runs
+from kerascnn.cli import TrainingFailed
 from kerascnn.config import Config, UserError
 from kerascnn.runs import Run
 from kerascnn.search import measure
@@ -93,7 +94,8 @@ def train(
     """Train a candidate to epoch `until`, from wherever it is, and give its best score so far.
 
     Raises:
-        TrainingFailed: It crashed, or its score is no number; names the reason and its log.
+        TrainingFailed: It cannot be trained, or its score is no number; names the reason and its log.
+        ChildLost: Its process was killed, or ended by what is not its own doing.
         Stopped: `stop` was set.
         UserError: The history has no such column.
     """
@@ -107,7 +109,8 @@ def score(run: Run, until: int, column: str, direction: str) -> float:
     """The best value of a history column in the first `until` epochs.
 
     Raises:
-        UserError: There is no such column, or no number in it.
+        UserError: There is no such column.
+        TrainingFailed: There is no number in it.
     """
     rows = run.history()[:until]
     if not rows or column not in rows[0]:
@@ -115,5 +118,5 @@ def score(run: Run, until: int, column: str, direction: str) -> float:
         raise UserError(f"--objective {column}: {known}")
     values = [row[column] for row in rows if math.isfinite(row.get(column, math.nan))]
     if not values:
-        raise UserError(f"--objective {column}: no epoch of {run.path} has a number there")
+        raise TrainingFailed(f"--objective {column}: no epoch of {run.path} has a number there")
     return max(values) if direction == "max" else min(values)

@@ -35,12 +35,12 @@ class Crew:
             BaseException: What a signal or the first failing job raised, once everybody has stopped.
         """
         threads = [threading.Thread(target=self._one, args=(job, place), daemon=True) for place in self.places]
+        self._look()
         try:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                if time.monotonic() > self.end:
-                    self.stop.set()
+                self._look()
                 tick()
                 time.sleep(PAUSE)
         except BaseException:
@@ -54,6 +54,10 @@ class Crew:
             raise self._trouble
         if self.stop.is_set():
             raise Stopped("time is up: everything is kept, the same command goes on")
+
+    def _look(self) -> None:
+        if time.monotonic() > self.end:
+            self.stop.set()
 
     def _one(self, job: Job, place: Place) -> None:
         try:

@@ -21,6 +21,9 @@ from kerascnn.config import UserError
 from kerascnn.files import names_in, write_file
 from kerascnn.runs import Run
 
+# Of the journal: a trial began, its process was killed, it ended.
+EVENTS = ("began", "lost", "ended")
+
 
 class Directory:
     """One search's directory.
@@ -136,7 +139,7 @@ class Journal:
                     event = json.loads(line)
                 except ValueError:
                     break
-                if not isinstance(event, dict) or event.get("event") not in ("began", "ended"):
+                if not isinstance(event, dict) or event.get("event") not in EVENTS:
                     break
                 found.append(event)
         return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kerascnn.cli import TrainingFailed
+from kerascnn.runs import ChildLost
 from kerascnn.search import candidates, oracles
 from kerascnn.search.candidates import Place
 from kerascnn.search.crew import Crew
@@ -34,6 +35,7 @@ class Execution:
         self._baseline_waits = True
         self._turn = threading.Lock()
         self._begun: list[Any] = []
+        self._lost: set[tuple[str, int]] = set()
 
     def run(self, tick: Callable[[], None]) -> None:
         """Train everything that is still to be trained.
@@ -41,10 +43,10 @@ class Execution:
         Raises:
             Stopped: By a signal or by time; everything is kept.
             TrainingFailed: The baseline cannot be trained.
+            ChildLost: A process was killed, or ended by what is no candidate's doing; everything is kept.
             UserError: The budget leaves too little of the space.
         """
-        hours = self.search.hours
-        crew = Crew(self.search.places, self.search.stop, hours * 3600 if hours else None)
+        crew = Crew(self.search.places, self.search.stop, self.search.seconds_left())
         self.oracle, self._begun = self._replayed()
         crew.work(self._job, tick)
         if self.oracle.problem is not None:
@@ -101,6 +103,11 @@ class Execution:
         trial = self.oracle.trials.get(event["trial"])
         if trial is None or trial.status != "RUNNING":
             return False
+        if event["event"] == "lost":
+            self._lost.add((event["trial"], event["epoch"]))
+            return True
+        if not self.directory.run(self._outcome(trial).name).config_file.exists():
+            return False  # what its values mean has changed, or its directory was removed
         self._end(trial, event["score"], event["reason"])
         return True
 
@@ -173,7 +180,11 @@ class Execution:
         with self._turn:
             outcome, until = self._outcome(trial), self._until(trial)
             self.search.prepared(outcome.name, outcome.config)
-        score = self._train(outcome, until, place, candidate=True)
+        try:
+            score = self._train(outcome, until, place, candidate=True)
+        except ChildLost as error:
+            self._note_lost(trial, outcome, error)
+            score = WORST[self.search.direction]
         with self._turn:
             event = {"event": "ended", "trial": trial.trial_id, "score": score, "reason": outcome.reason}
             self.journal.append(event)
@@ -183,6 +194,21 @@ class Execution:
             done = sum(bool(one.scores or one.reason) for name, one in self.outcomes.items() if name != BASELINE)
             said = outcome.reason or f"{self.search.column} {score:.4f} after {until} of {self.search.epochs} epochs"
             self.search.screen.say(f"{done:>4}/{self.tune.trials:<4}  {outcome.name}  {said}")
+
+    def _note_lost(self, trial: Any, outcome: Outcome, error: ChildLost) -> None:
+        """Stop the search, for what killed one may kill all; but who is killed again where it was killed fails by itself.
+
+        A candidate that needs more memory than there is would keep the search from its end for ever.
+        """
+        mark = trial.trial_id, len(self.directory.run(outcome.name).history())
+        with self._turn:
+            if error.killed and mark in self._lost:
+                outcome.reason = f"twice after {mark[1]} epochs: {error.said}"
+                return
+            if error.killed:
+                self._lost.add(mark)
+                self.journal.append({"event": "lost", "trial": mark[0], "epoch": mark[1]})
+        raise error
 
     def _train(self, outcome: Outcome, until: int, place: Place, candidate: bool) -> float:
         run = self.directory.run(outcome.name)
@@ -202,6 +228,8 @@ class Execution:
                 candidate=candidate,
                 say=seen,
             )
+        except ChildLost:
+            raise
         except TrainingFailed as error:
             outcome.reason = str(error)
             return WORST[self.search.direction]

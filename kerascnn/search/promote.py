@@ -28,6 +28,7 @@ class Promotion:
         self.search = search
         self.chosen = [search.outcomes[BASELINE], *ranked(search.outcomes, search.direction)[:count]]
         self.seeds = [search.base.fit.seed + 1 + i for i in range(seeds)]
+        self.split = "val" if search.splits.marked else "test"  # there is no test where val is kept as val
         self._turn = threading.Lock()
 
     def run(self, outcome: Outcome, seed: int) -> Run:
@@ -51,7 +52,8 @@ class Promotion:
             self._train(outcome, seed, place)
             return True
 
-        Crew(self.search.places, self.search.stop, None).work(job)
+        if left:
+            Crew(self.search.places, self.search.stop, self.search.seconds_left()).work(job)
 
     def _train(self, outcome: Outcome, seed: int, place: Place) -> None:
         run = self.run(outcome, seed)
@@ -62,18 +64,20 @@ class Promotion:
         if not run.finished:
             raise TrainingFailed(f"{run.path} ended without its scores")
         run.drop_checkpoints()
-        test = run.metrics().get("test", {}).get("accuracy", {}).get("value")
-        self.search.screen.say(f"promote {run.name}: test accuracy {test:.4f}" if test is not None else run.name)
+        self.search.screen.say(f"promote {run.name}: {self.split} accuracy {self._accuracy(run):.4f}")
+
+    def _accuracy(self, run: Run) -> float:
+        return run.metrics()[self.split]["accuracy"]["value"]
 
     def rows(self) -> list[dict[str, Any]]:
-        """promotion.csv: per candidate its score in the search and retrained, test by seed, its gain over the baseline."""
+        """promotion.csv: per candidate its score in the search and retrained, test (or val) by seed, its gain over uniform."""
         return [self._row(outcome) for outcome in self.chosen]
 
     def _row(self, outcome: Outcome) -> dict[str, Any]:
         search, found = self.search, [self.run(outcome, seed) for seed in self.seeds]
         pick = max if search.direction == "max" else min
         val = [pick(row[search.column] for row in run.history()) for run in found]
-        test = [run.metrics()["test"]["accuracy"]["value"] for run in found]
+        scores, split = [self._accuracy(run) for run in found], self.split
         price, searched = search.price(outcome.config), outcome.score or 0.0
         row: dict[str, Any] = {
             "candidate": outcome.name,
@@ -83,12 +87,12 @@ class Promotion:
             "search_score": searched,
             "retrained_score": float(np.mean(val)),
             "shrinkage": searched - float(np.mean(val)),
-            "test_accuracy": float(np.mean(test)),
-            "test_by_seed": " ".join(f"{value:.4f}" for value in test),
+            f"{split}_accuracy": float(np.mean(scores)),
+            f"{split}_by_seed": " ".join(f"{value:.4f}" for value in scores),
         }
-        if len(test) > 1:
-            over = t_interval(test)
-            row |= {"test_low": over.low, "test_high": over.high}
+        if len(scores) > 1:
+            over = t_interval(scores)
+            row |= {f"{split}_low": over.low, f"{split}_high": over.high}
         if outcome.name != BASELINE:
             gain = self.gain(outcome)
             row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "gain_over": gain.over}
@@ -96,10 +100,14 @@ class Promotion:
         return row
 
     def gain(self, outcome: Outcome) -> Difference:
-        """Test accuracy of a candidate minus the baseline's, paired by seed and image."""
+        """Test (or val) accuracy of a candidate minus the baseline's, paired by seed and image."""
         base = self.chosen[0]
-        table = np.stack([_right(self.run(outcome, seed)) - _right(self.run(base, seed)) for seed in self.seeds])
+        table = np.stack([self._right(outcome, seed) - self._right(base, seed) for seed in self.seeds])
         return two_way(lambda index: table[:, index].mean(axis=-1).T, images=table.shape[1], seeds=len(table))
+
+    def _right(self, outcome: Outcome, seed: int) -> np.ndarray:
+        kept = self.run(outcome, seed).read_predictions(self.split)
+        return (kept["probabilities"].argmax(1) == kept["labels"]).astype("float64")
 
     def winner(self) -> Outcome | None:
         """The candidate whose retrained runs score best on average; val chooses, test only tells."""
@@ -109,26 +117,28 @@ class Promotion:
 
     def lines(self) -> list[str]:
         """The table as people read it, and what it comes to."""
-        column, rows = self.search.column, self.rows()
+        column, rows, split = self.search.column, self.rows(), self.split
         said = [
-            f"{'':12} {'search':>8} {'retrained':>9} {'shrinks':>8} {'test':>8}  gain over uniform (points of test)"
+            f"{'':12} {'search':>8} {'retrained':>9} {'shrinks':>8} {split:>8}  gain over uniform (points of {split})"
         ]
         for row in rows:
             line = (
                 f"{row['candidate']:12} {row['search_score']:>8.4f} {row['retrained_score']:>9.4f}"
-                f" {row['shrinkage']:>+8.4f} {row['test_accuracy']:>8.2%}"
+                f" {row['shrinkage']:>+8.4f} {row[f'{split}_accuracy']:>8.2%}"
             )
             if "gain" in row:
                 low, high = 100 * row["gain_low"], 100 * row["gain_high"]
                 line += f"  {100 * row['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
             said.append(line)
         said.append(f"{'':12} {column}, means of {len(self.seeds)} fresh seeds; 95 % intervals")
+        if self.search.splits.marked:
+            said.append(f"{'':12} val chose these models: no test set was kept apart")
         winner = self.winner()
         return [*said, self._verdict(winner)] if winner else said
 
     def _verdict(self, winner: Outcome) -> str:
         found = self.gain(winner)
-        about = f"({found.seeds} seeds, {found.images:,} test images, {found.over} resampled)"
+        about = f"({found.seeds} seeds, {found.images:,} {self.split} images, {found.over} resampled)"
         low, high = 100 * found.low, 100 * found.high
         gain = f"{100 * found.value:+.2f} points [{low:+.2f}, {high:+.2f}] {about}"
         if separable(found):
@@ -142,8 +152,3 @@ class Promotion:
 def separable(gain: Difference) -> bool:
     """Whether the interval holds no zero."""
     return gain.low > 0 or gain.high < 0
-
-
-def _right(run: Run) -> np.ndarray:
-    kept = run.read_predictions("test")
-    return (kept["probabilities"].argmax(1) == kept["labels"]).astype("float64")

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kerascnn.search.directory import Directory
 from kerascnn.search.options import Request
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
-from kerascnn.training import Price, resolve
+from kerascnn.training import Price, resolve, with_lr
 
 # Seconds of a child before and after its epochs: Python, TensorFlow, the graph, the best model's scores.
 START_UP = 10.0
@@ -41,13 +42,16 @@ class Search:
 
     def __init__(self, request: Request, screen: Screen) -> None:
         self.tune, self.screen = request.tune, screen
+        hours = request.fit.max_hours
+        self._end = None if hours is None else time.monotonic() + hours * 3600
         self.splits: Splits = data.load(request.data)
         if not len(self.splits.val):
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
-        self.hours = request.fit.max_hours
         base = resolve(request.config, self.splits).replace(fit={"max_hours": None, "stop_epoch": None})
+        # A rate that nobody gave follows from each candidate's own optimizer and batch size.
+        self._start = base.replace(optim={"lr": request.optim.lr})
         self.space: Space = space.load(request.tune.space, base)
-        self.base = self.space.apply(base, {})
+        self.base = self.config_of({})
         self.column = self.base.fit.monitor if self.tune.objective == "auto" else self.tune.objective
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
@@ -66,6 +70,10 @@ class Search:
         if self.base.fit.epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         return self.base.fit.epochs
+
+    def seconds_left(self) -> float | None:
+        """Of --max-hours, which all that one start does shares; None where time does not matter."""
+        return None if self._end is None else self._end - time.monotonic()
 
     @property
     def classes(self) -> int:
@@ -99,7 +107,7 @@ class Search:
 
     def config_of(self, values: dict[str, Any]) -> Config:
         """The config of a candidate's run."""
-        return self.space.apply(self.base, values)
+        return with_lr(self.space.apply(self._start, values), self.splits.image_size)
 
     def key(self, values: dict[str, Any]) -> str:
         """Which candidate they mean."""

@@ -35,20 +35,24 @@ def resolve(config: Config, splits: Splits) -> Config:
         counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
         monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
     arch = tables.resolve(config.model.arch, size)
-    lr = config.optim.lr
-    if lr is None and config.optim.optimizer == "sgd" and size > tables.SMALL_IMAGE:
-        lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size * config.fit.accumulate / LR_BATCH
     stem = config.model.stem
     if config.fit.small_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
         stem = "large"  # that of the whole images, where the small ones would choose another
-    config = config.replace(
+    config = with_lr(config, size).replace(
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
         model={"arch": arch, "stem": stem},
-        optim={"lr": lr},
         fit={"monitor": monitor, "epochs": config.fit.epochs or EPOCHS.get(arch, DEFAULT_EPOCHS)},
     )
     return finetune.resolve(config, size)
+
+
+def with_lr(config: Config, image_size: int) -> Config:
+    """`config` with the rate that its optimizer and batch size ask for, where none is given and it is not the optimizer's own."""
+    if config.optim.lr is not None or config.optim.optimizer != "sgd" or image_size <= tables.SMALL_IMAGE:
+        return config
+    lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size * config.fit.accumulate / LR_BATCH
+    return config.replace(optim={"lr": lr})
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ arch = "resnet20"
 EPOCHS = 9
 
 
-def search(folder: Path, tuner: str, *flags: str, trials: int = 6) -> Search:
+def search(folder: Path, tuner: str, *flags: str, trials: int = 6, space: str = SPACE) -> Search:
     """The search, in `folder`/searches/one."""
     file = folder / "mine.toml"
-    file.write_text(SPACE)
+    file.write_text(space)
     words = ["--space", str(file), "--tuner", tuner, "--trials", str(trials), "--epochs", str(EPOCHS)]
     words += ["--fraction", "0.02", "--searches-dir", str(folder / "searches"), "--name", "one", *flags]
     found = Search(options.parse(words, prog="tune", description=""), Screen())

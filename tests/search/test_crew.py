@@ -64,6 +64,13 @@ def test_time_is_up() -> None:
         Crew([Place()], threading.Event(), 0.1).work(lambda place: not time.sleep(0.05))
 
 
+def test_nothing_begins_once_time_is_up() -> None:
+    begun: list[Place] = []
+    with pytest.raises(Stopped, match="time is up"):
+        Crew([Place()], threading.Event(), -1.0).work(lambda place: begun.append(place) or False)
+    assert begun == []
+
+
 def test_budget_is_the_largest_share() -> None:
     assert Budget(macs=20e6, params=1e6).excess(Price(500_000, 30_000_000)) == 1.5
     assert Budget().excess(Price(1, 1)) == 0

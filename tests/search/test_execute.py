@@ -2,15 +2,19 @@
 
 import csv
 import json
+import math
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import make_search
 import pytest
+from doomed import doom
 
 from kerascnn.cli import load_recipe
 from kerascnn.config import UserError
+from kerascnn.runs import ChildLost
 from kerascnn.search import front, narrowing, results
 from kerascnn.search.directory import Directory, Journal
 from kerascnn.search.execute import Execution
@@ -67,6 +71,67 @@ def test_whatever_is_damaged_the_same_candidates_come_out(tmp_path: Path, tuner:
     json.loads(calm.directory.journal_file.with_name("oracle.json").read_text())
     shutil.rmtree(calm.directory.journal_file.parent)
     assert run(make_search.search(tmp_path, tuner, trials=trials)) == events
+
+
+def few(folder: Path, *flags: str) -> Search:
+    """A search of three candidates out of four."""
+    space = make_search.SPACE.replace("choices = [4, 8]", "choices = [4]").replace("max = 16", "max = 8")
+    return make_search.search(folder, "grid", *flags, trials=3, space=space)
+
+
+def untrained(search: Search, aside: Path) -> str:
+    """Move a candidate's directory to `aside` after a whole search; its name."""
+    make_search.train_all(search)
+    run(search)
+    name = candidates(search.outcomes)[1].name
+    shutil.move(search.directory.run(name).path, aside)
+    return name
+
+
+@pytest.mark.parametrize(("code", "starts"), [(1, 2), (-signal.SIGKILL, 1)])
+def test_a_full_disk_or_a_kill_stops_the_search_and_is_no_candidates_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, starts: int
+) -> None:
+    calm = few(tmp_path)
+    name = untrained(calm, tmp_path / "aside")
+    events = Journal(calm.directory.journal_file).events()
+    with monkeypatch.context() as patch:
+        doom(tmp_path, code, patch)
+        for _ in range(starts):
+            cut = few(tmp_path)
+            with pytest.raises(ChildLost, match=r"everything is kept.* the same command goes on"):
+                run(cut)
+            assert cut.outcomes[name].reason == ""
+    shutil.rmtree(calm.directory.run(name).path)
+    shutil.move(tmp_path / "aside", calm.directory.run(name).path)  # as if it were trained now
+    again = few(tmp_path)
+    assert [event for event in run(again) if event["event"] != "lost"] == events
+    assert again.outcomes[name].scores == calm.outcomes[name].scores
+
+
+def test_who_is_killed_again_where_it_was_killed_fails_and_the_search_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = untrained(few(tmp_path), tmp_path / "aside")
+    with monkeypatch.context() as patch:
+        doom(tmp_path, -signal.SIGKILL, patch)
+        with pytest.raises(ChildLost):
+            run(few(tmp_path))
+        run(few(tmp_path))
+    again = few(tmp_path)
+    assert [event["event"] for event in run(again)].count("ended") == 3
+    assert again.outcomes[name].reason.startswith(f"twice after 0 epochs: run {name} was killed by SIGKILL")
+    assert sum(bool(outcome.reason) for outcome in again.outcomes.values()) == 1
+
+
+def test_a_score_that_is_no_number_fails_the_candidate_alone(tmp_path: Path) -> None:
+    search = few(tmp_path, "--objective", "val_loss")
+    make_search.train_all(search)
+    first = search.key({"filters.stage1": 4, "filters.stage2": 4, "optim.lr": 0.05})
+    search.directory.run(first).write_history([{"epoch": 1, "val_accuracy": 0.1, "val_loss": math.nan}])
+    run(search)
+    assert [bool(one.reason) for one in candidates(search.outcomes)] == [True, False, False]
+    assert "no epoch of" in search.outcomes[first].reason
 
 
 def test_two_workers_find_what_one_does(tmp_path: Path) -> None:

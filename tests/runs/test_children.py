@@ -1,0 +1,36 @@
+"""How a training in a process of its own ended says whose doing it was."""
+
+import signal
+from pathlib import Path
+
+import pytest
+from doomed import doom
+
+from kerascnn import cli, runs
+from kerascnn.config import Config
+from kerascnn.runs import Run
+
+
+@pytest.mark.parametrize(
+    ("code", "lost", "killed"),
+    [
+        (cli.USER_ERROR, False, False),
+        (cli.TRAINING_FAILED, False, False),
+        (1, True, False),  # what Python answers to a full disk
+        (cli.STOPPED, True, False),
+        (-signal.SIGKILL, True, True),  # what the kernel does where memory ends
+    ],
+)
+def test_only_its_own_doing_is_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, lost: bool, killed: bool
+) -> None:
+    run = Run(tmp_path / "run")
+    run.write_config(Config())
+    doom(tmp_path, code, monkeypatch)
+    with pytest.raises(cli.TrainingFailed, match=r"run run (ended with code|was killed by)") as caught:
+        list(runs.launch(run.path))
+    error = caught.value
+    assert isinstance(error, runs.ChildLost) == lost
+    if isinstance(error, runs.ChildLost):
+        assert error.killed == killed
+        assert "the same command goes on" in str(error)

@@ -1,0 +1,78 @@
+"""What retrained candidates are worth, on the split that is there, in the time that is left. The runs are written by hand."""
+
+from pathlib import Path
+
+import make_search
+import numpy as np
+import pytest
+from doomed import doom
+from PIL import Image
+
+from kerascnn.cli import Stopped
+from kerascnn.search.execute import Execution
+from kerascnn.search.outcomes import BASELINE, Outcome
+from kerascnn.search.promote import Promotion
+from kerascnn.search.session import Search
+
+SPACE = """
+[parameters]
+"model.width" = { choices = [0.25, 0.5] }
+"""
+
+
+def photos(folder: Path) -> Path:
+    """train/ and val/ of two classes."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 20), ("val", 6)):
+        for place, label in enumerate(["ants", "bees"] * count):
+            (folder / split / label).mkdir(parents=True, exist_ok=True)
+            pixels = rng.integers(0, 256, (32, 32, 3), "uint8")
+            Image.fromarray(pixels).save(folder / split / label / f"{place}.png")
+    return folder
+
+
+def searched(search: Search) -> Search:
+    """As if the baseline and one candidate had been trained."""
+    search.outcomes[BASELINE] = Outcome(BASELINE, {}, search.baseline(), {make_search.EPOCHS: 0.5})
+    values = {"model.width": 0.25}
+    search.outcomes["thin"] = Outcome("thin", values, search.config_of(values), {make_search.EPOCHS: 0.6})
+    return search
+
+
+def retrain(promotion: Promotion, split: str) -> None:
+    """The baseline is right on half of the images, the candidate on all."""
+    labels = np.array([0, 1] * 6)
+    for outcome in promotion.chosen:
+        right = labels if outcome.name != BASELINE else np.zeros_like(labels)
+        for seed in promotion.seeds:
+            run = promotion.run(outcome, seed)
+            run.write_history([{"epoch": 1, "val_accuracy": 0.5 + 0.01 * seed}])
+            run.write_predictions(split, ids=np.arange(12), labels=labels, probabilities=np.eye(2)[right])
+            run.write_metrics({split: {"accuracy": {"value": float((right == labels).mean())}}})
+
+
+@pytest.mark.parametrize(("flags", "split"), [(["--val-is-val"], "val"), ([], "test")])
+def test_the_split_that_is_there_is_read_and_named(tmp_path: Path, flags: list[str], split: str) -> None:
+    words = ["--dataset", str(photos(tmp_path / "photos")), "--image-size", "32", "--fraction", "1", *flags]
+    promotion = Promotion(searched(make_search.search(tmp_path, "random", *words, space=SPACE)), 1, 2)
+    retrain(promotion, split)
+    promotion.train()  # nothing is left
+    base, thin = promotion.rows()
+    assert (base[f"{split}_accuracy"], thin[f"{split}_by_seed"], thin["gain"]) == (0.5, "1.0000 1.0000", 0.5)
+    said = "\n".join(promotion.lines())
+    assert f"gain over uniform (points of {split})" in said
+    assert f"12 {split} images" in said
+    assert ("no test set was kept apart" in said) == (split == "val")
+
+
+def test_max_hours_bounds_the_search_and_its_promotion_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = searched(make_search.search(tmp_path, "random", "--max-hours", "1e-9", space=SPACE))
+    doom(tmp_path, 1, monkeypatch)  # whoever trains all the same ends at once
+    for work in (lambda: Execution(search, lambda: None).run(lambda: None), Promotion(search, 1, 2).train):
+        search.stop.clear()
+        with pytest.raises(Stopped, match="time is up"):
+            work()
+    assert not search.directory.trials.exists()
+    assert not search.directory.promoted.exists()
