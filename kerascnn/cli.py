@@ -109,8 +109,8 @@ def command(body: Callable[[list[str]], int]) -> "Main":
         except BrokenPipeError:  # the reader (head, less) has gone: nothing more to say
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
-        except OSError as error:  # not 1: no check has failed
-            return _report(explained(error), TRAINING_FAILED if error.errno in FULL else USER_ERROR)
+        except OSError as error:  # not 1: no check has failed; 75 where the same command goes on once there is room
+            return _report(explained(error), STOPPED if error.errno in FULL else USER_ERROR)
         except SystemExit as error:  # tyro's --help and its own errors
             return error.code if isinstance(error.code, int) else DONE
 

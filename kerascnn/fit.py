@@ -67,7 +67,7 @@ def _goes_on(overwrite: bool) -> Iterator[None]:
     except OSError as error:
         if not overwrite or error.errno not in cli.FULL:
             raise
-        raise cli.TrainingFailed(cli.explained(error) + leave_out) from None
+        raise cli.Stopped(cli.explained(error) + leave_out) from None
 
 
 def _end_with_parent() -> None:

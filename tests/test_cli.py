@@ -172,10 +172,10 @@ def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixtu
         (ConnectionResetError("gone"), 2, "gone (KERASCNN_TRACEBACK=1 shows more)"),
         (
             OSError(errno.ENOSPC, "No space left on device", "runs/x"),
-            3,
+            75,
             "runs/x: No space left on device: make room there; the same",
         ),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), 3, "Disk quota exceeded: make room"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 75, "Disk quota exceeded: make room"),
     ],
     ids=lambda value: type(value).__name__,
 )

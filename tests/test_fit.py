@@ -19,10 +19,10 @@ def test_runs_that_cannot_be_kept_are_a_mistake(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_is_training_that_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_stops_what_goes_on_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "flowers").mkdir()
     (tmp_path / "flowers" / "log.txt").symlink_to("/dev/full")
-    assert fit.main([*SMALL, "--runs-dir", str(tmp_path)]) == cli.TRAINING_FAILED
+    assert fit.main([*SMALL, "--runs-dir", str(tmp_path)]) == cli.STOPPED
     err = capsys.readouterr().err
     assert "No space left on device: make room there; the same command goes on" in err
     assert "Traceback" not in err

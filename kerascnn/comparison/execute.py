@@ -82,6 +82,8 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
             try:
                 _train(run, cell, seed, head, stop, say)
                 said = _result(run, plan.compare.metric)
+            except runs.ChildLost:  # what killed one may kill all: the same command goes on
+                raise
             except TrainingFailed as error:
                 failed[run.name] = said = str(error)
             say(f"{head}: {said}; {_rest(plan, failed)}")

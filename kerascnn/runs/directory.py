@@ -98,7 +98,8 @@ class Run:
         raise UserError(
             f"run {self.name} exists with another config:\n"
             + "\n".join(differ)
-            + f"\nway out: another --run, --overwrite to start it anew, or --config {self.config_file} to go on with it"
+            + f"\nway out: another --run, --overwrite to start it anew, or"
+            f" --config {shlex.quote(str(self.config_file))} to go on with it"
         )
 
     def _differing(self, config: Config, fingerprint: str) -> list[str]:

@@ -16,7 +16,8 @@ from kerascnn.runs import Run
     [
         (cli.USER_ERROR, False, False),
         (cli.TRAINING_FAILED, False, False),
-        (1, True, False),  # what Python answers to a full disk
+        (cli.STOPPED, True, False),  # what `fit` answers to a full disk
+        (1, True, False),
         (cli.STOPPED, True, False),
         (-signal.SIGKILL, True, True),  # what the kernel does where memory ends
     ],

@@ -88,7 +88,7 @@ def untrained(search: Search, aside: Path) -> str:
     return name
 
 
-@pytest.mark.parametrize(("code", "starts"), [(1, 2), (-signal.SIGKILL, 1)])
+@pytest.mark.parametrize(("code", "starts"), [(75, 2), (1, 2), (-signal.SIGKILL, 1)])
 def test_a_full_disk_or_a_kill_stops_the_search_and_is_no_candidates_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, starts: int
 ) -> None:
