@@ -106,7 +106,7 @@ def test_a_run_goes_on_under_another_dtype(tmp_path: Path, first: str, second: s
     keras.config.set_dtype_policy(first)
     model = small_model()
     train(model, 5)
-    save = SaveCheckpoints(Store(tmp_path), 5, [], dict, StopRequest(), None)
+    save = SaveCheckpoints(Store(tmp_path), 5, [], dict, StopRequest(), None, check=lambda: None)
     save.set_model(model)
     save.on_epoch_end(0)
     keras.config.set_dtype_policy(second)

@@ -95,6 +95,7 @@ def test_growth_is_drawn_and_told(tmp_path):
         *({"unit": "memory off 0.1", "command": "c", "kerascnn.memory": mb * 1e6} for mb in (900.0, 920.0, 950.0)),
         {"unit": "size 9", "command": "c", "failed": "x"},
     ]
+    rows = [{"round": i, **row} for i, row in enumerate(rows)]
     growth.draw(rows, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     table = growth.table(rows)

@@ -18,7 +18,6 @@ from kerascnn.runs import Run
         (cli.TRAINING_FAILED, False, False),
         (cli.STOPPED, True, False),  # what `fit` answers to a full disk
         (1, True, False),
-        (cli.STOPPED, True, False),
         (-signal.SIGKILL, True, True),  # what the kernel does where memory ends
     ],
 )
