@@ -145,6 +145,8 @@ def table(rows: list[dict]) -> str:
         "`python experiments/speed/growth.py --data-dir TFDS_DIR`, alone on the machine; the median [least, most] where there",
         "are several rounds. One measurement says little: resnet20's step of 128 images stands here three times, as batch 128,",
         "depth 20 and replicas 1. Training steps and whole epochs, validation apart; memory is the most that a process held.",
+        "With `--cache auto` decoded images take a quarter of what is free at most, and twice that while they are made; where they",
+        "need more (the last point), the encoded ones are kept.",
         "",
         "| what | figure | command |",
         "|---|--:|---|",
