@@ -19,7 +19,8 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     Raises:
         UserError: The plan cannot be.
         Stopped: By a signal or by time; the finished seeds were concluded from.
-        TrainingFailed: Some runs cannot be trained; the others were trained and concluded from.
+        TrainingFailed: Some runs cannot be trained: the others were trained and concluded from. Or one's process was lost: the
+            finished seeds were concluded from.
     """
     from kerascnn.comparison import execute, plan
 
@@ -37,7 +38,7 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     failed: dict[str, str] = {}
     try:
         execute.train(made, screen.say, failed, request.fit.max_hours)
-    except Stopped:
+    except (Stopped, TrainingFailed):
         _conclude(made, failed, screen)
         raise
     _conclude(made, failed, screen)

@@ -1,11 +1,14 @@
 """A comparison some of whose runs cannot be trained: the others are, and it concludes from them."""
 
 import csv
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from make_runs import NAMES, finish
 
+from kerascnn import cli, runs
 from kerascnn.comparison import execute, session
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost, Subject
@@ -53,6 +56,20 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path):
     assert "ended with code 2" in said[-2]
     assert said[-2].endswith("; all runs finished but 1")
     assert said[-1].endswith("reused")
+
+
+def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
+    """What killed one, or filled the disk, may end all: the comparison stops, and goes on by the same command."""
+    plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
+    full = tmp_path / "python"
+    full.write_text(f"#!/bin/sh\nexit {cli.STOPPED}\n")
+    full.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(full))
+    said, failed = [], {}
+    with pytest.raises(runs.ChildLost, match="the same command goes on"):
+        execute.train(plan, said.append, failed)
+    assert not failed
+    assert not plan.cells[1].run(0).config_file.exists()  # the next one had no turn
 
 
 def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
