@@ -146,7 +146,6 @@ def table(rows: list[dict]) -> str:
         "are several rounds. One measurement says little: resnet20's step of 128 images stands here three times, as batch 128,",
         "depth 20 and replicas 1. Training steps and whole epochs, validation apart; memory is the most that a process held.",
         "With `--cache auto` decoded images are kept up to a quarter of what is free, else the encoded ones (the last point).",
-        "A process holds twice that: TensorFlow copies the table once the stream of batches begins.",
         "",
         "| what | figure | command |",
         "|---|--:|---|",

@@ -206,4 +206,8 @@ def _sound(split: Split) -> np.ndarray:
 def _finished(dataset: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
+    # Rewriting the graph of a data set copies every tensor that its functions use: all that is kept in memory, once more.
+    # What the rewriting is for is written out here, and no batch is shared between machines.
+    options.experimental_optimization.apply_default_optimizations = False
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(AHEAD).with_options(options)

@@ -30,6 +30,24 @@ for _ in pipeline.scoring(splits.val, splits, 32):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
+KEPT = """
+import resource, sys
+import tensorflow as tf
+from kerascnn import data, distribute
+from kerascnn.config import Augment, Data, Devices
+from kerascnn.data import pipeline
+
+plan = distribute.setup(Devices(devices=sys.argv[2]), 16)
+for size in (32, 224):
+    splits = data.load(Data(dataset=sys.argv[1], image_size=size, resize="squash", cache="memory"))
+    batches = pipeline.training(splits, augment=Augment(augment=("flip",)), seed=0, batch_size=16)
+    with plan.scope():
+        stream = iter(tf.distribute.get_strategy().experimental_distribute_dataset(batches))
+    for _ in range(5):
+        next(stream)
+    print(len(splits.train) * size * size * 3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
 
 def make(folder: Path, count: int) -> Path:
     """`count` JPEGs of 256 px in two classes: 500 different ones, the others are links to them."""
@@ -59,6 +77,16 @@ def test_memory_is_flat_from_1_000_to_20_000_images(tmp_path):
     few, many = (peak(make(tmp_path / str(count), count)) for count in (1_000, 20_000))
     print(f"peak memory: {few / 1e6:.0f} MB at 1,000 images, {many / 1e6:.0f} MB at 20,000")
     assert many <= 1.1 * few
+
+
+@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
+def test_what_is_kept_is_kept_once(tmp_path, devices):
+    command = [sys.executable, "-c", KEPT, str(make(tmp_path / "digits", 2_500)), devices]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    (small, least), (large, most) = (map(int, line.split()) for line in lines)
+    grown, table = (most - least) * (1 if sys.platform == "darwin" else 1024), large - small
+    assert table > 250e6
+    assert 0.9 * table < grown < 1.5 * table, f"{grown / 1e6:.0f} MB for {table / 1e6:.0f}"
 
 
 def test_free_memory_is_less_than_there_is():
