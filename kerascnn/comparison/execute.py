@@ -65,7 +65,7 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
 
     Raises:
         Stopped: Time is up; the same command goes on.
-        ChildLost: A run's process was killed, or had no room on the disk; the same command goes on.
+        ChildLost: A run's process was killed, or had no room on the disk, as others might: the same command goes on.
         UserError: A run is being trained by another process.
     """
     stop = threading.Event()
@@ -83,8 +83,6 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
             try:
                 _train(run, cell, seed, head, stop, say)
                 said = _result(run, plan.compare.metric)
-            except runs.ChildLost:  # what killed one may kill all: the same command goes on
-                raise
             except TrainingFailed as error:
                 failed[run.name] = said = str(error)
             say(f"{head}: {said}; {_rest(plan, failed)}")

@@ -19,7 +19,7 @@ CPUS = "KERASCNN_CPUS"  # the cores that a child may use
 OWN_DOING = (cli.USER_ERROR, cli.TRAINING_FAILED)
 
 
-class ChildLost(cli.TrainingFailed):
+class ChildLost(cli.Stopped):
     """A child ended by what may be gone at the next start: a signal, a full disk. What it kept is good.
 
     Args:

@@ -63,8 +63,8 @@ class Crew:
         try:
             while not self.stop.is_set() and job(place):
                 pass
-        except Stopped:
-            return
         except BaseException as error:
+            if isinstance(error, Stopped) and self.stop.is_set():
+                return
             self._trouble = self._trouble or error
             self.stop.set()

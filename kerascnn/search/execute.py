@@ -228,8 +228,6 @@ class Execution:
                 candidate=candidate,
                 say=seen,
             )
-        except ChildLost:
-            raise
         except TrainingFailed as error:
             outcome.reason = str(error)
             return WORST[self.search.direction]

@@ -66,8 +66,9 @@ def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
     full.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(full))
     said, failed = [], {}
-    with pytest.raises(runs.ChildLost, match="the same command goes on"):
+    with pytest.raises(runs.ChildLost, match="the same command goes on") as lost:
         execute.train(plan, said.append, failed)
+    assert lost.value.code == cli.STOPPED
     assert not failed
     assert not plan.cells[1].run(0).config_file.exists()  # the next one had no turn
 
