@@ -238,15 +238,19 @@ def _by_class(
     labels: np.ndarray, first: np.ndarray, second: np.ndarray, names: Sequence[str], level: float
 ) -> tuple[ClassDifference, ...]:
     found: list[Difference | None] = []
+    p_values = []
     for c in range(len(names)):
         mine = labels == c
         if mine.sum() < 2:
             found.append(None)
             continue
         a, b = first[:, mine], second[:, mine]
-        found.append(_difference(METRICS["accuracy"], labels[mine], a, b, len(names), level, 1000))
-    tested = [difference for difference in found if difference is not None]
-    corrected = iter(statistics.holm([statistics.p_value(difference) for difference in tested]))
+        difference = _difference(METRICS["accuracy"], labels[mine], a, b, len(names), level, 1000)
+        found.append(difference)
+        # Among few images a variance may be that of chance: five that all change sides would be "certain".
+        signs = statistics.sign_test(np.mean(b.astype(float) - a, axis=0))
+        p_values.append(max(statistics.p_value(difference), signs))
+    corrected = iter(statistics.holm(p_values))
     return tuple(
         ClassDifference(name, int((labels == c).sum()), found[c], next(corrected) if found[c] is not None else 1.0)
         for c, name in enumerate(names)

@@ -103,7 +103,9 @@ class Promotion:
         """Test (or val) accuracy of a candidate minus the baseline's, paired by seed and image."""
         base = self.chosen[0]
         table = np.stack([self._right(outcome, seed) - self._right(base, seed) for seed in self.seeds])
-        return two_way(lambda index: table[:, index].mean(axis=-1).T, images=table.shape[1], seeds=len(table))
+        return two_way(
+            lambda index: table[:, index].mean(axis=-1).T, images=table.shape[1], seeds=len(table), share=True
+        )
 
     def _right(self, outcome: Outcome, seed: int) -> np.ndarray:
         kept = self.run(outcome, seed).read_predictions(self.split)

@@ -121,7 +121,7 @@ def gain(first: Run, second: Run) -> Difference | None:
     kept = [run.read_predictions("val") for run in (first, second)]
     one, other = ((each["probabilities"].argmax(1) == each["labels"]).astype("float64") for each in kept)
     difference = (other - one)[None]
-    return two_way(lambda index: difference[:, index].mean(axis=-1).T, images=difference.shape[1], seeds=1)
+    return two_way(lambda index: difference[:, index].mean(axis=-1).T, images=difference.shape[1], seeds=1, share=True)
 
 
 def keep(search: Search, whole: bool = False) -> None:

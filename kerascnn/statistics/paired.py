@@ -144,6 +144,16 @@ def p_value(difference: Difference) -> float:
     return float(2 * stats.t.sf(abs(difference.value) / difference.error, difference.freedom))
 
 
+def sign_test(differences: np.ndarray) -> float:
+    """The exact two-sided test that as many images gain as lose: what holds for a few images, where no variance is known.
+
+    Args:
+        differences: Of each image, over all seeds, float [m]; images without one don't count.
+    """
+    gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
+    return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
+
+
 def compare_seeds(first: Sequence[float], second: Sequence[float]) -> Interval:
     """Student's interval of second - first over seeds, on these very images: what other seeds would give on them."""
     return t_interval(np.subtract(second, first).tolist())

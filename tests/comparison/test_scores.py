@@ -48,7 +48,12 @@ def test_contrast_finds_a_difference(tmp_path, metric):
 
 
 def test_a_rare_class_on_which_all_agree_is_no_certainty(tmp_path):
-    """Two images of three classes each: one arch is always right, the other never."""
+    """Five images of three classes each, or two: one arch is always right, the other never."""
+    pair = [answers(tmp_path, arch, right, images=15) for arch, right in (("resnet20", 0), ("inception_small", 1))]
+    found = contrast(*pair, "accuracy", rounds=50)
+    assert [one.images for one in found.classes] == [5, 5, 5]
+    # Five images of five on one side: 2 / 2**5 by an exact test, for three classes 3 times that.
+    assert [one.p for one in found.classes] == pytest.approx([3 / 16] * 3)
     a, b = (answers(tmp_path, arch, right, images=6) for arch, right in (("resnet20", 0), ("inception_small", 1)))
     found = contrast(a, b, "accuracy", rounds=50)
     assert [one.images for one in found.classes] == [2, 2, 2]

@@ -15,6 +15,7 @@ from kerascnn.statistics import (
     mcnemar,
     p_value,
     seeds_needed,
+    sign_test,
     t_interval,
     two_way,
 )
@@ -154,6 +155,12 @@ def test_mcnemar_is_exact():
     assert mcnemar(first, first) == (0, 0, 1.0)
     with pytest.raises(ValueError, match="same images"):
         mcnemar(first, second[:-1])
+
+
+def test_sign_test_is_exact():
+    assert sign_test(np.zeros(5)) == 1.0
+    assert sign_test(np.array([0.2, 1.0, 0.0, 0.4, 0.6, 0.2])) == pytest.approx(2 / 2**5)
+    assert sign_test(np.array([1.0, -1.0, 1.0, 1.0])) == pytest.approx(stats.binomtest(3, 4).pvalue)
 
 
 def test_holm():
