@@ -118,7 +118,9 @@ def main() -> None:
     for arch, runs in families.items():
         stages = sorted({key.split()[0] for key in next(iter(runs.values()))})
         n = len(next(iter(runs.values()))[f"{stages[0]} before"])
-        print(f"## {arch}: {len(runs)} seeds, n = {n} test images, test accuracy {np.mean(accuracy[arch]):.2%}\n")
+        print(
+            f"## {arch}: {len(runs)} seeds, {n} test images explained, accuracy on all of test {np.mean(accuracy[arch]):.2%}\n"
+        )
         print("| stage | before | hottest grey | elsewhere grey | scattered grey | what the map knows | random head |")
         print("|---|---|---|---|---|---|---|")
         print("\n".join(family_table(runs, stages)), end="\n\n")
