@@ -133,8 +133,12 @@ def best_epoch(rows: list[Row], monitor: str) -> int:
     if monitor not in rows[-1]:
         return int(rows[-1]["epoch"])
     sign = -1 if monitor.endswith("loss") else 1
-    best = max(rows, key=lambda row: (sign * row[monitor], -row["val_loss"], -row["epoch"]))
-    return int(best["epoch"])
+
+    def rank(row: Row) -> list[float]:
+        scores = (sign * row[monitor], -row["val_loss"], -row["epoch"])
+        return [-math.inf if math.isnan(score) else score for score in scores]
+
+    return int(max(rows, key=rank)["epoch"])
 
 
 class KeepBest(keras.callbacks.Callback):

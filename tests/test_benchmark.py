@@ -38,6 +38,8 @@ def test_json_lines_of_both_forms(capsys, tmp_path):
     kept.write_text(text)
     assert main([*QUICK, "--against", str(kept)]) == cli.DONE
     assert "x what it was" in capsys.readouterr().out
+    assert main([*QUICK, "--width", "0.25", "--against", str(kept)]) == cli.USER_ERROR  # another network of this name
+    assert "no network of the file is the same" in capsys.readouterr().err
 
 
 def test_csv_and_table(capsys):
@@ -55,6 +57,11 @@ def test_mistakes(capsys, tmp_path):
     assert "resnet20" in capsys.readouterr().err
     assert main([*QUICK, "--against", str(tmp_path / "none.json")]) == cli.USER_ERROR
     assert main(["--rounds", "1"]) == cli.USER_ERROR
+    damaged = tmp_path / "damaged.json"
+    for row in ({"device": ["x"]}, {"device": "x", "train": "fast"}):
+        damaged.write_text(json.dumps({"arch": "resnet20", "form": "kerascnn", **row}))
+        assert main([*QUICK, "--against", str(damaged)]) == cli.USER_ERROR
+        assert "expected what kerascnn benchmark --json printed" in capsys.readouterr().err
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text(json.dumps({"arch": "resnet20", "form": "kerascnn", "device": "another machine"}))
     assert main([*QUICK, "--against", str(elsewhere)]) == cli.USER_ERROR

@@ -27,6 +27,8 @@ def rows(*pairs: tuple[float, float]) -> list[dict[str, float]]:
         (rows((0.7, 1), (0.7, 1)), "val_accuracy", 1),  # then to the earlier epoch
         (rows((0.5, 3), (0.6, 2), (0.7, 2.5)), "val_loss", 2),
         (rows((0.5, 3), (0.6, 2)), "last epoch", 2),
+        (rows((0.1, math.nan), (0.9, 0.5)), "val_loss", 2),  # a loss that was none is the worst
+        (rows((0.7, math.nan), (0.7, 1)), "val_accuracy", 2),
     ],
 )
 def test_best_epoch(history, monitor, expected) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from kerascnn import cli, data, distribute, models, scoring, training
 from kerascnn.artefacts import exporting
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config, Devices, UserError
 from kerascnn.data import Splits, pipeline
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run
@@ -245,6 +245,22 @@ def test_auxiliary_heads_count_in_the_loss_and_nowhere_else(splits) -> None:
     trained = model.train_on_batch(images, answers, return_dict=True)
     assert trained["aux_loss"] > 0
     assert [head.weight for head in heads.values()] == [0.3, 0.3]
+
+
+def test_auxiliary_loss_is_the_mean_over_replicas() -> None:
+    images, answers = np.random.default_rng(0).normal(size=(8, 4)).astype("float32"), np.eye(10)[:8]
+    found = []
+    for devices in ("cpu", "cpu:2"):
+        plan = distribute.setup(Devices(devices=devices, dtype="float32"), 8)
+        keras.utils.set_random_seed(0)
+        with plan.scope():
+            inputs = keras.Input((4,))
+            logits, head = (keras.layers.Dense(10)(inputs) for _ in range(2))
+            model = WithAuxiliaryHeads(keras.Model(inputs, logits), {"head": models.AuxiliaryOutput(head, 0.3)})
+            model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+        logs = model.fit(images, answers, batch_size=8, verbose=0).history
+        found.append((logs["loss"][0], logs["aux_loss"][0]))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_without_auxiliary_heads_a_step_ends_elsewhere() -> None:

@@ -147,9 +147,13 @@ def read(path: Path) -> list[dict[str, Any]]:
     """
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if rows and all({"arch", "form", "device"} <= row.keys() for row in rows):
+        if rows and all(
+            isinstance(row["arch"] + row["form"] + row["device"], str)
+            and all(isinstance(row.get(name, 0.0), int | float) for name in SHOWN)
+            for row in rows
+        ):
             return rows
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed: {error}") from None
     raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed")
 
@@ -172,17 +176,20 @@ def changes(
         UserError: `before` is from another device, or has nothing in common with `figures`.
     """
     require_same_device(environment, before)
-    same = ("arch", "form", "image_size", "batch_size", "policy")
+    # Parameters and multiply-adds tell networks of one name apart: --width, --filters, --stem.
+    same = ("arch", "form", "image_size", "batch_size", "policy", "params", "macs")
     known = {tuple(row.get(name) for name in same): row for row in before}
-    shown = []
+    batch, shown = "throughput_batch", []
     for one in figures:
         row = one.row()
         old = known.get(tuple(row.get(name) for name in same))
         for name, (label, _, _) in SHOWN.items():
+            if name in ("throughput", "inference_share") and old and old.get(batch) != row.get(batch):
+                continue
             if old and name in row and old.get(name):
                 shown.append(
                     f"  {one.arch} {one.form:<9} {label.strip():<28} {row[name] / old[name]:.2f} x what it was"
                 )
     if not shown:
-        raise UserError("--against: no arch of the file was measured with the same image size, batch size and dtype")
+        raise UserError("--against: no network of the file is the same, with the same image size, batch size and dtype")
     return ["", f"against {before[0].get('date', 'before')}:", *shown]

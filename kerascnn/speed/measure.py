@@ -97,8 +97,14 @@ class Subject:
 
     def _train(self) -> Part:
         step = training_step(self.config, self.splits, self.plan)
-        images = self.config.fit.batch_size
-        return lambda seconds: {"train": timing.throughput(step, images, seconds)}
+        batches = self.config.fit.accumulate  # only the last of so many ends in an update
+        images = batches * self.config.fit.batch_size
+
+        def update() -> None:
+            for _ in range(batches):
+                step()
+
+        return lambda seconds: {"train": timing.throughput(update, images, seconds)}
 
     def _inference(self) -> list[Part]:
         size, classes = self.splits.image_size, len(self.splits.class_names)

@@ -105,6 +105,12 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
             f"--accumulate {config.fit.accumulate} runs on one device only (Keras cannot under a strategy):"
             f" --devices {plan.kind}:1, or a larger --batch-size"
         )
+    schedule = Schedule.of(config.fit, len(splits.train), None)
+    if config.fit.accumulate > schedule.steps_per_epoch:
+        raise UserError(
+            f"--accumulate {config.fit.accumulate}: an epoch has {schedule.steps_per_epoch} batches of"
+            f" {config.fit.batch_size}; give fewer, or a smaller --batch-size"
+        )
     keras.utils.set_random_seed(config.fit.seed)
     with plan.scope():
         model = with_heads(config.model, splits.image_size, len(splits.class_names))

@@ -16,8 +16,8 @@ from kerascnn.data.cache import Decoded, Undecoded, free_memory
 from kerascnn.data.embedded import FILE
 
 CHILD = """
-import resource, sys
-from kerascnn import data
+import sys
+from kerascnn import data, timing
 from kerascnn.config import Augment, Data
 from kerascnn.data import pipeline
 
@@ -27,13 +27,13 @@ for _ in pipeline.training(splits, augment=Augment(), seed=0, batch_size=32).tak
     pass
 for _ in pipeline.scoring(splits.val, splits, 32):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(timing.peak_memory())
 """
 
 KEPT = """
-import resource, sys
+import sys
 import tensorflow as tf
-from kerascnn import data, distribute
+from kerascnn import data, distribute, timing
 from kerascnn.config import Augment, Data, Devices
 from kerascnn.data import pipeline
 
@@ -45,7 +45,7 @@ for size in (32, 224):
         stream = iter(tf.distribute.get_strategy().experimental_distribute_dataset(batches))
     for _ in range(5):
         next(stream)
-    print(len(splits.train) * size * size * 3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(len(splits.train) * size * size * 3, timing.peak_memory())
 """
 
 
@@ -69,7 +69,7 @@ def peak(folder: Path) -> int:
     output = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder)], check=True, capture_output=True, text=True
     ).stdout
-    return int(output) * (1 if sys.platform == "darwin" else 1024)
+    return int(output)
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_what_is_kept_is_kept_once(tmp_path, devices):
     command = [sys.executable, "-c", KEPT, str(make(tmp_path / "digits", 2_500)), devices]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     (small, least), (large, most) = (map(int, line.split()) for line in lines)
-    grown, table = (most - least) * (1 if sys.platform == "darwin" else 1024), large - small
+    grown, table = most - least, large - small
     assert table > 250e6
     assert 0.9 * table < grown < 1.5 * table, f"{grown / 1e6:.0f} MB for {table / 1e6:.0f}"
 

@@ -1,14 +1,17 @@
 """How many steps a call runs: a table, and that it changes no bit."""
 
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from kerascnn.data import pipeline
 from kerascnn.fit import main
 from kerascnn.runs import Run
-from kerascnn.training.execution import execution_plan
+from kerascnn.training.execution import adopt, execution_plan
 
 TINY, USUAL, HUGE = 1e8, 3e10, 1e12  # operations of a step: 0.3 ms, 0.1 s and 3 s of a CPU
 RESNET20 = 6 * 40.8e6 * 128
@@ -65,6 +68,41 @@ def test_steps_per_execution_changes_no_bit(tmp_path, monkeypatch):
     columns = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
     rows = [[row[name] for name in columns] for run in (single, several) for row in run.history()]
     assert rows[:2] == rows[2:]
+
+
+@pytest.mark.parametrize("steps", [1, 10])
+def test_waiting_is_not_what_runs_beside_a_step(steps):
+    """A step of 60 ms waits a quarter of the time for batches that take 80 ms, also within an execution."""
+
+    def produced(index):
+        time.sleep(0.08)
+        return index
+
+    batches = tf.data.Dataset.range(10_000).map(
+        lambda i: tf.ensure_shape(tf.numpy_function(produced, [i], tf.int64), [])
+    )
+    batches = batches.map(lambda _: (tf.zeros([8, 4]), tf.zeros([8, 1]))).prefetch(2)
+    layer = keras.layers.Lambda(lambda x: x + tf.ensure_shape(tf.numpy_function(computed, [x], tf.float32), x.shape))
+    model = keras.Sequential([keras.Input((4,), batch_size=8), layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    adopt(model, steps)
+    stream, wait = pipeline.timed(batches)
+    model.fit(stream, steps_per_epoch=10, verbose=0, shuffle=False)
+    wait.reset()
+    start = time.perf_counter()
+    model.fit(stream, steps_per_epoch=30, verbose=0, shuffle=False)
+    share = wait.seconds() / (time.perf_counter() - start)
+    assert 0.1 < share < 0.5
+
+
+def computed(x):
+    time.sleep(0.06)
+    return 0 * x
+
+
+def test_accumulation_of_more_than_an_epoch_is_refused(tmp_path, capsys):
+    assert main([*FIT, "--runs-dir", str(tmp_path), "--accumulate", "11"]) == 2
+    assert "--accumulate 11: an epoch has 10 batches of 11" in capsys.readouterr().err
 
 
 def test_accumulation_is_refused_under_a_strategy(tmp_path, capsys):
