@@ -103,8 +103,12 @@ def draw(rows: list[dict], path: Path) -> None:
                 axis.legend(frameon=False)
             axis.set_ylim(0, 1.1 * max(axis.get_ylim()[1], *(value for _, value in points)))
         axis.set(xlabel=across, ylabel=up)
+        if kind in ("batch", "size"):
+            axis.set_xscale("log")
         if kind in ("batch", "size", "depth", "replicas"):
-            axis.set_xticks(sorted(place for place, _ in _curves(rows, kind).get("", [])))
+            places = sorted(place for place, _ in _curves(rows, kind).get("", []))
+            axis.set_xticks(places, labels=[f"{place:g}" for place in places])
+            axis.minorticks_off()
         axis.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
