@@ -68,6 +68,7 @@ def test_mistakes(capsys, tmp_path):
     assert "different devices" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_trace_names_operations_or_says_what_is_missing(capsys):
     done = main([*QUICK, "--trace"])
     shown = capsys.readouterr()

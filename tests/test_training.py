@@ -61,7 +61,7 @@ def scores(run: Run) -> list[list[float]]:
     return [[row[name] for name in EXACT] for row in run.history()]
 
 
-@pytest.mark.parametrize("devices", [pytest.param("cpu", marks=pytest.mark.slow), "cpu:2"])
+@pytest.mark.parametrize("devices", ["cpu", pytest.param("cpu:2", marks=pytest.mark.slow)])
 def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_path, splits, devices) -> None:
     restless = {"model": {"drop_path": 0.3, "dropout": 0.2}, "devices": {"devices": devices}, "optim": {"ema": 0.9}}
     calm = train(tmp_path / "calm", splits, **restless)
