@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import keras
-import tensorflow as tf
 
 if TYPE_CHECKING:
     from kerascnn.models import AuxiliaryOutput
@@ -37,7 +36,7 @@ class WithAuxiliaryHeads(keras.Model):
         of_heads = [w * self.loss(y, head, sample_weight) for w, head in zip(self.head_weights, auxiliary, strict=True)]
         extra = keras.ops.sum(keras.ops.stack(of_heads))
         # Keras divides every loss by the replicas, whose gradients are summed.
-        self.aux_loss.update_state(extra * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.aux_loss.update_state(extra * self.distribute_strategy.num_replicas_in_sync)
         return loss + extra
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

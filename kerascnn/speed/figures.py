@@ -179,14 +179,15 @@ def changes(
     # Parameters and multiply-adds tell networks of one name apart: --width, --filters, --stem.
     same = ("arch", "form", "image_size", "batch_size", "policy", "params", "macs")
     known = {tuple(row.get(name) for name in same): row for row in before}
-    batch, shown = "throughput_batch", []
+    shown = []
     for one in figures:
         row = one.row()
-        old = known.get(tuple(row.get(name) for name in same))
+        old = known.get(tuple(row.get(name) for name in same), {})
+        other_batch = old.get("throughput_batch") != row.get("throughput_batch")
         for name, (label, _, _) in SHOWN.items():
-            if name in ("throughput", "inference_share") and old and old.get(batch) != row.get(batch):
+            if other_batch and name in ("throughput", "inference_share"):
                 continue
-            if old and name in row and old.get(name):
+            if name in row and old.get(name):
                 shown.append(
                     f"  {one.arch} {one.form:<9} {label.strip():<28} {row[name] / old[name]:.2f} x what it was"
                 )
