@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ import numpy as np
 from kerascnn.config import Data, UserError
 from kerascnn.data.cache import Cache
 from kerascnn.data.decode import Mode
+from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Source
 from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
@@ -139,18 +139,9 @@ def _groups(ids: Sequence[str], pattern: str | None, notes: list[str]) -> list[s
     """What is kept together: the part of each id that `pattern` matches (its groups, if it has some), else the id."""
     if pattern is None:
         return list(ids)
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"--group-by {pattern!r} is no regular expression: {error}") from None
-    matches = [compiled.search(name) for name in ids]
-    lonely = sum(match is None for match in matches)
+    keys, lonely = keys_of(ids, pattern)
     if lonely == len(ids):
         raise UserError(f"--group-by {pattern!r} matches no path; a path here is {ids[0]!r}")
-    keys = [
-        name if match is None else "\n".join(part or "" for part in match.groups()) or match.group()
-        for name, match in zip(ids, matches, strict=True)
-    ]
     notes.append(
         f"{len(set(keys))} groups by --group-by"
         + (f"; {lonely} images match nothing and stand alone" if lonely else "")

@@ -73,9 +73,36 @@ def bootstrap(
     return Interval(value, float(low), float(high), n)
 
 
-def resampled(n: int, rounds: int, seed: int) -> Iterator[np.ndarray]:
-    """Which images each round draws, with replacement: int [some rounds, n] until there were `rounds`."""
+def resampled(n: int, rounds: int, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Which images each round draws, with replacement: int [some rounds, n] until there were `rounds`.
+
+    Args:
+        n: Number of images.
+        rounds: Number of resamplings.
+        seed: Of the draws.
+        groups: Number of each image's group, [n]: as many whole groups are drawn as there are, so that rounds differ in
+            length where groups differ in size; those of one length come together, [some rounds, length]. None: images.
+    """
     rng = np.random.default_rng(seed)
+    if groups is not None:
+        yield from _resampled_groups(groups, rounds, rng)
+        return
     chunk = max(1, RESAMPLED_AT_ONCE // n)
     for start in range(0, rounds, chunk):
         yield rng.integers(0, n, (min(chunk, rounds - start), n))
+
+
+def _resampled_groups(groups: np.ndarray, rounds: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    members, first = np.argsort(numbers, kind="stable"), np.append(0, np.cumsum(sizes)[:-1])
+    drawn = rng.integers(0, len(sizes), (rounds, len(sizes)))
+    lengths = sizes[drawn].sum(axis=1)
+    for length in np.unique(lengths):
+        rows = np.flatnonzero(lengths == length)
+        chunk = max(1, RESAMPLED_AT_ONCE // int(length))
+        for start in range(0, len(rows), chunk):
+            chosen = drawn[rows[start : start + chunk]].ravel()
+            counts = sizes[chosen]
+            # Position within its group of each image of a concatenation of groups.
+            within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+            yield members[np.repeat(first[chosen], counts) + within].reshape(-1, length)

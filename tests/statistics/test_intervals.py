@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerascnn.statistics import Interval, bootstrap, t_interval, wilson
-from kerascnn.statistics.intervals import RESAMPLED_AT_ONCE
+from kerascnn.statistics.intervals import RESAMPLED_AT_ONCE, resampled
 
 
 def mean(values):
@@ -96,3 +96,19 @@ def test_interval_as_json():
 def test_no_tensorflow():
     code = "import sys, kerascnn.statistics; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_groups_are_drawn_whole(monkeypatch):
+    groups = np.array([3, 3, 7, 7, 7, 1, 9, 9])
+    monkeypatch.setattr("kerascnn.statistics.intervals.RESAMPLED_AT_ONCE", 100)
+    blocks = list(resampled(8, 500, 0, groups))
+    assert sum(len(block) for block in blocks) == 500
+    drawn = np.zeros(8)
+    for row in (row for block in blocks for row in block):
+        times = np.bincount(row, minlength=8)
+        assert times[0] == times[1]
+        assert times[2] == times[3] == times[4]
+        assert times[6] == times[7]
+        assert times[[0, 2, 5, 6]].sum() == 4, "as many groups as there are"
+        drawn += times
+    assert drawn == pytest.approx(500, rel=0.15)
