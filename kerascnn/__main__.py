@@ -2,8 +2,8 @@
 
 import importlib
 import sys
-from collections.abc import Sequence
 
+from kerascnn.command import command
 from kerascnn.config import nearest
 
 # name -> (module, what it does)
@@ -19,9 +19,9 @@ COMMANDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@command
+def main(words: list[str]) -> int:
     """Run the command that `argv` names; returns its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if words else 2

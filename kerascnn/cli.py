@@ -1,36 +1,64 @@
-"""Config <-> flags <-> TOML, and the exit codes of every command. No TensorFlow.
+"""Config <-> flags <-> TOML. No TensorFlow.
 
 Precedence: default < recipe (`--config`) < flag.
 """
 
 import contextlib
-import errno
-import functools
 import io
 import os
 import re
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import tomli_w
 import tyro
 
-from kerascnn.config import Config, FieldError, Model, Section, UserError, nearest
-from kerascnn.escaping import one_line
+from kerascnn.command import Main, command, explained
+from kerascnn.config import Config, FieldError, Model, Section, nearest
+from kerascnn.errors import (
+    CHECK_FAILED,
+    DONE,
+    FULL,
+    INTERRUPTED,
+    STOPPED,
+    TRAINING_FAILED,
+    USER_ERROR,
+    CheckFailed,
+    Stopped,
+    TrainingFailed,
+    UserError,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-DONE, CHECK_FAILED, USER_ERROR, TRAINING_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 3, 75, 130
-FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or in the user's share of it
+# What a command needs of how it ends.
+__all__ = [
+    "CHECK_FAILED",
+    "DONE",
+    "FULL",
+    "INTERRUPTED",
+    "STOPPED",
+    "TRAINING_FAILED",
+    "USER_ERROR",
+    "CheckFailed",
+    "Main",
+    "Stopped",
+    "TrainingFailed",
+    "command",
+    "dumps",
+    "explained",
+    "flags",
+    "load_recipe",
+    "load_toml",
+    "parse",
+    "parse_config",
+    "recipe_path",
+]
 
 # Other tools' flags, with what this one says instead.
 FOREIGN = {
@@ -64,98 +92,6 @@ ANSWERED = {
     "--workers": "is not needed here: input threads are chosen automatically",
     "--num-workers": "is not needed: input threads are chosen automatically",
 }
-
-
-class Main(Protocol):
-    """A command: flags in, exit code out; without flags those of the process."""
-
-    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
-
-
-class TrainingFailed(Exception):
-    """Training cannot go on (NaN, memory): one message, exit code 3."""
-
-
-class CheckFailed(Exception):
-    """A check failed (parity, leakage): one message, exit code 1."""
-
-
-class Stopped(Exception):
-    """Stopped by a signal or by time, everything kept: `code` is 75, or 130 after Ctrl-C."""
-
-    def __init__(self, message: str, code: int = STOPPED) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def command(body: Callable[[list[str]], int]) -> "Main":
-    """Make `main(argv=None) -> exit code` of a command's body: messages instead of tracebacks."""
-
-    @functools.wraps(body)
-    def main(argv: Sequence[str] | None = None) -> int:
-        try:
-            with _stopped_by_sigterm():
-                return body(list(sys.argv[1:] if argv is None else argv))
-        except UserError as error:
-            return _report(str(error), USER_ERROR)
-        except CheckFailed as error:
-            return _report(str(error), CHECK_FAILED)
-        except TrainingFailed as error:
-            return _report(str(error), TRAINING_FAILED)
-        except Stopped as error:
-            return _report(str(error), error.code)
-        except KeyboardInterrupt:
-            return _report("interrupted", INTERRUPTED)
-        except BrokenPipeError:  # the reader (head, less) has gone: nothing more to say
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return DONE
-        except OSError as error:  # not 1: no check has failed; 75 where the same command goes on once there is room
-            return _report(explained(error), STOPPED if error.errno in FULL else USER_ERROR)
-        except SystemExit as error:  # tyro's --help and its own errors
-            return error.code if isinstance(error.code, int) else DONE
-
-    return main
-
-
-@contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends a command as an exception would: what it has begun to write is cleaned away, its children stop.
-
-    A training listens itself while it runs, and saves. The handler from before is put back.
-    """
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped("stopped by SIGTERM: the same command goes on from what is kept")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def explained(error: OSError) -> str:
-    """What went wrong with which file, and what to do."""
-    known = isinstance(error.filename, str | bytes | os.PathLike)
-    place = f"{one_line(os.fsdecode(error.filename))}: " if known else ""
-    reason = error.strerror or one_line(str(error)) or type(error).__name__
-    if error.errno in FULL:
-        return f"{place}{reason}: make room there; the same command goes on from what is kept"
-    way_out = ": choose another place" if known else ""
-    if known and isinstance(error, PermissionError):
-        way_out += ", or make this one readable and writable"
-    return f"{place}{reason}{way_out} (KERASCNN_TRACEBACK=1 shows more)"
-
-
-def _report(message: str, code: int) -> int:
-    sys.stdout.flush()
-    print(f"kerascnn: {message}", file=sys.stderr)
-    if os.environ.get("KERASCNN_TRACEBACK"):
-        traceback.print_exc()
-    return code
 
 
 Parsed = TypeVar("Parsed", bound=Section)
@@ -304,8 +240,10 @@ def load_toml(path: Path) -> dict[str, Any]:
     """The file's tables; a syntax error names the file and the line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # syntax, bytes that are no UTF-8, a number of more digits than Python reads
         raise UserError(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid TOML: nested too deeply") from None
 
 
 def load_recipe(name: str | os.PathLike[str]) -> Config:

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, get_args
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
+from kerascnn.errors import UserError as UserError
+
 AugmentName = Literal[
     "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
 ]
@@ -22,10 +24,6 @@ ResizeMode = Literal["auto", "crop", "pad", "squash"]
 
 # Fields marked so may change between two starts of one run: they are not part of its identity.
 VOLATILE: dict[str, JsonValue] = {"volatile": True}
-
-
-class UserError(Exception):
-    """A mistake that the user can mend: printed as one message, exit code 2, no traceback."""
 
 
 _BOUNDS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
@@ -51,6 +49,11 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def __init__(self, **fields: Any) -> None:
+        for key, value in fields.items():
+            if "\0" in str(value):  # no path and no name can hold it: every system call would refuse it
+                raise FieldError(
+                    type(self).__name__.lower(), key, f"expected text without NUL characters, got {value!r}"
+                )
         try:
             super().__init__(**fields)
         except ValidationError as error:

@@ -4,6 +4,7 @@ A class is a folder's name, and a folder may be called anything: `<script>`, `..
 Whoever writes such a name into a page or a path does it through these functions. No TensorFlow.
 """
 
+import errno
 import hashlib
 import html
 import os
@@ -11,7 +12,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 # Control, format (bidirectional overrides, zero width), surrogate, private and unassigned characters, line and paragraph breaks.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -70,10 +71,39 @@ def within(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path
         UserError: It does not: `..`, an absolute path, a link that leads away, or the folder itself.
     """
     place = Path(folder, name)
-    root, end = Path(folder).resolve(), place.resolve()
+    root, end = resolved(Path(folder)), resolved(place)
     if end == root or not end.is_relative_to(root):
         raise UserError(f"{one_line(os.fspath(name))!r} would leave {root}: expected a name below that folder")
     return place
+
+
+def resolved(path: Path) -> Path:
+    """`path.resolve()`, symbolic links followed.
+
+    Raises:
+        OSError: The links lead in a circle; Python before 3.13 calls that a RuntimeError without a file name.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with `~` and `~USER` replaced by the home folder, unless something of that very name is there.
+
+    Raises:
+        UserError: There is no such user, or this one has no home (a container without HOME).
+    """
+    found = Path(path)
+    if not str(found).startswith("~") or os.path.lexists(found):
+        return found
+    try:
+        return found.expanduser()
+    except RuntimeError:
+        owner = found.parts[0].removeprefix("~")
+        what = f"there is no user {owner!r}" if owner else "this user has no home folder (HOME is not set)"
+        raise UserError(f"{one_line(str(found))}: {what}: give the whole path") from None
 
 
 def _shown(character: str) -> str:

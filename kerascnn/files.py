@@ -2,12 +2,14 @@
 
 import contextlib
 import glob
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 _ASIDE = ".aside"
+_NAME_BYTES = 200
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -29,7 +31,15 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
+    return path.with_name(f".{_stem(path.name)}.{os.getpid()}{_ASIDE}")
+
+
+def _stem(name: str) -> str:
+    """`name`, shortened where what is put around it would exceed a file name's 255 bytes."""
+    raw = os.fsencode(name)
+    if len(raw) <= _NAME_BYTES:
+        return name
+    return f"{os.fsdecode(raw[:_NAME_BYTES]).rstrip()}-{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
 def remove(folder: Path) -> None:
@@ -41,7 +51,7 @@ def remove(folder: Path) -> None:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed `remove` left of `folder` aside."""
-    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*{_ASIDE}"):
+    for left in folder.parent.glob(f".{glob.escape(_stem(folder.name))}.*{_ASIDE}"):
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from typing import IO
 
 from rich.console import Console
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 
 class Screen:

@@ -115,6 +115,9 @@ def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -
         ("[optim]\nschedule = 'cosin'\n", "perhaps you meant 'cosine'"),
         ("[optim\n", "not valid TOML"),
         ("optim = 3\n", "[optim] must be a section"),
+        ("x = " + "[" * 3000, "not valid TOML: nested too deeply"),
+        ("[fit]\nepochs = " + "9" * 5000, "not valid TOML: Exceeds the limit"),
+        ('[data]\ndataset = "a\\u0000b"\n', "[data] dataset: expected text without NUL characters, got 'a\\x00b'"),
     ],
 )
 def test_a_recipes_mistake_names_file_and_key(tmp_path: Path, text: str, message: str) -> None:

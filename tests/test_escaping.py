@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from kerascnn import escaping
 from kerascnn.config import UserError
+from kerascnn.escaping import expanded, resolved, within
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -135,3 +136,22 @@ def test_a_path_that_leaves_is_refused(name: str, tmp_path: Path) -> None:
 def test_a_path_below_stays(tmp_path: Path) -> None:
     assert escaping.within(tmp_path, "a/../b.png") == tmp_path / "a/../b.png"
     assert escaping.within(tmp_path / "not yet", "b.png") == tmp_path / "not yet" / "b.png"
+
+
+def test_a_home_that_is_nobodys_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"~nosuchuser/photos: there is no user 'nosuchuser'"):
+        expanded("~nosuchuser/photos")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/photos") == tmp_path / "photos"
+    monkeypatch.chdir(tmp_path)
+    Path("~old").mkdir()  # a folder of that very name
+    assert expanded("~old") == Path("~old")
+
+
+def test_links_in_a_circle_name_the_path(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(OSError, match=r"symbolic links.*loop"):
+        resolved(loop)
+    with pytest.raises(OSError, match=r"symbolic links.*loop"):
+        within(tmp_path, "loop")

@@ -47,3 +47,10 @@ def test_a_removal_that_is_killed_leaves_nothing_of_that_name(tmp_path: Path, mo
     folder.mkdir()
     files.remove(folder)  # by the same process number, as in a container that was started again
     assert list(tmp_path.iterdir()) == [neighbour]
+
+
+def test_a_name_at_the_file_systems_limit_can_be_written_and_removed(tmp_path: Path) -> None:
+    folder = tmp_path / ("é" * 127 + "x")  # 255 bytes
+    files.write_file(folder / ("n" * 255), b"content")
+    files.remove(folder)
+    assert list(tmp_path.iterdir()) == []

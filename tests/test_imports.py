@@ -11,8 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 
 # Lower rows know nothing of higher ones; modules of one row do not import each other, those of one sub-package may.
 ROWS = (
+    {"errors"},
     {"config"},
-    {"screen", "files", "escaping"},
+    {"screen", "files", "escaping", "streams"},
+    {"command"},
     {"cli"},
     {"layers"},
     {"checkpoints", "stopping"},

@@ -15,7 +15,7 @@ from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
 from kerascnn.config import UserError
-from kerascnn.escaping import as_file_name
+from kerascnn.escaping import as_file_name, resolved
 from kerascnn.runs import Run, identity, shown_command
 
 
@@ -101,7 +101,7 @@ def gather(paths: list[Path]) -> Found:
         UserError: No run there, or no two archs among those that can be compared; says why of each.
     """
     runs = [run for path in paths for run in _runs_at(path)]
-    states = [_state(run) for run in {run.path.resolve(): run for run in runs}.values()]
+    states = [_state(run) for run in {resolved(run.path): run for run in runs}.values()]
     ready = [state for state in states if not state.problem]
     if ready:
         data = Counter(state.fingerprint for state in ready).most_common(1)[0][0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.config import Data, UserError
+from kerascnn.escaping import expanded, resolved
 
 if TYPE_CHECKING:
     from kerascnn.data.cache import Cache
@@ -57,7 +57,7 @@ def short_name(dataset: str) -> str:
     """The data set's part of a run's name: letters, digits, dot, dash and underscore."""
     form, name = parse(dataset)
     if form == "folder":
-        name = Path(name).expanduser().resolve().name
+        name = resolved(expanded(name)).name
     return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.") or "data"
 
 

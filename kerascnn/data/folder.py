@@ -24,6 +24,7 @@ from kerascnn.data.named import SUFFIXES
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.transcode import probe, transcode
+from kerascnn.escaping import expanded, resolved
 
 SHARE, MOST = 0.01, 100  # of files that may be damaged before the folder counts as broken
 
@@ -87,19 +88,19 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
 
 
 def _root(dataset: str) -> Path:
-    root = Path(dataset.removeprefix("folder:")).expanduser()
+    root = expanded(dataset.removeprefix("folder:"))
     if not root.exists():
         known = {name: f"{form}:{name}".lstrip(":") for form, row in FORMS.items() for name in row.sizes}
         near = difflib.get_close_matches(dataset, known, 1, 0.8)
         raise UserError(
             f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME "
-            f"or a folder, and there is no {root.resolve()}" + (f"; did you mean {known[near[0]]}?" if near else "")
+            f"or a folder, and there is no {resolved(root)}" + (f"; did you mean {known[near[0]]}?" if near else "")
         )
     if not root.is_dir():
         raise UserError(
             f"{root} is a file: expected a folder with one folder of images per class (unpack an archive first)"
         )
-    return root.resolve()
+    return resolved(root)
 
 
 def _name(raw: str) -> str:

@@ -6,7 +6,6 @@ import csv
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from kerascnn.config import Data, UserError
 from kerascnn.data.listing import Listing
 from kerascnn.data.splits import OUT, SPLIT_NAMES
+from kerascnn.escaping import expanded
 
 COLUMNS = ("path", "label", "split")
 
@@ -32,7 +32,7 @@ def read(file: str) -> dict[str, Row]:
         UserError: It is missing or empty, lacks a column, names a path twice, or has another split than train, val, test.
     """
     try:
-        with Path(file).expanduser().open(newline="", encoding="utf-8-sig") as lines:
+        with expanded(file).open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:

@@ -20,6 +20,7 @@ from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Buffers, Source, Table, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
 from kerascnn.data.stream import as_written
+from kerascnn.escaping import expanded
 
 SPEC = re.compile(
     r"(?P<name>\w+)(/(?P<config>[\w.+-]*[A-Za-z_][\w.+-]*))?([/:](?P<version>\d+\.\d+\.\d+))?(\[(?P<slice>[^\]]*:[^\]]*)\])?"
@@ -53,7 +54,7 @@ def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
     import tensorflow_datasets as tfds
 
     spec = parse(section.dataset)
-    home = Path(section.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    home = expanded(section.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     if section.download:
         _fetch(tfds, spec, home)
     builder = tfds.builder_from_directory(find(spec, home))

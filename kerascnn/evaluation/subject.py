@@ -15,6 +15,7 @@ from kerascnn.artefacts.predictor import load_keras
 from kerascnn.config import Data, UserError, nearest
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.data.cache import Cache
+from kerascnn.escaping import expanded
 from kerascnn.runs import Run
 
 BATCH = 64
@@ -176,7 +177,7 @@ def _images_of(run: Run | None, dataset: str | None, data_dir: str | None, predi
 
 def _with_split_file(asked: Data, run: Run | None) -> Data:
     """The run's split.csv stands in for a --split-file that is gone: what the run learned from is still known."""
-    if run is None or asked.split_file is None or Path(asked.split_file).expanduser().exists():
+    if run is None or asked.split_file is None or expanded(asked.split_file).exists():
         return asked
     return asked.model_copy(update={"split_file": str(run.split_file)})
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from kerascnn.config import UserError
+from kerascnn.escaping import expanded
 from kerascnn.models import names
 from kerascnn.models.tables import ARCHS, PIXELS
 
@@ -70,7 +71,7 @@ def locate(source: str | Path, arch: str) -> Path:
         return published(arch)
     if isinstance(source, str) and source.startswith(HUB):
         return from_hub(source.removeprefix(HUB), arch)
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.is_file():
         raise UserError(f"--weights: expected imagenet, {HUB}timm/NAME or a file of weights; there is no file {path}")
     return path

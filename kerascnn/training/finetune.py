@@ -17,6 +17,7 @@ import keras
 
 from kerascnn.config import Config, Model, UserError
 from kerascnn.data import Splits
+from kerascnn.escaping import expanded
 from kerascnn.layers import AuxiliaryHead
 from kerascnn.models import HEADS, weights
 from kerascnn.models.published import has_published, locate
@@ -84,7 +85,7 @@ def _stem(section: Model, place: str, image_size: int) -> str:
     if section.stem != "auto":
         return section.stem
     small = image_size <= SMALL_IMAGE
-    path = Path(place).expanduser()
+    path = expanded(place)
     source = _run_of(path)
     if source:
         of_run = source.config()
@@ -101,7 +102,7 @@ def _run_of(path: Path) -> Run | None:
 
 
 def _file(place: str, arch: str) -> Path:
-    folder = Path(place).expanduser()
+    folder = expanded(place)
     if not folder.is_dir():
         return locate(place, arch)
     run = Run(folder)
