@@ -1,10 +1,15 @@
 """kerascnn: train, compare, tune, evaluate and export image classifiers of the ResNet and Inception families.
 
-The public names load on first use, so that `import kerascnn` starts no TensorFlow.
+The public names load on first use, so that `import kerascnn` starts no TensorFlow. What it does do is to choose
+TensorFlow's CPU kernels (`devices.hardware.use_onednn`): every command, every child and `load` come through here.
 """
 
 import importlib
 from typing import Any
+
+from kerascnn.devices import hardware as _hardware
+
+_hardware.use_onednn()
 
 _MODULES = ("artefacts", "config", "cost", "data", "layers", "models", "runs", "training")
 

@@ -14,7 +14,7 @@ def main(argv: list[str]) -> int:
     asked = request.benchmark
     before = figures.read(asked.against) if asked.against else []
     with quiet(request.logging.verbose):
-        from kerascnn.speed import measure, tracing
+        from kerascnn.speed import kernels, measure, tracing
     if asked.trace:
         tracing.require()
     data_only = asked.as_json or asked.csv
@@ -31,6 +31,8 @@ def main(argv: list[str]) -> int:
         _say_all(say, figures.changes(found, environment, before))
     if asked.trace:
         _say_all(say, measure.trace(request))
+    if kernels.off_needlessly():
+        _say_all(say, kernels.worth(found, request.configs(), asked))
     return cli.DONE
 
 

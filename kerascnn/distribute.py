@@ -11,16 +11,18 @@ import keras
 import tensorflow as tf
 
 from kerascnn.config import Devices, UserError
-from kerascnn.layers.paths import BF16_FLAGS, cpu_flags
+from kerascnn.devices import hardware as machine
+from kerascnn.layers.paths import onednn
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What was found: GPU compute capabilities and names, CPU flags, CPUs this process may use."""
+    """What was found: GPU compute capabilities and names, CPU flags, CPUs this process may use, words about oneDNN."""
 
     gpus: tuple[tuple[str, tuple[int, int]], ...] = ()
     cpu_flags: frozenset[str] = frozenset()
     cpus: int = 1
+    onednn: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,14 +102,15 @@ def _where(hardware: Hardware, kind: str, replicas: int) -> str:
         name = hardware.gpus[0][0]
         return f"{replicas} GPUs ({name}), mirrored" if replicas > 1 else f"GPU ({name})"
     cores = f"{hardware.cpus} core{'s' if hardware.cpus > 1 else ''}"
-    return f"{replicas} logical CPU devices on {cores}, mirrored" if replicas > 1 else f"CPU ({cores})"
+    kernels = f", {hardware.onednn}" if hardware.onednn else ""
+    return (f"{replicas} logical CPU devices on {cores}, mirrored" if replicas > 1 else f"CPU ({cores})") + kernels
 
 
 def _policy(hardware: Hardware, flags: Devices, kind: str) -> tuple[str, str]:
     if flags.dtype != "auto":
         return flags.dtype, "--dtype"
     if kind == "cpu":
-        units = sorted(BF16_FLAGS & hardware.cpu_flags)
+        units = sorted(machine.BF16_FLAGS & hardware.cpu_flags)
         return ("mixed_bfloat16", f"the CPU has {units[0]}") if units else ("float32", "the CPU has no bfloat16 units")
     lowest = min(capability for _, capability in hardware.gpus)
     if lowest >= (8, 0):
@@ -167,12 +170,8 @@ def hardware() -> Hardware:
     for gpu in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)
         gpus.append((details.get("device_name", "unknown"), tuple(details.get("compute_capability", (0, 0)))))
-    return Hardware(tuple(gpus), cpu_flags(), available_cpus())
-
-
-def available_cpus() -> int:
-    """CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    said = machine.onednn_said(onednn(), machine.onednn_pays_here(), os.environ.get(machine.ONEDNN))
+    return Hardware(tuple(gpus), machine.cpu_flags(), machine.available_cpus(), said)
 
 
 def versions() -> dict[str, str]:
@@ -182,6 +181,20 @@ def versions() -> dict[str, str]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "machine": platform.machine(),
+    }
+
+
+def kernels() -> dict[str, Any]:
+    """What decides the last bits of a CPU's results beside versions: its model, its kernels and TensorFlow's threads."""
+    cpus, ask = machine.available_cpus(), tf.config.threading
+    return {
+        "cpu": machine.cpu_name(),
+        "onednn": onednn(),
+        "isa": machine.isa(machine.cpu_flags(), os.environ),
+        "threads": machine.threads(ask.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS", os.environ, cpus),
+        "inter_op_threads": machine.threads(
+            ask.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS", os.environ, cpus
+        ),
     }
 
 

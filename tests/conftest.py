@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import kerascnn  # noqa: F401  before TensorFlow, whose CPU kernels it chooses
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras

@@ -4,11 +4,17 @@ import csv
 import importlib.util
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from kerascnn import cli
 from kerascnn.benchmark import main
+from kerascnn.devices import hardware
+from kerascnn.speed import kernels
 
 SMALL = ["--arch", "resnet20", "--width", "0.125", "--batch-size", "8", "--rounds", "3", "--seconds", "0.01"]
 QUICK = [*SMALL, "--parts", "input", "train"]
@@ -66,6 +72,20 @@ def test_mistakes(capsys, tmp_path):
     elsewhere.write_text(json.dumps({"arch": "resnet20", "form": "kerascnn", "device": "another machine"}))
     assert main([*QUICK, "--against", str(elsewhere)]) == cli.USER_ERROR
     assert "different devices" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_onednn_would_be_worth():
+    """In a process that has it off, on a CPU that gains from it; this process has it on."""
+    if not kernels.onednn() or not hardware.onednn_pays_here({}):
+        pytest.skip("TensorFlow turns oneDNN on by itself here, or has none")
+    command = [sys.executable, "-m", "kerascnn.benchmark", *SMALL, "--parts", "train"]
+    done = subprocess.run(command, env={**os.environ, hardware.ONEDNN: "0"}, capture_output=True, text=True, check=True)
+    assert f"oneDNN off ({hardware.ONEDNN}=0)" in done.stdout
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("  resnet20 training step:")]
+    rate, times = (float(word) for word in re.findall(r"[\d.]+(?= images/s| x$)", line))
+    here = float(re.search(r"training step +([\d.]+)", done.stdout)[1])
+    assert rate / here == pytest.approx(times, rel=0.02)
 
 
 @pytest.mark.slow

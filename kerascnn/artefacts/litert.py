@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.artefacts.extras import require
-from kerascnn.distribute import available_cpus
+from kerascnn.devices.hardware import available_cpus
 
 Kind = Literal["float32", "float16", "int8"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.artefacts.extras import require
-from kerascnn.distribute import available_cpus
+from kerascnn.devices.hardware import available_cpus
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes; onnxruntime 1.14 (2023) and later run it
 KNOWN = ("class_names", "image_size", "resize")

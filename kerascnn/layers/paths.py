@@ -4,16 +4,15 @@ The choice is made when a layer is traced and leaves no mark in configs or weigh
 """
 
 import contextlib
-import os
+import functools
+import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.util import _pywrap_util_port
 
-# CPU flags (Linux's names) under which oneDNN runs bfloat16 at full speed.
-BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+from kerascnn.devices import hardware
 
 # Of the whole process, since MirroredStrategy traces its replicas in threads of their own.
 _stock = False
@@ -39,20 +38,19 @@ def fast() -> bool:
 
 
 def onednn() -> bool:
-    """Whether TensorFlow's CPU kernels are oneDNN's."""
-    return bool(_pywrap_util_port.IsMklEnabled())
+    """Whether TensorFlow's CPU kernels are oneDNN's. Says once where they could be and are not."""
+    on = bool(_pywrap_util_port.IsMklEnabled())
+    if not on:
+        _say_off()
+    return on
 
 
-def cpu_flags() -> frozenset[str]:
-    """The CPU's feature flags as Linux names them; none elsewhere. `ONEDNN_MAX_CPU_ISA` may hide bfloat16 units."""
-    info = Path("/proc/cpuinfo")
-    if not info.is_file():
-        return frozenset()
-    line = next((line for line in info.read_text().splitlines() if line.startswith("flags")), "")
-    flags = frozenset(line.partition(":")[2].split())
-    ceiling = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if ceiling and ceiling not in ("ALL", "DEFAULT") and "AMX" not in ceiling:
-        flags -= {"amx_bf16"}
-        if "BF16" not in ceiling:
-            flags -= BF16_FLAGS
-    return flags
+@functools.cache
+def _say_off() -> None:
+    """A log line and not a warning, which would end programs that make errors of warnings."""
+    if hardware.onednn_pays_here() and not tf.config.list_physical_devices("GPU"):
+        logging.getLogger("kerascnn").warning(
+            "TensorFlow was imported before kerascnn and runs without oneDNN, with which this CPU is faster:"
+            " import kerascnn first, or set %s=1 (0 keeps it off without this line)",
+            hardware.ONEDNN,
+        )

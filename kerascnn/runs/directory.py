@@ -31,10 +31,14 @@ from kerascnn.runs.identity import default_name, identity
 
 _ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
+    "DNNL_MAX_CPU_ISA",
     "ONEDNN_MAX_CPU_ISA",
     "OMP_NUM_THREADS",
+    "TF_DETERMINISTIC_OPS",
     "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "XLA_FLAGS",
 )
 PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 # What may lie in a directory before its run has begun.

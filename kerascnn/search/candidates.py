@@ -12,6 +12,7 @@ from typing import NamedTuple
 from kerascnn import distribute, runs
 from kerascnn.cli import TrainingFailed
 from kerascnn.config import Config, UserError
+from kerascnn.devices import hardware
 from kerascnn.runs import Run
 from kerascnn.search import measure
 from kerascnn.training import Price
@@ -32,7 +33,7 @@ def places(workers: int) -> list[Place]:
     """
     if workers == 1:
         return [Place()]
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(distribute.available_cpus())
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(hardware.available_cpus())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     found = len(distribute.hardware().gpus)
     gpus = visible if len(visible) == found and any(visible) else [str(i) for i in range(found)]

@@ -17,8 +17,9 @@ import tensorflow as tf
 from kerascnn import cli, cost, data, distribute, layers, models, timing, training
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits, pipeline
+from kerascnn.devices import hardware as machine
 from kerascnn.distribute import Plan
-from kerascnn.layers.paths import BF16_FLAGS, cpu_flags
+from kerascnn.layers.paths import onednn
 from kerascnn.speed import tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
 from kerascnn.speed.options import Request
@@ -195,19 +196,17 @@ def facts(plan: Plan) -> dict[str, Any]:
         device += f", {hardware.cpus} cores"
     replicas = f", {plan.replicas} replicas" if plan.replicas > 1 else ""
     date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    return {"device": device + replicas, "jit": plan.jit, "date": date, **distribute.versions()}
+    return {"device": device + replicas, "jit": plan.jit, "onednn": onednn(), "date": date, **distribute.versions()}
 
 
 def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    found = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
-    units = sorted(BF16_FLAGS & cpu_flags())
-    name = found[0].partition(":")[2].strip() if found else distribute.versions()["machine"]
-    return f"{name} ({units[0]})" if units else name
+    units = sorted(machine.BF16_FLAGS & machine.cpu_flags())
+    return f"{machine.cpu_name()} ({units[0]})" if units else machine.cpu_name()
 
 
 @contextlib.contextmanager
-def _written(config: Config) -> Iterator[Path]:
+def written(config: Config) -> Iterator[Path]:
+    """The config as a file, for a child."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.toml"
         path.write_text(cli.dumps(config), encoding="utf-8")
@@ -220,7 +219,7 @@ def memory(config: Config, form: str) -> int:
     Raises:
         UserError: It failed; the message is its last line.
     """
-    with _written(config) as path:
+    with written(config) as path:
         command = [sys.executable, "-m", "kerascnn.speed.memory", str(path), form]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

@@ -1,9 +1,7 @@
 """What a run keeps of its start beside the config: the environment, and the flat values of TensorBoard's table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import tensorflow as tf
 
 from kerascnn import distribute
 from kerascnn.config import Config
@@ -11,16 +9,49 @@ from kerascnn.cost import Cost
 from kerascnn.distribute import Plan
 from kerascnn.runs import Run
 
+# What of a start decides a model's last bits, with its words for the screen.
+_DECIDES = {
+    "tensorflow": "TensorFlow",
+    "keras": "Keras",
+    "machine": "machine",
+    "cpu": "CPU",
+    "onednn": "oneDNN",
+    "isa": "oneDNN's instruction set",
+    "threads": "threads",
+    "inter_op_threads": "threads between operations",
+    "kind": "device",
+    "policy": "policy",
+    "replicas": "replicas",
+    "jit": "XLA",
+}
+# Environment variables that decide them and show in nothing else.
+_VARIABLES = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")
+
 
 def note_environment(run: Run, plan: Plan, say: Callable[[str], None]) -> None:
     """Add this start to the run's environment.json, and say what changed since the one before."""
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or distribute.available_cpus()
-    found = {**distribute.versions(), **plan.facts(), "threads": threads}
-    starts = run.add_environment(found)
-    for key in ("threads", "policy", "replicas"):
-        if len(starts) > 1 and starts[-2].get(key) != found[key]:
-            before = starts[-2].get(key)
-            say(f"note: {key} was {before} before, now {found[key]}: not the same model to the last bit")
+    starts = run.add_environment({**distribute.versions(), **distribute.kernels(), **plan.facts()})
+    if len(starts) > 1:
+        for line in changed(*starts[-2:]):
+            say(line)
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A line for everything that decides bits and is not as it was; what an older start did not keep is not compared."""
+    found = [(word, before[key], now[key]) for key, word in _DECIDES.items() if key in before and key in now]
+    if "variables" in before and "variables" in now:
+        found += [(name, *(start["variables"].get(name) for start in (before, now))) for name in _VARIABLES]
+    return [
+        f"note: {word} was {_shown(old)} before, now {_shown(new)}: not the same model to the last bit"
+        for word, old, new in found
+        if old != new
+    ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "not set" if value is None else str(value)
 
 
 def hparams(config: Config, dataset: str, count: Cost) -> dict[str, Any]:

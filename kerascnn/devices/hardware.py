@@ -1,0 +1,140 @@
+"""The machine's CPU, TensorFlow's threads on it, and whether TensorFlow's CPU kernels are to be oneDNN's. No TensorFlow.
+
+TensorFlow decides about oneDNN when its library is loaded. It leaves oneDNN off on x86 CPUs that have AVX2 but none of
+the newer units for neural networks, where a training step takes up to twice as long without it
+(experiments/results/speed.md). `use_onednn` turns it on there, before TensorFlow is imported.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+ISA_CEILINGS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN's variables; the first one wins
+
+# CPU flags (Linux's names) under which oneDNN runs bfloat16 at full speed.
+BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+# Any of these on Linux, and TensorFlow turns oneDNN on by itself (tensorflow/core/util/port.cc, DefaultOneDnnPolicy).
+DEFAULT_FLAGS = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"})
+# Instruction sets that oneDNN has kernels for, best first: the flag of each, and the words of a ceiling that allow it.
+_ISAS = (
+    ("amx_bf16", ("AMX",)),
+    ("avx512_fp16", ("AMX", "FP16")),
+    ("avx512_bf16", ("AMX", "FP16", "BF16")),
+    ("avx512_vnni", ("AMX", "FP16", "BF16", "AVX512_CORE_VNNI")),
+    ("avx512bw", ("AMX", "AVX512")),
+    ("avx_vnni", ("AMX", "AVX512", "AVX2_VNNI")),
+    ("avx2", ("AMX", "AVX512", "AVX2")),
+    ("avx", ("AMX", "AVX")),
+    ("sse4_1", ("AMX", "AVX", "SSE41")),
+)
+X86 = ("x86_64", "amd64")
+
+
+def use_onednn() -> None:
+    """Turns oneDNN on for this process and its children where that pays; nothing once TensorFlow is imported."""
+    if "tensorflow" not in sys.modules and onednn_pays_here():
+        os.environ[ONEDNN] = "1"
+
+
+def onednn_pays_here(variables: Mapping[str, str] | None = None) -> bool:
+    """`onednn_pays` of this machine; with this process' variables where none are given."""
+    given = os.environ if variables is None else variables
+    return onednn_pays(platform.system(), platform.machine(), _flags_of_cpuinfo(), given)
+
+
+def onednn_pays(system: str, machine: str, flags: frozenset[str], variables: Mapping[str, str]) -> bool:
+    """Whether oneDNN is to be turned on where TensorFlow leaves it off.
+
+    Args:
+        system: As `platform.system` names it.
+        machine: As `platform.machine` names it.
+        flags: The CPU's feature flags as Linux names them.
+        variables: Environment variables. The user's own TF_ENABLE_ONEDNN_OPTS wins, whatever its value.
+    """
+    if ONEDNN in variables or onednn_by_default(system, machine, flags):
+        return False
+    x86 = system == "Linux" and machine.lower() in X86
+    return x86 and {"avx2", "fma"} <= flags and isa(flags, variables) not in ("avx", "sse4_1")
+
+
+def onednn_by_default(system: str, machine: str, flags: frozenset[str]) -> bool:
+    """Whether TensorFlow's wheels turn oneDNN on by themselves on this x86 CPU; on other processors nothing is claimed."""
+    x86 = machine.lower() in X86
+    return x86 and (system == "Windows" or (system == "Linux" and bool(DEFAULT_FLAGS & flags)))
+
+
+def onednn_said(on: bool, pays: bool, variable: str | None) -> str:
+    """Whether TensorFlow's CPU kernels are oneDNN's, for the screen, and why not.
+
+    Args:
+        on: What TensorFlow says.
+        pays: `onednn_pays_here`.
+        variable: The value of TF_ENABLE_ONEDNN_OPTS; None where it is not set.
+    """
+    if on:
+        return "oneDNN on"
+    if pays:
+        return f"oneDNN off (TensorFlow was imported before kerascnn; {ONEDNN}=1 turns it on)"
+    return "oneDNN off" if variable is None else f"oneDNN off ({ONEDNN}={variable})"
+
+
+def isa(flags: frozenset[str], variables: Mapping[str, str]) -> str:
+    """The best instruction set that oneDNN may use, as Linux names it; empty where the flags are not known.
+
+    Args:
+        flags: The CPU's feature flags as Linux names them.
+        variables: Environment variables. ONEDNN_MAX_CPU_ISA is a ceiling.
+    """
+    usable = flags - _hidden(variables)
+    return next((flag for flag, _ in _ISAS if flag in usable), "")
+
+
+def _hidden(variables: Mapping[str, str]) -> frozenset[str]:
+    """Flags above the ceiling; none where its value is not one of oneDNN's, which ignores it then."""
+    ceiling = next((variables[name].upper() for name in ISA_CEILINGS if name in variables), "")
+    above = frozenset(flag for flag, words in _ISAS if not any(word in ceiling for word in words))
+    return above if len(above) < len(_ISAS) and not ceiling.startswith("AVX10") else frozenset()
+
+
+def cpu_flags() -> frozenset[str]:
+    """The CPU's feature flags as Linux names them; none elsewhere. `ONEDNN_MAX_CPU_ISA` may hide bfloat16 units."""
+    return _flags_of_cpuinfo() - _hidden(os.environ)
+
+
+def cpu_name() -> str:
+    """The CPU's model, as Linux names it; the kind of machine elsewhere."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def available_cpus() -> int:
+    """CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(configured: int, variable: str, variables: Mapping[str, str], cpus: int) -> int:
+    """How many threads TensorFlow's pool has: what the program set, else the variable, else one for each CPU.
+
+    Args:
+        configured: `tf.config.threading`'s value; 0 where the program set none.
+        variable: TF_NUM_INTRAOP_THREADS or TF_NUM_INTEROP_THREADS.
+        variables: Environment variables.
+        cpus: CPUs that the process may run on.
+    """
+    asked = variables.get(variable, "").strip()
+    return configured or (int(asked) if asked.isdecimal() and int(asked) > 0 else cpus)
+
+
+def _flags_of_cpuinfo() -> frozenset[str]:
+    return frozenset(_cpuinfo("flags").split())
+
+
+def _cpuinfo(key: str) -> str:
+    """The first value of `key` in Linux's /proc/cpuinfo; empty where there is none."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return ""
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
