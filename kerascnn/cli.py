@@ -5,6 +5,7 @@ Precedence: default < recipe (`--config`) < flag.
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import tomli_w
 import tyro
 
+from kerascnn import flags
 from kerascnn.command import Main, command, explained
 from kerascnn.config import Config, FieldError, Model, Section, nearest
 from kerascnn.errors import (
@@ -145,10 +147,16 @@ def _with_filters(config: ParsedConfig, filters: dict[str, int]) -> ParsedConfig
 def parse(
     schema: type[Parsed], argv: Sequence[str], *, prog: str, description: str, default: Parsed | None = None
 ) -> Parsed:
-    """Flags as a checked `schema`; a section's fields become flat flags, grouped by section in the help."""
+    """Flags as a checked `schema`; a section's fields become flat flags, grouped by section in the help.
+
+    Raises:
+        UserError: A word that is not a flag or a value of one; says what was expected in one line.
+    """
     _answer_foreign(argv, schema)
-    errors = io.StringIO()
     try:
+        if not _asks_for_help(argv):
+            flags.check(schema, argv, further=("--config", "--print-config"))
+        errors = io.StringIO()
         with contextlib.redirect_stderr(errors):
             return tyro.cli(
                 schema,
@@ -161,21 +169,23 @@ def parse(
     except FieldError as error:
         flag = f"--{error.key.replace('_', '-')}: " if error.key else ""
         raise UserError(f"{flag}{error.problem} ({prog} --help)") from None
+    except UserError as error:
+        raise UserError(f"{error} ({prog} --help)") from None
     except SystemExit as error:
-        text = errors.getvalue()
-        if error.code:
-            choice = re.search(r"invalid choice '(.*?)' for argument '(.*?)'.*?\((.*?)\)", _plain(text))
-            if choice:
-                near = nearest(choice[1], re.findall(r"'(.*?)'", choice[3]))
-                raise UserError(f"{choice[2]}: {choice[1]!r} is none of {choice[3]}{near} ({prog} --help)") from None
-            sys.stderr.write(text)
-            raise SystemExit(USER_ERROR) from None
+        if error.code:  # a mistake that `flags.check` does not know
+            raise UserError(f"{_plain(errors.getvalue())} ({prog} --help)") from None
         raise
 
 
+def _asks_for_help(argv: Sequence[str]) -> bool:
+    return any(word in ("-h", "--help") or word.startswith("--tyro-") for word in argv)
+
+
 def _plain(box: str) -> str:
-    """tyro's message without its frame and line breaks."""
-    return re.sub(r"\s+", " ", re.sub(r"[│╭╮╰╯─]", " ", box))
+    """What tyro's message says, without its title, its frame and the advice below."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    said = list(itertools.takewhile(lambda line: not line.startswith("─"), lines))
+    return re.sub(r"\s+", " ", " ".join(said)).strip() or "these flags do not fit together"
 
 
 def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
@@ -190,20 +200,8 @@ def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
     return argv, None
 
 
-def flags(schema: type[Section]) -> set[str]:
-    """All flat flag names of a schema."""
-    names: set[str] = set()
-    for name, field in schema.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Section):
-            names |= flags(inner)
-        else:
-            names.add("--" + name.replace("_", "-"))
-    return names
-
-
 def _answer_foreign(argv: Sequence[str], schema: type[Section]) -> None:
-    own = flags(schema)
+    own = flags.table(schema)
     for word in argv:
         flag = word.split("=", 1)[0]
         if flag in own:

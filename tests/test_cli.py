@@ -97,13 +97,6 @@ def test_mistakes_are_answered(argv: tuple[str, ...], message: str) -> None:
     assert message in str(raised.value)
 
 
-def test_an_unknown_flag_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as raised:
-        parse("--epoch", "3")
-    assert raised.value.code == 2
-    assert "--epochs" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

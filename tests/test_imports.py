@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 ROWS = (
     {"errors"},
     {"config"},
-    {"screen", "files", "escaping", "streams", "devices"},
+    {"screen", "files", "escaping", "streams", "devices", "flags"},
     {"command"},
     {"cli"},
     {"layers"},
