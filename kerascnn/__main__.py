@@ -11,6 +11,7 @@ COMMANDS = {
     "fit": ("kerascnn.fit", "train one network on your images; the same command resumes"),
     "evaluate": ("kerascnn.evaluate", "score a trained network: intervals, calibration, robustness, explanations"),
     "compare": ("kerascnn.compare", "which arch is better on your images, and how sure is that?"),
+    "list": ("kerascnn.list", "list runs: state, score with its interval, when; the best first"),
     "predict": ("kerascnn.predict", "ask a trained network about images"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
     "export": ("kerascnn.export", "a run as SavedModel, LiteRT, ONNX or Keras file, proven equal to it"),

@@ -1,6 +1,7 @@
 """Writing files so that nothing on disk is ever lost or half-written: aside, sync, rename."""
 
 import contextlib
+import difflib
 import glob
 import hashlib
 import os
@@ -80,3 +81,21 @@ def naming(path: Path) -> Iterator[None]:
         if error.filename is None:
             error.filename = str(path)
         raise
+
+
+def nearest_path(path: Path) -> str:
+    """' - perhaps you meant ...': an existing path that differs from `path` in one name; nothing where none is near."""
+    parts = path.parts
+    for i in range(len(parts)):
+        part = Path(*parts[: i + 1])
+        if os.path.lexists(part):
+            continue
+        beside = part.parent
+        with contextlib.suppress(OSError):
+            names = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
+            for name in difflib.get_close_matches(part.name, names, n=3, cutoff=0.6):
+                meant = Path(beside, name, *parts[i + 1 :])
+                if meant.exists():
+                    return f" - perhaps you meant {str(meant)!r}"
+        return ""
+    return ""

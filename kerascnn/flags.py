@@ -151,7 +151,8 @@ def _bare(kind: Any) -> Any:
 
 def _grouped(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """(flag, the words that follow it); the words before the first flag come under the empty name."""
-    name, words = "", []
+    name = ""
+    words: list[str] = []
     for word in argv:
         if word.startswith("-") and word != "-" and not _NUMBER.match(word):
             if name or words:

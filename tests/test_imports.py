@@ -48,6 +48,7 @@ ROWS = (
         "prepare",
         "verify_resume",
         "archs",
+        "list",
     },
     {"__main__"},
     {"__init__"},

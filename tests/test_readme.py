@@ -41,7 +41,7 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     words = shlex.split(command)[2:]
     overrides = [] if "--help" in words or "--print-config" in words else list(SMALL)
     monkeypatch.chdir(tmp_path)
-    if words[0] == "kerascnn.archs":
+    if words[0] in ("kerascnn.archs", "kerascnn.list"):
         overrides = []
     if words[0] == "kerascnn.compare":  # all of it but the training, which the slow tests of tests/comparison do
         overrides = ["--dry-run", "--match", "none", "--fraction", "0.02", "--width", "0.25"]

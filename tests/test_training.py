@@ -175,6 +175,9 @@ def test_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path, splits)
     kept = np.load(max((tmp_path / "run" / "checkpoints").glob("step-*/variables.npz")), allow_pickle=False)
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert all(array.shape is not None for array in kept.values())
+    assert "the loss is" in Run(tmp_path / "run").failure_file.read_text(), "kerascnn list calls it failed"
+    train(tmp_path, splits, optim={"lr": 1e30, "schedule": "constant"}, fit={"checkpoint_every": 1}, until=0)
+    assert not Run(tmp_path / "run").failure_file.exists(), "a start that does better clears it"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")

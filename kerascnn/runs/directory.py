@@ -1,7 +1,7 @@
 """A run's directory: the only module that knows the names in it, and its lock. No TensorFlow.
 
 config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
-checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt
+checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt failure.txt
 """
 
 import contextlib
@@ -70,7 +70,8 @@ class Run:
         self.report_file = self.path / "report.html"
         self.log_file = self.path / "log.txt"
         self.latency_file = self.path / "latency.json"
-        self._lock_file = self.path / ".lock"
+        self.failure_file = self.path / "failure.txt"
+        self.lock_file = self.path / ".lock"
 
     @classmethod
     def prepare(cls, config: Config, fingerprint: str, dataset: str) -> "Run":
@@ -162,7 +163,7 @@ class Run:
             UserError: Another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,10 +1,26 @@
 """Why training cannot go on, in words."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from kerascnn.cli import FULL, TrainingFailed
+from kerascnn.files import write_file
+from kerascnn.runs import Run
+
+
+@contextlib.contextmanager
+def noted(run: Run) -> Iterator[None]:
+    """Keep in the run's directory why its training cannot continue, for `kerascnn list`; a start that does better clears it."""
+    run.failure_file.unlink(missing_ok=True)
+    try:
+        yield
+    except TrainingFailed as error:
+        with contextlib.suppress(OSError):
+            write_file(run.failure_file, f"{error}\n".encode())
+        raise
 
 
 def exhausted(error: tf.errors.ResourceExhaustedError, batch_size: int, replicas: int) -> Exception:

@@ -64,9 +64,11 @@ def train(
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         screen.log_to(run.log_file)
         try:
-            return Training(config, run, splits, plan, screen, draw, read_test).go(until)
-        except tf.errors.ResourceExhaustedError as error:
-            raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
+            with failing.noted(run):
+                try:
+                    return Training(config, run, splits, plan, screen, draw, read_test).go(until)
+                except tf.errors.ResourceExhaustedError as error:
+                    raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
         finally:
             screen.close()
 

@@ -1,0 +1,78 @@
+"""List runs: state, arch, data, score with its interval, and when; the best first."""
+
+import datetime
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import Field
+
+from kerascnn import cli
+from kerascnn.config import Config, Section, UserError
+from kerascnn.escaping import one_line
+from kerascnn.runs import finding, summary
+from kerascnn.runs.summary import Summary
+
+SCORE = 4  # its column
+
+
+class List(Section):
+    """Which runs, and in which form."""
+
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DIR]", help_behavior_hint="")] = Field(
+        "", description="a folder of runs, a run, or latest (default: experiments/runs)"
+    )
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
+        False, description="one JSON object a line, nothing else"
+    )
+
+
+@cli.command
+def main(argv: list[str]) -> int:
+    """`kerascnn list`: a table, or JSON lines."""
+    asked = cli.parse(List, argv, prog="kerascnn list", description=__doc__ or "")
+    home = Config().logging.runs_dir
+    folder = finding.find(asked.folder, home, finished=False) if asked.folder else home
+    if asked.folder and not folder.is_dir():
+        raise UserError(f"{one_line(str(folder))} is a file: expected a folder of runs, or a run")
+    found = summary.in_order([summary.summarize(run) for run in finding.below(folder)])
+    if asked.as_json:
+        for one in found:
+            print(json.dumps(one.as_dict(), allow_nan=False))
+    elif found:
+        for line in _lines(found):
+            print(line)
+    else:
+        print(f"no runs in {one_line(str(folder))}: kerascnn fit trains one (kerascnn list DIR looks elsewhere)")
+    return cli.DONE
+
+
+def _lines(found: list[Summary]) -> Iterator[str]:
+    header = ("run", "state", "arch", "data", "accuracy", "[95 %]", "when")
+    rows = [header, *(_row(one) for one in found)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i == 4 else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+    for one in found:
+        if one.state in ("failed", "damaged"):
+            yield f"{one_line(one.run.name)}: {one.detail}"
+
+
+def _row(one: Summary) -> tuple[str, ...]:
+    place = f" at {one.detail}" if one.state == "stopped" else f", {one.detail}" if one.state == "running" else ""
+    score = "" if one.score is None else f"{one.split} {one.score:.2%}"
+    interval = "" if one.interval is None else f"[{one.interval[0]:.2%}, {one.interval[1]:.2%}]"
+    moment = datetime.datetime.fromtimestamp(one.when).strftime("%Y-%m-%d %H:%M")
+    name, arch, data = (one_line(text) for text in (one.run.name, one.arch or "-", Path(one.dataset).name or "-"))
+    return name, f"{one.state}{place}", arch, data, score, interval, moment
+
+
+if __name__ == "__main__":
+    sys.exit(main())

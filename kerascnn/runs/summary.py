@@ -1,0 +1,143 @@
+"""A run in one row: what it is, how far it is, what it scored. Damage is a state, never an error. No TensorFlow."""
+
+import datetime
+import fcntl
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kerascnn.config import Config
+from kerascnn.errors import UserError
+from kerascnn.escaping import one_line
+from kerascnn.runs.directory import Run
+from kerascnn.runs.finding import when
+
+State = Literal["finished", "running", "stopped", "failed", "damaged"]
+# What reading a file that was cut short or edited by hand may raise.
+_DAMAGE = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run.
+
+    Attributes:
+        run: Its directory.
+        state: finished; running (a process holds it); stopped; failed (its training cannot continue); damaged.
+        detail: How far it is, or what is wrong.
+        arch: Concrete name; empty where it is not known.
+        dataset: Short name of its data.
+        split: Which images the score is of: test, or val.
+        score: Accuracy; None where there is none yet.
+        interval: Of the score, 95 %; None while it is a value of the training's own val.
+        when: When it was last trained, seconds since 1970.
+    """
+
+    run: Run
+    state: State
+    detail: str
+    arch: str = ""
+    dataset: str = ""
+    split: str = ""
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    when: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        moment = datetime.datetime.fromtimestamp(self.when, datetime.timezone.utc)
+        return {
+            "name": self.run.name,
+            "path": str(self.run.path),
+            "state": self.state,
+            "detail": self.detail,
+            "arch": self.arch,
+            "dataset": self.dataset,
+            "split": self.split,
+            "accuracy": self.score,
+            "low": self.interval and self.interval[0],
+            "high": self.interval and self.interval[1],
+            "when": moment.isoformat(timespec="seconds"),
+        }
+
+
+def summarize(run: Run) -> Summary:
+    """The row of one run, however much of it can be read."""
+    known: dict[str, Any] = {"when": when(run)}
+    try:
+        config = run.config()
+        known |= {"arch": config.model.arch, "dataset": config.data.dataset}
+        if run.data_file.exists():
+            known["dataset"] = str(run.data()["name"])
+        if run.finished:
+            return Summary(run, "finished", "", **{**known, **_final(run.metrics())})
+        return _unfinished(run, config, known)
+    except _DAMAGE as error:
+        said = one_line(" ".join(str(error).split())) or type(error).__name__
+        return Summary(run, "damaged", said, **known)
+
+
+def in_order(summaries: list[Summary]) -> list[Summary]:
+    """By score, the best first; those without one last, the newest first."""
+    return sorted(summaries, key=lambda one: (one.score is None, -(one.score or 0.0), -one.when))
+
+
+def _final(metrics: dict[str, Any]) -> dict[str, Any]:
+    split = "test" if "test" in metrics else "val"
+    accuracy = metrics[split]["accuracy"]
+    interval = float(accuracy["low"]), float(accuracy["high"])
+    return {"split": split, "score": float(accuracy["value"]), "interval": interval}
+
+
+def _unfinished(run: Run, config: Config, known: dict[str, Any]) -> Summary:
+    rows = run.history()
+    scores = [row["val_accuracy"] for row in rows if "val_accuracy" in row]
+    if scores:
+        known |= {"split": "val", "score": max(scores)}
+    place = f"epoch {len(rows)} of {config.fit.epochs}" if config.fit.epochs else f"epoch {len(rows)}"
+    if in_use(run):
+        return Summary(run, "running", place, **known)
+    failure = _failure(run)
+    if failure:
+        return Summary(run, "failed", f"{place}: {one_line(failure)}", **known)
+    return Summary(run, "stopped", place, **known)
+
+
+def _failure(run: Run) -> str:
+    if not run.failure_file.exists():
+        return ""
+    return run.failure_file.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def in_use(run: Run) -> bool:
+    """Whether a process of this machine holds the run.
+
+    Asking the kernel takes the lock for a moment, which a fit that starts would take for another one: so it is asked only
+    where the process that last held the run is alive.
+    """
+    try:
+        descriptor = os.open(run.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        if not _lives(os.pread(descriptor, 64, 0)):
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _lives(process: bytes) -> bool:
+    """Whether the process of this number is there."""
+    if not process.strip().isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
