@@ -16,7 +16,7 @@ from kerascnn.screen import quiet
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
 
-Format = Literal["savedmodel", "litert", "onnx", "keras"]
+Format = Literal["savedmodel", "litert", "litert-float32", "litert-float16", "litert-int8", "onnx", "keras"]
 
 
 class Export(Section):
@@ -28,7 +28,7 @@ class Export(Section):
     formats: tuple[Format, ...] = Field(
         ("savedmodel",),
         min_length=1,
-        description="litert writes float32, float16 and int8 (needs the extra litert); onnx needs the extra onnx",
+        description="litert: float32, float16 and int8, each also alone (extra litert); onnx (extra onnx)",
     )
     name: str | None = Field(None, description="the folder below the exports (default: the run's name)")
     calibrate: bool = Field(False, description="bake in the temperature that `kerascnn evaluate` fitted on val")
@@ -74,11 +74,8 @@ def report(done: "Exported") -> int:
     print(f"{'there already' if done.reused else 'exported'}: {one_line(str(done.version))}")
     missing = proof.failed(done.rows)
     for lacking in missing:
-        print(
-            f"kerascnn: {lacking['artefact']} was not kept: {lacking['images']['top1']:.2%} of {lacking['images']['n']} answers"
-            f" are the same, {lacking['limit']} is asked for (--allow-drop P)",
-            file=sys.stderr,
-        )
+        drop = " (--allow-drop P)" if lacking.get("limit", "").startswith("top-1") else ""
+        print(f"kerascnn: {lacking['artefact']} was not kept: {one_line(proof.why(lacking))}{drop}", file=sys.stderr)
     return cli.CHECK_FAILED if missing else cli.DONE
 
 

@@ -4,12 +4,22 @@ import contextlib
 import difflib
 import glob
 import hashlib
+import json
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from kerascnn.errors import UserError
 
 _ASIDE = ".aside"
+# Names of what is written aside: `.NAME.PROCESS.aside`, and `.aside-...` where the ending counts.
+_LEFT = re.compile(r"\.aside-.+|\..+\.aside")
+_WRITER = re.compile(r"\.(\d+)\.aside$|^\.aside-(\d+)-")
+_OLD = 3600.0  # seconds after which a file aside is nobody's, whatever process now has the number of its writer
 _NAME_BYTES = 200
 
 
@@ -56,11 +66,90 @@ def clear_leftovers(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def clear_dead(folder: Path) -> None:
+    """Remove what killed processes left aside in `folder` and below; for who holds the folder."""
+    for left in leftovers(folder):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What processes that no longer run have left aside in `folder` and below."""
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        aside = [name for name in (*folders, *names) if _LEFT.fullmatch(name)]
+        folders[:] = [name for name in folders if name not in aside]
+        found += [path for name in aside if _nobodys(path := Path(place, name))]
+    return sorted(found)
+
+
+def _nobodys(path: Path) -> bool:
+    """Whether no process is writing what lies aside: its writer has ended, or is this one, which holds the folder."""
+    named = _WRITER.search(path.name)
+    writer = int(named[1] or named[2]) if named else os.getpid()
+    if writer == os.getpid():
+        return True
+    try:
+        os.kill(writer, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        pass
+    try:
+        return time.time() - path.lstat().st_mtime > _OLD
+    except OSError:
+        return False
+
+
+class Record(dict[str, Any]):
+    """A JSON object that was read from a file: a key that it lacks is named with the file.
+
+    Args:
+        content: The object.
+        path: The file.
+    """
+
+    def __init__(self, content: dict[str, Any], path: Path) -> None:
+        super().__init__(content)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"{self._path} is damaged or of another version: it has no {key!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Record, (dict(self), self._path)
+
+
+def read_json(path: Path) -> Record:
+    """The JSON object in a file that this program wrote.
+
+    Raises:
+        UserError: It holds something else: says what.
+        OSError: It cannot be read.
+    """
+
+    def kept(content: dict[str, Any]) -> Record:
+        return Record(content, path)
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"), object_hook=kept)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: expected JSON: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path} is damaged: expected JSON: nested too deeply") from None
+    if not isinstance(found, Record):
+        raise UserError(f"{path} is damaged: expected a JSON object, found {json.dumps(found)[:60]}")
+    return found
+
+
 def names_in(path: Path) -> set[str]:
     """Names in a directory, none where there is none; what a kill left aside does not count."""
     if not path.is_dir():
         return set()
-    return {entry.name for entry in path.iterdir() if not (entry.name[0] == "." and entry.suffix == _ASIDE)}
+    return {entry.name for entry in path.iterdir() if not _LEFT.fullmatch(entry.name)}
 
 
 def sync(path: Path) -> None:

@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 
 # Lower rows know nothing of higher ones; modules of one row do not import each other, those of one sub-package may.
 ROWS = (
-    {"errors"},
+    {"errors", "streams"},
     {"config"},
-    {"screen", "files", "escaping", "streams", "devices", "flags"},
-    {"command"},
+    {"screen", "files", "escaping", "devices", "flags"},
+    {"command", "scratch"},
     {"cli"},
     {"layers"},
     {"checkpoints", "stopping"},

@@ -1,7 +1,6 @@
 """What people read beside an export: the version's README, for who serves it, and the model card, for who relies on it."""
 
 import hashlib
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,7 +38,7 @@ def readme(metadata: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, A
     parts.append(
         "See MODEL_CARD.md for what it is good for, parity.json for the proof that it is the network that was trained."
     )
-    if any(row["artefact"] == "savedmodel" for row in rows):
+    if any(row["artefact"] == "savedmodel" and row["passed"] for row in rows):
         parts += [_serving(url, name), _client(url), _signatures(size, len(names), metadata["resize"])]
     if any(row["file"].startswith("model") for row in rows if row["passed"]):
         parts.append(_files(size, len(names), metadata["resize"]))
@@ -128,12 +127,7 @@ In the order of `probabilities`; all of them, one a line, in assets/classes.txt.
 
 
 def _table(rows: Iterable[Mapping[str, Any]]) -> str:
-    lines = [
-        f"| {row['artefact']} | {row['file'] if row['passed'] else 'not kept: ' + row['limit']} | {row['bytes'] / 1e6:.2f} |"
-        f" {row['latency_ms']:.2f} | {row['images']['top1']:.2%} | {_short(row['images']['max_difference'])} |"
-        f" {row['images']['n']} |"
-        for row in rows
-    ]
+    lines = [_line(row) for row in rows]
     head = "| artefact | file | MB | ms per image | same top-1 | largest difference of a probability | n images |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *lines])
     return f"""## Proof
@@ -144,6 +138,16 @@ machine that exported.
 {table}"""
 
 
+def _line(row: Mapping[str, Any]) -> str:
+    if "error" in row:
+        return f"| {row['artefact']} | not kept: {as_markdown(row['error'])} | | | | | |"
+    return (
+        f"| {row['artefact']} | {row['file'] if row['passed'] else 'not kept: ' + row['limit']} | {row['bytes'] / 1e6:.2f} |"
+        f" {row['latency_ms']:.2f} | {row['images']['top1']:.2%} | {_short(row['images']['max_difference'])} |"
+        f" {row['images']['n']} |"
+    )
+
+
 def _checksums(version: Path) -> str:
     files = sorted(path for path in version.rglob("*") if path.is_file())
     lines = [f"    {hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(version)}" for path in files]
@@ -152,8 +156,7 @@ def _checksums(version: Path) -> str:
 
 def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
     """What the network is, what it was shown, how good it is, and where it ends."""
-    known, metrics, config = run.data(), run.metrics(), run.config()
-    starts = json.loads(run.environment_file.read_text(encoding="utf-8")) if run.environment_file.exists() else []
+    known, metrics, config, starts = run.data(), run.metrics(), run.config(), run.environment()
     names = known["class_names"]
     counts = ", ".join(f"{n:,} {split}" for split, n in known.get("images", {}).items())
     calibrated = metadata["export"]["temperature"]

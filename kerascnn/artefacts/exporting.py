@@ -5,9 +5,9 @@ import hashlib
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import keras
@@ -17,16 +17,20 @@ from kerascnn.artefacts import card, folding, litert, onnx, proof, savedmodel
 from kerascnn.artefacts.extras import require
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.artefacts.sample import Sample, draw
-from kerascnn.artefacts.versions import aside, publish, versions
-from kerascnn.cli import CheckFailed, dumps
+from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
+from kerascnn.cli import dumps
+from kerascnn.command import refused
 from kerascnn.config import Logging, UserError
 from kerascnn.data import Splits
+from kerascnn.errors import FULL, PASSING, CheckFailed
 from kerascnn.escaping import within
+from kerascnn.files import read_json
 from kerascnn.runs import Run
+from kerascnn.scratch import scratch
 
 PARITY_FILE = "parity.json"
 CALIBRATION = 100  # images that give int8 its ranges
-NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}
+NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}  # by the extra's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Exported(NamedTuple):
 
     Attributes:
         version: Its directory.
-        rows: Those of parity.json; one that did not pass has no file.
+        rows: Those of parity.json; one that did not pass has no file, one that does not run has `error` and no figures.
         reused: Whether the version was there already.
     """
 
@@ -84,12 +88,14 @@ def export(
     Raises:
         UserError: The run is not finished or not calibrated, a package is missing, its data are gone or have changed, or the
             name would leave `exports_dir`.
-        CheckFailed: A float32 artefact does not agree with the network; no version is left behind.
+        CheckFailed: No artefact agrees with the network; no version is left behind. One that fails beside others that do not
+            is left out: its row says why.
     """
     metrics = run.metrics()
     folder = folder_of(exports_dir, options.name or run.name)
     for form in options.formats:
-        require(form, *NEEDS.get(form, ()))
+        extra = form.partition("-")[0]
+        require(extra, *NEEDS.get(extra, ()))
     temperature = _temperature(run, metrics) if options.calibrate else None
     made_of = {
         "weights": hashlib.sha256(run.best_model.read_bytes()).hexdigest(),
@@ -99,11 +105,12 @@ def export(
     }
     found = _same(folder, made_of)
     if found is not None:
-        rows = json.loads((found / PARITY_FILE).read_text(encoding="utf-8"))["artefacts"]
-        return Exported(found, rows, reused=True)
+        version, rows = found
+        clear_dead(folder)
+        return Exported(version, rows, reused=True)
     splits = splits or _load(run, dataset, data_dir)
-    with TemporaryDirectory() as place, aside(folder) as version:
-        sample = draw(splits, Path(place))
+    with scratch() as place, aside(folder) as version:
+        sample = draw(splits, place)
         rows = _Making(run, options, temperature, sample, version, say).all(made_of)
         parity = {"images": f"{len(sample.images)} of {sample.split}, evenly spread", "artefacts": rows}
         (version / PARITY_FILE).write_text(json.dumps(parity, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -132,17 +139,26 @@ def _temperature(run: Run, metrics: dict[str, Any]) -> float:
     return float(found)
 
 
-def _same(folder: Path, made_of: dict[str, Any]) -> Path | None:
-    """The newest whole version that was made of the same."""
+def _same(folder: Path, made_of: dict[str, Any]) -> tuple[Path, list[dict[str, Any]]] | None:
+    """The newest whole version that was made of the same, and its rows of parity.json."""
     for number in reversed(versions(folder)):
         version = folder / str(number)
         try:
             described = savedmodel.read_metadata(version)
-        except (OSError, ValueError):
+        except (OSError, UserError):
             continue
-        if described.get("export") == made_of and (version / PARITY_FILE).exists():
-            return version
+        if described.get("export") == made_of and (rows := _rows(version)) is not None:
+            return version, rows
     return None
+
+
+def _rows(version: Path) -> list[dict[str, Any]] | None:
+    """The artefacts of a version; None where it is damaged, or where one did not run: that is tried again."""
+    try:
+        rows = read_json(version / PARITY_FILE)["artefacts"]
+    except (OSError, UserError):
+        return None
+    return None if any("error" in row for row in rows) else rows
 
 
 def _load(run: Run, dataset: str | None, data_dir: str | None) -> Splits:
@@ -191,11 +207,35 @@ class _Making:
             (self.folder / "assets" / name).write_bytes(content)
         network = folding.served(folding.folded(self.model))
         rows = []
-        for form in dict.fromkeys(self.options.formats):
-            for artefact in proof.FORMATS[form]:
-                self._write(artefact, network, assets)
-                rows.append(self._proven(artefact))
+        for artefact in dict.fromkeys(artefact for form in self.options.formats for artefact in proof.FORMATS[form]):
+            rows.append(self._made(artefact, network, assets))
+            self.say(proof.line(rows[-1]))
+            if not rows[-1]["passed"]:
+                self._remove(artefact)
+        if not any(row["passed"] for row in rows):
+            reasons = "".join(f"\n  {row['artefact']}: {proof.why(row)}" for row in rows)
+            raise CheckFailed(f"nothing was exported, and no version was left behind:{reasons}")
         return rows
+
+    def _made(self, artefact: proof.Artefact, network: keras.Model, assets: dict[str, bytes]) -> dict[str, Any]:
+        """Write and prove one artefact; returns its row. Whatever a converter or a runtime raises is that artefact's alone."""
+        try:
+            self._write(artefact, network, assets)
+            return self.prover.prove(artefact, self.folder)
+        except Exception as error:  # each of these libraries has errors of its own
+            system = refused(error)
+            if isinstance(error, MemoryError) or (system is not None and system.errno in (*FULL, *PASSING)):
+                raise  # no artefact's doing
+            return proof.unmade(artefact, " ".join(str(error).split())[:500] or type(error).__name__)
+
+    def _remove(self, artefact: proof.Artefact) -> None:
+        """Leave nothing of an artefact that did not pass."""
+        names = (artefact.file,) if artefact.file else ("saved_model.pb", "variables", "fingerprint.pb")
+        for path in (self.folder / name for name in names):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def _write(self, artefact: proof.Artefact, network: keras.Model, assets: dict[str, bytes]) -> None:
         path, known = self.folder / artefact.file, self.known
@@ -209,22 +249,6 @@ class _Making:
             onnx.write(network, path, contract)
         else:
             self.model.save(path)
-
-    def _proven(self, artefact: proof.Artefact) -> dict[str, Any]:
-        """The artefact's row; what disagrees is removed, or ends the export where it should be exact."""
-        try:
-            row = self.prover.prove(artefact, self.folder)
-        except RuntimeError as error:
-            raise CheckFailed(f"{artefact.name}: {error}\nno version was left behind") from None
-        self.say(proof.line(row))
-        if not row["passed"] and artefact.exact:
-            raise CheckFailed(
-                f"{artefact.name} differs from the run by {row['images']['max_difference']}, more than {proof.TOLERANCE:g}:"
-                " no version was left behind"
-            )
-        if not row["passed"]:
-            (self.folder / artefact.file).unlink()
-        return row
 
 
 def _placeless(run: Run) -> str:

@@ -1,5 +1,6 @@
 """LiteRT (formerly TensorFlow Lite) files: for phones and small boards."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -8,8 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kerascnn.artefacts import run_artefact
 from kerascnn.artefacts.extras import require
 from kerascnn.devices.hardware import available_cpus
+from kerascnn.escaping import one_line
+from kerascnn.layers.conv import finite_padding
 
 Kind = Literal["float32", "float16", "int8"]
 
@@ -33,7 +37,8 @@ def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray)
         options["representative_dataset"] = lambda: _one_by_one(calibration)
     # A fixed batch: LiteRT's fast kernels (XNNPACK) take over no graph whose shapes are open.
     signature = [tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="images")]
-    network.export(path, format="litert", input_signature=signature, verbose=False, **options)
+    with finite_padding():
+        network.export(path, format="litert", input_signature=signature, verbose=False, **options)
 
 
 def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int]:
@@ -44,9 +49,9 @@ def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int]:
         Exception: It is no LiteRT file, or another network's.
     """
     require("litert", "ai_edge_litert")
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=available_cpus())
+    interpreter, note = run_artefact.interpreted(str(path), available_cpus())
+    if note:
+        print(f"kerascnn: {one_line(str(path))} {one_line(note)}", file=sys.stderr)
     run = interpreter.get_signature_runner()
     side = int(run.get_input_details()["images"]["shape"][1])
     classes = int(run.get_output_details()["probabilities"]["shape"][1])

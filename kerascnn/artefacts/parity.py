@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import tensorflow as tf
 from kerascnn.artefacts import run_artefact, savedmodel
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.data import decode
+from kerascnn.scratch import scratch
 
 
 class Agreement(NamedTuple):
@@ -54,11 +54,13 @@ class Answers(NamedTuple):
         images: Probabilities, float32 [n, classes].
         files: Probabilities of encoded images; of a SavedModel only.
         milliseconds: Of single calls with one image, warm.
+        note: What is to be said of how it ran; empty for nothing.
     """
 
     images: np.ndarray
     files: np.ndarray
     milliseconds: np.ndarray
+    note: str = ""
 
 
 def compare(
@@ -130,7 +132,7 @@ def ask(
     # A .keras file needs this package's layers, wherever the package was started from; nothing else may need it.
     home = Path(__file__).resolve().parents[2]
     paths = {"PYTHONPATH": os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         inputs, outputs = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
         ends = np.cumsum([len(content) for content in contents], dtype=np.int64)
         np.savez(inputs, images=images, bytes=np.frombuffer(b"".join(contents), np.uint8), ends=ends)
@@ -141,4 +143,4 @@ def ask(
             last = "\n".join(ran.stderr.strip().splitlines()[-5:])
             raise RuntimeError(f"{path} does not run in a fresh process:\n{last}")
         with np.load(outputs) as arrays:
-            return Answers(arrays["images"], arrays["bytes"], arrays["milliseconds"])
+            return Answers(arrays["images"], arrays["bytes"], arrays["milliseconds"], str(arrays["note"]))

@@ -19,7 +19,7 @@ from kerascnn.artefacts import litert, onnx, savedmodel
 from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data, UserError
 from kerascnn.data import decode, resize_mode
-from kerascnn.runs import Run
+from kerascnn.runs import Run, described
 
 Item = str | os.PathLike[str] | np.ndarray
 BATCH = 32
@@ -180,9 +180,11 @@ def _known_nearby(path: Path, given: Given) -> Given:
         return _agreed(str(run.path), Given(tuple(data["class_names"]), data["image_size"], data["resize"]), given)
     try:
         metadata = savedmodel.read_metadata(path.parent)
-        known = Given(tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"])
-    except (OSError, ValueError, KeyError):
+    except OSError:
         return given
+    if not metadata.keys() >= {"class_names", "image_size", "resize"}:  # another program's file of that name
+        return given
+    known = Given(tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"])
     return _agreed(str(path.parent), known, given)
 
 
@@ -202,6 +204,7 @@ def _open_onnx(path: Path, given: Given) -> Predictor:
     with _damage(path, "an ONNX file"):
         infer, side, classes, known = onnx.reader(path)
     if known:  # the file tells, wherever it lies
+        described(known, path)
         told = Given(tuple(known["class_names"]), known["image_size"], known["resize"])
         given = _agreed(str(path), told, given)
     return _described(path, side, classes, given, infer)
@@ -267,14 +270,15 @@ def probabilities_of(model: keras.Model) -> Callable[[Any], Any]:
 
 
 def _open_saved_model(version: Path, given: Given) -> Predictor:
-    try:
+    with _damage(version, "a SavedModel"):
         metadata = savedmodel.read_metadata(version)
         names, size, resize = tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"]
         loaded = tf.saved_model.load(str(version))
-        loaded.signatures["images"]
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{version} is not a SavedModel of kerascnn, or is damaged: {reason}") from error
+        classes = loaded.signatures["images"].structured_outputs["probabilities"].shape[-1]
+    if classes != len(names):
+        raise UserError(
+            f"{version} tells {classes} classes apart, but its metadata.json names {len(names)}: it is damaged"
+        )
     _agreed(str(version), Given(names, size, resize), given)
 
     def infer(images):

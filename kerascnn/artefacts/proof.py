@@ -35,14 +35,16 @@ class Artefact(NamedTuple):
     exact: bool
 
 
+_LITERT = {
+    "litert-float32": Artefact("litert float32", "litert", "model_float32.tflite", True),
+    "litert-float16": Artefact("litert float16", "litert", "model_float16.tflite", False),
+    "litert-int8": Artefact("litert int8", "litert", "model_int8.tflite", False),
+}
 # What `--formats` names -> what is written.
 FORMATS = {
     "savedmodel": (Artefact("savedmodel", "savedmodel", "", True),),
-    "litert": (
-        Artefact("litert float32", "litert", "model_float32.tflite", True),
-        Artefact("litert float16", "litert", "model_float16.tflite", False),
-        Artefact("litert int8", "litert", "model_int8.tflite", False),
-    ),
+    "litert": tuple(_LITERT.values()),
+    **{name: (artefact,) for name, artefact in _LITERT.items()},
     "onnx": (Artefact("onnx", "onnx", "model.onnx", True),),
     "keras": (Artefact("keras", "keras", "model.keras", True),),
 }
@@ -93,12 +95,29 @@ class Prover:
             "latency_ms": float(np.median(answered.milliseconds)),
             "limit": f"difference <= {TOLERANCE:g}" if artefact.exact else f"top-1 >= {100 - self.allow_drop:g} %",
             "passed": bool(passed),
+            **({"note": answered.note} if answered.note else {}),
         }
 
     def _agrees(self, artefact: Artefact, agreement: Agreement) -> bool:
         if artefact.exact:
             return agreement.max_difference <= TOLERANCE
         return agreement.top1 >= 1 - self.allow_drop / 100
+
+
+def unmade(artefact: Artefact, reason: str) -> dict[str, Any]:
+    """The row of an artefact that could not be written, or that does not run."""
+    return {"artefact": artefact.name, "file": artefact.file or "saved_model.pb", "error": reason, "passed": False}
+
+
+def why(row: Mapping[str, Any]) -> str:
+    """Why a row did not pass."""
+    if "error" in row:
+        return str(row["error"])
+    images = row["images"]
+    return (
+        f"{images['top1']:.2%} of {images['n']} answers are the same, the largest difference is"
+        f" {_number(images['max_difference'])}; {row['limit']} is asked for"
+    )
 
 
 def size_of(artefact: Artefact, folder: Path) -> int:
@@ -111,12 +130,15 @@ def size_of(artefact: Artefact, folder: Path) -> int:
 
 def line(row: Mapping[str, Any]) -> str:
     """A row as the screen shows it."""
+    if "error" in row:
+        return f"{row['artefact']:<14} FAILED: {row['error']}"
     images: Mapping[str, Any] = row["images"]
     files = f", {row['files']['n']} files {_number(row['files']['max_difference'])}" if "files" in row else ""
     return (
         f"{row['artefact']:<14} {row['bytes'] / 1e6:>7.2f} MB {row['latency_ms']:>7.2f} ms  top-1 {images['top1']:.2%}"
         f"  difference {_number(images['max_difference'])} (mean {_number(images['mean_difference'])})"
         f" on {images['n']} images{files}{'' if row['passed'] else '  FAILED: ' + row['limit']}"
+        f"{'  (' + row['note'] + ')' if 'note' in row else ''}"
     )
 
 

@@ -4,7 +4,7 @@
 
 FORMAT: savedmodel, litert, onnx, keras. Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (n files' contents, one
 behind the other, and where each ends; for a SavedModel only). Outputs: the probabilities of each, `images` and `bytes`,
-float32 [n, classes], and `milliseconds`, the time of each of some calls with the first image.
+float32 [n, classes], `milliseconds`, the time of each of some calls with the first image, and `note`, what is to be said.
 """
 
 import os
@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 BATCH = 32
+WIDEST = 1e20  # of one step of 8 bits
+NOTES: list[str] = []
 CALLS, WARM, SECONDS = 50, 5, 3.0
 
 
@@ -34,11 +36,35 @@ def savedmodel(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | 
 
 def litert(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
     """See `savedmodel`."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(path, num_threads=_cpus())
+    interpreter, note = interpreted(path, _cpus())
+    if note:
+        NOTES.append(note)
     run = interpreter.get_signature_runner()
     return lambda batch: run(images=batch)["probabilities"], None, 1
+
+
+def interpreted(path: str, threads: int) -> tuple[Any, str]:
+    """A LiteRT file ready to run, and what is to be said of it: XNNPACK's fast kernels take over nearly every file.
+
+    Raises:
+        ValueError: Its 8-bit ranges are not those of a network.
+        RuntimeError: It does not run at all.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    try:
+        fast = Interpreter(path, num_threads=threads)
+        fast.allocate_tensors()
+        return fast, ""
+    except RuntimeError as error:
+        refusal = " ".join(str(error).split())[:200]
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    slow = Interpreter(path, num_threads=threads, experimental_op_resolver_type=plain)
+    scales = [scale for each in slow.get_tensor_details() for scale in each["quantization_parameters"]["scales"]]
+    if max(scales, default=0.0) > WIDEST:  # the plain kernels would end the whole process
+        raise ValueError(f"its 8-bit ranges are too wide to be a network's ({refusal}): export it again")
+    slow.allocate_tensors()
+    return slow, f"runs without XNNPACK, more slowly: {refusal}"
 
 
 def onnx(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
@@ -81,7 +107,7 @@ def main(form: str, path: str, inputs: str, outputs: str) -> None:
 
     of_images, of_files = ask(ask_images, images), ask(ask_files, files)
     spent = _timed(lambda: ask_images(images[:1])) if len(images) else []
-    np.savez(outputs, images=of_images, bytes=of_files, milliseconds=np.array(spent) * 1000)
+    np.savez(outputs, images=of_images, bytes=of_files, milliseconds=np.array(spent) * 1000, note="; ".join(NOTES))
 
 
 def _timed(call: Callable[[], object]) -> list[float]:

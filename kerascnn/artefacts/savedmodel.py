@@ -27,7 +27,6 @@ in text chunks only is not seen here; `predict` sees it. Normalizations are fold
 import json
 import platform
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,9 @@ import tensorflow as tf
 from kerascnn.artefacts.folding import folded, served
 from kerascnn.artefacts.versions import aside, publish
 from kerascnn.data import decode
+from kerascnn.files import read_json
+from kerascnn.runs import described
+from kerascnn.scratch import scratch
 
 TOP = 5
 ANY = (None, None, None, 3)  # a batch of images of any size
@@ -105,7 +107,7 @@ def write(
     assets: Mapping[str, bytes],
 ) -> None:
     """Write the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content). See `export`."""
-    with tempfile.TemporaryDirectory() as place:
+    with scratch() as place:
         files = []
         for name, content in assets.items():
             files.append(Path(place, name))
@@ -133,8 +135,14 @@ def check(model: keras.Model, class_names: Sequence[str]) -> None:
 
 
 def read_metadata(version: Path) -> dict[str, Any]:
-    """What metadata.json of a version's directory says."""
-    return json.loads((version / "assets" / METADATA_FILE).read_text(encoding="utf-8"))
+    """What metadata.json of a version's directory says.
+
+    Raises:
+        UserError: It is damaged.
+        OSError: It is not there.
+    """
+    path = version / "assets" / METADATA_FILE
+    return described(read_json(path), path)
 
 
 def read_classes(path: Path) -> list[str]:

@@ -5,12 +5,13 @@ A version is written aside, synced and renamed, so that nobody ever sees half of
 
 import contextlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from kerascnn.files import sync
+from kerascnn.scratch import scratch, sweep
+
+_ASIDE = ".aside-"
 
 
 def versions(path: Path) -> list[int]:
@@ -27,12 +28,13 @@ def next_version(path: Path) -> int:
 def aside(path: Path) -> Iterator[Path]:
     """A hidden folder below `path` to write a version into; what has not been published when it ends is removed."""
     path.mkdir(parents=True, exist_ok=True)
-    folder = path / f".aside-{os.getpid()}-{secrets.token_hex(4)}"
-    folder.mkdir()
-    try:
+    with scratch(path, _ASIDE) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_dead(path: Path) -> None:
+    """Remove what killed exports left below `path`."""
+    sweep(path, _ASIDE)
 
 
 def publish(folder: Path, path: Path) -> Path:

@@ -1,5 +1,8 @@
 """Convolution and pooling with the published networks' padding; the conv-norm-activation unit. All channels-last."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -70,6 +73,53 @@ def pad(x, height: int, width: int, value: float = 0.0):
     return tf.pad(x, ((0, 0), (height, height), (width, width), (0, 0)), constant_values=tf.cast(value, x.dtype))
 
 
+def uncounted(x, before: int, after: int):
+    """`x` with rows and columns before and after it that never are the maximum of a window, which reaches inside as well.
+
+    The lowest number of the type, but within `finite_padding` numbers that occur: zeros where `x` cannot be negative, else
+    the rows and columns at the edge, which every such window holds as well.
+    """
+    sides = ((0, 0), (before, after), (before, after), (0, 0))
+    if not _FINITE.get():
+        return tf.pad(x, sides, constant_values=x.dtype.min)
+    return tf.pad(x, sides) if _never_negative(x) else tf.pad(x, sides, mode="SYMMETRIC")
+
+
+_FINITE = contextvars.ContextVar("finite", default=False)
+
+
+@contextlib.contextmanager
+def finite_padding() -> Iterator[None]:
+    """Graphs that are traced inside pad maxima by finite numbers: a range of 8 bits that holds -3e38 has no room for others."""
+    before = _FINITE.set(True)
+    try:
+        yield
+    finally:
+        _FINITE.reset(before)
+
+
+def _never_negative(x) -> bool:
+    """Whether a tensor of a graph is a rectified one, or made of such."""
+    if tf.executing_eagerly() and not hasattr(x, "op"):
+        return False
+    waiting, kinds = [x.op], {"Relu", "Relu6"}
+    through = {
+        "ConcatV2": slice(0, -1),
+        "MaxPool": slice(0, 1),
+        "AvgPool": slice(0, 1),
+        "AddV2": slice(0, 2),
+        "Pad": slice(0, 1),
+    }
+    through["Identity"] = slice(0, 1)
+    while waiting:
+        op = waiting.pop()
+        if op.type in through:
+            waiting += [each.op for each in op.inputs[through[op.type]]]
+        elif op.type not in kinds:
+            return False
+    return True
+
+
 def grouped_convolution(x, kernel, strides: tuple[int, int], padding: str, groups: int):
     """Grouped convolution without the nested XLA function that Keras wraps it in, also on CPUs.
 
@@ -116,11 +166,9 @@ class Pool2D(keras.layers.Layer):
         if self.padding == "zeros":
             return pool(pad(x, side, side), self.size, self.strides, "valid")
         if self.padding == "ceil":
-            extra = self.strides - 1
-            x = tf.pad(x, ((0, 0), (0, extra), (0, extra), (0, 0)), constant_values=x.dtype.min)
-            return pool(x, self.size, self.strides, "valid")
+            return pool(uncounted(x, 0, self.strides - 1), self.size, self.strides, "valid")
         if self.padding == "symmetric" and self.strides > 1:
-            return pool(pad(x, side, side, x.dtype.min), self.size, self.strides, "valid")
+            return pool(uncounted(x, side, side), self.size, self.strides, "valid")
         return pool(x, self.size, self.strides, "valid" if self.padding == "valid" else "same")
 
     def compute_output_shape(self, input_shape):

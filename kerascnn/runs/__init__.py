@@ -2,17 +2,23 @@
 
 from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, ChildLost, child_environment, launch, pin
 from kerascnn.runs.directory import Run, now, shown_command, with_door
+from kerascnn.runs.facts import described
 from kerascnn.runs.identity import WEIGHTS_PIN, default_name, digest, identity
+from kerascnn.runs.locks import Busy, Held, hold
 
 __all__ = [
     "CANDIDATE",
     "PARENT_PIPE",
     "WEIGHTS_PIN",
+    "Busy",
     "ChildLost",
+    "Held",
     "Run",
     "child_environment",
     "default_name",
+    "described",
     "digest",
+    "hold",
     "identity",
     "launch",
     "now",

@@ -43,7 +43,8 @@ def launch(
 ) -> Iterator[dict[str, float]]:
     """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
 
-    The child ends when this process does: it watches its standard input.
+    The child ends when this process does: it watches its standard input. Where another process trains the run, be it that of
+    a parent that was killed or another comparison's, the child waits for it, and continues from what it kept.
 
     Args:
         run_dir: The run's directory, with config.toml.
@@ -57,11 +58,8 @@ def launch(
         cli.TrainingFailed: The config or its training is at fault, and would be again: names the log.
         ChildLost: The child ended with any other code than 0: another start may go on.
         cli.Stopped: `stop` was set; everything is kept.
-        UserError: Another process goes on training the run.
     """
     run = Run(run_dir)
-    with run.lock_when_free(stop):  # a training whose parent was killed is saving, and ends
-        pass
     command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
     command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
     command += ["--stop-epoch", str(until)] if until else []
@@ -123,5 +121,8 @@ def _ending(code: int, run: Run) -> str:
     if code < 0:
         killed = " (out of memory?)" if -code == signal.SIGKILL else ""
         return f"was killed by {signal.Signals(-code).name}{killed}"
-    tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    try:
+        tail = (run.path / "child.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    except FileNotFoundError:
+        tail = ["its folder is gone"]
     return f"ended with code {code}: {' '.join(tail)}"

@@ -7,7 +7,6 @@ checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt fai
 import contextlib
 import csv
 import datetime
-import fcntl
 import io
 import json
 import os
@@ -16,8 +15,9 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ import numpy as np
 
 from kerascnn import cli
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
-from kerascnn.escaping import within
-from kerascnn.files import clear_leftovers, names_in, remove, write_file
+from kerascnn.escaping import resolved, within
+from kerascnn.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
+from kerascnn.runs.facts import described, scored
 from kerascnn.runs.identity import default_name, identity
+from kerascnn.runs.locks import LOCK_FILE, Held, hold, hold_when_free
 
 _ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
@@ -42,7 +44,7 @@ _ENVIRONMENT = (
 )
 PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 # What may lie in a directory before its run has begun.
-_NEW = {".lock", "log.txt", "child.log", "latency.json"}
+_NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
 
 
 class Run:
@@ -54,7 +56,8 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.name = self.path.name
+        # "." and ".." stand for a folder that has a name.
+        self.name = self.path.name if self.path.name not in ("", "..") else resolved(self.path).name
         self.config_file = self.path / "config.toml"
         self.environment_file = self.path / "environment.json"
         self.data_file = self.path / "data.json"
@@ -72,6 +75,7 @@ class Run:
         self.latency_file = self.path / "latency.json"
         self.failure_file = self.path / "failure.txt"
         self.lock_file = self.path / ".lock"
+        self._held: Held | None = None
 
     @classmethod
     def prepare(cls, config: Config, fingerprint: str, dataset: str) -> "Run":
@@ -136,7 +140,7 @@ class Run:
 
     def data(self) -> dict[str, Any]:
         """Fingerprint, class names and counts."""
-        return json.loads(self.data_file.read_text(encoding="utf-8"))
+        return described(read_json(self.data_file), self.data_file)
 
     def metrics(self) -> dict[str, Any]:
         """Final scores and costs.
@@ -146,94 +150,102 @@ class Run:
         """
         if not self.finished:
             raise UserError(f"run {self.name} is not finished: the command that started it resumes it")
-        return json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        return scored(read_json(self.metrics_file), self.metrics_file)
 
     def history(self) -> list[dict[str, float]]:
         """One row per epoch."""
         if not self.history_file.exists():
             return []
         with self.history_file.open(newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            try:
+                return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+            except (ValueError, TypeError, csv.Error) as error:
+                raise UserError(f"{self.history_file} is damaged: expected numbers in columns: {error}") from None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the kernel lets go when it dies (children do not inherit the descriptor).
+        """Hold the run for this process.
 
         Raises:
-            UserError: Another process holds it.
+            Busy: Another process holds it.
+            UserError: Its file system has no locks.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
+        with self._hold() as held:
+            self._held = held
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(descriptor, 64, 0).decode(errors="replace").strip()
-                raise UserError(
-                    f"run {self.name} is in use by process {holder or 'unknown'}: wait for it, or choose another run"
-                ) from None
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-            yield
-        finally:
-            # A child that was just started may share the lock until it has become another program: closing is not enough.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+                yield
+            finally:
+                self._held = None
+
+    def _hold(self) -> contextlib.AbstractContextManager[Held]:
+        return hold(self.path, f"run {self.name}", "--runs-dir")
 
     @contextlib.contextmanager
-    def lock_when_free(self, stop: threading.Event | None = None) -> Iterator[None]:
-        """`lock`, after waiting for who holds it: a training whose parent was killed saves and ends, an evaluation writes.
+    def lock_when_free(
+        self,
+        stop: threading.Event | None = None,
+        patience: float | None = None,
+        waiting: Callable[[str], None] = lambda line: None,
+    ) -> Iterator[None]:
+        """`lock`, after waiting for who holds it, PATIENCE where nothing else is said: see `locks.hold_when_free`."""
+        patience = PATIENCE if patience is None else patience
+        with hold_when_free(self._hold, patience, stop, waiting) as held:
+            self._held = held
+            try:
+                yield
+            finally:
+                self._held = None
 
-        Args:
-            stop: Ends the waiting once it is set.
+    def still_there(self) -> None:
+        """Raises Stopped where the run is held and its directory has been removed or replaced."""
+        if self._held is not None:
+            self._held.check()
 
-        Raises:
-            UserError: Another process still holds it after PATIENCE.
-        """
-        until = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.ExitStack() as held:
-                try:
-                    held.enter_context(self.lock())
-                except UserError:
-                    if time.monotonic() > until or (stop is not None and stop.is_set()):
-                        raise
-                else:
-                    yield
-                    return
-            time.sleep(0.5)
+    def tidy(self) -> None:
+        """Remove what killed processes left aside, unless somebody works in the run or it may only be read."""
+        if leftovers(self.path):
+            with contextlib.suppress(UserError, OSError), self.lock():
+                pass
+
+    def _write(self, path: Path, content: bytes) -> None:
+        self.still_there()
+        write_file(path, content)
 
     def write_config(self, config: Config) -> None:
         """Keep the merged config, but `overwrite`, which was for one start; written before the first batch."""
-        write_file(self.config_file, cli.dumps(config.replace(logging={"overwrite": False})).encode())
+        self._write(self.config_file, cli.dumps(config.replace(logging={"overwrite": False})).encode())
 
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]
     ) -> None:
         """Keep who is where (path, label, split) and what was left out (path, reason)."""
-        write_file(self.split_file, _csv_bytes(("path", "label", "split"), split_rows))
-        write_file(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
-        write_file(self.data_file, _json_bytes(summary))
+        self._write(self.split_file, _csv_bytes(("path", "label", "split"), split_rows))
+        self._write(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
+        self._write(self.data_file, _json_bytes(summary))
 
     def write_history(self, rows: Sequence[dict[str, float]]) -> None:
         """Rewrite history.csv whole: never appended to, so that no epoch stands twice."""
         keys = list(dict.fromkeys(key for row in rows for key in row))
-        write_file(self.history_file, _csv_bytes(keys, ([_short(row.get(key, "")) for key in keys] for row in rows)))
+        self._write(self.history_file, _csv_bytes(keys, ([_short(row.get(key, "")) for key in keys] for row in rows)))
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Keep the final scores: the run is finished from here on."""
-        write_file(self.metrics_file, _json_bytes(metrics))
+        self._write(self.metrics_file, _json_bytes(metrics))
 
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
         """Keep one split's per-image predictions."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        write_file(self.predictions / f"{split}.npz", buffer.getvalue())
+        self._write(self.predictions / f"{split}.npz", buffer.getvalue())
 
     def read_predictions(self, split: str) -> dict[str, np.ndarray]:
         """ids, labels and probabilities of one split."""
-        with np.load(self.predictions / f"{split}.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+        path = self.predictions / f"{split}.npz"
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{path} is damaged: {error}: `kerascnn evaluate` of the run writes it anew") from None
 
     def has_predictions(self, split: str) -> bool:
         """Whether one split's per-image predictions are kept."""
@@ -243,11 +255,11 @@ class Run:
         """The median latency that a search measured; None where it did not."""
         if not self.latency_file.exists():
             return None
-        return json.loads(self.latency_file.read_text(encoding="utf-8"))["p50_ms"]
+        return read_json(self.latency_file)["p50_ms"]
 
     def write_latency(self, facts: dict[str, Any]) -> None:
         """Keep what one image takes."""
-        write_file(self.latency_file, _json_bytes(facts))
+        self._write(self.latency_file, _json_bytes(facts))
 
     def drop_checkpoints(self) -> None:
         """Remove what resuming needs, of a run that will not be resumed."""
@@ -255,17 +267,21 @@ class Run:
 
     def write_plot(self, name: str, png: bytes) -> None:
         """Keep one picture under plots/."""
-        write_file(self.plots / name, png)
+        self._write(self.plots / name, png)
 
     def write_report(self, html: str) -> None:
         """Keep the page."""
-        write_file(self.report_file, html.encode())
+        self._write(self.report_file, html.encode())
 
     def environment(self) -> list[dict[str, Any]]:
-        """Versions, devices, command and commit of each start."""
+        """Versions, devices, command and commit of each start; a damaged file tells of none, and of the next ones again."""
         if not self.environment_file.exists():
             return []
-        return json.loads(self.environment_file.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(self.environment_file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError):
+            return []
+        return [start for start in found if isinstance(start, dict)] if isinstance(found, list) else []
 
     def add_environment(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
         """Append one start's facts; returns those of all starts."""
@@ -274,7 +290,7 @@ class Run:
         starts.append(
             {"started": now(), **facts, "variables": variables, "command": shown_command(), "git_commit": _git_commit()}
         )
-        write_file(self.environment_file, _json_bytes(starts))
+        self._write(self.environment_file, _json_bytes(starts))
         return starts
 
 

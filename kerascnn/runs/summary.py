@@ -126,6 +126,8 @@ def in_use(run: Run) -> bool:
         return False
     except BlockingIOError:
         return True
+    except OSError:  # a file system without locks
+        return False
     finally:
         os.close(descriptor)
 

@@ -3,16 +3,18 @@
 import json
 import re
 import shutil
+import typing
 from pathlib import Path
 
 import keras
 import networks
 import numpy as np
 import pytest
+import tensorflow as tf
 from markdown_it import MarkdownIt
 
 from kerascnn import artefacts, cli, data, export
-from kerascnn.artefacts import exporting, extras, folding, sample, savedmodel
+from kerascnn.artefacts import exporting, extras, folding, proof, sample, savedmodel
 from kerascnn.artefacts.exporting import Options
 from kerascnn.config import Config, UserError
 from kerascnn.runs import Run
@@ -119,7 +121,7 @@ def test_the_same_is_reused(everything: exporting.Exported, run: Run, capsys: py
     assert [path.name for path in everything.version.parent.iterdir()] == ["1"]
     described = savedmodel.read_metadata(everything.version)["export"]
     assert described["temperature"] == 2.0
-    assert exporting._same(everything.version.parent, described) == everything.version
+    assert exporting._same(everything.version.parent, described) == (everything.version, everything.rows)
     for other in ({"temperature": None}, {"formats": ["keras"]}, {"allow_drop": 1.0}, {"weights": "others"}):
         assert exporting._same(everything.version.parent, described | other) is None
 
@@ -173,7 +175,55 @@ def test_what_disagrees_leaves_nothing_behind(
     monkeypatch.setattr(folding, "folded", wrong)
     assert export.main([str(run.path), "--formats", "onnx", "--exports-dir", str(tmp_path)]) == cli.CHECK_FAILED
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert re.search(r"onnx differs from the run by 0\.\d+, more than 0\.0001", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert "nothing was exported, and no version was left behind" in said
+    assert re.search(
+        r"onnx: [\d.]+% of 256 answers are the same, the largest difference is .*; difference <= 0\.0001", said
+    )
+
+
+def test_what_passed_is_kept_and_what_fails_is_tried_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A converter that raises, and a file that does not run: each is left out by itself."""
+    for package in ("ai_edge_litert", "tf2onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="needs the extras litert and onnx")
+
+    def raises(*args: object) -> None:
+        raise RuntimeError("no such operation\nat layer 3")
+
+    monkeypatch.setattr(exporting.onnx, "write", raises)
+    monkeypatch.setattr(exporting.litert, "write", lambda network, path, kind, images: path.write_bytes(b"noise"))
+    words = [str(run.path), "--formats", "onnx", "litert-int8", "keras", "--exports-dir", str(tmp_path)]
+    assert export.main(words) == cli.CHECK_FAILED
+    said = capsys.readouterr()
+    assert "kerascnn: onnx was not kept: no such operation at layer 3" in said.err
+    assert "kerascnn: litert int8 was not kept:" in said.err
+    assert "does not run in a fresh process" in said.err
+    version = tmp_path / "tiny" / "1"
+    assert f"exported: {version}" in said.out
+    assert sorted(path.name for path in version.glob("model*")) == ["model.keras"]
+    rows = {row["artefact"]: row["passed"] for row in json.loads((version / "parity.json").read_text())["artefacts"]}
+    assert rows == {"onnx": False, "litert int8": False, "keras": True}
+    assert "not kept: no such operation at layer 3" in (version / "README.md").read_text()
+    described = savedmodel.read_metadata(version)["export"]
+    assert exporting._same(version.parent, described) is None, "the same command tries it again"
+
+
+def test_a_full_disk_is_no_artefacts_fault(run: Run, splits: data.Splits, tmp_path: Path, monkeypatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, f"{tmp_path}/part; No space left on device")
+
+    monkeypatch.setattr(exporting.savedmodel, "write", full)
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        exporting.export(run, tmp_path, Options(("savedmodel",)), splits=splits)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_single_forms_of_litert() -> None:
+    names = [artefact.name for form in ("litert-float32", "litert-int8") for artefact in proof.FORMATS[form]]
+    assert names == ["litert float32", "litert int8"]
+    assert set(typing.get_args(export.Format)) == proof.FORMATS.keys()
 
 
 def test_what_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

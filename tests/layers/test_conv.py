@@ -131,3 +131,28 @@ def test_pooling_in_bfloat16_is_that_of_the_same_numbers_in_float32(kind, size, 
     for mine, theirs in zip(results("bfloat16"), results("float32"), strict=True):
         assert np.isfinite(mine).all()
         np.testing.assert_allclose(mine, theirs, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(
+    ("padding", "size", "strides"), [("symmetric", 3, 2), ("symmetric", 5, 2), ("ceil", 3, 2), ("ceil", 2, 2)]
+)
+def test_finite_padding_changes_no_maximum(padding: str, size: int, strides: int, signed: bool) -> None:
+    """8 bits cannot hold -3e38 beside what a network computes; zeros are no harm after a rectifier, edges nowhere."""
+    pool = Pool2D("max", size, strides, padding)
+    # 7 rows and 8 columns: a last window that reaches over the edge, and one that does not.
+    images = np.random.default_rng(0).normal(size=(2, 7, 8, 3)).astype("float32") - 1
+
+    def run(x):
+        return pool(x if signed else tf.nn.relu(x))
+
+    expected = run(images)
+    traced = tf.function(run, input_signature=[tf.TensorSpec((None, 7, 8, 3), tf.float32)])
+    with conv.finite_padding():
+        graph = traced.get_concrete_function().graph
+    np.testing.assert_array_equal(traced(images), expected)
+    kinds = {op.type for op in graph.get_operations()}
+    assert ("MirrorPad" in kinds) == signed
+    assert "PadV2" not in kinds
+    numbers = [tf.make_ndarray(op.get_attr("value")) for op in graph.get_operations() if op.type == "Const"]
+    assert all(np.abs(number).max() < 100 for number in numbers)

@@ -1,0 +1,45 @@
+"""What a run, or an export, says of itself, held against what it may say: a file may have been damaged or edited."""
+
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from kerascnn.config import ResizeMode, UserError
+
+Facts = TypeVar("Facts", bound=dict[str, Any])
+
+
+def described(facts: Facts, path: Path) -> Facts:
+    """`facts` (data.json, metadata.json) with class names, image size and resize mode that can be; what is missing is missing.
+
+    Raises:
+        UserError: One of them is something else.
+    """
+    names = facts.get("class_names", ["any"])
+    if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+        raise _damaged(path, "class_names", "a list of names", names)
+    size = facts.get("image_size", 1)
+    if type(size) is not int or size < 1:
+        raise _damaged(path, "image_size", "a number of pixels", size)
+    modes = get_args(ResizeMode)
+    if facts.get("resize", modes[0]) not in modes:
+        raise _damaged(path, "resize", " or ".join(modes), facts["resize"])
+    for key in ("fingerprint", "name", "arch"):
+        if not isinstance(facts.get(key, ""), str):
+            raise _damaged(path, key, "text", facts[key])
+    return facts
+
+
+def scored(metrics: Facts, path: Path) -> Facts:
+    """`metrics` (metrics.json) with splits that hold scores.
+
+    Raises:
+        UserError: One of them is something else.
+    """
+    for split in ("val", "test"):
+        if not isinstance(metrics.get(split, {}), dict):
+            raise _damaged(path, split, "scores by name", metrics[split])
+    return metrics
+
+
+def _damaged(path: Path, key: str, expected: str, got: Any) -> UserError:
+    return UserError(f"{path} is damaged: {key}: expected {expected}, got {str(got)[:60]!r}")

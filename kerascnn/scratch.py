@@ -1,0 +1,81 @@
+"""Folders for work that is not finished, each held by its process: what a kill left of them goes at the next start.
+
+The kernel lets go of a lock when its process dies, whatever its number and in whatever container it ran.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kerascnn.errors import UserError
+
+PREFIX = "kerascnn-"
+
+
+@contextlib.contextmanager
+def scratch(parent: Path | None = None, prefix: str = PREFIX) -> Iterator[Path]:
+    """A new folder for this process, removed at the end unless it has been renamed; what the dead left is removed first.
+
+    Args:
+        parent: Where; the system's place for temporary files where none is given.
+        prefix: What its name begins with.
+
+    Raises:
+        UserError: There is no place for temporary files.
+    """
+    parent = _temporary() if parent is None else parent
+    sweep(parent, prefix)
+    while True:
+        folder = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
+        folder.mkdir(mode=0o777 if prefix != PREFIX else 0o700)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with contextlib.suppress(OSError):  # no locks on this file system: nobody sweeps there either
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is(folder, descriptor):  # another process took it for a dead one's, in the moment before the lock
+                continue
+            yield folder
+            return
+        finally:
+            os.close(descriptor)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary() -> Path:
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise UserError("there is no place for temporary files: TMPDIR=FOLDER names one that can be written") from None
+
+
+def sweep(parent: Path, prefix: str = PREFIX) -> None:
+    """Remove the folders that dead processes of this user left in `parent`."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+                with contextlib.suppress(OSError):  # another user's, or a living one's
+                    _remove_dead(Path(entry.path))
+
+
+def _remove_dead(folder: Path) -> None:
+    if folder.stat().st_uid != os.geteuid():
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is(folder, descriptor):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
