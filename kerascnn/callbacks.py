@@ -16,6 +16,7 @@ from kerascnn.stopping import StopRequest
 Row = dict[str, float]
 # Between two looks at the loss for the live bar: each one waits for the device.
 NOTE_SECONDS = 0.5
+LOOK_SECONDS = 10.0  # between two looks for the folder that checkpoints go to
 
 
 class CallbackList(keras.callbacks.CallbackList):
@@ -223,6 +224,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         stop: Asks to stop.
         every: Steps between two checkpoints, or None for one per epoch.
         check: Raises where what would be saved is not worth it.
+        there: Raises where the place to save in is gone; asked every few seconds.
     """
 
     def __init__(
@@ -234,8 +236,10 @@ class SaveCheckpoints(keras.callbacks.Callback):
         stop: StopRequest,
         every: int | None,
         check: Callable[[], None],
+        there: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
+        self.there, self._looked = there, time.monotonic()
         self.store, self.rows, self.spent, self.stop, self.every = store, rows, spent, stop, every
         self.check = check
         self.step = self._done = self.saved = first_step
@@ -245,6 +249,9 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         step = self._done + batch
+        if time.monotonic() > self._looked + LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self.there()
         due = self.every is not None and step // self.every > self.saved // self.every
         if (self.stop.pending or due) and step > self.saved:
             self._save(step, self.spent())
@@ -265,6 +272,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def _save(self, step: int, spent: Row | None) -> None:
         self.check()
+        self.there()
         scale = [variable.value.numpy().item() for variable in loss_scale_of(self.model)]
         self.store.save(step, {"rows": self.rows, "spent": spent, "loss_scale": scale}, variables_of(self.model))
         self.saved = step

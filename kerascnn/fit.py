@@ -1,6 +1,7 @@
 """Train one network on your images; the same command resumes."""
 
 import contextlib
+import math
 import os
 import shlex
 import signal
@@ -37,15 +38,21 @@ def main(argv: list[str]) -> int:
         screen.say(line)
     config = training.resolve(config, splits)
     run = Run.prepare(config, splits.fingerprint, splits.name)
+    read_test = os.environ.get(PARENT_PIPE) != CANDIDATE
     if run.finished:
+        if read_test and training.mend(run, splits, draw=not child):
+            screen.say(f"report  {run.report_file}, which was missing")
         done = run.metrics()["finished"]
         screen.say(
             f"run {run.name}: finished on {done}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
         )
     with _goes_on(config.logging.overwrite):
         if not run.finished:
-            read_test = os.environ.get(PARENT_PIPE) != CANDIDATE
-            training.train(config, run, splits=splits, screen=screen, draw=not child, read_test=read_test)
+            # Two comparisons may share a run: who comes second takes what is there.
+            patience = math.inf if child else 0.0
+            training.train(
+                config, run, splits=splits, screen=screen, draw=not child, read_test=read_test, patience=patience
+            )
         if run.finished and config.logging.export:
             _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits))
     if run.finished:

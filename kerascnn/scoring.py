@@ -35,6 +35,11 @@ class Predictions:
         """Softmax of the logits, taken in float64, float32 [n, C]; rows sum to 1."""
         return softmax(self.logits.astype("float64"), axis=1).astype("float32")
 
+    @classmethod
+    def kept(cls, ids: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> "Predictions":
+        """Those of a predictions/<split>.npz: logits are known up to a constant for each image, which changes nothing."""
+        return cls(ids, labels, np.log(np.maximum(probabilities, np.finfo("float32").tiny)))
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The content of predictions/<split>.npz."""
         return {"ids": self.ids, "labels": self.labels, "probabilities": self.probabilities}

@@ -5,6 +5,7 @@ No TensorFlow. Everything for people goes to standard output except errors; Tens
 
 import contextlib
 import datetime
+import errno
 import os
 import sys
 import tempfile
@@ -14,20 +15,29 @@ from typing import IO
 
 from rich.console import Console
 
+from kerascnn import streams
 from kerascnn.errors import UserError
+
+
+class Lines(Console):
+    """A console whose reader may go away (`fit | head`): the work goes on, and its lines go to the log alone."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        streams.let_go(sys.stdout)
 
 
 class Screen:
     """Lines for the user, copied with times into `log` once a run has one."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = Lines(highlight=False, soft_wrap=True)
         self._log: IO[str] | None = None
 
     @property
     def live(self) -> bool:
         """Whether a bar may be drawn over the last line."""
-        return self.console.is_terminal
+        return self.console.is_terminal and self.console.file.isatty()  # FORCE_COLOR makes a terminal of every pipe
 
     def log_to(self, path: Path) -> None:
         """Append every further line to `path`; a log is written line by line, never rewritten."""
@@ -42,7 +52,12 @@ class Screen:
 
     def say(self, line: str = "", *, style: str | None = None) -> None:
         """Show one line."""
-        self.console.print(line, style=style, markup=False)
+        try:
+            self.console.print(line, style=style, markup=False)
+        except OSError as error:
+            if error.errno != errno.EIO:  # a terminal that was closed
+                raise
+            self.console.quiet = True
         self.note(line)
 
     def note(self, line: str) -> None:
@@ -65,7 +80,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
     os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with _memory() as held:
         os.dup2(held.fileno(), 2)
         failed = True
         try:
@@ -81,6 +96,13 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             if failed:
                 held.seek(0)
                 sys.stderr.write(held.read().decode(errors="replace"))
+
+
+def _memory() -> IO[bytes]:
+    """A file without a name, in memory where there is such a thing: nothing need be writable for it."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("kerascnn"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def duration(seconds: float) -> str:

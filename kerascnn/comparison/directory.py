@@ -1,5 +1,6 @@
 """A comparison's directory: the only module that knows the names in it. No TensorFlow."""
 
+import contextlib
 import datetime
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,8 @@ import tomli_w
 
 from kerascnn import cli
 from kerascnn.config import UserError
-from kerascnn.files import names_in, write_file
+from kerascnn.files import Record, names_in, write_file
+from kerascnn.runs import Held, hold
 
 
 class Directory:
@@ -30,6 +32,10 @@ class Directory:
         self.report_file = self.path / "report.html"
         self.log_file = self.path / "log.txt"
 
+    def lock(self) -> contextlib.AbstractContextManager[Held]:
+        """Hold the comparison for this process: see `runs.hold`."""
+        return hold(self.path, f"comparison {self.name}", "--comparisons-dir")
+
     def solved(self, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """What an earlier start solved and measured, by cell; empty where there was none.
 
@@ -37,10 +43,12 @@ class Directory:
             UserError: The directory holds a comparison on other terms; lists what differs.
         """
         if not self.comparison_file.exists():
-            if names_in(self.path) - {self.log_file.name}:
+            if names_in(self.path) - {self.log_file.name, ".lock"}:
                 raise UserError(f"{self.path} exists and is no comparison: choose another --name")
             return {}
         kept = cli.load_toml(self.comparison_file)
+        if not (isinstance(kept.get("request"), dict) and _tables(kept.get("cells"))):
+            raise UserError(f"{self.comparison_file} is damaged: expected the tables request and cells: remove it")
         differ = [
             f"  {key}: {kept['request'].get(key)!r} there, {request.get(key)!r} asked for"
             for key in sorted(kept["request"].keys() | request.keys())
@@ -52,7 +60,8 @@ class Directory:
                 + "\n".join(differ)
                 + f"\nway out: another --name, or delete {self.path} (its runs stay and are reused)"
             )
-        return kept["cells"]
+        file = self.comparison_file
+        return Record({key: Record(dict(cell), file) for key, cell in kept["cells"].items()}, file)
 
     def keep(
         self, command: str, request: dict[str, Any], cells: dict[str, dict[str, Any]], runs: Sequence[str]
@@ -71,6 +80,10 @@ class Directory:
     def write_report(self, html: str) -> None:
         """Keep the page."""
         write_file(self.report_file, html.encode())
+
+
+def _tables(cells: Any) -> bool:
+    return isinstance(cells, dict) and all(isinstance(cell, dict) for cell in cells.values())
 
 
 def clock(seconds_from_now: float) -> str:

@@ -73,7 +73,7 @@ class Found:
         request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
         solved = directory.solved(request)
         if solved:
-            costs = {label: Cost(**solved[label]["cost"]) for label in self.groups}
+            costs = {label: Cost.read(solved[label]) for label in self.groups}
         else:
             say(f"measure inference of {len(self.groups)} networks in turn")
             costs = self._costs()

@@ -1,9 +1,7 @@
 """What the plan needs of TensorFlow: who trains on what, what it costs. Each function runs `apart`."""
 
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from kerascnn import matching
 from kerascnn.config import Config, UserError
 from kerascnn.models import filters
+from kerascnn.scratch import scratch
 from kerascnn.screen import quiet
 
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
@@ -58,6 +57,20 @@ class Cost:
     throughput: float
     export: int
     memory: int | None = None
+
+    @classmethod
+    def read(cls, cell: Mapping[str, Any]) -> "Cost":
+        """That of a cell of comparison.toml.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        try:
+            return cls(**{name: value + 0 for name, value in cell["cost"].items()})
+        except (TypeError, AttributeError) as error:
+            raise UserError(
+                f"comparison.toml is damaged: cost: {error}: remove the file, and it is measured anew"
+            ) from None
 
 
 def subjects(configs: list[Config]) -> list[Subject]:
@@ -214,8 +227,8 @@ def _exported(model: Any, config: Config, class_names: tuple[str, ...]) -> int:
     from kerascnn.artefacts import savedmodel
 
     resize = config.data.resize if config.data.resize != "auto" else "squash"
-    with tempfile.TemporaryDirectory() as folder:
-        made = savedmodel.export(model, Path(folder), class_names=class_names, image_size=_size(config), resize=resize)
+    with scratch() as folder:
+        made = savedmodel.export(model, folder, class_names=class_names, image_size=_size(config), resize=resize)
         return sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
 
 

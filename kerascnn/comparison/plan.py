@@ -109,20 +109,38 @@ class Plan:
         self.directory.keep(command, self.request, cells, [run.name for _, _, run in self.runs()])
 
 
-def make(request: Request, configs: list[Config], say: Callable[[str], None]) -> Plan:
+def make(
+    request: Request,
+    configs: list[Config],
+    say: Callable[[str], None],
+    hold: Callable[[Directory], object] = lambda directory: None,
+) -> Plan:
     """Everything that is decided before the first step; what an earlier start solved is taken from comparison.toml.
+
+    Args:
+        request: The flags.
+        configs: A config for each variant.
+        say: Where lines go.
+        hold: Is called with the comparison's directory before anything in it is read or measured.
 
     Raises:
         UserError: A budget that cannot be met, weights that a scaled width cannot take, an unknown arch, no data.
     """
     with Apart() as apart:
-        return _made(request.compare, configs, say, apart)
+        return _made(request.compare, configs, say, hold, apart)
 
 
-def _made(compare: Compare, configs: list[Config], say: Callable[[str], None], apart: Apart) -> Plan:
+def _made(
+    compare: Compare,
+    configs: list[Config],
+    say: Callable[[str], None],
+    hold: Callable[[Directory], object],
+    apart: Apart,
+) -> Plan:
     cells = _cells(compare, configs, apart)
     asked = _request(compare, cells)
     directory = Directory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
+    hold(directory)
     solved = directory.solved(asked)
     if all(cell.key in solved for cell in cells):
         say(f"solved  earlier, in {directory.comparison_file}")
@@ -281,4 +299,4 @@ def _restored(cell: Cell, kept: dict[str, Any]) -> Cell:
     model, fit = {key: kept[key] for key in ("width", "rounding")}, {"epochs": kept["epochs"]}
     subject = replace(cell.subject, config=cell.subject.config.replace(model=model, fit=fit))
     match = Match(kept["width"], kept["rounding"], kept["matched"], kept["off"]) if "matched" in kept else None
-    return replace(cell, subject=subject, match=match, cost=Cost(**kept["cost"]))
+    return replace(cell, subject=subject, match=match, cost=Cost.read(kept))

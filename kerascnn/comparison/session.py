@@ -1,5 +1,6 @@
 """A comparison from its request to its report."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -24,12 +25,19 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     """
     from kerascnn.comparison import execute, plan
 
-    made = plan.make(request, configs, screen.say)
     if request.compare.dry_run:
-        for line in execute.lines(made):
+        for line in execute.lines(plan.make(request, configs, screen.say)):
             screen.say(line)
         return
-    made.directory.path.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        made = plan.make(request, configs, screen.say, lambda directory: held.enter_context(directory.lock()))
+        _carry_out(made, request, screen)
+
+
+def _carry_out(made: Plan, request: Request, screen: Screen) -> None:
+    """Train what is not finished, conclude."""
+    from kerascnn.comparison import execute
+
     screen.log_to(made.directory.log_file)
     for line in execute.lines(made):
         screen.say(line)
@@ -94,6 +102,7 @@ def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:
     for line in found.lines():
         screen.say(line)
     directory = Directory(within(compare.comparisons_dir, compare.name or found.name))
-    entries = found.entries(directory, screen.say)
-    screen.log_to(directory.log_file)
-    publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)
+    with directory.lock():
+        entries = found.entries(directory, screen.say)
+        screen.log_to(directory.log_file)
+        publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn import explain, tensorboard
+from kerascnn.command import explained
 from kerascnn.config import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
@@ -16,7 +17,7 @@ from kerascnn.report import pictures, plots, score_plots
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
 from kerascnn.report.run_page import PICTURED, run_page, worst
-from kerascnn.runs import Run
+from kerascnn.runs import Busy, Run
 from kerascnn.scoring import Predictions
 from kerascnn.statistics import calibration
 
@@ -35,6 +36,7 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split)
     if asked.output:
         Path(asked.output).mkdir(parents=True, exist_ok=True)
+    run = _kept_beside(subject, asked, say)
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     found = _scored(subject, asked)
     if asked.corruptions:
@@ -44,9 +46,8 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     if asked.explain:
         found["explanation"] = explanation.measured(subject, asked.most)
     answers = found.pop("answers")
-    say(
-        f"kept    {_keep(subject, asked, found, answers) or 'nothing: --output FOLDER keeps scores, predictions, pictures'}"
-    )
+    kept = _keep(subject, run, asked, found, answers)
+    say(f"kept    {kept or 'nothing: --output FOLDER keeps scores, predictions, pictures'}")
     return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
 
 
@@ -58,6 +59,30 @@ def _check_output(folder: Path) -> None:
         raise UserError(f"--output {folder} is a file: expected a folder, or a name for a new one")
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"--output {folder} cannot be written: make it writable, or choose another folder")
+
+
+def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) -> Run | None:
+    """The run that takes the scores, where the images are its own; told before the scoring, which may take hours.
+
+    Raises:
+        UserError: The run may only be read, and no --output is given.
+    """
+    run = subject.run if subject.own else None
+    if run is None:
+        return None
+    try:
+        with run.lock():
+            return run
+    except Busy:  # it is waited for at the end
+        return run
+    except (UserError, OSError) as error:
+        why = explained(error) if isinstance(error, OSError) else str(error)
+        if not asked.output:
+            raise UserError(
+                f"run {run.name} cannot take the scores: --output FOLDER keeps them elsewhere ({why})"
+            ) from None
+        say(f"note    run {run.name} cannot be written: its scores are kept in {asked.output} alone")
+        return None
 
 
 def _scored(subject: Subject, asked: Evaluate) -> dict[str, Any]:
@@ -89,10 +114,9 @@ def _of_whom(subject: Subject) -> str:
     return " that are not the run's own" if subject.run else ""
 
 
-def _keep(subject: Subject, asked: Evaluate, found: dict[str, Any], answers: Answers) -> str:
-    """Beside the run where the images are its own, and below `--output`; returns where."""
-    split, run = subject.split.name, subject.run
-    own = run if subject.own else None
+def _keep(subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], answers: Answers) -> str:
+    """Beside the subject's `own` run, and below `--output`; returns where."""
+    split = subject.split.name
     if own is None and not asked.output:
         return ""
     pngs = _pictures(subject, found, answers)
@@ -131,8 +155,7 @@ def _log(run: Run, split: str, answers: Answers, pngs: dict[str, bytes], names: 
 
 def _pictures(subject: Subject, found: dict[str, Any], answers: Answers) -> dict[str, bytes]:
     split, names = subject.split.name, subject.predictor.class_names
-    logits = np.log(np.maximum(answers.probabilities, np.finfo("float32").tiny))
-    drawn = pictures.answers(subject.split, Predictions(answers.ids, answers.labels, logits), names)
+    drawn = pictures.answers(subject.split, Predictions.kept(*answers), names)
     figures = {
         "reliability": score_plots.reliability(found["scores"]["reliability"], f"{split}: n = {len(answers.labels)}"),
         "ranking": score_plots.ranking_curves(scores.curves(answers.probabilities, answers.labels), names),

@@ -8,6 +8,8 @@ from kerascnn.data import Split
 from kerascnn.report import plots
 from kerascnn.scoring import Predictions
 
+FIRST_BATCH = "first_batch"
+
 
 def first_batch(images: np.ndarray, answers: np.ndarray, class_names: Sequence[str]) -> dict[str, bytes]:
     """What training is shown first, after augmentation.
@@ -19,7 +21,7 @@ def first_batch(images: np.ndarray, answers: np.ndarray, class_names: Sequence[s
     """
     titles = [class_names[label] for label in answers.argmax(axis=1)]
     figure = plots.image_grid(images, titles, heading="the first training images, augmented")
-    return {"first_batch": plots.png(figure)}
+    return {FIRST_BATCH: plots.png(figure)}
 
 
 def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """From a finished run's directory to its page: every number comes from metrics.json, history.csv and predictions/."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -55,14 +55,16 @@ COSTS: dict[str, tuple[str, Unit]] = {
 PICTURED = 12
 
 
-def run_page(run: Run, gallery: Gallery | None = None) -> RunPage:
+def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any] | None = None) -> RunPage:
     """What the page of a finished run shows.
 
     Args:
         run: Finished.
         gallery: Images with answers, as `worst` makes one.
+        metrics: What metrics.json is about to say, where it is not there yet.
     """
-    metrics, config, data = run.metrics(), run.config(), run.data()
+    metrics = run.metrics() if metrics is None else metrics
+    config, data = run.config(), run.data()
     there = [name for name in SPLITS if name in metrics]
     scored = there[0]
     start = run.environment()[-1]
@@ -142,7 +144,7 @@ def worst(
     )
 
 
-def _verdict(metrics: dict[str, Any], split: str) -> Statement:
+def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
     scores = metrics[split]
     accuracy, lowest = Interval(**scores["accuracy"]), scores["worst_class"]
     marked = metrics["test_is_val"] or split == "val"
@@ -157,7 +159,7 @@ def _verdict(metrics: dict[str, Any], split: str) -> Statement:
     return Statement(headline, tuple(lines))
 
 
-def _scores(metrics: dict[str, Any], there: Sequence[str]) -> Table:
+def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> Table:
     """One row per score, one column per split."""
     counts = ", ".join(f"{name}: n = {metrics[name]['accuracy']['n']:,}" for name in there)
     rows: list[tuple[Any, ...]] = []

@@ -1,5 +1,8 @@
 """The page that a training leaves beside its scores."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from kerascnn.data import Split
@@ -10,10 +13,21 @@ from kerascnn.runs import Run
 from kerascnn.scoring import Predictions
 
 
-def write(run: Run, split: Split | None = None, predictions: Predictions | None = None) -> None:
-    """Write report.html of a finished run; with a split and its predictions also its worst mistakes.
+def write(
+    run: Run,
+    split: Split | None = None,
+    predictions: Predictions | None = None,
+    metrics: Mapping[str, Any] | None = None,
+) -> None:
+    """Write report.html of a run that is scored; with a split and its predictions also its worst mistakes.
 
     Without maps, which take longer than all the rest: `evaluate` adds them.
+
+    Args:
+        run: Everything but its metrics.json is there.
+        split: The images that were scored.
+        predictions: What was answered.
+        metrics: What metrics.json is about to say; what it says where it is there.
     """
     gallery = None
     if split is not None and predictions is not None:
@@ -24,4 +38,4 @@ def write(run: Run, split: Split | None = None, predictions: Predictions | None 
         images = split.source.fetch(indices).numpy()
         names = run.data()["class_names"]
         gallery = worst(split.name, predictions.ids, labels, probabilities, names, images)
-    run.write_report(run_html(run_page(run, gallery)))
+    run.write_report(run_html(run_page(run, gallery, metrics)))

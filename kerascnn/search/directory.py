@@ -6,11 +6,10 @@ best.toml promoted/<candidate>_s<seed>/ promotion.csv tensorboard/ log.txt
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import tomli_w
 from kerascnn import cli
 from kerascnn.config import UserError
 from kerascnn.files import names_in, write_file
-from kerascnn.runs import Run
+from kerascnn.runs import Held, Run, hold
 
 # Of the journal: a trial began, its process was killed, it ended.
 EVENTS = ("began", "lost", "ended")
@@ -50,25 +49,9 @@ class Directory:
         """A candidate's run, by its hash or as `baseline`."""
         return Run(self.trials / candidate)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the search for this process; the kernel lets go when it dies.
-
-        Raises:
-            UserError: Another process holds it.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"search {self.path.name} is running in another process: wait for it, or --name"
-                ) from None
-            yield
-        finally:
-            os.close(descriptor)
+    def lock(self) -> contextlib.AbstractContextManager[Held]:
+        """Hold the search for this process: see `runs.hold`."""
+        return hold(self.path, f"search {self.path.name}", "--searches-dir")
 
     def claim(self, request: dict[str, Any]) -> None:
         """Keep what is searched; in a directory that is there it must be the same.

@@ -1,10 +1,8 @@
 """A search before its first training: the data, the space, what a candidate means and costs, the baseline."""
 
 import math
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from kerascnn import data, runs, training
@@ -12,6 +10,7 @@ from kerascnn.config import Config, UserError
 from kerascnn.data import Splits
 from kerascnn.models import tables
 from kerascnn.runs import Run
+from kerascnn.scratch import scratch
 from kerascnn.screen import Screen
 from kerascnn.search import candidates, measure, oracles, scaling, space
 from kerascnn.search.candidates import Budget
@@ -223,8 +222,8 @@ class Search:
         rows = self.directory.run(BASELINE).history()
         if rows:
             return sum(row["seconds"] for row in rows) / len(rows)
-        with tempfile.TemporaryDirectory() as folder:
-            run = Run(Path(folder) / BASELINE)
+        with scratch() as folder:
+            run = Run(folder / BASELINE)
             run.write_config(self._counted())
             return measure.in_child("speed", run, self.classes, self.places[0].cpus, self.places[0].gpu)
 

@@ -3,12 +3,14 @@
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve, with_lr
 from kerascnn.training.loop import train
 from kerascnn.training.measuring import Price, price, seconds_per_step
+from kerascnn.training.mending import mend
 
 __all__ = [
     "Price",
     "Schedule",
     "averaged",
     "build_and_compile",
+    "mend",
     "network",
     "network_of",
     "price",

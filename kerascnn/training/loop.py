@@ -32,6 +32,7 @@ def train(
     screen: Screen | None = None,
     draw: bool = True,
     read_test: bool = True,
+    patience: float = 0.0,
 ) -> dict[str, Any]:
     """Train `run` to its end, or to epoch `until`, from wherever it was left; returns its metrics.
 
@@ -43,6 +44,7 @@ def train(
         screen: Where lines go.
         draw: Whether pictures of images and mistakes are made.
         read_test: Whether test is scored at the end; a search's candidates go without, without graph and report too.
+        patience: Seconds to wait for another process that trains the run.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -57,7 +59,7 @@ def train(
     plan = distribute.setup(config.devices, config.fit.batch_size)
     splits = splits or data.load(config.data)
     config = resolve(config, splits)
-    with run.lock():
+    with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
         if run.finished:
             return run.metrics()
         run.write_config(config)
@@ -143,7 +145,7 @@ class Training:
         if self.read_test:  # a search has a table of its candidates, under the names that it varied
             tensorboard.write_graph(board, self.twin)
             tensorboard.write_hparams(board, self.run.name, self._hparams())
-        if self.draw and not self.run.plots.exists():
+        if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
             images, answers, _ = next(iter(self._training_data(0).take(1)))
             pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
             self._show(tensorboard.TRAIN, pngs)
@@ -152,9 +154,10 @@ class Training:
         return facts.hparams(self.config, self.splits.name, self.count)
 
     def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
+        """A picture below plots/ says that TensorBoard has it too: it is written last."""
+        tensorboard.write_images(self.run.tensorboard, split, pngs)
         for name, png in pngs.items():
             self.run.write_plot(f"{name}.png", png)
-        tensorboard.write_images(self.run.tensorboard, split, pngs)
 
     def _fit(self, schedule: Schedule) -> None:
         """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs, the head alone first."""
@@ -256,7 +259,14 @@ class Training:
             step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.log_steps
         )
         save = callbacks.SaveCheckpoints(
-            self.store, step, rows, stats.settle, stop, fit.checkpoint_every, check=finite.look
+            self.store,
+            step,
+            rows,
+            stats.settle,
+            stop,
+            fit.checkpoint_every,
+            check=finite.look,
+            there=self.run.still_there,
         )
         show = callbacks.ShowProgress(
             self.screen,
@@ -315,7 +325,7 @@ class Training:
         save_model(self.twin, self.run.best_model)
 
     def _finish(self) -> dict[str, Any]:
-        """Score the best model on val and test, once, and keep everything; the run is finished with metrics.json."""
+        """Score the best model on val and test, once, and keep everything; metrics.json comes last: with it the run is done."""
         epoch = callbacks.best_epoch(self.rows, self.monitor)
         found, answered = self._score_splits()
         if self.draw:
@@ -341,9 +351,10 @@ class Training:
         }
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
-        self.run.write_metrics(found)
         if answered and self.read_test:
-            run_report.write(self.run, *answered[-1] if self.draw else ())
+            split, predictions = answered[-1] if self.draw else (None, None)
+            run_report.write(self.run, split, predictions, metrics=found)
+        self.run.write_metrics(found)
         return found
 
     def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, scoring.Predictions]]]:

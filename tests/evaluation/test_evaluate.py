@@ -18,7 +18,7 @@ from kerascnn import cli, data, evaluate, fit
 from kerascnn.config import UserError
 from kerascnn.data import corruptions
 from kerascnn.evaluation import subject
-from kerascnn.runs import Run, directory
+from kerascnn.runs import Run, locks
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +86,27 @@ def test_the_screen_says_what_n_is_and_scores_wait_for_who_holds_the_run(run, ca
     with contextlib.ExitStack() as held:
         held.enter_context(Run(run).lock())
         slept = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
-        monkeypatch.setattr(directory, "time", slept)  # whoever holds it lets go once somebody waits
+        monkeypatch.setattr(locks, "time", slept)  # whoever holds it lets go once somebody waits
         assert evaluate.main([str(run), "--split", "val"]) == cli.DONE
     assert "brier" in Run(run).metrics()["val"]
     out = capsys.readouterr().out
     assert "n = 616 images" in out
     assert "temperature" in out
     assert "ECE (equal mass)" in out
+
+
+def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, capsys, monkeypatch) -> None:
+    (run / ".lock").unlink()
+    (run / ".lock").mkdir()  # as on a disk that may only be read: also for root
+    kept = Run(run).metrics()
+    words = [str(run), "--split", "test", "--output", str(tmp_path / "own")]
+    assert evaluate.main(words) == cli.DONE
+    assert f"its scores are kept in {tmp_path / 'own'} alone" in capsys.readouterr().out
+    assert Run(tmp_path / "own").has_predictions("test")
+    assert Run(run).metrics() == kept
+    monkeypatch.setattr(subject.Subject, "answers", lambda *_: pytest.fail("it was scored for nothing"))
+    assert evaluate.main(words[:3]) == cli.USER_ERROR
+    assert "run learned cannot take the scores: --output FOLDER keeps them elsewhere" in capsys.readouterr().err
 
 
 def test_other_images_of_the_same_classes(run, tmp_path, capsys) -> None:

@@ -10,6 +10,7 @@ from kerascnn import data, scoring
 from kerascnn.config import Config
 from kerascnn.report import run_report
 from kerascnn.runs import Run, now
+from kerascnn.training import mend
 
 HISTORY = [{"epoch": e, "loss": 2 / e, "val_loss": 2.1 / e, "val_accuracy": 1 - 1 / (e + 1), "lr": 0.1} for e in (1, 2)]
 
@@ -77,3 +78,28 @@ def test_a_run_without_test_has_a_page_too(finished, splits):
     page = run.report_file.read_text(encoding="utf-8")
     assert "val accuracy" in page
     assert "<img" not in page
+
+
+def test_a_finished_run_without_its_page_gets_it_from_what_it_kept(finished, splits):
+    """As after a kill between the scores and the page, by a version that wrote the page last."""
+    run, answered = finished
+    run_report.write(run, splits.test, answered)
+    page = run.report_file.read_text(encoding="utf-8")
+    left = run.predictions / ".test.npz.999999.aside"
+    left.touch()
+    assert not mend(run, splits, draw=True)
+    assert not left.exists()
+    run.report_file.unlink()
+    with run.lock():
+        assert not mend(run, splits, draw=True), "another process works in it"
+    assert mend(run, splits, draw=True)
+    assert run.report_file.read_text(encoding="utf-8") == page
+
+
+def test_the_page_can_be_made_before_the_scores_are_kept(finished, splits):
+    run, answered = finished
+    metrics = run.metrics()
+    run.metrics_file.unlink()
+    run_report.write(run, splits.test, answered, metrics)
+    assert run.report_file.exists()
+    assert not run.finished

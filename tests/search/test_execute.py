@@ -210,7 +210,7 @@ def test_the_directory_of_another_search_is_refused_with_what_differs(finished: 
         make_search.search(tmp_path / "other", "random")
     with (
         finished.directory.lock(),
-        pytest.raises(UserError, match="is running in another process"),
+        pytest.raises(UserError, match="search one is in use by process"),
         finished.directory.lock(),
     ):
         pass

@@ -1,0 +1,36 @@
+"""What a finished run lacks, where an earlier version or a kill left it without: made of what it has kept."""
+
+import contextlib
+
+from kerascnn.config import UserError
+from kerascnn.data import Splits
+from kerascnn.report import run_report
+from kerascnn.runs import Run
+from kerascnn.scoring import Predictions
+
+
+def mend(run: Run, splits: Splits, *, draw: bool) -> bool:
+    """Write the report of a finished run that has none, and remove what killed processes left aside.
+
+    A run that another process works in, or that may only be read, stays as it is.
+
+    Args:
+        run: With metrics.json.
+        splits: Its data.
+        draw: Whether the report shows images.
+
+    Returns:
+        Whether the report was missing and is there now.
+    """
+    run.tidy()
+    if run.report_file.exists():
+        return False
+    metrics = run.metrics()
+    scored = [split for split in splits.parts()[1:] if split.name in metrics and run.has_predictions(split.name)]
+    if not scored:
+        return False
+    with contextlib.suppress(UserError, OSError), run.lock():
+        split = scored[-1]
+        predictions = Predictions.kept(**run.read_predictions(split.name))
+        run_report.write(run, *(split, predictions) if draw else ())
+    return run.report_file.exists()

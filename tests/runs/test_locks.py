@@ -1,0 +1,175 @@
+"""Who holds a directory, what is done where it is gone or cannot be held, and what the dead have left in it."""
+
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kerascnn import runs
+from kerascnn.comparison.directory import Directory
+from kerascnn.config import Config, UserError
+from kerascnn.errors import Stopped
+from kerascnn.runs import Run
+
+
+@pytest.fixture
+def living():
+    """The number of a process of this user that runs."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        yield child.pid
+        child.kill()
+
+
+@pytest.mark.parametrize("way", ["removed", "replaced"])
+def test_a_run_whose_folder_goes_away_is_left(tmp_path: Path, way: str) -> None:
+    run = Run(tmp_path / "run")
+    with run.lock():
+        run.write_config(Config())
+        shutil.rmtree(run.path)
+        if way == "replaced":
+            run.path.mkdir()
+            (run.path / ".lock").touch()
+        for write in (lambda: run.write_history([{"epoch": 1}]), lambda: run.write_plot("a.png", b""), run.still_there):
+            with pytest.raises(Stopped, match="was removed or replaced while this process worked in it"):
+                write()
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ([] if way == "removed" else [".lock", "run"])
+    with run.lock():  # the next start makes it anew
+        run.write_config(Config())
+    assert run.config_file.exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK], ids=os.strerror)
+def test_a_file_system_without_locks_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(UserError, match=r"has no file locks .*: --runs-dir DIR names a place"),
+        Run(tmp_path / "a").lock(),
+    ):
+        pass
+    with pytest.raises(UserError, match=r"two processes from writing one comparison: --comparisons-dir DIR"):
+        Directory(tmp_path / "b").lock().__enter__()
+
+
+def test_what_the_dead_left_goes_and_what_the_living_write_stays(tmp_path: Path, living: int) -> None:
+    run = Run(tmp_path / "run")
+    run.write_config(Config())
+    dead = [
+        ".split.csv.999999.aside",
+        "predictions/.test.npz.999999.aside",
+        ".aside-best.keras",
+        f".x.{os.getpid()}.aside",
+    ]
+    dead += ["checkpoints/.step-1.aside", "tensorboard/train/.aside-4711"]
+    for name in dead:
+        path = run.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (run.path / "checkpoints" / ".step-2.999999.aside").mkdir()
+    written = run.path / f".latency.json.{living}.aside"
+    written.touch()
+    mine = [run.path / "notes.aside", run.path / ".hidden"]
+    for path in mine:
+        path.touch()
+    run.tidy()
+    left = [path for path in run.path.rglob("*") if "aside" in path.name]
+    assert sorted(left) == sorted([written, mine[0]])
+    assert mine[1].exists()
+    os.utime(written, (0, 0))  # an hour old: another process has the writer's number now
+    run.tidy()
+    assert not written.exists()
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_run_named_by_dots_has_its_folders_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "flowers" / "plots").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "flowers" / ("plots" if name == ".." else ""))
+    assert Run(name).name == "flowers"
+
+
+def test_an_overwritten_run_is_not_held_in_its_old_place(tmp_path: Path) -> None:
+    """Who waits for the lock of a folder that is then removed must not hold what nobody sees."""
+    config = Config(logging={"runs_dir": tmp_path, "run": "run", "overwrite": True})
+    run = Run(tmp_path / "run")
+    with run.lock():
+        run.write_config(config)
+    old = os.open(run.path / ".lock", os.O_RDWR)
+    Run.prepare(config, "f", "pets")
+    with run.lock():
+        fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another file: the old one holds nobody off
+    os.close(old)
+
+
+DAMAGE = ["", "null", "[]", "[" * 100_000, '{"a": 1', "\xff"]
+
+
+@pytest.mark.parametrize("text", DAMAGE, ids=lambda text: repr(text)[:12])
+def test_a_damaged_file_is_one_message(tmp_path: Path, text: str) -> None:
+    run = Run(tmp_path)
+    for path, read in ((run.data_file, run.data), (run.metrics_file, run.metrics), (run.latency_file, run.latency_ms)):
+        path.write_text(text, encoding="latin-1")
+        with pytest.raises(UserError, match=rf"{path.name} is damaged"):
+            read()
+    run.environment_file.write_text(text, encoding="latin-1")
+    assert len(run.add_environment({"policy": "float32"})) == 1
+    run.history_file.write_text("epoch,loss\n1,x\n")
+    with pytest.raises(UserError, match=r"history\.csv is damaged"):
+        run.history()
+    run.predictions.mkdir()
+    (run.predictions / "test.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(UserError, match=r"test\.npz is damaged"):
+        run.read_predictions("test")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"class_names": null}', "class_names: expected a list of names"),
+        ('{"class_names": [1, 2]}', "class_names: expected a list of names"),
+        ('{"class_names": []}', "class_names: expected a list of names"),
+        ('{"image_size": "32"}', "image_size: expected a number of pixels, got '32'"),
+        ('{"resize": "zoom"}', "resize: expected auto or crop or pad or squash, got 'zoom'"),
+        ('{"fingerprint": 3}', "fingerprint: expected text, got '3'"),
+    ],
+)
+def test_facts_that_cannot_be_are_named(tmp_path: Path, content: str, message: str) -> None:
+    run = Run(tmp_path)
+    run.data_file.write_text(content)
+    with pytest.raises(UserError, match=f"data.json is damaged: {message}"):
+        run.data()
+
+
+def test_a_key_that_is_missing_is_named_with_its_file(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.metrics_file.write_text('{"test": {"accuracy": {}}}')
+    with pytest.raises(UserError, match=r"metrics\.json is damaged or of another version: it has no 'value'"):
+        run.metrics()["test"]["accuracy"]["value"]
+    assert run.metrics().get("val") is None
+    assert "finished" not in run.metrics()
+
+
+@pytest.mark.slow
+def test_two_launches_of_one_run_both_end_well(tmp_path: Path) -> None:
+    """Two comparisons that share a run: neither is told that it cannot be trained."""
+    config = Config(
+        data={"fraction": 0.05},
+        model={"arch": "resnet20", "width": 0.25, "blocks": (1, 1, 1)},
+        fit={"epochs": 2, "batch_size": 32},
+        logging={"runs_dir": tmp_path, "run": "run"},
+    )
+    run = Run(tmp_path / "run")
+    run.write_config(config)
+    first, second = runs.launch(run.path), runs.launch(run.path)
+    assert next(first)["epoch"] == 1
+    assert [row["epoch"] for row in second] == [1, 2]  # it waits for who was first, or takes over from it
+    assert [row["epoch"] for row in first] == [2]
+    assert run.finished

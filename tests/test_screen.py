@@ -1,0 +1,37 @@
+"""What a command shows where its reader has gone, or is no terminal."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SPEAKS = """
+import sys
+from kerascnn.screen import Screen
+screen = Screen()
+screen.log_to(__import__("pathlib").Path(sys.argv[1]))
+for number in range(2000):
+    screen.say(f"line {number}")
+print("live" if screen.live else "plain", file=sys.stderr)
+"""
+
+
+def test_a_reader_that_goes_away_ends_no_work(tmp_path) -> None:
+    """`fit | head -1`: a training goes on, and its log has every line."""
+    log = tmp_path / "log.txt"
+    command = [sys.executable, "-c", SPEAKS, str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "line 0\n"
+        child.stdout.close()
+        assert "plain" in child.stderr.read()
+    assert child.returncode == 0
+    assert len(log.read_text().splitlines()) == 2000
+
+
+@pytest.mark.parametrize("variables", [{"FORCE_COLOR": "1"}, {"NO_COLOR": "1"}, {}], ids=str)
+def test_a_pipe_gets_no_bars(tmp_path, variables) -> None:
+    command = [sys.executable, "-c", SPEAKS, str(tmp_path / "log.txt")]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
+    assert done.stderr == "plain\n"
+    assert done.stdout.splitlines()[-1] == "line 1999"
