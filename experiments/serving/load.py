@@ -1,7 +1,7 @@
 """Many clients at once against a server: errors, answers a second, p50 and p95.
 
     python load.py --serve saved_models/NAME IMAGE...      starts server.py on a free port, and ends it
-    python load.py --url http://127.0.0.1:8501 --name NAME IMAGE...
+    python load.py --url http://127.0.0.1:8501 IMAGE...         asks server.py for its model (--name NAME for other servers)
 
 Each client sends one image, waits for the answer, sends the next. Every answer is checked: status 200, one prediction whose
 probabilities sum to 1, and the same class as when the server was asked alone. Exits 1 where one was not.
@@ -33,21 +33,32 @@ def serving(model: Path) -> Iterator[tuple[str, str]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    address, name = f"http://127.0.0.1:{port}", model.resolve().name
-    command = [sys.executable, str(HERE / "server.py"), str(model), "--port", str(port), "--name", name]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, str(HERE / "server.py"), str(model), "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             for _ in range(600):
                 with contextlib.suppress(httpx.TransportError):
-                    if httpx.get(f"{address}/v1/models/{name}").status_code == 200:
+                    if httpx.get(f"{address}/v1/models").status_code == 200:
                         break
                 if server.poll() is not None:
                     log.seek(0)
                     raise SystemExit(f"the server did not start:\n{log.read()}")
                 time.sleep(0.1)
-            yield address, name
+            yield address, only_model(address)
         finally:
             server.terminate()
+
+
+def only_model(address: str) -> str:
+    """The name of the model that a server has."""
+    try:
+        answer = httpx.get(f"{address}/v1/models")
+    except httpx.TransportError as error:
+        raise SystemExit(f"{address} does not answer: {error}") from None
+    if answer.status_code != 200:
+        raise SystemExit(f"{address} does not list its models: name one with --name NAME")
+    return answer.json()["models"][0]["name"]
 
 
 async def one_client(
@@ -91,18 +102,23 @@ async def load(url: str, files: list[Path], clients: int, seconds: float) -> lis
         return [row for rows in await asyncio.gather(*tasks) for row in rows]
 
 
+@contextlib.contextmanager
+def _running(url: str, name: str | None) -> Iterator[tuple[str, str]]:
+    yield url, name or only_model(url)
+
+
 def main() -> int:
     """Load a server and say how it went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--serve", type=Path, help="a SavedModel to start a server for")
+    where.add_argument("--serve", type=Path, help="a SavedModel to start a server for, or a folder with one")
     where.add_argument("--url", help="a server that runs")
-    parser.add_argument("--name", default="model", help="the model's name at --url")
+    parser.add_argument("--name", help="the model's name at --url (default: asked of server.py)")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("images", type=Path, nargs="+", help="JPEG or PNG files")
     given = parser.parse_args()
-    with serving(given.serve) if given.serve else contextlib.nullcontext((given.url, given.name)) as (address, name):
+    with serving(given.serve) if given.serve else _running(given.url, given.name) as (address, name):
         rows = asyncio.run(load(f"{address}/v1/models/{name}:predict", given.images, given.clients, given.seconds))
     outcomes = collections.Counter(outcome for outcome, _ in rows)
     times = sorted(1000 * took for _, took in rows)

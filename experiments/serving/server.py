@@ -3,6 +3,7 @@
     python server.py saved_models/ants_bees --port 8501
 
     POST /v1/models/NAME[/versions/N]:predict    {"instances": [{"b64": "..."}]}
+    GET  /v1/models                              the model's name and version (TensorFlow Serving has no such path)
     GET  /v1/models/NAME[/versions/N]            the state of the version
     GET  /v1/models/NAME[/versions/N]/metadata   the signatures
 
@@ -60,16 +61,12 @@ class Model:
     """One version of a SavedModel.
 
     Args:
-        path: `saved_models/<name>`, whose highest version is served, or a version's directory.
+        path: `saved_models/<name>`, whose highest version is served, a version's directory, or a folder with one such model.
         name: By default the folder's.
     """
 
     def __init__(self, path: Path, name: str | None = None) -> None:
-        path = path.resolve()
-        numbers = sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal()) if path.is_dir() else []
-        version = path / str(numbers[-1]) if numbers else path
-        if not (version / "saved_model.pb").is_file():
-            raise SystemExit(f"{path}: expected a SavedModel, or a folder with versions 1, 2, ... of one")
+        version = find(path)
         self.name, self.version = name or version.parent.name, version.name
         self._loaded = tf.saved_model.load(str(version))  # the signatures alone would not keep the weights alive
         specs = {key: made.structured_input_signature[1] for key, made in self._loaded.signatures.items()}
@@ -96,6 +93,18 @@ class Model:
             raise BadRequest(_plain(error.message)) from None
         return {name: value.numpy() for name, value in sorted(outputs.items())}
 
+    def warm(self, batch: int) -> None:
+        """Ask every signature once for one image and once for `batch`, so that no client waits for what comes with a first call.
+
+        That is TensorFlow's rewriting of the graph and the making of kernels for these shapes: seconds for a large network.
+        """
+        blank = tf.io.encode_jpeg(tf.zeros([64, 64, 3], tf.uint8)).numpy()
+        for name, own in self.inputs.items():
+            spec = self._loaded.signatures[name].structured_input_signature[1][own.name]
+            for count in (1, batch):
+                pixels = np.zeros((count, *(side or 64 for side in spec.shape[1:])), "float32")
+                self.ask(name, [blank] * count if own.encoded else pixels)
+
     def metadata(self) -> dict[str, Any]:
         """Inputs and outputs of each signature, as TensorFlow Serving describes them."""
         described = {}
@@ -108,6 +117,26 @@ class Model:
                 "method_name": "tensorflow/serving/predict",
             }
         return {"signature_def": {"signature_def": described}}
+
+
+def find(path: Path) -> Path:
+    """The newest version of the model at `path`, or of the only model below it."""
+    path = path.resolve()
+    if found := _version(path):
+        return found
+    below = sorted(entry for entry in path.iterdir() if entry.is_dir() and _version(entry)) if path.is_dir() else []
+    if len(below) > 1:
+        raise SystemExit(f"{path} holds {len(below)} models: name one: {', '.join(str(model) for model in below)}")
+    for model in below:
+        if found := _version(model):
+            return found
+    raise SystemExit(f"{path}: expected a SavedModel, or a folder with versions 1, 2, ... of one")
+
+
+def _version(path: Path) -> Path | None:
+    numbers = sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal()) if path.is_dir() else []
+    version = path / str(numbers[-1]) if numbers else path
+    return version if (version / "saved_model.pb").is_file() else None
 
 
 def _tensor(spec: Any) -> dict[str, Any]:
@@ -127,6 +156,7 @@ def create_app(model: Model, limits: Limits = Limits()) -> FastAPI:  # noqa: B00
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(model.warm, limits.batch)  # before uvicorn says "startup complete"
         worker = asyncio.create_task(batcher.run())
         yield
         worker.cancel()
@@ -152,6 +182,10 @@ def create_app(model: Model, limits: Limits = Limits()) -> FastAPI:  # noqa: B00
         spec = {"name": model.name, "signature_name": "", "version": model.version}
         return {"model_spec": spec, "metadata": model.metadata()}
 
+    async def listed() -> dict[str, Any]:
+        return {"models": [{"name": model.name, "version": model.version}]}
+
+    app.get("/v1/models")(listed)
     for place in ("/v1/models/{name}/versions/{version}", "/v1/models/{name}"):
         app.post(f"{place}:predict")(predict)
         app.get(f"{place}/metadata")(metadata)
@@ -221,7 +255,9 @@ async def _error(request: Request, error: Exception) -> JSONResponse:
 def main() -> None:
     """Serve until a signal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="saved_models/<name>, or a version below it")
+    parser.add_argument(
+        "model", type=Path, help="saved_models/<name>, a version below it, or saved_models with one model"
+    )
     parser.add_argument("--name", help="the model's name in the paths (default: the folder's)")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 is reachable from outside (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8501, help="default: %(default)s, TensorFlow Serving's")

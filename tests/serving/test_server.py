@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import load
 import networks
 import numpy as np
 import odd_files
@@ -22,7 +23,7 @@ import pytest
 import tensorflow as tf
 import uvicorn
 from rest import MAGIC
-from server import Limits, Model, create_app
+from server import Limits, Model, create_app, find
 
 from kerascnn import artefacts
 from kerascnn.artefacts import card, savedmodel
@@ -86,6 +87,49 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         path.write_bytes(odd_files.encode(odd_files.photo(40 + i, 60 - i), "JPEG", quality=95 - i))
         paths.append(path)
     return paths
+
+
+class Recorded(Model):
+    """Keeps what it was asked."""
+
+    def ask(self, signature, images):
+        self.__dict__.setdefault("asked", []).append((signature, len(images)))
+        return super().ask(signature, images)
+
+
+def test_every_signature_has_answered_before_the_server_is_there(version: Path) -> None:
+    model = Recorded(version)
+    with served(model, Limits(batch=4)):
+        assert sorted(model.asked) == sorted((name, count) for name in model.inputs for count in (1, 4))
+
+
+def test_the_only_model_is_found(version: Path, tmp_path: Path, photos: list[Path]) -> None:
+    assert find(version.parent.parent) == find(version.parent) == find(version) == version.resolve()
+    for name in ("first", "second"):
+        (tmp_path / name / "2").mkdir(parents=True)
+        (tmp_path / name / "2" / "saved_model.pb").touch()
+    assert find(tmp_path / "first").name == "2"
+    with pytest.raises(SystemExit, match=r"holds 2 models: name one: .*first, .*second"):
+        find(tmp_path)
+    with pytest.raises(SystemExit, match="expected a SavedModel"):
+        find(version.parent.parent / "nothing")
+
+
+@pytest.mark.slow
+def test_load_finds_the_model_of_a_folder(version: Path, photos: list[Path]) -> None:
+    """A server process and clients of a second."""
+    script = Path(__file__).resolve().parents[2] / "experiments" / "serving" / "load.py"
+    flags = ["--serve", str(version.parent.parent), "--seconds", "1", "--clients", "2"]
+    done = subprocess.run([sys.executable, script, *flags, *photos[:2]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "errors: 0" in done.stdout
+
+
+def test_a_server_says_which_model_it_has(address: str) -> None:
+    url = address.partition("/v1/")[0]
+    assert load.only_model(url) == "tiny"
+    with pytest.raises(SystemExit, match="name one with --name"):
+        load.only_model(f"{url}/v1")
 
 
 def b64(path: Path) -> dict[str, str]:
