@@ -41,6 +41,35 @@ def write_file(path: Path, content: bytes) -> None:
     sync(path.parent)
 
 
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file to `path` with its times; a kill leaves the whole file there or nothing."""
+    with _beside(path) as aside:
+        shutil.copyfile(source, aside)
+        with contextlib.suppress(OSError):  # a file system without them
+            shutil.copystat(source, aside)
+        sync(aside)
+
+
+def link_file(source: Path, path: Path) -> None:
+    """Make `path` a symbolic link to an absolute path."""
+    with _beside(path) as aside:
+        aside.symlink_to(source)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A name of a few bytes beside `path` that takes its place in the end."""
+    aside = path.with_name(f".{os.getpid()}{_ASIDE}")
+    try:
+        aside.unlink(missing_ok=True)
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise
+
+
 def _aside(path: Path) -> Path:
     return path.with_name(f".{_stem(path.name)}.{os.getpid()}{_ASIDE}")
 

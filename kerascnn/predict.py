@@ -16,6 +16,8 @@ from pydantic import Field
 from kerascnn import cli
 from kerascnn.config import Section, UserError
 from kerascnn.escaping import one_line
+from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
+from kerascnn.runs import finding
 from kerascnn.screen import quiet
 
 if TYPE_CHECKING:
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
 class Predict(Section):
     """Who is asked, about what, and how the answers look."""
 
-    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = Field(
-        "", description="a run's directory, a .keras file, a SavedModel, a LiteRT or an ONNX file"
+    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")] = Field(
+        "",
+        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
     )
-    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
-        (), description="files, folders (all images below), quoted patterns, or - for a list on standard input"
-    )
+    images: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
+    ] = Field((), description="files, folders (all images below), quoted patterns, or - for a list on standard input")
     top: int = Field(5, ge=1, description="so many classes per image, the most probable first")
     batch_size: int = Field(32, ge=1, description="images that the network sees at once")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
@@ -43,6 +46,13 @@ class Predict(Section):
     cam: str | None = Field(
         None, description="a folder for Grad-CAM overlays: which places speak for the answer (a run or a .keras file)"
     )
+    sort_into: str | None = Field(
+        None, description="a folder: each image is copied into a folder of its predicted class there"
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description=f"with --sort-into: images of a lower probability go into the folder {UNSURE}"
+    )
+    link: bool = Field(False, description="with --sort-into: symbolic links instead of copies")
     class_names: str | None = Field(
         None, description="of a bare .keras file: cat,dog,... or a file with one name a line (an export's classes.txt)"
     )
@@ -59,11 +69,13 @@ class Answered(NamedTuple):
         image: Its path as it was named.
         top: (class, probability), the most probable first.
         cam: The overlay, where one was asked for.
+        sorted: Where it was sorted to, where that was asked for.
     """
 
     image: str
     top: Sequence[tuple[str, float]]
     cam: Path | None
+    sorted: Path | None = None
 
 
 @cli.command
@@ -74,6 +86,8 @@ def main(argv: list[str]) -> int:
         raise UserError("which network and which images? kerascnn predict MODEL IMAGE... (kerascnn predict --help)")
     if asked.as_json and asked.as_csv:
         raise UserError("--json and --csv: choose one")
+    _check_sorting(asked)
+    asked = asked.model_copy(update={"artefact": str(finding.find(asked.artefact))})
     with quiet():
         from kerascnn import artefacts
         from kerascnn.data import named
@@ -82,15 +96,23 @@ def main(argv: list[str]) -> int:
             asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
         )
         overlays = _overlays(asked, predictor)
+    sorting = _sorting(asked, predictor)
     with Output(asked, len(predictor.class_names)) as output:
         files: Iterable[str] = named.files(
-            asked.images, output.refuse, stdin=getattr(sys.stdin, "buffer", None), leave_out=asked.cam
+            asked.images,
+            output.refuse,
+            stdin=getattr(sys.stdin, "buffer", None),
+            leave_out=[folder for folder in (asked.cam, asked.sort_into) if folder is not None],
         )
         if named.STDIN not in asked.images:
             files = list(files)
             output.expect(len(files))
-        for answered in answers(predictor, files, asked, output.refuse, overlays):
+        for answered in answers(predictor, files, asked, output.refuse, overlays, sorting):
             output.show(answered)
+    if sorting is not None:
+        print(
+            f"kerascnn: sorted into {one_line(str(sorting.folder))}: {sorting.summary() or 'nothing'}", file=sys.stderr
+        )
     return cli.CHECK_FAILED if output.refused else cli.DONE
 
 
@@ -100,6 +122,7 @@ def answers(
     asked: Predict,
     refuse: Callable[[str, str], None],
     overlays: "Overlays | None" = None,
+    sorting: Sorting | None = None,
 ) -> Iterator[Answered]:
     """Answers in the files' order; a file that cannot be used is given to `refuse` instead. A few batches are in memory."""
     found = predictor.answers(files, asked.batch_size)
@@ -118,7 +141,12 @@ def answers(
             for (file, probabilities), picture in zip(usable, pictures, strict=True):
                 order = (-probabilities).argsort(kind="stable")[: asked.top]
                 top = [(predictor.class_names[place], float(probabilities[place])) for place in order]
-                yield Answered(file, top, picture)
+                try:
+                    place = None if sorting is None else sorting.put(file, int(order[0]), top[0][1])
+                except FileNotFoundError:
+                    refuse(file, "it is gone: it could not be sorted")
+                    continue
+                yield Answered(file, top, picture, place)
 
 
 def _class_names(asked: Predict) -> list[str] | None:
@@ -146,6 +174,21 @@ def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     return Overlays(asked.cam, load_keras(path), predictor.image_size, predictor.resize)
 
 
+def _check_sorting(asked: Predict) -> None:
+    if asked.sort_into is None:
+        given = "--link" if asked.link else "--min-confidence" if asked.min_confidence else ""
+        if given:
+            raise UserError(f"{given} says how images are sorted: give --sort-into DIR as well")
+    else:
+        check_apart(asked.sort_into, asked.images)
+
+
+def _sorting(asked: Predict, predictor: "Predictor") -> Sorting | None:
+    if asked.sort_into is None:
+        return None
+    return Sorting(asked.sort_into, predictor.class_names, asked.min_confidence, link=asked.link)
+
+
 class Output:
     """Answers on standard output; problems, and a bar where there is a terminal, on standard error.
 
@@ -167,7 +210,11 @@ class Output:
                 for place in range(1, min(asked.top, classes) + 1)
                 for name in ("class", "probability")
             ]
-            self._write(_csv_line(["image", *columns, *(["cam"] if asked.cam else [])]))
+            self._write(
+                _csv_line(
+                    ["image", *columns, *(["cam"] if asked.cam else []), *(["sorted"] if asked.sort_into else [])]
+                )
+            )
 
     def __enter__(self) -> "Output":
         if sys.stderr.isatty():
@@ -225,13 +272,15 @@ def _as_text(answered: Answered) -> str:
 
 def _as_json(answered: Answered) -> str:
     top = [{"class": name, "probability": _short(probability)} for name, probability in answered.top]
-    cam = {} if answered.cam is None else {"cam": str(answered.cam)}
-    return json.dumps({"image": answered.image, "class": top[0]["class"], "top": top, **cam}, allow_nan=False)
+    places = {"cam": answered.cam, "sorted": answered.sorted}
+    made = {key: str(place) for key, place in places.items() if place is not None}
+    return json.dumps({"image": answered.image, "class": top[0]["class"], "top": top, **made}, allow_nan=False)
 
 
 def _as_csv(answered: Answered) -> str:
     cells = [cell for name, probability in answered.top for cell in (name, _short(probability))]
-    return _csv_line([answered.image, *cells, *([] if answered.cam is None else [answered.cam])])
+    made = [place for place in (answered.cam, answered.sorted) if place is not None]
+    return _csv_line([answered.image, *cells, *made])
 
 
 def _csv_line(cells: Sequence[Any]) -> str:

@@ -266,3 +266,41 @@ def test_a_thousand_images_stream_in_bounded_memory_under_a_bar(run: Run, tmp_pa
         assert f"{count}/{count}".encode() in shown
     # One decoded image is 9 MB: all of them would be 9 GB.
     assert peaks[1] - peaks[0] < 150e6
+
+
+def test_images_are_sorted_by_their_answers(run: Run, photos: Path, tmp_path: Path, capfd) -> None:
+    """Below the folder of the images: what was sorted is never asked about again, broken files are reported as ever."""
+    shutil.copytree(photos, tmp_path / "photos")
+    out = tmp_path / "photos" / "sorted"
+    words = [str(run.path), str(tmp_path / "photos"), "--sort-into", str(out), "--min-confidence", "0.2", "--json"]
+    found = []
+    for words_of_images in (words, words, [words[0], f"{tmp_path}/photos/**/*.jpg", *words[2:]]):
+        assert predict.main(words_of_images) == cli.CHECK_FAILED
+        captured = capfd.readouterr()
+        found.append({row["image"]: row for row in objects(captured.out)})
+        assert len(found[-1]) == len(GOOD)
+        assert captured.err.count("could not be used") == 1
+        assert "sorted into" in captured.err
+    assert found[0] == found[1] == found[2]
+    places = {Path(row["sorted"]) for row in found[0].values()}
+    assert {path for path in out.rglob("*") if path.is_file()} == places
+    for name, row in found[0].items():
+        assert Path(row["sorted"]).read_bytes() == Path(name).read_bytes()
+        unsure = row["top"][0]["probability"] < 0.2
+        assert Path(row["sorted"]).parent.name.startswith("unsure") == unsure
+    assert len({place.parent for place in places}) > 1, "some are sure and some are not"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--link",), "--link says how images are sorted: give --sort-into"),
+        (("--min-confidence", "0.5"), "--min-confidence says how images are sorted"),
+        (("--min-confidence", "50", "--sort-into", "x"), "--min-confidence: expected less than or equal to 1, got 50"),
+        (("--sort-into", "PHOTOS"), "name another folder"),
+    ],
+)
+def test_sorting_mistakes(run: Run, photos: Path, words, message: str, capfd) -> None:
+    flags = [word.replace("PHOTOS", str(photos)) for word in words]
+    assert predict.main([str(run.path), str(photos), *flags]) == cli.USER_ERROR
+    assert message in capfd.readouterr().err

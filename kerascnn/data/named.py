@@ -3,7 +3,7 @@
 import glob
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ def files(
     report: Callable[[str, str], None],
     *,
     stdin: BinaryIO | None = None,
-    leave_out: str | os.PathLike[str] | None = None,
+    leave_out: Iterable[str | os.PathLike[str]] = (),
 ) -> Iterator[str]:
     """Paths, in the order of the words and, within a folder or a pattern, sorted as people count (2 before 10).
 
@@ -26,12 +26,12 @@ def files(
             (`*`, `?`, `[...]`, `**` for any depth) that is not itself a file's name, or `-` for a list on standard input.
         report: Called with a word and the problem where a folder or a pattern has no images.
         stdin: What `-` reads, as it comes: a path a line, or NUL-separated (`find -print0`).
-        leave_out: A folder that is never looked into: where the output goes.
+        leave_out: Folders that are never looked into: where the output goes.
 
     Yields:
         Paths as they were named; whether a file exists and is an image shows when it is read.
     """
-    away = None if leave_out is None else os.path.realpath(leave_out)
+    away = {os.path.realpath(folder) for folder in leave_out}
     for word in words:
         if word == STDIN and stdin is not None:
             for line in _listed(stdin):
@@ -40,13 +40,13 @@ def files(
             yield from _expanded(word, report, away)
 
 
-def _expanded(word: str, report: Callable[[str, str], None], away: str | None) -> Iterator[str]:
+def _expanded(word: str, report: Callable[[str, str], None], away: Collection[str]) -> Iterator[str]:
     path = Path(word)
     if path.is_dir():
         found = _below(word, away)
         missing = "no images below this folder (JPEG, PNG, GIF, BMP, WebP by suffix)"
     elif glob.has_magic(word) and not os.path.lexists(word):
-        found = _matching(word)
+        found = _matching(word, away)
         missing = "no file matches this pattern"
     else:
         yield word
@@ -59,11 +59,11 @@ def _expanded(word: str, report: Callable[[str, str], None], away: str | None) -
         report(word, missing)
 
 
-def _below(folder: str, away: str | None) -> Iterator[str]:
+def _below(folder: str, away: Collection[str]) -> Iterator[str]:
     """Images below a folder, each folder's files before its folders; links to folders are not followed, so that no ring is."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(
-            (name for name in folders if not name.startswith(".") and os.path.realpath(Path(place, name)) != away),
+            (name for name in folders if not name.startswith(".") and os.path.realpath(Path(place, name)) not in away),
             key=_counted,
         )
         for name in sorted(names, key=_counted):
@@ -71,13 +71,13 @@ def _below(folder: str, away: str | None) -> Iterator[str]:
                 yield os.path.join(place, name)  # noqa: PTH118 - Path would drop the ./ that was typed
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _matching(pattern: str, away: Collection[str]) -> Iterator[str]:
     """Files that a pattern names; a folder that is met again through a link gives nothing twice."""
     seen = set()
     for name in sorted(glob.glob(pattern, recursive=True), key=_counted):  # noqa: PTH207 - Path.glob refuses absolute ones
         folder, file = os.path.split(name)
         place = os.path.realpath(folder), file
-        if place not in seen and not Path(name).is_dir():
+        if place not in seen and not Path(name).is_dir() and not any(Path(place[0]).is_relative_to(a) for a in away):
             yield name
         seen.add(place)
 

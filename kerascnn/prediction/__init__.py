@@ -1,0 +1,1 @@
+"""What `kerascnn predict` does beside answering."""

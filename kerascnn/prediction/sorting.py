@@ -1,0 +1,129 @@
+"""Images copied or linked into a folder for each predicted class. No TensorFlow."""
+
+import filecmp
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from kerascnn.errors import UserError
+from kerascnn.escaping import as_file_name, one_line, within
+from kerascnn.files import copy_file, link_file
+
+UNSURE = "unsure"
+_NAME_BYTES, _DIGITS = 255, 8
+
+
+class Sorting:
+    """A folder with one folder for each class, made once an image is put there, and one for unsure answers.
+
+    An image keeps its name. Where another image has that name already, eight digits of its own path follow. The same image
+    is put at the same place again, so that a second run changes nothing; no file is ever replaced by another image.
+
+    Args:
+        folder: Made where it is missing.
+        class_names: In the order of the network's answers; a name that cannot be a folder's is changed.
+        min_confidence: Answers of a lower probability go into the folder for unsure ones.
+        link: Whether images are linked, by symbolic links to where they are, instead of copied.
+
+    Raises:
+        UserError: The folder cannot be one.
+    """
+
+    def __init__(
+        self, folder: str, class_names: Sequence[str], min_confidence: float = 0.0, *, link: bool = False
+    ) -> None:
+        self.folder, self.min_confidence, self.link = Path(folder), min_confidence, link
+        self.counts: Counter[str] = Counter()
+        self._names = _folder_names([*class_names, UNSURE])
+        self._taken: dict[Path, str] = {}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--sort-into: {one_line(folder)} cannot be a folder: {error.strerror}") from error
+
+    def put(self, image: str, answer: int, probability: float) -> Path:
+        """Copy or link an image; returns its place.
+
+        Args:
+            image: Its path.
+            answer: The most probable class, a place in the class names.
+            probability: Of that class.
+
+        Raises:
+            FileNotFoundError: The image is gone.
+            UserError: A link in the folder leads out of it.
+        """
+        name = self._names[answer if probability >= self.min_confidence else -1]
+        folder = within(self.folder, name)
+        folder.mkdir(exist_ok=True)
+        own = os.path.realpath(image, strict=True)
+        place, there = self._place(folder, image, own)
+        self._taken[place] = own
+        self.counts[name] += 1
+        if not there:
+            (link_file if self.link else copy_file)(Path(own), place)
+        return place
+
+    def summary(self) -> str:
+        """How many images each folder was given, in the order of the classes."""
+        return ", ".join(f"{one_line(name)} {self.counts[name]}" for name in self._names if self.counts[name])
+
+    def _place(self, folder: Path, image: str, own: str) -> tuple[Path, bool]:
+        """Where an image belongs, and whether it is there already."""
+        plain = folder / Path(image).name
+        other = folder / _with_digits(plain.name, own)
+        free = [place for place in (other, plain) if self._taken.get(place, own) == own]
+        for place in free:
+            if _holds(place, own):
+                return place, True
+        if plain in free and not os.path.lexists(plain):
+            return plain, False
+        return other, False
+
+
+def check_apart(folder: str, images: Sequence[str]) -> None:
+    """Refuse to sort into a folder that holds the images.
+
+    Raises:
+        UserError: Names the images' folder.
+    """
+    root = Path(os.path.realpath(folder))
+    for word in images:
+        if Path(word).is_dir() and Path(os.path.realpath(word)).is_relative_to(root):
+            raise UserError(
+                f"--sort-into {one_line(folder)}: the images of {one_line(word)} are there: name another folder"
+            )
+
+
+def _holds(place: Path, own: str) -> bool:
+    """Whether the image, or a link to it, is at `place`."""
+    try:
+        if place.samefile(own):
+            return True
+        return stat.S_ISREG(place.lstat().st_mode) and filecmp.cmp(place, own, shallow=False)
+    except OSError:  # nothing is there, or a link that leads nowhere
+        return False
+
+
+def _folder_names(class_names: Sequence[str]) -> list[str]:
+    """One folder name for each class, different also where upper and lower case are the same."""
+    names: list[str] = []
+    for name in class_names:
+        folder = as_file_name(name)
+        if folder.casefold() in (taken.casefold() for taken in names):
+            folder = f"{folder}-{_digits(name)}"
+        names.append(folder)
+    return names
+
+
+def _with_digits(name: str, path: str) -> str:
+    plain = Path(name)
+    end = f"-{_digits(path)}{plain.suffix}"
+    return os.fsdecode(os.fsencode(plain.stem)[: _NAME_BYTES - len(os.fsencode(end))]) + end
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:_DIGITS]
