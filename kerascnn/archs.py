@@ -17,7 +17,9 @@ from kerascnn.screen import quiet
 class Archs(Section):
     """Which networks, and what of them."""
 
-    pattern: str = Field("*", description="names to list, * and ? as in the shell; `resnet` lists all that begin so")
+    pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")] = Field(
+        "*", description="names to list, * and ? as in the shell; `resnet` lists all that begin so"
+    )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="count at this size (default: each one's published size)"
     )
@@ -31,10 +33,7 @@ class Archs(Section):
 @cli.command
 def main(argv: list[str]) -> int:
     """`kerascnn archs`: a table, or JSON lines."""
-    words = list(argv)
-    if words and not words[0].startswith("-"):
-        words[:1] = ["--pattern", words[0]]
-    asked = cli.parse(Archs, words, prog="kerascnn archs", description=__doc__ or "")
+    asked = cli.parse(Archs, argv, prog="kerascnn archs", description=__doc__ or "")
     names = [name for name in tables.ARCHS if fnmatch.fnmatchcase(name, asked.pattern)]
     names = names or [name for name in tables.ARCHS if name.startswith(asked.pattern)]
     if not names:

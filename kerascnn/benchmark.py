@@ -2,7 +2,7 @@
 
 import sys
 
-from kerascnn import cli
+from kerascnn import cli, preflight
 from kerascnn.screen import Screen, quiet
 from kerascnn.speed import figures, options
 
@@ -12,6 +12,7 @@ def main(argv: list[str]) -> int:
     """`kerascnn benchmark`: a table, JSON lines or CSV."""
     request = options.parse(argv, prog="kerascnn benchmark", description=__doc__ or "")
     asked = request.benchmark
+    preflight.check(request.config, asked.archs)
     before = figures.read(asked.against) if asked.against else []
     with quiet(request.logging.verbose):
         from kerascnn.speed import kernels, measure, tracing

@@ -11,14 +11,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import tomli_w
 import tyro
+from pydantic import Field
 
 from kerascnn import flags
 from kerascnn.command import Main, command, explained
-from kerascnn.config import Config, FieldError, Model, Section, nearest
+from kerascnn.config import Config, Data, FieldError, Model, Section, nearest
 from kerascnn.errors import (
     CHECK_FAILED,
     DONE,
@@ -131,11 +132,41 @@ def parse_config(
     # tyro turns the entries of a filled dict into flags of their own (filters.stem into a second --stem).
     bare = start.replace(model={"filters": {}})
     config = parse(schema, rest, prog=prog, description=description, default=schema(**dict(bare)))
-    config = _with_filters(config, start.model.filters)
+    config = _with_dataset(_with_filters(config, start.model.filters), flags.given(schema, rest))
     if print_config:
         print(dumps(Config(**{name: getattr(config, name) for name in Config.model_fields})), end="")
         raise SystemExit(DONE)
     return config
+
+
+class OfData(Config):
+    """A config whose data set may stand on the command line without its flag: `kerascnn fit photos`."""
+
+    images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATASET]", help_behavior_hint="")] = Field(
+        "", description="the same as --dataset DATASET"
+    )
+
+    @property
+    def config(self) -> Config:
+        """The sections that a run keeps."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+
+def _with_dataset(config: ParsedConfig, given: set[str]) -> ParsedConfig:
+    """`config` with the data set that stood without its flag."""
+    if not isinstance(config, OfData) or not config.images:
+        return config
+    if "dataset" in given:
+        raise UserError(f"{config.images} and --dataset {config.data.dataset}: give one of the two")
+    values = {**dict(config), "images": "", "data": Data(**{**dict(config.data), "dataset": config.images})}
+    return type(config)(**values)
+
+
+def told(argv: Sequence[str], schema: type[Section] = Config) -> set[str]:
+    """The names of the fields that a recipe or a flag in `argv` sets: everything else is a default."""
+    rest, recipe = _take(list(argv), "--config")
+    tables = load_toml(recipe_path(recipe)).values() if recipe is not None else ()
+    return flags.given(schema, rest) | {key for table in tables if isinstance(table, dict) for key in table}
 
 
 def _with_filters(config: ParsedConfig, filters: dict[str, int]) -> ParsedConfig:

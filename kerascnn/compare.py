@@ -2,16 +2,19 @@
 
 import sys
 
-from kerascnn import cli
+from kerascnn import cli, preflight
 from kerascnn.comparison import options
+from kerascnn.runs import finding
 from kerascnn.screen import Screen
 
 
 @cli.command
 def main(argv: list[str]) -> int:
     """`kerascnn compare`: plan, train, conclude; `kerascnn compare RUN ...`: conclude from finished runs."""
-    runs, flags = _split(argv)
-    request, configs = options.parse(flags, prog="kerascnn compare", description=_DESCRIPTION)
+    request, configs = options.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
+    runs = [finding.find(word, request.logging.runs_dir) for word in request.runs]
+    if not runs:
+        configs = [preflight.check(config, request.compare.archs) for config in configs]
     from kerascnn import comparison
 
     if runs:
@@ -22,15 +25,9 @@ def main(argv: list[str]) -> int:
 
 
 _DESCRIPTION = (
-    f"{__doc__} RUN ... in front of all flags compares runs that are there. The same command goes on where it was stopped,"
-    " and reuses finished runs."
+    f"{__doc__} With RUN... it compares runs that are there. The same command continues where it was stopped, and reuses"
+    " finished runs."
 )
-
-
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Runs, which stand in front, and flags."""
-    first = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
-    return argv[:first], argv[first:]
 
 
 if __name__ == "__main__":

@@ -376,6 +376,8 @@ def _field_error(section: type[Section], error: ValidationError) -> FieldError:
     return FieldError(name, key, problem + got)
 
 
+# Fields of a model section that decide the shapes of an arch's weights, and what it costs.
+SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
 IDENTITY_SECTIONS = ("data", "augment", "model", "optim", "fit")
 
 

@@ -4,10 +4,11 @@ import json
 import sys
 from typing import Any
 
-from kerascnn import cli
+from kerascnn import cli, preflight
 from kerascnn.config import UserError
 from kerascnn.escaping import one_line
 from kerascnn.evaluation.options import Evaluate
+from kerascnn.runs import finding
 from kerascnn.screen import Screen, quiet
 
 _SHOWN = {
@@ -28,13 +29,12 @@ _PROPORTIONS = {"accuracy", "top5", "macro_f1", "balanced_accuracy", "ece"}
 
 @cli.command
 def main(argv: list[str]) -> int:
-    """`kerascnn evaluate RUN_OR_ARTEFACT`."""
-    words = list(argv)
-    if words and not words[0].startswith("-"):
-        words[:1] = ["--target", words[0]]
-    asked = cli.parse(Evaluate, words, prog="kerascnn evaluate", description=__doc__ or "")
+    """`kerascnn evaluate RUN`."""
+    asked = cli.parse(Evaluate, argv, prog="kerascnn evaluate", description=__doc__ or "")
     if not asked.target:
-        raise UserError("which network? kerascnn evaluate RUN_OR_ARTEFACT (kerascnn evaluate --help)")
+        raise UserError("which network? kerascnn evaluate RUN (kerascnn evaluate --help)")
+    asked = asked.model_copy(update={"target": str(finding.find(asked.target))})
+    preflight.dataset(asked.dataset, asked.data_dir)
     screen = Screen()
     with quiet():
         from kerascnn.evaluation import session

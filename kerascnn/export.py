@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from pydantic import Field
 
-from kerascnn import cli
+from kerascnn import cli, preflight
 from kerascnn.config import Section, UserError
 from kerascnn.escaping import one_line
-from kerascnn.runs import Run
+from kerascnn.runs import Run, finding
 from kerascnn.screen import quiet
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ Format = Literal["savedmodel", "litert", "litert-float32", "litert-float16", "li
 class Export(Section):
     """Which run, in which forms."""
 
-    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Field(
-        "", description="the run's directory"
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = Field(
+        "", description="the run: its directory, its name, or latest"
     )
     formats: tuple[Format, ...] = Field(
         ("savedmodel",),
@@ -47,9 +47,10 @@ def main(argv: list[str]) -> int:
     asked = cli.parse(Export, argv, prog="kerascnn export", description=__doc__ or "")
     if not asked.run:
         raise UserError("which run? kerascnn export RUN (kerascnn export --help)")
-    run = Run(asked.run)
+    run = Run(finding.find(asked.run))
     run.config()  # names what is no run, before TensorFlow is started
     run.metrics()
+    preflight.dataset(asked.dataset, asked.data_dir)
     with quiet(asked.verbose):
         from kerascnn.artefacts import exporting
 

@@ -8,21 +8,26 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerascnn import cli
-from kerascnn.config import Config
+from kerascnn import cli, flags, preflight
+from kerascnn.config import SHAPE, Config, Model
+from kerascnn.models import tables
 from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, pin
 from kerascnn.screen import Screen, duration, quiet
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
 
+_MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
+
 
 @cli.command
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
-    config: Config = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "")
+    asked = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=cli.OfData).config
+    config, start = preflight.adopt(preflight.check(asked), cli.told(argv, cli.OfData))
     child = PARENT_PIPE in os.environ
     if child:
         _end_with_parent()
@@ -34,7 +39,7 @@ def main(argv: list[str]) -> int:
         distribute.setup(config.devices, config.fit.batch_size)
     screen = Screen()
     splits = data.load(config.data)
-    for line in splits.lines():
+    for line in [*splits.lines(), *([start] if start else [])]:
         screen.say(line)
     config = training.resolve(config, splits)
     run = Run.prepare(config, splits.fingerprint, splits.name)
@@ -46,18 +51,22 @@ def main(argv: list[str]) -> int:
         screen.say(
             f"run {run.name}: finished on {done}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
         )
+    trained = not run.finished
     with _goes_on(config.logging.overwrite):
-        if not run.finished:
+        if trained:
             # Two comparisons may share a run: who comes second takes what is there.
             patience = math.inf if child else 0.0
             training.train(
                 config, run, splits=splits, screen=screen, draw=not child, read_test=read_test, patience=patience
             )
+        if trained and run.finished:
+            screen.log_to(run.log_file)
         if run.finished and config.logging.export:
             _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits))
     if run.finished:
         _say_scores(screen, run.metrics())
-        _say_next(screen, run, config)
+        _say_next(screen, run, asked)
+    screen.close()
     return cli.DONE
 
 
@@ -113,11 +122,37 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
 
 
-def _say_next(screen: Screen, run: Run, config: Config) -> None:
+def _say_next(screen: Screen, run: Run, asked: Config) -> None:
+    """Where everything is, and commands that can be pasted."""
+    place = shlex.quote(str(run.path))
     screen.say()
+    if run.report_file.exists():
+        screen.say(f"report:  {run.report_file}")
     screen.say(f"curves:  tensorboard --logdir {shlex.quote(str(run.path.parent))}")
-    other = "inception" if config.model.arch.startswith("res") else "resnet"
-    screen.say(f"next:    python -m kerascnn.fit --arch {other} --dataset {shlex.quote(config.data.dataset)}")
+    screen.say(f"scores:  {_door('evaluate')} {place}")
+    screen.say(f"images:  {_door('predict')} {place} IMAGE...")
+    screen.say(
+        f"runs:    {_door('list')}{'' if run.path.parent == _RUNS_DIR else f' {shlex.quote(str(run.path.parent))}'}"
+    )
+    if other := _other_family(asked, run.config().model.arch):
+        screen.say(f"next:    {_door('fit')} {shlex.join(other)}")
+
+
+def _other_family(asked: Config, arch: str) -> list[str]:
+    """The flags of the same training with the other family; empty where it cannot start from the same weights."""
+    model: dict[str, Any] = {name: _MODEL[name] for name in (*SHAPE, "aux_weight")}
+    if asked.model.weights is not None and not asked.model.weights.startswith("imagenet"):
+        return []
+    model["arch"] = "inception" if tables.row(arch).family == "resnet" else "resnet"
+    same = asked.replace(
+        model=model, fit={"stop_epoch": None}, logging={"run": None, "overwrite": False, "verbose": False}
+    )
+    return ["--arch", model["arch"], *flags.words(same, Config().replace(model={"arch": model["arch"]}))]
+
+
+def _door(command: str) -> str:
+    """A command by the door that was used."""
+    return f"kerascnn {command}" if Path(sys.argv[0]).stem == "kerascnn" else f"python -m kerascnn.{command}"
 
 
 if __name__ == "__main__":

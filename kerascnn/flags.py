@@ -118,6 +118,27 @@ def given(schema: type[Section], argv: Sequence[str]) -> set[str]:
     return {flag.field for flag in named if flag is not None}
 
 
+def words(section: Section, default: Section) -> list[str]:
+    """The words that set what `section` has beyond `default`: a command line that can be pasted once it is quoted."""
+    found: list[str] = []
+    for name, field in type(section).model_fields.items():
+        value, usual = getattr(section, name), getattr(default, name)
+        if isinstance(value, Section):
+            found += words(value, usual)
+        elif value != usual and value is not None:
+            found += _spelt(_flag(name, field), value)
+    return found
+
+
+def _spelt(flag: Flag, value: Any) -> list[str]:
+    if flag.switch:
+        return [flag.name if value else f"--no-{flag.name[2:]}"]
+    if isinstance(value, dict):
+        value = [part for pair in value.items() for part in pair]
+    many = isinstance(value, list | tuple)
+    return [flag.name, *map(str, value if many else [value])]
+
+
 def _flag(name: str, field: FieldInfo) -> Flag:
     positional, shown = False, "--" + name.replace("_", "-")
     for mark in field.metadata:

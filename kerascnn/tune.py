@@ -5,7 +5,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from kerascnn import cli
+from kerascnn import cli, preflight
 from kerascnn.screen import Screen, quiet
 from kerascnn.search import options
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote what the best are worth."""
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
+    checked, start = preflight.adopt(preflight.check(request.config), cli.told(argv, options.Request))
+    request = request.model_copy(update=dict(checked))
     screen = Screen()
+    if start:
+        screen.say(start)
     with quiet(request.logging.verbose):
         from kerascnn.search.session import Search
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import cli, data, distribute, fit, models, optim, training
+from kerascnn import cli, data, distribute, fit, models, optim, preflight, training
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
@@ -214,13 +214,13 @@ def test_another_number_of_classes_gets_a_fresh_head(splits, source) -> None:
     ("flags", "message"),
     [
         (("--freeze", "1"), "--freeze: nothing was learned before"),
-        (("--weights", "nowhere.pth"), "there is no file nowhere.pth"),
+        (("--weights", "nowhere.pth"), "there is no nowhere.pth"),
         (
             ("--weights", "SOURCE", "--head-epochs", "3", "--epochs", "3"),
             "head-epochs (3) must be fewer than epochs (3)",
         ),
         (("--weights", "SOURCE", "--arch", "resnet20"), "these are weights of resnet9, not of resnet20"),
-        (("--weights", "SOURCE"), "That run was built with --width 0.125"),
+        (("--weights", "SOURCE", "--width", "0.25"), "That run was built with --width 0.125"),
         (("--weights", "SOURCE/.."), "is not a run"),
         (("--weights", "EVIL"), "refused"),
         (("--weights", "imagenet"), "nobody publishes weights that compute resnet9"),
@@ -257,6 +257,30 @@ def test_published_weights_need_a_package_and_a_network(tmp_path, monkeypatch, c
         assert "could not be downloaded" in error
         assert "--weights FILE" in error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"arch": "resnet20", "width": 0.3, "rounding": 1, "blocks": (1, 2, 1)},
+        {"arch": "resnet20", "width": 0.25, "shortcut": "none", "filters": {"stage2": 12}, "stem": "large"},
+        {"arch": "inception_small", "width": 0.125, "branches": ("3x3",)},
+    ],
+    ids=lambda section: section["arch"],
+)
+def test_any_runs_weights_fit_as_the_readme_says(tmp_path, section) -> None:
+    """`--config finetune --weights RUN` and nothing else about the network."""
+    trained = Config(model=section, data={"image_size": 32})
+    run = Run(tmp_path / "learned")
+    run.write_config(trained)
+    run.write_metrics({"test": {}})
+    training.network(trained.model, 32, 10).save(run.best_model)
+    words = ["--config", "finetune", "--weights", str(run.path)]
+    config, _ = preflight.adopt(cli.parse_config(words, prog="kerascnn fit", description=""), cli.told(words))
+    config = finetune.resolve(config, config.data.image_size)
+    fresh = training.network(config.model, config.data.image_size, 3)
+    lines = finetune.load(fresh, config.model)
+    assert "head: the file's 10 classes are replaced by a fresh head for 3" in lines
 
 
 def test_few_images_from_scratch_are_told_of_fine_tuning(splits, source) -> None:

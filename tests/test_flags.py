@@ -4,19 +4,21 @@ from typing import Literal
 
 import pytest
 
-from kerascnn import flags
+from kerascnn import cli, flags
 from kerascnn.__main__ import main
 from kerascnn.archs import Archs
 from kerascnn.comparison import options as compare
 from kerascnn.config import Config, Section, UserError
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.export import Export
+from kerascnn.list import List
 from kerascnn.predict import Predict
 from kerascnn.search import options as tune
 from kerascnn.speed import options as benchmark
 
 SCHEMAS = {
-    "fit": Config,
+    "fit": cli.OfData,
+    "list": List,
     "compare": compare.Request,
     "tune": tune.Request,
     "benchmark": benchmark.Request,
@@ -83,6 +85,7 @@ def test_every_misspelt_flag_names_the_nearest(schema: type[Section]) -> None:
         ("fit --blocks 2 x", "--blocks: expected a whole number, got 'x'"),
         ("fit --rounding 3", "--rounding: '3' is none of 8, 4, 2, 1"),
         ("fit --lr -1", "--lr: expected greater than 0, got -1"),
+        ("evaluate RUN more", "'more': expected RUN and flags only"),
         ("fit --no-exprt", "perhaps you meant --no-export"),
         ("fit --no-epochs", "unknown flag --no-epochs"),
         ("fit --batch_size x", "--batch_size: expected a whole number, got 'x'"),
@@ -103,6 +106,15 @@ def test_a_mistake_is_one_line(words: str, message: str, capsys: pytest.CaptureF
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert "│" not in captured.err
+
+
+def test_words_of_a_config_give_it_back() -> None:
+    words = "photos --lr 0.25 --augment flip cutout --filters stage1 12 stem 8 --crop-area 0.5 0.75 --no-export --image-size 96"
+    config = cli.parse_config(words.split(), prog="kerascnn fit", description="", schema=cli.OfData).config
+    spelt = flags.words(config, Config())
+    assert spelt[:2] == ["--dataset", "photos"]
+    assert cli.parse_config(spelt, prog="kerascnn fit", description="") == config
+    assert flags.words(Config(), Config()) == []
 
 
 def test_fields_that_were_set() -> None:

@@ -32,10 +32,10 @@ ROWS = (
         "distribute",
         "runs",
     },
-    {"scoring", "artefacts", "explain"},
+    {"scoring", "artefacts", "explain", "preflight"},
     {"report"},
     {"training"},
-    {"comparison", "evaluation", "search", "speed"},
+    {"comparison", "evaluation", "prediction", "search", "speed"},
     {
         "fit",
         "evaluate",

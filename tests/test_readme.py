@@ -70,15 +70,23 @@ def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     if words[0] == "kerascnn.predict":
         overrides = []
     if "--weights" in words:
-        overrides = ["--arch", "resnet20", "--width", "0.25", "--image-size", "32", "--batch-size", "4"]
-        overrides += ["--epochs", "2", "--head-epochs", "1"]
+        overrides = ["--batch-size", "4", "--epochs", "2", "--head-epochs", "1"]  # the network is RUN's
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("shared_data") / "tfds")
         overrides = ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
     code = main([words[0].removeprefix("kerascnn."), *words[1:], *overrides])
     out = capsys.readouterr().out
     assert code == 0, out
-    if words[0] == "kerascnn.tune":
+    if words[0] == "kerascnn.compare":
+        assert "measure inference" in out
+        assert main(["compare", *words[1:], *overrides]) == 0
+        again = capsys.readouterr().out
+        assert "solved  earlier" in again
+        assert "measure" not in again.replace("what was measured", ""), "a dry run keeps what it measured"
+        assert [line for line in again.splitlines() if "px" in line] == [
+            line for line in out.splitlines() if "px" in line
+        ]
+    elif words[0] == "kerascnn.tune":
         assert "in all      6 epochs" in out
     elif "--epochs" in overrides:
         assert re.search(r"test accuracy \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import tyro
 from pydantic import Field, field_validator, model_validator
 
 from kerascnn import cli
@@ -69,7 +70,7 @@ class Compare(Section):
     )
     name: str | None = Field(None, description="the comparison's name (default: its archs, data and terms)")
     comparisons_dir: Path = Field(Path("experiments/comparisons"), description="where comparisons are kept")
-    dry_run: bool = Field(False, description="print the plan and stop")
+    dry_run: bool = Field(False, description="print the plan, keep what was measured for it, and stop")
 
     @field_validator("archs", "image_sizes", "fractions", "recipes", "lr_grid")
     @classmethod
@@ -101,6 +102,9 @@ class Compare(Section):
 class Request(Config):
     """All sections of a config, and the comparison's."""
 
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN...]", help_behavior_hint="")] = (
+        Field((), description="finished runs, folders of runs, or latest: compared as they are, nothing is trained")
+    )
     compare: Compare = Compare()
 
     @property

@@ -28,6 +28,10 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     if request.compare.dry_run:
         for line in execute.lines(plan.make(request, configs, screen.say)):
             screen.say(line)
+        made.keep(shown_command())
+        screen.say(
+            f"kept    {made.directory.path}: what was measured; the same command without --dry-run starts from it"
+        )
         return
     with contextlib.ExitStack() as held:
         made = plan.make(request, configs, screen.say, lambda directory: held.enter_context(directory.lock()))
@@ -86,7 +90,7 @@ def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
         screen.say(f"no verdict: {error}; without {'; '.join(lost)}")
 
 
-def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:
+def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
     """Conclude from runs that are there; lists those that cannot take part, with why.
 
     Raises:
@@ -98,7 +102,7 @@ def of_runs(paths: Sequence[str], compare: Compare, screen: Screen) -> None:
     with quiet():
         from kerascnn.comparison import finished
         from kerascnn.comparison.publish import publish
-    found = finished.gather([Path(path) for path in paths])
+    found = finished.gather(list(paths))
     for line in found.lines():
         screen.say(line)
     directory = Directory(within(compare.comparisons_dir, compare.name or found.name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import shlex
@@ -17,14 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.config import Data, UserError
-from kerascnn.data import FORMS, short_name, split_file
+from kerascnn.data import existing, short_name, split_file
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.named import SUFFIXES
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.transcode import probe, transcode
-from kerascnn.escaping import expanded, resolved
 
 SHARE, MOST = 0.01, 100  # of files that may be damaged before the folder counts as broken
 
@@ -59,7 +57,7 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
     Raises:
         UserError: It is missing, has no class folders, an empty one or only one, or over 1 % (or 100) damaged files.
     """
-    root = _root(section.dataset)
+    root = existing.folder(section.dataset)
     notes: list[str] = []
     layout = _by_file(root, section.split_file, notes) if section.split_file else _by_layout(root, notes)
     images, skipped = _probe(root, layout.found, notes)
@@ -85,22 +83,6 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
         tuple(notes),
         tuple(sorted(skipped)),
     )
-
-
-def _root(dataset: str) -> Path:
-    root = expanded(dataset.removeprefix("folder:"))
-    if not root.exists():
-        known = {name: f"{form}:{name}".lstrip(":") for form, row in FORMS.items() for name in row.sizes}
-        near = difflib.get_close_matches(dataset, known, 1, 0.8)
-        raise UserError(
-            f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME "
-            f"or a folder, and there is no {resolved(root)}" + (f"; did you mean {known[near[0]]}?" if near else "")
-        )
-    if not root.is_dir():
-        raise UserError(
-            f"{root} is a file: expected a folder with one folder of images per class (unpack an archive first)"
-        )
-    return resolved(root)
 
 
 def _name(raw: str) -> str:

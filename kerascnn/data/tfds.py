@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
-import os
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,24 +14,12 @@ from kerascnn.config import Data, UserError
 from kerascnn.data import decode, short_name, split_file
 from kerascnn.data.cache import free_memory
 from kerascnn.data.listing import Listing
+from kerascnn.data.prepared import Spec, find, folder, parse
 from kerascnn.data.sources import Buffers, Source, Table, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
 from kerascnn.data.stream import as_written
-from kerascnn.escaping import expanded
 
-SPEC = re.compile(
-    r"(?P<name>\w+)(/(?P<config>[\w.+-]*[A-Za-z_][\w.+-]*))?([/:](?P<version>\d+\.\d+\.\d+))?(\[(?P<slice>[^\]]*:[^\]]*)\])?"
-)
 SMALL = 64  # pixels: images of one size up to this are kept decoded
-
-
-class Spec(NamedTuple):
-    """NAME[/CONFIG][:VERSION][[SLICE]], as in cifar10, cifar10:3.0.2 or cifar10[:10%] (of each split)."""
-
-    name: str
-    config: str | None
-    version: str | None
-    slice: str | None
 
 
 class Columns(NamedTuple):
@@ -54,7 +39,7 @@ def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
     import tensorflow_datasets as tfds
 
     spec = parse(section.dataset)
-    home = expanded(section.data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    home = folder(section.data_dir)
     if section.download:
         _fetch(tfds, spec, home)
     builder = tfds.builder_from_directory(find(spec, home))
@@ -82,60 +67,6 @@ def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
     identity = [builder.info.full_name, *(f"{span.split} {span.first} {span.images}" for span in spans)]
     fingerprint = hashlib.sha256("\n".join(identity).encode()).hexdigest()
     return split_file.applied(Listing(source, given, fingerprint, short_name(section.dataset), tuple(notes)), section)
-
-
-def parse(dataset: str) -> Spec:
-    """The parts of tfds:NAME[/CONFIG][:VERSION][[SLICE]].
-
-    Raises:
-        UserError: It is not of that form.
-    """
-    match = SPEC.fullmatch(dataset.removeprefix("tfds:"))
-    if match is None:
-        raise UserError(
-            f"expected tfds:NAME[/CONFIG][:VERSION][[SLICE]], as tfds:cifar10 or tfds:cifar10[:10%], got {dataset!r}"
-        )
-    return Spec(**{name: match.group(name) for name in Spec._fields})
-
-
-def find(spec: Spec, home: Path) -> Path:
-    """The prepared directory of a data set below `home`: its newest version.
-
-    Raises:
-        UserError: There is none, or it has several configs and none is named.
-    """
-    prepared = [
-        folder.parent
-        for folder in [*home.glob(f"{spec.name}/*/features.json"), *home.glob(f"{spec.name}/*/*/features.json")]
-        if (folder.parent / "dataset_info.json").is_file()
-    ]
-    fitting = [
-        path for path in prepared if spec.version in (None, path.name) and spec.config in (None, path.parent.name)
-    ]
-    if not fitting:
-        raise UserError(_not_prepared(spec, home, prepared))
-    configs = {path.parent for path in fitting}
-    if len(configs) > 1:
-        names = ", ".join(sorted(path.name for path in configs))
-        raise UserError(
-            f"tfds:{spec.name} is prepared in several configs ({names}): name one, as tfds:{spec.name}/CONFIG"
-        )
-    return max(fitting, key=lambda path: [int(part) if part.isdecimal() else 0 for part in path.name.split(".")])
-
-
-def _not_prepared(spec: Spec, home: Path, prepared: list[Path]) -> str:
-    if prepared:
-        there = ", ".join(str(path.relative_to(home)) for path in sorted(prepared))
-        return f"tfds:{spec.name} is prepared in {home} as {there} only"
-    names = (
-        sorted(path.name for path in home.iterdir() if any(path.glob("**/dataset_info.json"))) if home.is_dir() else []
-    )
-    near = difflib.get_close_matches(spec.name, names, 3, 0.5) or names[:5]
-    found = f"; prepared there: {', '.join(near)}" if near else ""
-    return (
-        f"no prepared data set {spec.name!r} in {home}{found}. "
-        "--data-dir DIR names another place, --download lets TensorFlow Datasets fetch it"
-    )
 
 
 def _fetch(tfds: Any, spec: Spec, home: Path) -> None:

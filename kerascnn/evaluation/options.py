@@ -11,7 +11,10 @@ from kerascnn.config import Section
 class Evaluate(Section):
     """What is asked about which images."""
 
-    target: str = Field("", description="a run's directory, a .keras file, a SavedModel, a LiteRT or an ONNX file")
+    target: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = Field(
+        "",
+        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
+    )
     split: Literal["train", "val", "test"] = Field("test", description="which images")
     dataset: str | None = Field(
         None, description="other images than the run's own: the same names as for fit; its classes must be known"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kerascnn.config import Config
 from kerascnn.errors import UserError
-from kerascnn.escaping import one_line
+from kerascnn.escaping import expanded, one_line
 from kerascnn.files import nearest_path
 from kerascnn.runs.directory import Run
 
@@ -26,7 +26,7 @@ def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> P
         UserError: There is no such path or run; names the nearest.
     """
     home = Config().logging.runs_dir if runs_dir is None else runs_dir
-    path = Path(word).expanduser()
+    path = expanded(word)
     if os.path.lexists(path):
         return path
     if path.name == LATEST:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from kerascnn import cli
-from kerascnn.config import Config, Section, UserError, nearest
+from kerascnn.config import Section, UserError, nearest
 
 # Flags of fit that a search decides itself, with what it says instead.
 _DECIDED = {
@@ -79,15 +79,10 @@ class Tune(Section):
         return COLUMNS[column]
 
 
-class Request(Config):
+class Request(cli.OfData):
     """All sections of a config, and the search's."""
 
     tune: Tune = Tune()
-
-    @property
-    def config(self) -> Config:
-        """The sections that a run keeps."""
-        return Config(**{name: getattr(self, name) for name in Config.model_fields})
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:

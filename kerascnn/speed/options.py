@@ -48,16 +48,15 @@ class Benchmark(Section):
         return values
 
 
-class Request(Config):
+class Request(cli.OfData):
     """All sections of a config, and the benchmark's."""
 
     benchmark: Benchmark = Benchmark()
 
     def configs(self) -> list[Config]:
         """One config for each arch that is asked for."""
-        config = Config(**{name: getattr(self, name) for name in Config.model_fields})
-        names = self.benchmark.archs or (config.model.arch,)
-        return [config.replace(model={"arch": name}) for name in names]
+        names = self.benchmark.archs or (self.model.arch,)
+        return [self.config.replace(model={"arch": name}) for name in names]
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:

@@ -6,12 +6,11 @@ import keras
 import numpy as np
 
 from kerascnn import distribute, metrics, models, optim
-from kerascnn.config import Config, Fit, Model, UserError
+from kerascnn.config import SHAPE, Config, Fit, Model, UserError
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.models import auxiliary, tables
 from kerascnn.training import finetune, whitening
-from kerascnn.training.finetune import SHAPE
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
 IMBALANCE = 3

@@ -15,20 +15,19 @@ from typing import IO
 
 import keras
 
-from kerascnn.config import Config, Model, UserError
+from kerascnn.config import SHAPE, Config, Model, UserError
 from kerascnn.data import Splits
 from kerascnn.escaping import expanded
 from kerascnn.layers import AuxiliaryHead
 from kerascnn.models import HEADS, weights
 from kerascnn.models.published import has_published, locate
 from kerascnn.models.tables import SMALL_IMAGE
+from kerascnn.preflight import source
 from kerascnn.runs import WEIGHTS_PIN, Run
 
 # With fewer training images of a class than this a network rarely learns from scratch what a pretrained one knows.
 FEW = 2_000
 KERAS_WEIGHTS = "model.weights.h5"
-# Fields of a model section that decide the shapes of an arch's weights, and what it costs.
-SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
 
 
 def resolve(config: Config, image_size: int) -> Config:
@@ -86,19 +85,13 @@ def _stem(section: Model, place: str, image_size: int) -> str:
         return section.stem
     small = image_size <= SMALL_IMAGE
     path = expanded(place)
-    source = _run_of(path)
-    if source:
-        of_run = source.config()
+    run = source(path)
+    if run:
+        of_run = run.config()
         had = {"small": True, "large": False}.get(of_run.model.stem, (of_run.data.image_size or 0) <= SMALL_IMAGE)
     else:
         had = small and path.suffix == ".keras"
     return "auto" if had == small else "small" if had else "large"
-
-
-def _run_of(path: Path) -> Run | None:
-    """The run that a place of weights belongs to: its folder, or a file in it."""
-    run = Run(path if path.is_dir() else path.parent)
-    return run if run.config_file.exists() else None
 
 
 def _file(place: str, arch: str) -> Path:
@@ -147,10 +140,10 @@ def load(network: keras.Model, section: Model) -> list[str]:
 
 def _built_with(path: Path, section: Model) -> str:
     """The flags that would build the network of a run's weights, where they differ from this one's."""
-    source = _run_of(path)
-    if source is None:
+    run = source(path)
+    if run is None:
         return ""
-    theirs = source.config().model
+    theirs = run.config().model
     differ = [name for name in ("arch", *SHAPE) if getattr(theirs, name) != getattr(section, name)]
     flags = [_as_flag(name, getattr(theirs, name)) for name in differ]
     return f". That run was built with {', '.join(flags)}" if flags else ""

@@ -122,7 +122,7 @@ def test_a_missing_folder(tmp_path):
         UserError, match=r"no data set called .*nothing.*expected fashion_mnist_mini .*tfds:NAME or a folder"
     ):
         load(tmp_path / "nothing")
-    with pytest.raises(UserError, match=r"no data set called 'cifar10'.*did you mean tfds:cifar10\?"):
+    with pytest.raises(UserError, match=r"no data set called 'cifar10'.*perhaps you meant 'tfds:cifar10'"):
         data.load(Data(dataset="cifar10"))
     (tmp_path / "photos.zip").touch()
     with pytest.raises(UserError, match=r"is a file: .*unpack"):

@@ -1,0 +1,47 @@
+"""Whether a data set is there at all, asked before anything is read. No TensorFlow."""
+
+import difflib
+from pathlib import Path
+
+from kerascnn.config import Data
+from kerascnn.data import FORMS, parse, prepared
+from kerascnn.errors import UserError
+from kerascnn.escaping import expanded, resolved
+from kerascnn.files import nearest_path
+
+
+def check(section: Data) -> None:
+    """Refuse a data set that is not there.
+
+    Raises:
+        UserError: Names the nearest folder or data set.
+    """
+    form, name = parse(section.dataset)
+    if form == "folder" and name:
+        folder(section.dataset)
+    elif form == "tfds":
+        spec = prepared.parse(section.dataset)
+        if not section.download:
+            prepared.find(spec, prepared.folder(section.data_dir))
+
+
+def folder(dataset: str) -> Path:
+    """The folder that a data set's name means.
+
+    Raises:
+        UserError: It is missing, or a file.
+    """
+    root = expanded(dataset.removeprefix("folder:"))
+    if not root.exists():
+        known = {name: f"{form}:{name}".lstrip(":") for form, row in FORMS.items() for name in row.sizes}
+        near = difflib.get_close_matches(dataset, known, 1, 0.8)
+        hint = nearest_path(root) or (f" - perhaps you meant {known[near[0]]!r}" if near else "")
+        raise UserError(
+            f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME or a folder, and there is"
+            f" no {resolved(root)}{hint}"
+        )
+    if not root.is_dir():
+        raise UserError(
+            f"{root} is a file: expected a folder with one folder of images per class (unpack an archive first)"
+        )
+    return resolved(root)

@@ -1,0 +1,82 @@
+"""Where TensorFlow Datasets keeps a prepared data set: names, versions, folders. No TensorFlow."""
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from kerascnn.errors import UserError
+from kerascnn.escaping import expanded
+
+SPEC = re.compile(
+    r"(?P<name>\w+)(/(?P<config>[\w.+-]*[A-Za-z_][\w.+-]*))?([/:](?P<version>\d+\.\d+\.\d+))?(\[(?P<slice>[^\]]*:[^\]]*)\])?"
+)
+
+
+class Spec(NamedTuple):
+    """NAME[/CONFIG][:VERSION][[SLICE]], as in cifar10, cifar10:3.0.2 or cifar10[:10%] (of each split)."""
+
+    name: str
+    config: str | None
+    version: str | None
+    slice: str | None
+
+
+def folder(data_dir: str | None) -> Path:
+    """The folder of all prepared data sets."""
+    return expanded(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+
+
+def parse(dataset: str) -> Spec:
+    """The parts of tfds:NAME[/CONFIG][:VERSION][[SLICE]].
+
+    Raises:
+        UserError: It is not of that form.
+    """
+    match = SPEC.fullmatch(dataset.removeprefix("tfds:"))
+    if match is None:
+        raise UserError(
+            f"expected tfds:NAME[/CONFIG][:VERSION][[SLICE]], as tfds:cifar10 or tfds:cifar10[:10%], got {dataset!r}"
+        )
+    return Spec(**{name: match.group(name) for name in Spec._fields})
+
+
+def find(spec: Spec, home: Path) -> Path:
+    """The prepared directory of a data set below `home`: its newest version.
+
+    Raises:
+        UserError: There is none, or it has several configs and none is named.
+    """
+    prepared = [
+        folder.parent
+        for folder in [*home.glob(f"{spec.name}/*/features.json"), *home.glob(f"{spec.name}/*/*/features.json")]
+        if (folder.parent / "dataset_info.json").is_file()
+    ]
+    fitting = [
+        path for path in prepared if spec.version in (None, path.name) and spec.config in (None, path.parent.name)
+    ]
+    if not fitting:
+        raise UserError(_not_prepared(spec, home, prepared))
+    configs = {path.parent for path in fitting}
+    if len(configs) > 1:
+        names = ", ".join(sorted(path.name for path in configs))
+        raise UserError(
+            f"tfds:{spec.name} is prepared in several configs ({names}): name one, as tfds:{spec.name}/CONFIG"
+        )
+    return max(fitting, key=lambda path: [int(part) if part.isdecimal() else 0 for part in path.name.split(".")])
+
+
+def _not_prepared(spec: Spec, home: Path, prepared: list[Path]) -> str:
+    if prepared:
+        there = ", ".join(str(path.relative_to(home)) for path in sorted(prepared))
+        return f"tfds:{spec.name} is prepared in {home} as {there} only"
+    names = (
+        sorted(path.name for path in home.iterdir() if any(path.glob("**/dataset_info.json"))) if home.is_dir() else []
+    )
+    near = difflib.get_close_matches(spec.name, names, 3, 0.5) or names[:5]
+    found = f"; prepared there: {', '.join(near)}" if near else ""
+    return (
+        f"no prepared data set {spec.name!r} in {home}{found}. "
+        "--data-dir DIR names another place, --download lets TensorFlow Datasets fetch it"
+    )
