@@ -58,8 +58,8 @@ def link_file(source: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """A name of a few bytes beside `path` that takes its place in the end."""
-    aside = path.with_name(f".{os.getpid()}{_ASIDE}")
+    """A name beside `path` that takes its place in the end."""
+    aside = _aside(path)
     try:
         aside.unlink(missing_ok=True)
         yield aside

@@ -13,6 +13,7 @@ from kerascnn import cli
 from kerascnn.config import UserError
 from kerascnn.files import Record, names_in, write_file
 from kerascnn.runs import Held, hold
+from kerascnn.runs.locks import LOCK_FILE
 
 
 class Directory:
@@ -54,7 +55,7 @@ class Directory:
             for key in sorted(kept["request"].keys() | request.keys())
             if kept["request"].get(key) != request.get(key)
         ]
-        if differ and names_in(self.path) == {self.comparison_file.name}:
+        if differ and names_in(self.path) <= {self.comparison_file.name, LOCK_FILE}:
             return {}  # a plan that was only looked at is in nobody's way
         if differ:
             raise UserError(

@@ -10,7 +10,7 @@ from kerascnn.comparison.options import AXES, Compare, Request
 from kerascnn.comparison.plan import Plan
 from kerascnn.config import Config, UserError
 from kerascnn.escaping import within
-from kerascnn.runs import Run, shown_command
+from kerascnn.runs import Busy, Run, shown_command
 from kerascnn.screen import Screen, quiet
 
 
@@ -26,12 +26,13 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     from kerascnn.comparison import execute, plan
 
     if request.compare.dry_run:
-        for line in execute.lines(plan.make(request, configs, screen.say)):
+        looked_at = plan.make(request, configs, screen.say)
+        for line in execute.lines(looked_at):
             screen.say(line)
-        made.keep(shown_command())
-        screen.say(
-            f"kept    {made.directory.path}: what was measured; the same command without --dry-run starts from it"
-        )
+        with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison that is under way has kept its own
+            looked_at.keep(shown_command())
+            kept = f"{looked_at.directory.path}: what was measured"
+            screen.say(f"kept    {kept}; the same command without --dry-run starts from it")
         return
     with contextlib.ExitStack() as held:
         made = plan.make(request, configs, screen.say, lambda directory: held.enter_context(directory.lock()))

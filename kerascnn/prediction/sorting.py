@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kerascnn.errors import UserError
 from kerascnn.escaping import as_file_name, one_line, within
-from kerascnn.files import copy_file, link_file
+from kerascnn.files import clear_dead, copy_file, link_file
 
 UNSURE = "unsure"
 _NAME_BYTES, _DIGITS = 255, 8
@@ -58,7 +58,9 @@ class Sorting:
         """
         name = self._names[answer if probability >= self.min_confidence else -1]
         folder = within(self.folder, name)
-        folder.mkdir(exist_ok=True)
+        if not self.counts[name]:
+            folder.mkdir(exist_ok=True)
+            clear_dead(folder)
         own = os.path.realpath(image, strict=True)
         place, there = self._place(folder, image, own)
         self._taken[place] = own

@@ -14,7 +14,7 @@ from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost, Subject
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.plan import Cell, Plan
-from kerascnn.config import Config
+from kerascnn.config import Config, UserError
 from kerascnn.screen import Screen
 
 COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)
@@ -101,3 +101,15 @@ def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):
     assert (
         "no verdict: expected finished runs of two archs, got resnet20; without inception_small, lr 0.1 (seed 0)" in out
     )
+
+
+def test_a_dry_runs_plan_is_in_nobodys_way_and_a_begun_comparison_is(tmp_path):
+    """Kept by --name: what was only looked at gives way to other terms, what was begun does not."""
+    directory = Directory(tmp_path / "mine")
+    with directory.lock():
+        directory.keep("kerascnn compare --dry-run", {"archs": ["a"]}, {"a": {"width": 0.5}}, [])
+    assert directory.solved({"archs": ["a"]})["a"]["width"] == 0.5
+    assert directory.solved({"archs": ["b"]}) == {}
+    directory.log_file.touch()
+    with pytest.raises(UserError, match="exists on other terms"):
+        directory.solved({"archs": ["b"]})
