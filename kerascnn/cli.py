@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +17,7 @@ import tomli_w
 import tyro
 from pydantic import Field
 
-from kerascnn import flags
+from kerascnn import flags, rates
 from kerascnn.command import Main, command, explained
 from kerascnn.config import Config, Data, FieldError, Model, Section, nearest
 from kerascnn.errors import (
@@ -62,6 +62,8 @@ __all__ = [
     "parse_config",
     "recipe_path",
 ]
+
+RESOLVED = "resolved"  # the table of a run's config.toml that says what was used; it is not read back
 
 # Other tools' flags, with what this one says instead.
 FOREIGN = {
@@ -283,6 +285,7 @@ def load_recipe(name: str | os.PathLike[str]) -> Config:
     """
     path = recipe_path(os.fspath(name))
     tables = load_toml(path)
+    noted = tables.pop(RESOLVED, None) is not None
     for key, value in tables.items():
         if key not in Config.model_fields:
             home = [section for section, field in _sections().items() if key in field.model_fields]
@@ -292,18 +295,30 @@ def load_recipe(name: str | os.PathLike[str]) -> Config:
             raise UserError(f"{path}: [{key}] must be a section, got {value!r}")
     try:
         sections = {name: schema(**tables.get(name, {})) for name, schema in _sections().items()}
-        return Config(**sections)
+        config = Config(**sections)
     except FieldError as error:
         where = f"[{error.section}] {error.key}" if error.key else "config"
         elsewhere = [name for name, schema in _sections().items() if error.key in schema.model_fields]
         hint = f" - it belongs under [{elsewhere[0]}]" if "unknown key" in error.problem and elsewhere else ""
         raise UserError(f"{path}: {where}: {error.problem}{hint}") from None
+    # A training writes environment.json after its config with the resolved values: without them it began before they were.
+    began = path.name == "config.toml" and (path.parent / "environment.json").exists()
+    return rates.with_former_lr(config) if began and not noted else config
 
 
 def _sections() -> dict[str, type[Section]]:
     return {name: type(section) for name, section in Config()}
 
 
-def dumps(config: Config) -> str:
-    """The config as TOML: every field that has a value (None is always a default)."""
-    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True), multiline_strings=False)
+def dumps(config: Config, resolved: Mapping[str, Any] | None = None) -> str:
+    """The config as TOML: every field that has a value (None is always a default).
+
+    Args:
+        config: The config.
+        resolved: What a training used where a field is None, as a table of its own that is not read back.
+    """
+    text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True), multiline_strings=False)
+    if not resolved:
+        return text
+    table = tomli_w.dumps({RESOLVED: dict(resolved)})
+    return f"{text}\n# What this run used, defaults included. A record: it is not read back.\n{table}"

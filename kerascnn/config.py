@@ -225,7 +225,7 @@ class Optim(Section):
         None,
         gt=0,
         description="peak learning rate for the global batch"
-        " (default: adamw 0.001, muon 0.05, sgd 0.1, above 64 px 0.1 * batch / 256)",
+        " (default: adamw 0.001, muon 0.05, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
     weight_decay: float | None = Field(

@@ -8,16 +8,15 @@ import tensorflow as tf
 from keras import ops
 
 from kerascnn.config import Optim
+from kerascnn.rates import LEARNING_RATE, WEIGHT_DECAY
 
-DEFAULT_LR = {"sgd": 0.1, "adamw": 0.001, "muon": 0.05}
-DEFAULT_WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05, "muon": 0.05}
 BIASES = ("bias", "beta")  # as Keras names them
 ADAM_RATIO = 0.05  # under muon: the rate of what AdamW updates over that of kernels
 
 
 def peak(section: Optim) -> float:
     """The learning rate after warm-up."""
-    return section.lr or DEFAULT_LR[section.optimizer]
+    return section.lr or LEARNING_RATE[section.optimizer]
 
 
 def _cosine(progress, section: Optim):
@@ -187,7 +186,7 @@ def build(
         body: Those of them that `body_lr` slows down.
         accumulate: Batches whose gradients are averaged before an update.
     """
-    decay = DEFAULT_WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
+    decay = WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
     optimizer = OPTIMIZERS[section.optimizer](
         section,
         learning_rate=Schedule(section, total_steps, steps_per_epoch),

@@ -1,6 +1,7 @@
 """A model on a split: per-image predictions, then scores with their n and their spread."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +15,9 @@ from kerascnn.config import UserError
 from kerascnn.statistics import Interval, bootstrap, wilson
 
 TOP = 5
+# Times the log loss of equal probabilities for all classes: beyond it a network is far worse than none, and a few confident
+# mistakes do not explain it.
+EXPLODED = 5.0
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,34 @@ def per_class(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[s
         }
         for c in every
     ]
+
+
+def exploded(loss: float, classes: int) -> bool:
+    """Whether a log loss is far above that of equal probabilities for all classes."""
+    return loss > EXPLODED * math.log(max(classes, 2))
+
+
+def symptoms(scores: Mapping[str, Any], split: str) -> list[str]:
+    """Sentences on scores that only a training that went wrong leaves.
+
+    Args:
+        scores: As `score` gives them.
+        split: Whose they are.
+    """
+    rows, loss = scores["per_class"], scores["loss"]["value"]
+    answered = [row["name"] for row in rows if row["answers"]]
+    lines = []
+    if exploded(loss, len(rows)):
+        lines.append(
+            f"The {split} loss is {loss:,.4g}, where equal probabilities for all classes give {math.log(len(rows)):.2f}:"
+            " training went wrong; try a lower --lr, a longer --warmup or a larger --batch-size."
+        )
+    if len(answered) == 1 and len(rows) > 1:
+        lines.append(
+            f"Every {split} image is predicted as {answered[0]}: the network does not tell classes apart; try more"
+            " --epochs or another --lr."
+        )
+    return lines
 
 
 def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""What TensorBoard shows of a run, under `tensorboard/`: curves with the tags of Keras' own callback, so that they overlay.
+"""What TensorBoard shows of a run, under `tensorboard/`: curves by epoch with the tags of Keras' own callback.
+
+TensorBoard orders tags by name, pictures among them, and opens the first ones: `epoch_accuracy` comes first because
+curves by step are called `step_*` and pictures lie below PICTURES. Epochs count from 1, as on the screen and in
+history.csv (Keras' own callback counts from 0).
 
 Every record says its step. What is written once (graph, text, pictures, hyperparameters) lies in one event file per tag
 and is replaced when it is written again; curves are cut back to the checkpoint when a run resumes. Hence no step is
@@ -25,20 +29,24 @@ from tensorboard.plugins.pr_curve import summary as pr_curve
 
 from kerascnn.files import sync
 
+PICTURES = "pictures"
+COUNTED_ANEW = "kerascnn: epochs from 1"  # the mark of a file whose epochs were counted from 0
 # Names in our logs that stock runs know by another name.
 TAGS = {"lr": "learning_rate"}
-TRAIN, VALIDATION, HPARAMS = "train", "validation", "hparams"
+TRAIN, VALIDATION, TEST, HPARAMS = "train", "validation", "test", "hparams"
+# Where a split's records go; those of train and val beside the curves that Keras' own callback would write.
+FOLDERS = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes `epoch_*` by epoch (counted from 0, as Keras does) and `batch_*` by optimizer step.
+    """Writes `epoch_*` by epoch, counted from 1, and `step_*` by optimizer step.
 
-    Between two points of the batch curves nothing is asked of the device. Everything is flushed as it is written, so that
+    Between two points of the step curves nothing is asked of the device. Everything is flushed as it is written, so that
     a checkpoint that is saved later never knows more than the event files: stand before the callback that saves.
 
     Args:
         log_dir: The run's `tensorboard` directory; train/ and validation/ are made in it.
-        every_steps: Steps between two points of the `batch_*` curves.
+        every_steps: Steps between two points of the `step_*` curves.
         step: Optimizer steps that were done when this fit begins.
         epochs_done: Epochs that were done when this fit begins.
         input_wait: Seconds that training has waited for its input so far, or None.
@@ -84,8 +92,8 @@ class TensorBoard(keras.callbacks.Callback):
         train = {name: value for name, value in values.items() if name not in val}
         if "learning_rate" not in train:
             train["learning_rate"] = self._learning_rate()
-        self._write(TRAIN, {f"epoch_{name}": value for name, value in train.items()}, epoch)
-        self._write(VALIDATION, {f"epoch_{name[4:]}": value for name, value in val.items()}, epoch)
+        self._write(TRAIN, {f"epoch_{name}": value for name, value in train.items()}, epoch + 1)
+        self._write(VALIDATION, {f"epoch_{name[4:]}": value for name, value in val.items()}, epoch + 1)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         for writer in self._writers.values():
@@ -103,7 +111,7 @@ class TensorBoard(keras.callbacks.Callback):
             if self.input_wait is not None:
                 values["input_wait"] = min(waited / max(seconds, 1e-9), 1.0)
         self._clock = now
-        self._write(TRAIN, {f"batch_{name}": value for name, value in values.items()}, self.step)
+        self._write(TRAIN, {f"step_{name}": value for name, value in values.items()}, self.step)
 
     def _now(self) -> tuple[int, float, float]:
         return self.step, time.perf_counter(), self.input_wait() if self.input_wait else 0.0
@@ -170,21 +178,38 @@ class Profile(keras.callbacks.Callback):
 
 
 def prepare(log_dir: str | os.PathLike[str], step: int, epochs_done: int) -> None:
-    """Cut the curves back to a checkpoint: `batch_*` to its step, `epoch_*` to its epochs; other records stay.
+    """Cut the curves back to a checkpoint: `step_*` to its step, `epoch_*` to its epochs; other records stay.
 
     Event files that hold more are written anew aside and renamed. A record that a kill left unfinished ends its file.
+    Epochs that an earlier version counted from 0 are counted from 1 from here on.
     """
     for split in (TRAIN, VALIDATION):
-        for path in sorted((Path(log_dir) / split).glob("events.out.tfevents.*")):
-            if not path.name.endswith(".profile-empty"):
-                _cut(path, step, epochs_done)
+        paths = sorted((Path(log_dir) / split).glob("events.out.tfevents.*"))
+        found = {path: _read(path) for path in paths if not path.name.endswith(".profile-empty")}
+        late = any(_from_zero(records) for records, _ in found.values())
+        # The file that holds epoch 0 is the oldest: it comes last, so that a kill in between is noticed at the next start.
+        for path in reversed(found):
+            _cut(path, *found[path], step, epochs_done, late and not _counted_anew(found[path][0]))
 
 
-def _cut(path: Path, step: int, epochs_done: int) -> None:
-    records, whole = _read(path)
-    kept, changed = [], not whole
-    for record in records:
+def _from_zero(records: Sequence[bytes]) -> bool:
+    events = map(tf.compat.v1.Event.FromString, records)
+    return any(value.tag.startswith("epoch_") for event in events if not event.step for value in event.summary.value)
+
+
+def _counted_anew(records: Sequence[bytes]) -> bool:
+    return bool(records) and tf.compat.v1.Event.FromString(records[0]).source_metadata.writer == COUNTED_ANEW
+
+
+def _cut(path: Path, records: Sequence[bytes], whole: bool, step: int, epochs_done: int, late: bool) -> None:
+    kept, changed = [], not whole or late
+    for i, record in enumerate(records):
         event = tf.compat.v1.Event.FromString(record)
+        if late:
+            event.step += any(value.tag.startswith("epoch_") for value in event.summary.value)
+            if not i:
+                event.source_metadata.writer = COUNTED_ANEW
+            record = event.SerializeToString()
         values = [value for value in event.summary.value if _stays(value.tag, event.step, step, epochs_done)]
         if len(values) == len(event.summary.value):
             kept.append(record)
@@ -207,10 +232,10 @@ def _cut(path: Path, step: int, epochs_done: int) -> None:
 
 
 def _stays(tag: str, at: int, step: int, epochs_done: int) -> bool:
-    if tag.startswith("batch_"):
+    if tag.startswith(("step_", "batch_")):  # their name in earlier versions
         return at <= step
     if tag.startswith("epoch_"):
-        return at < epochs_done
+        return at <= epochs_done
     return True
 
 
@@ -247,17 +272,26 @@ def write_config(log_dir: str | os.PathLike[str], markdown: str) -> None:
 
 
 def write_images(log_dir: str | os.PathLike[str], split: str, pictures: Mapping[str, bytes], step: int = 0) -> None:
-    """PNG pictures by tag, in train/ or validation/; a picture of the same tag is replaced.
+    """PNG pictures by name, in the split's folder; a picture of the same name is replaced.
 
     Args:
         log_dir: The run's `tensorboard` directory.
-        split: TRAIN or VALIDATION.
-        pictures: Tag to PNG bytes.
+        split: train, val or test: whose images they show.
+        pictures: Name to PNG bytes; the tag is the name below PICTURES.
         step: Optimizer step or epoch that they belong to.
     """
-    for tag, png in pictures.items():
-        with _only(Path(log_dir) / split, f"image-{tag}"):
-            tf.summary.image(tag, tf.io.decode_png(png, channels=3)[None], step=step)
+    _drop_misfiled(log_dir, split, [f"image-{name}" for name in pictures])
+    for name, png in pictures.items():
+        with _only(Path(log_dir) / FOLDERS[split], f"image-{name}"):
+            tf.summary.image(f"{PICTURES}/{name}", tf.io.decode_png(png, channels=3)[None], step=step)
+
+
+def _drop_misfiled(log_dir: str | os.PathLike[str], split: str, names: Sequence[str]) -> None:
+    """Remove what earlier versions filed under validation/ although it was of another split."""
+    if split != "val":
+        for name in names:
+            for old in (Path(log_dir) / VALIDATION).glob(f"events.out.tfevents.*{_suffix(name)}"):
+                old.unlink()
 
 
 def write_hparams(
@@ -267,7 +301,7 @@ def write_hparams(
 
     Never an experiment's explicit list of columns: TensorBoard takes the first that it finds among all runs, and hides
     what that one does not list. It makes columns of all scalars beside and below a session, hence a directory apart: the
-    final scores, and not every `batch_*` tag.
+    final scores, and not every `step_*` tag.
 
     Args:
         log_dir: The run's `tensorboard` directory.
@@ -285,17 +319,25 @@ def write_hparams(
 
 
 def write_pr_curves(
-    log_dir: str | os.PathLike[str], labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+    log_dir: str | os.PathLike[str],
+    split: str,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
 ) -> None:
-    """Precision-recall curves for the PR CURVES tab, one per class, in validation/.
+    """Precision-recall curves for the PR CURVES tab, one per class, in the split's folder.
 
     Args:
         log_dir: The run's `tensorboard` directory.
+        split: train, val or test: whose images they are of.
         labels: True classes, [n].
         probabilities: [n, C].
         class_names: C names.
     """
-    with _only(Path(log_dir) / VALIDATION, "pr-curves"):
+    # Until they had a split of their own in the name, curves of test lay under validation/.
+    for old in (Path(log_dir) / VALIDATION).glob(f"events.out.tfevents.*{_suffix('pr-curves')}"):
+        old.unlink()
+    with _only(Path(log_dir) / FOLDERS[split], f"pr-curves-{split}"):
         for c, name in enumerate(class_names):
             curve = pr_curve.pb(f"pr/{name}", labels == c, probabilities[:, c], display_name=name)
             tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=0)
@@ -320,8 +362,8 @@ def write_layout(log_dir: str | os.PathLike[str]) -> None:
             layout_pb2.Category(
                 title="speed",
                 chart=[
-                    chart("images per second", "^batch_images_per_second$"),
-                    chart("share of the time waiting for input", "^batch_input_wait$"),
+                    chart("images per second", "^step_images_per_second$"),
+                    chart("share of the time waiting for input", "^step_input_wait$"),
                 ],
             ),
         ]
@@ -362,7 +404,7 @@ def _plain(value: Any) -> bool | int | float | str:
 @contextlib.contextmanager
 def _only(directory: Path, name: str) -> Iterator[None]:
     """Summaries inside go to one event file of this name; files of the same name from before are removed."""
-    suffix = f".{re.sub(r'[^a-z0-9]+', '-', name.lower())}.v2"
+    suffix = _suffix(name)
     for old in directory.glob(f"events.out.tfevents.*{suffix}"):
         old.unlink()
     writer = tf.summary.create_file_writer(str(directory), filename_suffix=suffix)
@@ -371,3 +413,7 @@ def _only(directory: Path, name: str) -> Iterator[None]:
             yield
     finally:
         writer.close()
+
+
+def _suffix(name: str) -> str:
+    return f".{re.sub(r'[^a-z0-9]+', '-', name.lower())}.v2"

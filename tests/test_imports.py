@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 ROWS = (
     {"errors", "streams"},
     {"config"},
-    {"screen", "files", "escaping", "devices", "flags"},
+    {"screen", "files", "escaping", "devices", "flags", "rates"},
     {"command", "scratch"},
     {"cli"},
     {"layers"},

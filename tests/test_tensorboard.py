@@ -67,20 +67,24 @@ def curves(log_dir):
     points = {}
     for split in (tb.TRAIN, tb.VALIDATION):
         for tag, step, value in records(log_dir / split):
-            if tag.startswith(("epoch_", "batch_")):
+            if tag.startswith(("epoch_", "step_", "batch_")):
                 assert (split, tag, step) not in points, f"{tag} has step {step} twice"
                 points[split, tag, step] = float(tf.make_ndarray(value.tensor))
     return points
 
 
 def test_overlays_with_keras_own_callback(tmp_path):
-    """Every point of a stock run is in ours: the same tag, step and value."""
+    """Every point of a stock run is in ours: curves by epoch under the same tag, one to the right as we count from 1."""
     stock = keras.callbacks.TensorBoard(tmp_path / "stock", update_freq=2, write_graph=False)
     fit(network(), stock, board(tmp_path / "ours"))
     ours, theirs = curves(tmp_path / "ours"), curves(tmp_path / "stock")
     assert len(theirs) == 2 * 3 + 2 * 2 + 6 * 2
-    assert {point: ours[point] for point in theirs} == pytest.approx(theirs)
-    rates = [ours["train", "batch_learning_rate", step] for step in range(2, 13, 2)]
+    named = {
+        (split, tag.replace("batch_", "step_"), step + tag.startswith("epoch_")): value
+        for (split, tag, step), value in theirs.items()
+    }
+    assert {point: ours[point] for point in named} == pytest.approx(named)
+    rates = [ours["train", "step_learning_rate", step] for step in range(2, 13, 2)]
     assert rates == sorted(rates, reverse=True)
 
 
@@ -104,7 +108,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path, undisturbed, at):
         rest = board(killed, step=(epoch + 1) * STEPS, epochs_done=epoch + 1)
     fit(network(), rest, epochs=3, initial_epoch=epoch + bool(done))
     # A process' first step traces: a point that falls on it says nothing about speed.
-    lost = {("train", "batch_images_per_second", at + 1)} if at == 3 else set()
+    lost = {("train", "step_images_per_second", at + 1)} if at == 3 else set()
     assert curves(killed).keys() == undisturbed.keys() - lost
     assert not list(killed.rglob(".aside*"))
 
@@ -124,12 +128,12 @@ def test_a_kill_in_the_middle_of_a_record(tmp_path):
         tb.prepare(tmp_path, STEPS, 1)
         assert path.read_bytes() == before
     fit(network(), board(tmp_path, step=STEPS, epochs_done=1), epochs=2, initial_epoch=1)
-    assert ("train", "epoch_loss", 1) in curves(tmp_path)
+    assert ("train", "epoch_loss", 2) in curves(tmp_path)
 
 
 def test_prepare_leaves_what_is_not_a_curve(tmp_path):
     tb.write_config(tmp_path, "lr = 0.1")
-    tb.write_images(tmp_path, tb.TRAIN, {"first_batch": picture(1)}, step=100)
+    tb.write_images(tmp_path, "train", {"first_batch": picture(1)}, step=100)
     (tmp_path / "train" / "events.out.tfevents.1.vm.profile-empty").touch()
     still = {path: path.stat().st_ino for path in tmp_path.rglob("*tfevents*")}
     fit(network(), board(tmp_path), epochs=1)
@@ -166,7 +170,7 @@ def test_steps_per_execution_may_jump_over_a_point(tmp_path):
     callback.on_epoch_begin(0)
     for batch in (2, 5, 8, 11):
         callback.on_train_batch_end(batch, {"loss": 1.0})
-    assert [step for tag, step, _ in records(tmp_path / "train") if tag == "batch_loss"] == [6, 9, 12]
+    assert [step for tag, step, _ in records(tmp_path / "train") if tag == "step_loss"] == [6, 9, 12]
 
 
 def test_speed_and_input_wait(tmp_path):
@@ -187,15 +191,15 @@ def test_speed_and_input_wait(tmp_path):
         callback.on_train_batch_end(batch, {"loss": 1.0})
     points = curves(tmp_path)
     for step in (2, 4, 6):
-        assert 8 < points["train", "batch_images_per_second", step] <= 200
-        assert 0.01 < points["train", "batch_input_wait", step] <= 0.25
+        assert 8 < points["train", "step_images_per_second", step] <= 200
+        assert 0.01 < points["train", "step_input_wait", step] <= 0.25
 
 
 def test_two_replicas(tmp_path):
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()).scope():
         model = network()
     fit(model, board(tmp_path), epochs=1)
-    assert curves(tmp_path)["train", "batch_learning_rate", 2] == pytest.approx(0.1 * (1 + np.cos(np.pi * 2 / 30)) / 2)
+    assert curves(tmp_path)["train", "step_learning_rate", 2] == pytest.approx(0.1 * (1 + np.cos(np.pi * 2 / 30)) / 2)
 
 
 def test_graph(tmp_path):
@@ -220,14 +224,14 @@ def picture(seed, size=8):
 
 
 def test_images_are_replaced_by_tag(tmp_path):
-    tb.write_images(tmp_path, tb.VALIDATION, {"predictions": picture(1), "worst_mistakes": picture(2)})
-    tb.write_images(tmp_path, tb.VALIDATION, {"predictions": picture(3, size=9)}, step=7)
+    tb.write_images(tmp_path, "val", {"predictions": picture(1), "worst_mistakes": picture(2)})
+    tb.write_images(tmp_path, "val", {"predictions": picture(3, size=9)}, step=7)
     found = {tag: (step, value.tensor.string_val) for tag, step, value in records(tmp_path / "validation")}
     assert len(records(tmp_path / "validation")) == 2
-    step, (width, _, png) = found["predictions"]
+    step, (width, _, png) = found["pictures/predictions"]
     assert (step, width) == (7, b"9")
     np.testing.assert_array_equal(tf.io.decode_png(png), tf.io.decode_png(picture(3, size=9)))
-    assert found["worst_mistakes"][0] == 0
+    assert found["pictures/worst_mistakes"][0] == 0
 
 
 def test_config_is_text(tmp_path):
@@ -279,3 +283,52 @@ def test_profile_traces_some_steps_once(tmp_path):
     content = trace.read_bytes()
     assert b"MatMul" in content
     assert b"step_num" in content
+
+
+def test_epochs_count_from_one_and_accuracy_comes_first(tmp_path):
+    """TensorBoard orders tags of scalars and pictures by name and opens the first ones."""
+    fit(network(), board(tmp_path), epochs=2)
+    tb.write_images(tmp_path, "train", {"curves": picture(1), "first_batch": picture(2)})
+    tb.write_images(tmp_path, "val", {"val_confusion_matrix": picture(1)})
+    tb.write_hparams(tmp_path, "run", {"lr": 0.1}, {"test_accuracy": 0.9})
+    tags = [tag for path in tmp_path.iterdir() for tag, _, _ in records(path) if not tag.startswith("_hparams_")]
+    assert min(tags) == "epoch_accuracy"
+    assert {step for _, tag, step in curves(tmp_path) if tag.startswith("epoch_")} == {1, 2}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_epochs_that_were_counted_from_zero_are_counted_from_one(tmp_path, killed):
+    """As earlier versions wrote them, over two starts; also where a kill interrupts the counting anew."""
+    for epochs in ((0, 1), (2, 3)):
+        for split in (tb.TRAIN, tb.VALIDATION):
+            with tf.summary.create_file_writer(str(tmp_path / split)).as_default():
+                for epoch in epochs:
+                    tf.summary.scalar("epoch_loss", 10.0 + epoch, step=epoch)
+                    tf.summary.scalar("batch_loss", 20.0 + epoch, step=epoch * STEPS)
+    if killed:  # after the later file of one split
+        later = max((tmp_path / tb.TRAIN).glob("*tfevents*"))
+        tb._cut(later, *tb._read(later), 3 * STEPS, 3, True)
+    tb.prepare(tmp_path, 3 * STEPS, 3)
+    found = {(split, step): value for (split, tag, step), value in curves(tmp_path).items() if tag == "epoch_loss"}
+    expected = {epoch: 9.0 + epoch for epoch in (1, 2, 3)}
+    assert found == {(split, epoch): value for split in (tb.TRAIN, tb.VALIDATION) for epoch, value in expected.items()}
+    before = curves(tmp_path)
+    tb.prepare(tmp_path, 3 * STEPS, 3)
+    assert curves(tmp_path) == before
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_curves_and_pictures_of_a_split_lie_in_its_folder(tmp_path, split):
+    labels, probabilities = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    with tb._only(tmp_path / tb.VALIDATION, "pr-curves"):  # as before splits had folders of their own
+        tf.summary.scalar("old", 1.0, step=0)
+    with tb._only(tmp_path / tb.VALIDATION, f"image-{split}_ranking"):
+        tf.summary.scalar("old", 1.0, step=0)
+    for _ in range(2):
+        tb.write_pr_curves(tmp_path, split, labels, probabilities, ["a", "b"])
+        tb.write_images(tmp_path, split, {f"{split}_ranking": picture(1)})
+    found = {path.name: [tag for tag, _, _ in records(path)] for path in tmp_path.iterdir()}
+    assert sorted(found.pop(tb.FOLDERS[split])) == sorted(
+        ["pr/a/pr_curves", "pr/b/pr_curves", f"pictures/{split}_ranking"]
+    )
+    assert not any(found.values())

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.plugins.hparams import plugin_data_pb2
 
 from kerascnn import cli, data, distribute, models, scoring, training
 from kerascnn.artefacts import exporting
@@ -52,6 +53,18 @@ def train(folder: Path, splits: Splits, *, until: int | None = None, draw: bool 
 
 def weights(run: Run) -> list[np.ndarray]:
     return keras.models.load_model(run.best_model, compile=False).get_weights()
+
+
+def hparams(run: Run) -> dict[str, float | str]:
+    """A run's row of TensorBoard's HParams table, without its scores."""
+    (path,) = (run.tensorboard / "hparams").glob("*tfevents*")
+    for record in tf.data.TFRecordDataset(str(path)):
+        for value in tf.compat.v1.Event.FromString(record.numpy()).summary.value:
+            found = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+            if found.HasField("session_start_info"):
+                row = found.session_start_info.hparams
+                return {name: getattr(one, one.WhichOneof("kind")) for name, one in row.items()}
+    raise AssertionError("no row")
 
 
 EXACT = ("epoch", "lr", "loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1", "val_balanced_accuracy")
@@ -315,6 +328,9 @@ def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
     } <= names
     assert not [name for name in names if "aside" in name]
     assert cli.load_recipe(run.path).fit.epochs == 1
+    used = {"lr": 0.025, "weight_decay": 0.005, "image_size": 32}  # a quarter of the batch that 0.1 is for
+    assert cli.load_toml(run.config_file)["resolved"] == used
+    assert {key: hparams(run)[key] for key in used} == pytest.approx(used)
     test = run.metrics()["test"]["accuracy"]
     assert test["low"] <= test["value"] <= test["high"]
     assert test["n"] == 200

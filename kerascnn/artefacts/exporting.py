@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from kerascnn import data
+from kerascnn import data, rates
 from kerascnn.artefacts import card, folding, litert, onnx, proof, savedmodel
 from kerascnn.artefacts.extras import require
 from kerascnn.artefacts.predictor import load_keras
@@ -256,4 +256,5 @@ def _placeless(run: Run) -> str:
     config = run.config()
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
     data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None}
-    return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())))
+    used = rates.resolved(config, run.data()["image_size"])
+    return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())), used)

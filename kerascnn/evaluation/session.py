@@ -148,8 +148,8 @@ def _merged(metrics: dict[str, Any], split: str, found: dict[str, Any], temperat
 
 def _log(run: Run, split: str, answers: Answers, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
     """What TensorBoard shows of it."""
-    tensorboard.write_images(run.tensorboard, tensorboard.VALIDATION, pngs)
-    tensorboard.write_pr_curves(run.tensorboard, answers.labels, answers.probabilities, names)
+    tensorboard.write_images(run.tensorboard, split, pngs)
+    tensorboard.write_pr_curves(run.tensorboard, split, answers.labels, answers.probabilities, names)
     tensorboard.write_layout(run.tensorboard)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import cli
+from kerascnn import cli, rates
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
 from kerascnn.escaping import resolved, within
 from kerascnn.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
@@ -212,8 +212,14 @@ class Run:
         write_file(path, content)
 
     def write_config(self, config: Config) -> None:
-        """Keep the merged config, but `overwrite`, which was for one start; written before the first batch."""
-        self._write(self.config_file, cli.dumps(config.replace(logging={"overwrite": False})).encode())
+        """Keep the merged config, but `overwrite`, which was for one start; written before the first batch.
+
+        A config whose data are known also says what it uses where a field is None.
+        """
+        size = config.data.image_size
+        used = None if size is None else rates.resolved(config, size)
+        text = cli.dumps(config.replace(logging={"overwrite": False}), used)
+        self._write(self.config_file, text.encode())
 
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]

@@ -9,6 +9,7 @@ from kerascnn import data, runs, training
 from kerascnn.config import Config, UserError
 from kerascnn.data import Splits
 from kerascnn.models import tables
+from kerascnn.rates import with_lr
 from kerascnn.runs import Run
 from kerascnn.scratch import scratch
 from kerascnn.screen import Screen
@@ -18,7 +19,7 @@ from kerascnn.search.directory import Directory
 from kerascnn.search.options import Request
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
-from kerascnn.training import Price, resolve, with_lr
+from kerascnn.training import Price, resolve
 
 # Seconds of a child before and after its epochs: Python, TensorFlow, the graph, the best model's scores.
 START_UP = 10.0

@@ -1,6 +1,6 @@
 """The one way to train: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
 
-from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve, with_lr
+from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve
 from kerascnn.training.loop import train
 from kerascnn.training.measuring import Price, price, seconds_per_step
 from kerascnn.training.mending import mend
@@ -17,5 +17,4 @@ __all__ = [
     "resolve",
     "seconds_per_step",
     "train",
-    "with_lr",
 ]

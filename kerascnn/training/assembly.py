@@ -10,6 +10,7 @@ from kerascnn.config import SHAPE, Config, Fit, Model, UserError
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.models import auxiliary, tables
+from kerascnn.rates import with_lr
 from kerascnn.training import finetune, whitening
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
@@ -17,8 +18,6 @@ IMBALANCE = 3
 # It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
 DEFAULT_EPOCHS = 12
-# Of the batch that sgd's 0.1 was published for (Goyal et al., 2017): above 64 px nets are deep and batches small.
-LR_BATCH = 256
 
 
 def resolve(config: Config, splits: Splits) -> Config:
@@ -44,14 +43,6 @@ def resolve(config: Config, splits: Splits) -> Config:
         fit={"monitor": monitor, "epochs": config.fit.epochs or EPOCHS.get(arch, DEFAULT_EPOCHS)},
     )
     return finetune.resolve(config, size)
-
-
-def with_lr(config: Config, image_size: int) -> Config:
-    """`config` with the rate that its optimizer and batch size ask for, where none is given and it is not the optimizer's own."""
-    if config.optim.lr is not None or config.optim.optimizer != "sgd" or image_size <= tables.SMALL_IMAGE:
-        return config
-    lr = optim.DEFAULT_LR["sgd"] * config.fit.batch_size * config.fit.accumulate / LR_BATCH
-    return config.replace(optim={"lr": lr})
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,6 @@ def _shown(value: Any) -> str:
 def hparams(config: Config, dataset: str, count: Cost) -> dict[str, Any]:
     """Flat values of the sections that decide the result."""
     flat: dict[str, Any] = {"dataset": dataset, "params": count.params, "macs": count.macs}
-    for section in (config.model, config.optim, config.fit, config.augment):
+    for section in (config.data, config.model, config.optim, config.fit, config.augment):
         flat |= section.model_dump(mode="json", exclude=section.volatile_fields() | {"filters"})
     return flat

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, scoring, tensorboard
+from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, rates, scoring, tensorboard
 from kerascnn.cli import dumps
 from kerascnn.config import Config
 from kerascnn.data import Split, Splits, pipeline
@@ -18,7 +18,7 @@ from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
-from kerascnn.training import assembly, execution, facts, failing, finetune, whitening
+from kerascnn.training import assembly, execution, facts, failing, finetune, symptoms, whitening
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
 from kerascnn.training.saving import save_model
 
@@ -95,6 +95,7 @@ class Training:
         self.profile = tensorboard.Profile(run.tensorboard)
         self.head_alone = self.small = False
         self.trained_on = splits
+        self.noticed: set[str] = set()  # symptoms that were said
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
 
     def go(self, until: int | None) -> dict[str, Any]:
@@ -141,17 +142,20 @@ class Training:
         self.screen.say(f"run     {self.run.path}")
         facts.note_environment(self.run, self.plan, self.screen.say)
         board = self.run.tensorboard
-        tensorboard.write_config(board, f"```toml\n{dumps(self.config)}```")
+        tensorboard.write_config(board, f"```toml\n{dumps(self.config, self._resolved())}```")
         if self.read_test:  # a search has a table of its candidates, under the names that it varied
             tensorboard.write_graph(board, self.twin)
             tensorboard.write_hparams(board, self.run.name, self._hparams())
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
             images, answers, _ = next(iter(self._training_data(0).take(1)))
             pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
-            self._show(tensorboard.TRAIN, pngs)
+            self._show("train", pngs)
 
     def _hparams(self) -> dict[str, Any]:
-        return facts.hparams(self.config, self.splits.name, self.count)
+        return facts.hparams(self.config, self.splits.name, self.count) | self._resolved()
+
+    def _resolved(self) -> dict[str, Any]:
+        return rates.resolved(self.config, self.splits.image_size)
 
     def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
         """A picture below plots/ says that TensorBoard has it too: it is written last."""
@@ -294,8 +298,15 @@ class Training:
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             board,
             show,
+            self._symptoms(),
             save,
         ]
+
+    def _symptoms(self) -> symptoms.Symptoms:
+        names = self.splits.class_names
+        images = np.bincount(self.splits.val.labels, minlength=len(names))
+        peak = optim.peak(self.config.optim)
+        return symptoms.Symptoms(self.rows, images, names, peak, self.noticed, self.screen.say)
 
     def _training_data(self, step: int) -> tf.data.Dataset:
         weights = None
@@ -329,7 +340,7 @@ class Training:
         epoch = callbacks.best_epoch(self.rows, self.monitor)
         found, answered = self._score_splits()
         if self.draw:
-            self._show(tensorboard.TRAIN, pictures.curves(self.rows, epoch))
+            self._show("train", pictures.curves(self.rows, epoch))
         scores = {
             f"{split}_{name}": found[split][name]["value"]
             for split in found
@@ -351,6 +362,9 @@ class Training:
         }
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
+        for split in [name for name in ("val", "test") if name in found and self.read_test]:
+            for line in scoring.symptoms(found[split], split):
+                self.screen.say(f"note: {line}")
         if answered and self.read_test:
             split, predictions = answered[-1] if self.draw else (None, None)
             run_report.write(self.run, split, predictions, metrics=found)
@@ -371,5 +385,5 @@ class Training:
             self.run.write_predictions(split.name, **predictions.arrays())
             answered.append((split, predictions))
             if self.draw and split.name == "val":
-                self._show(tensorboard.VALIDATION, pictures.answers(split, predictions, self.splits.class_names))
+                self._show("val", pictures.answers(split, predictions, self.splits.class_names))
         return found, answered

@@ -6,7 +6,7 @@ from pathlib import Path
 import make_search
 import pytest
 
-from kerascnn.optim import DEFAULT_LR
+from kerascnn.rates import LEARNING_RATE, sgd_batch
 from kerascnn.search.session import Search
 
 SPACE = """
@@ -27,16 +27,20 @@ def test_a_rate_that_nobody_gave_is_that_of_the_candidates_optimizer_and_batch(t
     large = make_search.search(tmp_path, "random", "--image-size", "96", space=SPACE)
     for (optimizer, batch, accumulate), rate in rates(large).items():
         if optimizer == "sgd":
-            assert rate == pytest.approx(DEFAULT_LR["sgd"] * batch * accumulate / 256)
+            assert rate == pytest.approx(LEARNING_RATE["sgd"] * batch * accumulate / sgd_batch(96))
         else:
             assert rate is None, "the optimizer's own"
-    # Searches from before go on: the base has the rate that its own batch asks for.
     batch = large.base.fit.batch_size
-    assert large.request()["identity"]["optim.lr"] == str(DEFAULT_LR["sgd"] * batch / 256)
+    assert large.request()["identity"]["optim.lr"] == str(LEARNING_RATE["sgd"] * batch / sgd_batch(96))
 
 
-@pytest.mark.parametrize("flags", [["--image-size", "96", "--lr", "0.3"], []])
-def test_a_given_rate_stays_and_small_images_have_none(tmp_path: Path, flags: list[str]) -> None:
-    found = make_search.search(tmp_path, "random", *flags, space=SPACE)
-    assert set(rates(found).values()) == {0.3 if flags else None}
+def test_a_given_rate_stays(tmp_path: Path) -> None:
+    found = make_search.search(tmp_path, "random", "--image-size", "96", "--lr", "0.3", space=SPACE)
+    assert set(rates(found).values()) == {0.3}
     assert found.config_of({}) == found.base
+
+
+def test_small_images_follow_the_batch_too(tmp_path: Path) -> None:
+    found = make_search.search(tmp_path, "random", space=SPACE)
+    sgd = {(batch, times): rate for (optimizer, batch, times), rate in rates(found).items() if optimizer == "sgd"}
+    assert sgd == {(64, 1): None, (64, 2): 0.2, (128, 1): 0.2, (128, 2): 0.4}, "None: 0.1, the optimizer's own"

@@ -1,0 +1,89 @@
+"""Signs that a training goes wrong although its loss is finite: val loss explodes, one class is all that is predicted."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from kerascnn.callbacks import Row
+from kerascnn.scoring import exploded
+
+
+def one_class(row: Mapping[str, float], images: np.ndarray) -> int | None:
+    """The class that an epoch's val scores say is the only one predicted, or None.
+
+    Accuracy, balanced accuracy and macro F1 of such a network are known: other networks meet all three by a rare accident.
+
+    Args:
+        row: A row of history.csv.
+        images: Val images of each class, [C].
+    """
+    names = ("val_accuracy", "val_balanced_accuracy", "val_macro_f1")
+    occurring = np.flatnonzero(images)
+    if len(occurring) < 2 or any(name not in row for name in names):
+        return None
+    total = images.sum()
+    for c in occurring:
+        scores = (images[c] / total, 1 / len(occurring), 2 * images[c] / (total + images[c]) / len(occurring))
+        if all(abs(row[name] - score) < 1e-5 for name, score in zip(names, scores, strict=True)):
+            return int(c)
+    return None
+
+
+def of_epoch(row: Row, images: np.ndarray, class_names: Sequence[str], lr: float) -> dict[str, str]:
+    """What is wrong after an epoch: by kind, one line.
+
+    Args:
+        row: The epoch's row of history.csv.
+        images: Val images of each class, [C].
+        class_names: C names.
+        lr: The peak learning rate.
+    """
+    found = {}
+    epoch, classes = int(row["epoch"]), len(class_names)
+    if "val_loss" in row and exploded(row["val_loss"], classes):
+        found["exploded"] = (
+            f"note: val loss explodes: {row['val_loss']:,.4g} after epoch {epoch}, where equal probabilities for all"
+            f" classes give {math.log(classes):.2f}; if it stays so, give a lower --lr (it is {lr:.3g}), a longer --warmup"
+            " or a larger --batch-size"
+        )
+    if (only := one_class(row, images)) is not None:
+        found["one class"] = (
+            f"note: after epoch {epoch} every val image is predicted as {class_names[only]}: if it stays so, give more"
+            f" --epochs or another --lr (it is {lr:.3g})"
+        )
+    return found
+
+
+class Symptoms(keras.callbacks.Callback):
+    """Says once for each kind what is wrong after an epoch; it stands after History.
+
+    Args:
+        rows: One row per epoch.
+        images: Val images of each class, [C].
+        class_names: C names.
+        lr: The peak learning rate.
+        said: Kinds that were said before; extended in place.
+        say: Takes a line.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        images: np.ndarray,
+        class_names: Sequence[str],
+        lr: float,
+        said: set[str],
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.rows, self.images, self.class_names = rows, images, class_names
+        self.lr, self.said, self.say = lr, said, say
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        found = of_epoch(self.rows[-1], self.images, self.class_names, self.lr)
+        for kind, line in found.items():
+            if kind not in self.said:
+                self.say(line)
+        self.said |= found.keys()
