@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from matplotlib import colormaps
 from scipy import stats
 
 from kerascnn import models
@@ -81,6 +80,8 @@ def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """An image in grey under its heat: uint8 [H, W, 3] of pixels 0-255 [H, W, 3] and heat in 0..1 [H, W]."""
+    from matplotlib import colormaps  # after `kerascnn.report`, which imports matplotlib whatever MPLBACKEND says
+
     grey = np.asarray(image, "float32").mean(axis=-1, keepdims=True).repeat(3, -1)
     colors = colormaps["inferno"](heat)[..., :3] * 255
     share = 0.35 + 0.3 * heat[..., None]

@@ -11,7 +11,7 @@ from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside, p_value
 from kerascnn.escaping import as_file_name
-from kerascnn.report.charts import BARS
+from kerascnn.report.class_charts import BARS
 from kerascnn.report.page import (
     BarRow,
     Bars,

@@ -1,35 +1,95 @@
-"""Numbers as people read them: one row of UNITS for each unit of a column, one function for axes."""
+"""Numbers as people read them: alike within a column, no more digits than it takes beside an axis."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from kerascnn.report.page import Cell, Unit
 from kerascnn.screen import duration
 from kerascnn.statistics import Interval
 
-# unit -> (a number as text without what follows the interval, what follows)
-UNITS: dict[Unit, tuple[Callable[[float], str], str]] = {
-    "text": (str, ""),
-    "count": (lambda n: f"{n:,.0f}", ""),
-    "share": (lambda x: f"{x * 100:.2f}", " %"),
-    "points": (lambda x: f"{x * 100:+.2f}", " points"),
-    "number": (lambda x: f"{x:.4g}", ""),
-    "seconds": (duration, ""),
-    "milliseconds": (lambda x: f"{x:.2f}" if x < 10 else f"{x:.1f}", " ms"),
-    "macs": (lambda x: f"{x / 1e9:,.2f} G" if x >= 1e9 else f"{x / 1e6:,.1f} M", ""),
-    "bytes": (lambda x: f"{x / 1e9:,.2f} GB" if x >= 1e9 else f"{x / 1e6:,.1f} MB", ""),
-}
+FIGURE_SPACE, MINUS = "\N{FIGURE SPACE}", "\N{MINUS SIGN}"  # as wide as a digit
+
+
+class Shown(NamedTuple):
+    """A cell as text: its number, and its interval or nothing."""
+
+    value: str
+    interval: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.interval}".rstrip()
+
+
+def column(cells: Sequence[Cell], unit: Unit, aligned: bool = False) -> list[Shown]:
+    """The cells of one column: the same number of decimals, the same scale.
+
+    Args:
+        cells: Numbers, intervals, text; None where there is nothing, shown as a dash.
+        unit: How numbers are shown.
+        aligned: Whether figure spaces make ends of numbers and intervals stand below each other.
+    """
+    numbers = [abs(n) for cell in cells for n in _numbers(cell) if math.isfinite(n)]
+    form, after = _form(unit, numbers)
+    parts = [_parts(cell, form, after) for cell in cells]
+    if not aligned:
+        return [_joined(*part) for part in parts]
+    widths = [max((len(part[i]) for part in parts), default=0) for i in range(3)]
+    return [_joined(*_padded(cell, part, widths)) for cell, part in zip(cells, parts, strict=True)]
+
+
+def _padded(cell: Cell, part: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """A hyphen is narrower than a digit, a minus sign as wide."""
+    signed = [text.replace("-", MINUS) if _numbers(cell) else text for text in part]
+    return [text and text.rjust(width, FIGURE_SPACE) for text, width in zip(signed, widths, strict=True)]
+
+
+def _numbers(cell: Cell) -> tuple[float, ...]:
+    if isinstance(cell, Interval):
+        return (cell.value, cell.low, cell.high)
+    return (float(cell),) if isinstance(cell, int | float) else ()
+
+
+def _form(unit: Unit, numbers: Sequence[float]) -> tuple[Callable[[float], str], str]:
+    """A number of a column as text, and what follows a value but not the ends of its interval."""
+    most = max(numbers, default=0.0)
+    least = min((n for n in numbers if n), default=most)
+    if unit == "share":
+        return (lambda x: f"{x * 100:.2f}"), " %"
+    if unit == "points":
+        return (lambda x: f"{x * 100:+.2f}"), " points"
+    if unit == "milliseconds":
+        return (lambda x: f"{x:,.{2 if most < 10 else 1}f}"), " ms"
+    if unit in ("macs", "bytes"):
+        large, after = most >= 1e9 and least >= 1e7, "B" if unit == "bytes" else ""
+        size, letter = (1e9, "G") if large else (1e6, "M")
+        return (lambda x: f"{x / size:,.{2 if large else 1}f} {letter}{after}"), ""
+    if unit == "seconds":
+        return duration, ""
+    if unit == "number" and most and most < 1e-3:  # rates, p
+        return (lambda x: f"{x:.2e}"), ""
+    decimals = 0 if unit == "count" else min(max(3 - math.floor(math.log10(most)), 0), 4) if most else 1
+    return (lambda x: f"{x:,.{decimals}f}"), ""
+
+
+def _parts(cell: Cell, form: Callable[[float], str], after: str) -> tuple[str, str, str]:
+    """Value, low and high; those of an interval are empty where there is none."""
+    if cell is None:
+        return "-", "", ""
+    if isinstance(cell, str):
+        return cell, "", ""
+    if isinstance(cell, Interval):
+        return f"{form(cell.value)}{after}", form(cell.low), form(cell.high)
+    return f"{form(cell)}{after}", "", ""
+
+
+def _joined(value: str, low: str, high: str) -> Shown:
+    return Shown(value, f"[{low}, {high}]" if low else "")
 
 
 def show(cell: Cell, unit: Unit) -> str:
-    """A cell as text: `90.80 % [88.85, 92.44]` where it has an interval, a dash where it has nothing."""
-    if cell is None:
-        return "-"
-    if isinstance(cell, str):
-        return cell
-    form, after = UNITS[unit]
-    if isinstance(cell, Interval):
-        return f"{form(cell.value)}{after} [{form(cell.low)}, {form(cell.high)}]"
-    return f"{form(cell)}{after}"
+    """A cell alone as text: `90.80 % [88.85, 92.44]` where it has an interval, a dash where it has nothing."""
+    return str(column([cell], unit)[0])
 
 
 def tick(value: float, unit: Unit) -> str:

@@ -6,8 +6,8 @@ import jinja2
 from markupsafe import Markup
 
 from kerascnn.escaping import one_line
-from kerascnn.report import cells, charts, images, markdown
-from kerascnn.report.page import ComparisonPage, Gallery, RunPage
+from kerascnn.report import cells, charts, class_charts, images, markdown
+from kerascnn.report.page import ComparisonPage, Gallery, RunPage, Table
 
 # Pictures in a gallery, maps included: so that a page stays under a megabyte.
 PICTURES = 24
@@ -33,14 +33,23 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"charts": charts, "uri": images.uri, "show": cells.show, "notes": markdown.notes}
-    environment.filters |= {"shown": _shown, "has_maps": _has_maps}
+    environment.globals |= {"charts": charts, "class_charts": class_charts, "uri": images.uri, "notes": markdown.notes}
+    environment.filters |= {"shown": _shown, "has_maps": _has_maps, "laid_out": _laid_out}
     return environment
 
 
 def _one_line(value: object) -> object:
     """Whatever is printed is printable; markup is ours and stays."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _laid_out(table: Table) -> list[tuple[cells.Shown, ...]]:
+    """Rows of cells as text, alike within a column."""
+    columns = [
+        cells.column([row[i] for row in table.rows], column.unit, aligned=column.unit != "text")
+        for i, column in enumerate(table.columns)
+    ]
+    return list(zip(*columns, strict=True))
 
 
 def _shown(gallery: Gallery) -> Gallery:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kerascnn.escaping import as_markdown, one_line
 from kerascnn.report import cells
-from kerascnn.report.page import Cell, ComparisonPage, RunPage, Statement, Table, Unit
+from kerascnn.report.page import Cell, ComparisonPage, RunPage, Statement, Table
 from kerascnn.report.sheets import bars_table
 
 
@@ -25,7 +25,8 @@ def _document(page: RunPage | ComparisonPage, statements: tuple[Statement, ...])
         out += [f"**{as_markdown(statement.headline)}** {words}".rstrip(), ""]
         out += [f"- {as_markdown(detail)}" for detail in statement.details] + [""] * bool(statement.details)
     classes = bars_table(page.classes) if page.classes is not None else None
-    for table in (page.scores, page.costs, classes, *page.tables, page.config):
+    losses = page.losses if isinstance(page, RunPage) else None
+    for table in (page.scores, losses, page.costs, classes, *page.tables, page.config):
         if table is not None:
             out += [*table_markdown(table), ""]
     if page.repeat:
@@ -40,8 +41,9 @@ def table_markdown(table: Table) -> Iterator[str]:
     yield ""
     yield _row([as_markdown(column.title) for column in table.columns])
     yield "|" + "|".join("---" if column.unit == "text" else "--:" for column in table.columns) + "|"
-    for row in table.rows:
-        yield _row([_cell(cell, column.unit) for cell, column in zip(row, table.columns, strict=True)])
+    columns = [cells.column([row[i] for row in table.rows], column.unit) for i, column in enumerate(table.columns)]
+    for i, row in enumerate(table.rows):
+        yield _row([_cell(cell, column[i]) for cell, column in zip(row, columns, strict=True)])
     if words := notes(table):
         yield ""
         yield " ".join(as_markdown(word) for word in words)
@@ -53,9 +55,9 @@ def notes(table: Table) -> list[str]:
     return [note if note.endswith(".") else f"{note}." for note in said if note]
 
 
-def _cell(cell: Cell, unit: Unit) -> str:
+def _cell(cell: Cell, shown: cells.Shown) -> str:
     """Names are escaped; numbers, which mean nothing in Markdown, stay readable in its source."""
-    return as_markdown(cell) if isinstance(cell, str) else cells.show(cell, unit)
+    return as_markdown(cell) if isinstance(cell, str) else str(shown)
 
 
 def _row(texts: list[str]) -> str:

@@ -135,7 +135,7 @@ class Bars:
     Args:
         title: Above them: what is shown.
         series: The archs, or the scores; one colour each.
-        rows: The classes, in the order in which they are shown: the first `charts.BARS`; the tables have all.
+        rows: The classes, in the order in which they are shown: the first `class_charts.BARS`; the tables have all.
         note: One sentence below.
     """
 
@@ -183,6 +183,39 @@ class Calibration:
     label: str
     bins: tuple[Bin, ...]
     ece: Interval | None = None
+
+
+class RankingCurve(NamedTuple):
+    """One line: of a class, or of a quantile over many.
+
+    Attributes:
+        name: The class.
+        x: Recall, or the false positive rate, ascending.
+        y: Precision, or the true positive rate.
+        area: Average precision, or the area under the ROC curve.
+    """
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    area: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How well probabilities rank images, each class against the rest.
+
+    Args:
+        split: Whose images.
+        classes: Number of classes that have a curve.
+        pr: Precision over recall.
+        roc: True positive rate over false positive rate.
+    """
+
+    split: str
+    classes: int
+    pr: tuple[RankingCurve, ...]
+    roc: tuple[RankingCurve, ...]
 
 
 @dataclass(frozen=True)
@@ -242,12 +275,14 @@ class RunPage:
         name: The run's name.
         about: One line: arch, data, device, when.
         verdict: Its score, and what it means beside always answering the largest class.
-        scores: By score one row: val and test.
+        scores: By score one row: val and test; shares alone.
+        losses: The same of scores that are not shares: losses, temperatures.
         costs: Parameters, MACs, seconds, images per second.
         curve: How training went.
         classes: Precision, recall and F1 by class.
         confusions: By split.
         calibrations: By split.
+        ranking: Precision-recall and ROC curves of the split that was scored last.
         charts: Corruptions, resolutions.
         tables: Whatever else was measured: explanations, views.
         gallery: Its worst mistakes.
@@ -260,11 +295,13 @@ class RunPage:
     about: str
     verdict: Statement
     scores: Table
+    losses: Table | None = None
     costs: Table | None = None
     curve: Curve | None = None
     classes: Bars | None = None
     confusions: tuple[Confusion, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
+    ranking: Ranking | None = None
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
     gallery: Gallery | None = None

@@ -3,18 +3,19 @@
 Class names come from users: they may be long, in any script, or hold what matplotlib would read as mathematics.
 """
 
-import contextlib
-import io
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from kerascnn.report import drawing
+from kerascnn.report.drawing import png
+
+__all__ = ["png"]
 
 INK, FAINT, GRID = "#24292f", "#6e7781", "#d8dee4"
 RIGHT, WRONG = "#1a7f37", "#cf222e"
@@ -26,29 +27,6 @@ GALLERY = 24
 COUNTED = 30
 # More names than this would stand in each other's way; every second, third, ... is shown then.
 NAMED = 100
-
-# DejaVu Sans travels with matplotlib; the others, where they are installed, hold what it lacks (Chinese, Japanese, ...).
-FAMILIES = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "Droid Sans Fallback",
-    "WenQuanYi Zen Hei",
-    "Arial Unicode MS",
-)
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as PNG bytes; a letter that no installed font has becomes a box."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
-        figure.savefig(buffer, format="png", dpi=100, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def image_grid(
@@ -70,7 +48,7 @@ def image_grid(
     columns = min(6, max(shown, 1))
     rows = max(math.ceil(shown / columns), 1)
     small = shown > 0 and images.shape[1] <= 64
-    with _style():
+    with drawing.style():
         figure = Figure(figsize=(1.75 * max(columns, 3), 2.3 * rows + 0.55), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
         for i, axis in enumerate(axes.flat):
@@ -81,8 +59,8 @@ def image_grid(
             axis.imshow(pixels, interpolation="nearest" if small else "antialiased")
             color = INK if wrong is None else WRONG if wrong[i] else RIGHT
             title = "\n".join(_short(line, 32) for line in titles[i].split("\n"))
-            axis.set_title(title, fontsize=8, color=color, parse_math=False)
-        figure.suptitle(_plain(heading), fontsize=11, color=INK, parse_math=False)
+            axis.set_title(title, fontsize=8, color=color)
+        figure.suptitle(_plain(heading), fontsize=11, color=INK)
     return figure
 
 
@@ -138,9 +116,9 @@ def worst_mistakes(
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Counts of each true class (rows) and answer (columns); the depth of colour is the share of its row.
+    """Counts of each true class (rows) and prediction (columns); the depth of colour is the share of its row.
 
-    Right answers are blue, mistakes red. Counts stand in the cells up to COUNTED classes, names up to NAMED.
+    Right predictions are blue, mistakes red. Counts stand in the cells up to COUNTED classes, names up to NAMED.
 
     Args:
         labels: True classes, [n].
@@ -151,7 +129,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_names: S
     counts = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.interp(classes, [2, 10, 30, 100], [2.2, 5.5, 10.5, 18]))
-    with _style():
+    with drawing.style():
         figure = Figure(figsize=(side + 2, side + 2.2), layout="constrained")
         axis = figure.subplots()
         axis.imshow(_colors(share), interpolation="nearest")
@@ -160,9 +138,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_names: S
         _name_classes(axis, counts.sum(axis=1), class_names)
         right = int(np.trace(counts))
         headline = f"{right} of {len(labels)} right ({right / max(len(labels), 1):.1%})"
-        figure.suptitle(
-            "\n".join([headline, *_confused(counts, class_names)]), fontsize=10, color=INK, parse_math=False
-        )
+        figure.suptitle("\n".join([headline, *_confused(counts, class_names)]), fontsize=10, color=INK)
     return figure
 
 
@@ -185,7 +161,7 @@ def curves(rows: Sequence[Mapping[str, float]], best: int | None = None) -> Figu
         ),
         ("learning rate", {"lr": ("learning rate", INK)}),
     )
-    with _style():
+    with drawing.style():
         figure = Figure(figsize=(12, 3.6), layout="constrained")
         for axis, (title, lines) in zip(figure.subplots(1, len(panels)), panels, strict=True):
             _draw(axis, rows, lines)
@@ -235,10 +211,10 @@ def _name_classes(axis: Axes, images: np.ndarray, class_names: Sequence[str]) ->
     ticks = range(0, len(class_names), step)
     names = [_short(class_names[c]) for c in ticks]
     size = float(np.interp(len(class_names), [10, 30, 100], [9, 8, 7]))
-    axis.set_xticks(ticks, names, rotation=90, fontsize=size, color=INK, parse_math=False)
+    axis.set_xticks(ticks, names, rotation=90, fontsize=size, color=INK)
     rows = [f"{name} ({images[c]})" for name, c in zip(names, ticks, strict=True)]
-    axis.set_yticks(ticks, rows, fontsize=size, color=INK, parse_math=False)
-    axis.set_xlabel("answer", fontsize=9, color=FAINT)
+    axis.set_yticks(ticks, rows, fontsize=size, color=INK)
+    axis.set_xlabel("prediction", fontsize=9, color=FAINT)
     axis.set_ylabel("truth (images)", fontsize=9, color=FAINT)
     edges = np.arange(len(class_names) + 1) - 0.5
     axis.set_xticks(edges, minor=True)
@@ -253,12 +229,12 @@ def _confused(counts: np.ndarray, class_names: Sequence[str]) -> list[str]:
     row, column = np.unravel_index(mistakes.argmax(), mistakes.shape)
     if not mistakes[row, column]:
         return []
-    pair = f"{_short(class_names[row])} answered as {_short(class_names[column])}"
+    pair = f"{_short(class_names[row])} predicted as {_short(class_names[column])}"
     return [f"most often {pair}: {mistakes[row, column]} of {counts[row].sum()}"]
 
 
 def _words(text: str) -> Figure:
-    with _style():
+    with drawing.style():
         figure = Figure(figsize=(5.25, 1.2))
         figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=11, color=INK)
     return figure
@@ -273,10 +249,3 @@ def _short(name: str, length: int = 22) -> str:
 def _plain(text: str) -> str:
     """Only what can be drawn on one line: control characters and bytes that were no text become a box."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
-def _style() -> contextlib.AbstractContextManager[None]:
-    """The fonts that are there, for the figure that is made inside."""
-    installed = set(font_manager.get_font_names())
-    families = [family for family in FAMILIES if family in installed]
-    return matplotlib.rc_context({"font.family": families, "axes.edgecolor": GRID, "axes.labelcolor": FAINT})

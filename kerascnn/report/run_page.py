@@ -7,9 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn import explain
-from kerascnn.report import plots
-from kerascnn.report.cells import show
+from kerascnn import explain, scoring
+from kerascnn.report import plots, rankings
 from kerascnn.report.page import (
     Answer,
     BarRow,
@@ -23,6 +22,7 @@ from kerascnn.report.page import (
     Exhibit,
     Gallery,
     Line,
+    Ranking,
     RunPage,
     Statement,
     Table,
@@ -32,7 +32,7 @@ from kerascnn.runs import Run, identity, with_door
 from kerascnn.statistics import Interval, calibration
 
 SPLITS = ("test", "val", "train")
-# score -> (what the page calls it, its unit)
+# score -> (what the page calls it, its unit); shares stand in a table of their own, so that digits are alike
 SCORES: dict[str, tuple[str, Unit]] = {
     "accuracy": ("accuracy", "share"),
     "top5": ("top-5 accuracy", "share"),
@@ -75,16 +75,13 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         f" {data['image_size']} px), {start['reason']}, finished {metrics['finished']}",
         verdict=_verdict(metrics, scored),
         scores=_scores(metrics, there),
-        costs=Table(
-            "costs",
-            "What it costs",
-            (Column("cost"), Column("value")),
-            tuple((name, _shown(metrics[key], unit)) for key, (name, unit) in COSTS.items() if key in metrics),
-        ),
+        losses=_losses(metrics, there),
+        costs=_costs(metrics, config.model.arch),
         curve=Curve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
         classes=_classes(metrics[scored], scored),
         confusions=tuple(_confusion(run, name, data["class_names"]) for name in there if run.has_predictions(name)),
         calibrations=tuple(found for name in there if (found := _calibration(run, metrics[name], name)) is not None),
+        ranking=_ranking(run, scored, data["class_names"]),
         charts=_charts(metrics[scored], config.model.arch),
         tables=_tables(metrics[scored]),
         gallery=gallery,
@@ -152,6 +149,7 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
     if lowest["f1"] is not None:
         lines.append(f"Hardest class: {lowest['name']} (F1 {lowest['f1']:.3f}, n = {lowest['n']:,}).")
     lines += ["Val chose this model: no test set was kept apart."] if marked else []
+    lines += scoring.symptoms(scores, split)
     headline = (
         f"{split} accuracy {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
         f" (95 %, n = {accuracy.n:,} images, 1 seed)"
@@ -160,33 +158,49 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
 
 
 def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> Table:
-    """One row per score, one column per split."""
+    """One row per score that is a share, one column per split."""
     counts = ", ".join(f"{name}: n = {metrics[name]['accuracy']['n']:,}" for name in there)
+    rows = _rows(metrics, there, "share")
+    cooled = [metrics[split].get("calibrated", {}).get("ece") for split in there]
+    if any(cooled):
+        rows.append((f"{SCORES['ece'][0]} at val's temperature", *(one and Interval(**one) for one in cooled)))
+    note = f"95 % intervals: Wilson for accuracies, bootstrap over images for the rest; {counts}."
+    return Table("scores", "Scores", (Column("score"), *(Column(name, "share") for name in there)), tuple(rows), note)
+
+
+def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> Table | None:
+    """One row per score that is not a share, one column per split."""
+    rows = _rows(metrics, there, "number")
+    cooled = [metrics[split].get("calibrated", {}).get("loss") for split in there]
+    if any(cooled):
+        rows.append((f"{SCORES['loss'][0]} at val's temperature", *(one and Interval(**one) for one in cooled)))
+    columns = (Column("loss"), *(Column(name, "number") for name in there))
+    note = "Lower is better. 95 % intervals: bootstrap over images."
+    if (temperature := metrics.get("val", {}).get("temperature")) is not None:
+        note += f" The temperature fitted on val is {temperature:.3f}."
+    return Table("losses", "Losses", columns, tuple(rows), note) if rows else None
+
+
+def _rows(metrics: Mapping[str, Any], there: Sequence[str], kind: Unit) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     for key, (name, unit) in SCORES.items():
         found = [metrics[split].get(key) for split in there]
-        if any(found):
-            rows.append((name, *(None if one is None else _shown(Interval(**one), unit) for one in found)))
-    if "temperature" in metrics.get("val", {}):
-        rows.append(("temperature fitted on val", *(f"{metrics['val']['temperature']:.3f}" for _ in there)))
-    for key in ("loss", "ece"):
-        cooled = [metrics[split].get("calibrated", {}).get(key) for split in there]
-        if any(cooled):
-            name, unit = SCORES[key]
-            cells = (None if one is None else _shown(Interval(**one), unit) for one in cooled)
-            rows.append((f"{name} at that temperature", *cells))
-    return Table(
-        "scores",
-        "Scores",
-        (Column("score"), *(Column(name) for name in there)),
-        tuple(rows),
-        f"95 % intervals: Wilson for accuracies, bootstrap over images for the rest; {counts}.",
-    )
+        if unit == kind and any(found):
+            rows.append((name, *(one and Interval(**one) for one in found)))
+    return rows
 
 
-def _shown(cell: float | Interval, unit: Unit) -> str:
-    """Rows of one column have units of their own: the cell is written out."""
-    return show(cell, unit)
+def _costs(metrics: Mapping[str, Any], arch: str) -> Table:
+    known = [(key, title, unit) for key, (title, unit) in COSTS.items() if key in metrics]
+    columns = (Column("arch"), *(Column(title, unit) for _, title, unit in known))
+    return Table("costs", "What it costs", columns, ((arch, *(metrics[key] for key, _, _ in known)),))
+
+
+def _ranking(run: Run, split: str, class_names: Sequence[str]) -> Ranking | None:
+    if not run.has_predictions(split):
+        return None
+    kept = run.read_predictions(split)
+    return rankings.of(split, kept["probabilities"], kept["labels"].astype(int), class_names)
 
 
 def _classes(scores: dict[str, Any], split: str) -> Bars:
@@ -273,7 +287,7 @@ def _explanation(found: dict[str, Any]) -> Table:
 
 
 def _confused(pairs: Sequence[dict[str, Any]]) -> Table:
-    columns = (Column("truth"), Column("answered as"), Column("images", "count"), Column("of", "count"))
+    columns = (Column("truth"), Column("predicted as"), Column("images", "count"), Column("of", "count"))
     rows = tuple((pair["truth"], pair["answer"], pair["count"], pair["n"]) for pair in pairs)
     return Table("confused", "Most confused pairs", columns, rows)
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kerascnn import explain
-from kerascnn.report import plots
+from kerascnn.report import drawing, plots
 from kerascnn.report.plots import FAINT, GRID, INK, VAL, WRONG
 
 CLASSES = 12  # more curves than this cannot be told apart: then only their mean is drawn
@@ -16,7 +16,7 @@ CLASSES = 12  # more curves than this cannot be told apart: then only their mean
 
 def reliability(bins: Sequence[Mapping[str, float]], title: str) -> Figure:
     """Accuracy against confidence in bins of equal mass; below the diagonal the answers are too sure."""
-    with plots._style():
+    with drawing.style():
         figure = Figure(figsize=(4.6, 4.4), layout="constrained")
         axis = figure.subplots()
         axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="confidence = accuracy")
@@ -38,7 +38,7 @@ def ranking_curves(curves: Mapping[str, Sequence[tuple[int, np.ndarray, np.ndarr
         curves: `pr` and `roc`, each as (class, x, y) of the classes that have one.
         names: Of all classes.
     """
-    with plots._style():
+    with drawing.style():
         figure = Figure(figsize=(10, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         for axis, key in ((left, "pr"), (right, "roc")):
@@ -57,7 +57,7 @@ def ranking_curves(curves: Mapping[str, Sequence[tuple[int, np.ndarray, np.ndarr
 
 def corruptions(rows: Sequence[Mapping[str, Any]], clean: float) -> Figure:
     """Accuracy over severity, a line for each corruption; the dotted line is the clean accuracy."""
-    with plots._style():
+    with drawing.style():
         figure = Figure(figsize=(6, 4), layout="constrained")
         axis = figure.subplots()
         for i, name in enumerate(dict.fromkeys(row["corruption"] for row in rows)):
@@ -73,7 +73,7 @@ def corruptions(rows: Sequence[Mapping[str, Any]], clean: float) -> Figure:
 
 def resolutions(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Accuracy over the side that an image was brought to before it was brought back, with its interval."""
-    with plots._style():
+    with drawing.style():
         figure = Figure(figsize=(6, 4), layout="constrained")
         axis = figure.subplots()
         pixels = [row["pixels"] for row in rows]

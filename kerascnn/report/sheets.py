@@ -40,7 +40,8 @@ def comparison_csv(page: ComparisonPage) -> str:
 def sheets(page: RunPage | ComparisonPage) -> dict[str, str]:
     """Everything that the page shows as numbers, as CSV by the file's stem."""
     curves = (page.curve,) if isinstance(page, RunPage) else page.curves
-    tables = (page.scores, page.costs, page.config, *page.tables)
+    losses = page.losses if isinstance(page, RunPage) else None
+    tables = (page.scores, losses, page.costs, page.config, *page.tables)
     found = {table.name: table_csv(table) for table in tables if table is not None}
     found |= {chart.name: _chart(chart) for chart in page.charts}
     known = [curve for curve in curves if curve is not None]

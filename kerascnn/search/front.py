@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from kerascnn import cli
-from kerascnn.report import plots
+from kerascnn.report import drawing, plots
 from kerascnn.search.directory import Directory
 from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search
@@ -63,7 +63,7 @@ def front(found: list[Point], direction: str) -> list[Point]:
 
 def draw(found: dict[str, list[Point]], column: str, direction: str) -> Figure:
     """The plot: candidates, the line of those that nothing cheaper beats, a star for the uniformly scaled network."""
-    with plots._style():
+    with drawing.style():
         figure = Figure(figsize=(7, 4.4), layout="constrained")
         axis = figure.subplots()
         for i, (family, every) in enumerate(sorted(found.items())):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerascnn.escaping import one_line
-from kerascnn.report import charts, markdown, sheets, svg
+from kerascnn.report import cells, charts, class_charts, markdown, rankings, sheets
 from kerascnn.report.html import PICTURES, comparison_html, run_html
 from kerascnn.report.page import (
     Answer,
@@ -85,6 +85,14 @@ def run(**parts):
     return RunPage(name=BAD, about="about", verdict=Statement("headline"), scores=scores, **parts)
 
 
+def ranked(classes, images=200):
+    rng = np.random.default_rng(0)
+    labels = np.arange(images) % classes
+    logits = rng.normal(size=(images, classes)) + 2 * np.eye(classes)[labels]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return rankings.of("test", probabilities, labels, [f"{BAD}{c}" for c in range(classes)])
+
+
 class Reader(html.parser.HTMLParser):
     """Every tag with its attributes, and the text that a reader sees."""
 
@@ -113,7 +121,7 @@ class Reader(html.parser.HTMLParser):
 
 FULL = {
     "comparison": lambda: comparison_html(comparison()),
-    "many classes": lambda: comparison_html(comparison(classes=charts.DRAWN + 15)),
+    "many classes": lambda: comparison_html(comparison(classes=class_charts.DRAWN + 15)),
     "run": lambda: run_html(
         run(
             curve=Curve("a", {0: history(0)}, 2),
@@ -121,6 +129,8 @@ FULL = {
             confusions=comparison().confusions,
             calibrations=comparison().calibrations,
             classes=comparison().classes,
+            ranking=ranked(3),
+            losses=comparison().scores,
             charts=comparison().charts,
             tables=(comparison().scores,),
         )
@@ -135,7 +145,7 @@ def test_nothing_in_a_name_is_markup_and_nothing_is_fetched(make):
     reader = Reader(page)
     assert not {tag for tag, _ in reader.tags} & {"script", "iframe", "object", "embed", "form", "a", "link", "base"}
     bare = re.sub(r"base64,[\w+/=]+", "", page)
-    assert not re.findall(r"https?:|//\w|@import|url\(|<script", bare)
+    assert not re.findall(r"https?:|//\w|@import|url\((?!#)|<script", bare)
     assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on")]
     assert all(image["src"].startswith("data:image/") for image in reader.all("img"))
     assert one_line(BAD) in "".join(reader.text)
@@ -206,35 +216,100 @@ def test_seed_bands_reach_from_the_lowest_to_the_highest_seed():
     band = charts._band(curve, "val_loss")
     assert [point[0] for point in band] == [1, 2], "the third epoch lacks a seed"
     np.testing.assert_allclose(band[1], (2, 0.55, 0.5, 0.6))
-    assert 'class="band s0"' in list(charts.curves([curve]))[1]
-
-
-@pytest.mark.parametrize(
-    ("axis", "values", "expected"),
-    [
-        (svg.Axis("x"), [0.0, 1.0], [0, 0.5, 1]),
-        (svg.Axis("x", whole=True), [1.0, 2.0], [1, 2]),
-        (svg.Axis("x"), [3.0, 3.0], [2.8, 3, 3.2]),
-        (svg.Axis("x", log=True), [0.9, 110.0], [1, 10, 100]),
-        (svg.Axis("x", log=True), [40.0, 40.1], [38, 40, 42, 44]),
-        (svg.Axis("x", "share", low=0.0, high=1.0), [0.3], [0, 0.5, 1]),
-        (svg.Axis("x"), [float("nan"), 5.0, 6.0], [5, 5.5, 6]),
-    ],
-)
-def test_ticks_are_round_and_inside(axis, values, expected):
-    scale = svg.Scale(axis, values, 0, 100)
-    assert scale.ticks() == expected
-    assert all(-1 <= scale(tick) <= 101 for tick in scale.ticks())
+    with_band, without = (list(charts.curves([Curve("a", runs)]))[1] for runs in (curve.runs, {0: history(0, 3)}))
+    assert "fill: var(--s0); fill-opacity: 0.18" in with_band
+    assert "fill-opacity: 0.18" not in without
 
 
 def test_of_many_classes_the_first_are_drawn():
     rows = tuple(BarRow(f"class {i}", 9, (SHARE, Interval(0.5, -0.1, 1.2, 9))) for i in range(90))
-    drawn = str(charts.bars(Bars("recall", ("a", "b"), rows)))
-    assert f"{charts.BARS} of 90" in drawn
-    assert drawn.count('<path class="bar') == 2 * charts.BARS
+    drawn = str(class_charts.bars(Bars("recall", ("a", "b"), rows)))
+    assert f"{class_charts.BARS} of 90" in drawn
     assert "class 29" in drawn
     assert "class 30" not in drawn
-    assert "H348.0" in drawn, "an interval ends where shares do"
+    wide = str(class_charts.bars(Bars("recall", ("a",), (BarRow("one", 9, (Interval(0.5, -0.1, 1.2, 9),), "F1 0.5"),))))
+    assert "F1 0.5" in wide, "what is to be said of the class"
+    right = max(float(x) for x in re.findall(r"<path d=\"M (?:[\d.]+) [\d.]+ L ([\d.]+) ", wide))
+    assert right <= 0.9 * 72 * 6.4, "an interval ends where shares do"
+
+
+def test_axes_of_a_confusion_matrix_have_names():
+    for classes in (4, class_charts.DRAWN + 15):
+        (one, *_) = comparison(classes=classes).confusions
+        drawn = str(class_charts.confusion(one))
+        assert ">prediction</text>" in drawn
+        assert ">truth (images)</text>" in drawn
+
+
+@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
+def test_a_wide_table_scrolls_and_says_so(make):
+    """Every table lies in a region of its own that scrolls, by keyboard too; what is cut off has a shadow."""
+    page = make()
+    assert page.count("<table>") == page.count('<div class="wide" role="region" tabindex="0"')
+    assert all("aria-label" in one for one in Reader(page).all("div") if one.get("class") == "wide")
+    style = page[page.index(".wide {") :]
+    assert "overflow-x: auto" in style[: style.index("}")]
+    assert "var(--shadow)" in style[: style.index("}")]
+
+
+@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
+def test_pictures_follow_the_page_s_light_or_dark_ground(make):
+    drawn = "".join(re.findall(r"<svg.*?</svg>", make(), re.DOTALL))
+    colors = set(re.findall(r"(?:fill|stroke): (#\w+)", drawn))
+    assert colors <= {"#ffffff"}, "white counts on deep cells alone"
+    if drawn:
+        assert "var(--faint)" in drawn
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "shown"),
+    [
+        ("share", [0.9, Interval(0.05, 0.01, 0.1, 9), None], ["90.00 %", "5.00 % [1.00, 10.00]", "-"]),
+        ("number", [0.30124, 12.5, -0.1], ["0.30", "12.50", "-0.10"]),
+        ("number", [0.30124, 0.02], ["0.3012", "0.0200"]),
+        ("number", [12345.6, 7.0], ["12,346", "7"]),
+        ("number", [2e-5, 3.1e-4], ["2.00e-05", "3.10e-04"]),
+        ("milliseconds", [2.81, 12.3], ["2.8 ms", "12.3 ms"]),
+        ("macs", [4.1e9, 41e6], ["4.10 G", "0.04 G"]),
+        ("macs", [41e6, 0.3e6], ["41.0 M", "0.3 M"]),
+        ("points", [0.012, -0.1], ["+1.20 points", "-10.00 points"]),
+        ("count", [1234567, 3], ["1,234,567", "3"]),
+        ("number", [0.0, None, "text"], ["0.0", "-", "text"]),
+    ],
+)
+def test_a_column_has_as_many_decimals_everywhere(unit, values, shown):
+    assert list(map(str, cells.column(values, unit))) == shown
+
+
+def test_columns_are_aligned_by_spaces_as_wide_as_digits():
+    shown = cells.column([Interval(0.9, 0.05, 0.95, 9), Interval(0.05, -0.01, 0.1, 9)], "share", aligned=True)
+    assert [len(one.value) for one in shown] == [7, 7]
+    assert [one.interval for one in shown] == ["[\u20075.00, 95.00]", "[\u22121.00, 10.00]"]
+
+
+def test_precision_and_recall_of_few_classes_are_lines_and_of_many_their_spread():
+    few, many = ranked(3), ranked(40)
+    assert [line.name for line in few.pr] == [f"{BAD}{c}" for c in range(3)]
+    assert (few.classes, many.classes, len(many.pr), len(many.roc)) == (3, 40, 3, 3)
+    assert all(upper >= lower for upper, lower in zip(many.roc[0].y, many.roc[2].y, strict=True))
+    for line in few.roc:
+        assert (line.x[0], line.y[0], line.x[-1], line.y[-1]) == (0, 0, 1, 1)
+        assert np.trapezoid(line.y, line.x) == pytest.approx(line.area, abs=0.01), "what is left out cannot be seen"
+    for drawn, axes in zip(
+        map(str, charts.rankings(few)),
+        (("recall", "precision"), ("false positive rate", "true positive rate")),
+        strict=True,
+    ):
+        assert all(f">{axis}</text>" in drawn for axis in axes)
+    assert rankings.of("test", np.ones((3, 2)) / 2, np.zeros(3, int), ["a", "b"]) is None
+
+
+def test_whiskers_of_several_lines_at_one_place_stand_beside_each_other():
+    at = (10.0, 20.0)
+    moved = [charts._beside(np.array(at), place, at, log) for log in (False, True) for place in (-0.5, 0.5)]
+    for left, right in (moved[:2], moved[2:]):
+        assert (left < right).all()
+        np.testing.assert_allclose((left + right) / 2, at, rtol=1e-2)
 
 
 def test_pages_need_no_tensorflow():

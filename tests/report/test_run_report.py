@@ -58,6 +58,8 @@ def test_a_training_s_page(finished, splits):
     assert page.count("<img") == 12, "the worst mistakes, without maps"
     assert "Ankle boot" in page
     assert "epoch, best epoch 2" in page
+    assert "Precision and recall, test" in page
+    assert "ROC, test" in page
     assert len(page) < 300_000
 
 
