@@ -7,7 +7,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from kerascnn.report import cells, drawing
@@ -20,6 +20,7 @@ DRAWN = 20
 # More bars than this nobody reads: the first ones are shown.
 BARS = 30
 HIT = SERIES[0]
+BAR = 0.75  # of a bar: its whisker is seen on it
 
 
 def bars(found: Bars) -> Markup:
@@ -31,23 +32,34 @@ def bars(found: Bars) -> Markup:
     with drawing.style():
         figure = Figure(figsize=(5.4, 0.9 + len(rows) * (0.13 + 0.15 * count)), layout="constrained")
         axis = figure.subplots()
+        keys = []
         for i, name in enumerate(found.series):
             known = [(place, row.values[i]) for place, row in enumerate(rows)]
             points = [(place + (i - (count - 1) / 2) * thick, v) for place, v in known if v is not None]
-            _bars(axis, points, SERIES[i % len(SERIES)], thick * 0.88, short(name, 30))
+            if points:
+                _bars(axis, points, SERIES[i % len(SERIES)], thick * 0.88)
+            keys.append(Patch(color=SERIES[i % len(SERIES)], alpha=BAR, linewidth=0, label=short(name, 30)))
         _bar_axis(axis, rows)
         figure.legend(
-            loc="outside upper left", ncols=min(count, 3), fontsize=9, labelcolor=FAINT, handlelength=1.2, borderpad=0
+            handles=keys,
+            loc="outside upper left",
+            ncols=min(count, 3),
+            fontsize=9,
+            labelcolor=FAINT,
+            handlelength=1.2,
+            borderpad=0,
         )
     return drawing.page_figure(figure, title, _worst(rows, found.series), "bars")
 
 
-def _bars(axis: Axes, points: Sequence[tuple[float, tuple]], color: str, height: float, label: str) -> None:
+def _bars(axis: Axes, points: Sequence[tuple[float, tuple]], color: str, height: float) -> None:
     places = [place for place, _ in points]
     value, low, high = (np.clip([interval[k] for _, interval in points], 0, 1) for k in range(3))
-    whiskers = np.maximum(np.stack([value - low, high - value]), 0) if points else None
-    axis.barh(places, value, height, color=color, alpha=0.75, label=label)
-    axis.errorbar(value, places, xerr=whiskers, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5, capthick=1.1)
+    whiskers = np.maximum(np.stack([value - low, high - value]), 0)
+    axis.barh(places, value, height, color=color, alpha=BAR)
+    axis.errorbar(
+        value, places, xerr=whiskers, fmt="none", ecolor=INK, mfc=INK, elinewidth=1.1, capsize=2.5, capthick=1.1
+    )
 
 
 def _bar_axis(axis: Axes, rows: Sequence[BarRow]) -> None:
