@@ -57,9 +57,11 @@ def _bars(axis: Axes, points: Sequence[tuple[float, tuple]], color: str, height:
     value, low, high = (np.clip([interval[k] for _, interval in points], 0, 1) for k in range(3))
     whiskers = np.maximum(np.stack([value - low, high - value]), 0)
     axis.barh(places, value, height, color=color, alpha=BAR)
-    axis.errorbar(
-        value, places, xerr=whiskers, fmt="none", ecolor=INK, mfc=INK, elinewidth=1.1, capsize=2.5, capthick=1.1
+    _, caps, _ = axis.errorbar(
+        value, places, xerr=whiskers, fmt="none", ecolor=INK, elinewidth=1.1, capsize=2.5, capthick=1.1
     )
+    for cap in caps:
+        cap.set_markerfacecolor(INK)
 
 
 def _bar_axis(axis: Axes, rows: Sequence[BarRow]) -> None:
