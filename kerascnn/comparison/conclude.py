@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
+from kerascnn import statistics
 from kerascnn.comparison.measure import Cost
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast, scored_split
@@ -33,12 +35,16 @@ class Entry:
         variant: Which recipe, learning rate, fraction or size; empty where nothing varies.
         runs: Finished runs by seed.
         cost: Of its network.
+        choosing: Finished runs of other seeds by whose val a variant is chosen; their test was not read.
+        failed: Seeds whose runs cannot be trained.
     """
 
     arch: str
     variant: str
     runs: dict[int, Run]
     cost: Cost
+    choosing: dict[int, Run] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -64,6 +70,11 @@ class Entry:
         """The metric by seed, as the runs scored themselves."""
         return [found[split][metric]["value"] for found in self.metrics.values() if split in found]
 
+    def choosing_scores(self, metric: str) -> list[float]:
+        """Val's metric of the runs that choose."""
+        found = [run.metrics() for run in self.choosing.values()]
+        return [each["val"][metric]["value"] for each in found if "val" in each]
+
     @property
     def place(self) -> float:
         """Where it stands on the axis of what varies: its learning rate, training images or image size."""
@@ -83,12 +94,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pair:
-    """A contrast and what it comes to."""
+    """A contrast and what it comes to.
+
+    Args:
+        first: One arch.
+        second: The other one.
+        contrast: Second minus first, of the trainings that end.
+        verdict: In words.
+        beside: What a reader must know beside the verdict: runs that failed, runs that say no more than a constant.
+        p: Corrected for the number of rows (Holm), where this is one row of a table.
+    """
 
     first: Entry
     second: Entry
     contrast: Contrast
     verdict: Verdict
+    beside: tuple[str, ...] = ()
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +158,8 @@ def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Seque
     best, why = _spokesmen(entries, archs, compare)
     # Together they hold with 95 %, however many archs there are (Bonferroni).
     level = 1 - 0.05 / (len(archs) - 1)
-    verdicts = tuple(_pair(best[0], other, compare, seeds, level) for other in best[1:])
-    table = tuple(_pair(first, other, compare, seeds, level) for first, other in _places(entries, archs))
+    verdicts = tuple(_pair(_contrast(best[0], other, compare, level), compare, seeds) for other in best[1:])
+    table = _rows([_contrast(*pair, compare, level) for pair in _places(entries, archs)], compare, seeds)
     axis, title = next((each for name, each in AXES.items() if getattr(compare, name)), ("", ""))
     return Conclusion(
         tuple(entries),
@@ -173,19 +195,8 @@ def _check(entry: Entry, metric: str) -> None:
 
 def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
     """For each arch the entry that its verdict is about."""
-    if compare.recipes or compare.lr_grid:
-        sign = METRICS[compare.metric].sign
-
-        def by_val(entry: Entry) -> tuple[int, float]:
-            """Runs first: where a seed could not be trained, the mean of the others says too much."""
-            scores = entry.score("val", compare.metric)
-            if not scores:
-                raise UserError(f"{entry.label} has no val scores to choose by (--val-fraction 0?)")
-            return len(entry.runs), sign * float(np.mean(scores))
-
-        best = tuple(max((e for e in entries if e.arch == arch), key=by_val) for arch in archs)
-        chosen = " and ".join(entry.label for entry in best)
-        return best, f"best against best, as val's mean {compare.metric} prefers: {chosen}"
+    if compare.chooses:
+        return _chosen(entries, archs, compare)
     # The largest fraction or size that all have; where nothing varies, all there is.
     by_place = {(entry.arch, entry.variant): entry for entry in entries}
     shared = [entry.variant for entry in entries if all((arch, entry.variant) in by_place for arch in archs)]
@@ -196,23 +207,95 @@ def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare)
     return best, f"at the largest, {variant}" if variant else ""
 
 
+def _chosen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
+    """Best against best, by runs of seeds of their own: who is chosen by the runs that judge it is judged too well."""
+    sign = METRICS[compare.metric].sign
+
+    def by_val(entry: Entry) -> tuple[int, float]:
+        """Runs first: where a seed could not be trained, the mean of the others says too much."""
+        scores = entry.choosing_scores(compare.metric)
+        return len(scores), sign * float(np.mean(scores)) if scores else 0.0
+
+    best = tuple(max((e for e in entries if e.arch == arch), key=by_val) for arch in archs)
+    for entry in best:
+        if not entry.choosing_scores(compare.metric):
+            raise UserError(f"no run of {entry.arch} has val scores to choose by (--val-fraction 0?)")
+    chosen = " and ".join(entry.label for entry in best)
+    seeds = " ".join(map(str, sorted({seed for entry in entries for seed in entry.choosing})))
+    return (
+        best,
+        f"best against best, as val's mean {compare.metric} of seeds {seeds} prefers, which judge nothing: {chosen}",
+    )
+
+
 def _number(variant: str) -> float:
     return max((float(word) for word in variant.split() if word.replace(".", "", 1).isdigit()), default=0.0)
 
 
-def _pair(first: Entry, second: Entry, compare: Compare, seeds: int, level: float) -> Pair:
+@dataclass(frozen=True)
+class _Contrasted:
+    """Two entries and the contrast of their runs, before it is put into words."""
+
+    first: Entry
+    second: Entry
+    contrast: Contrast
+
+
+def _contrast(first: Entry, second: Entry, compare: Compare, level: float) -> _Contrasted:
+    return _Contrasted(first, second, contrast(first.answers, second.answers, compare.metric, level))
+
+
+def _rows(found: Sequence[_Contrasted], compare: Compare, seeds: int) -> tuple[Pair, ...]:
+    """The rows of a table: a row says that archs differ where that holds with 95 % for all rows together (Holm).
+
+    The interval of each is shown at the level at which Holm judges it, so that it holds 0 where nothing is said.
+    """
+    p_values = [statistics.p_value(each.contrast.difference) for each in found]
+    corrected = statistics.holm(p_values)
+    pairs = []
+    for each, p, holm in zip(found, p_values, corrected, strict=True):
+        # Holm multiplies by the number of rows that are not smaller; from the first that fails on, by that one's.
+        times = sum(other >= p for other in p_values) if holm < 0.05 else sum(other >= 0.05 for other in corrected)
+        difference = each.contrast.difference.at(1 - 0.05 / max(times, 1))
+        pair = _pair(replace(each, contrast=replace(each.contrast, difference=difference)), compare, seeds)
+        pairs.append(replace(pair, p=holm))
+    return tuple(pairs)
+
+
+def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
+    first, second = found.first, found.second
     rule = METRICS[compare.metric]
-    found = contrast(first.answers, second.answers, compare.metric, level)
-    verdict = judge(
-        _side(first, alike=first.variant == second.variant),
-        _side(second, alike=first.variant == second.variant),
-        found.difference,
-        Unit(rule.title, rule.sign, rule.points, first.split),
-        compare.margin / 100,
-        seeds,
-    )
-    return Pair(first, second, found, verdict)
+    unit = Unit(rule.title, rule.sign, rule.points, first.split)
+    alike = first.variant == second.variant
+    one, other = _side(first, alike), _side(second, alike)
+    margin = compare.margin / 100
+    verdict = judge(one, other, found.contrast.difference, unit, margin, seeds)
+    beside = [line for answers in (first.answers, second.answers) for line in answers.weak()]
+    failed = sorted({*first.failed, *second.failed})
+    if failed:
+        beside += [line for entry in (first, second) for line in _failures(entry)]
+        # The same with the failed runs counted as chance: does the advice stand?
+        answers, others = (entry.answers.with_failed(entry.failed) for entry in (first, second))
+        difference = contrast(answers, others, compare.metric, found.contrast.difference.level).difference
+        counted = judge(one, other, difference, unit, margin, seeds)
+        beside.append(f"with failed runs counted as chance: {counted.seen}")
+        if counted.take != verdict.take:
+            decision = f"{verdict.decision} That is said of trainings that end; with failed runs counted as chance: "
+            verdict = replace(verdict, decision=decision + counted.decision, take=None)
+    return Pair(first, second, found.contrast, verdict, tuple(beside))
+
+
+def _failures(entry: Entry) -> list[str]:
+    """How often an arch cannot be trained, and what that says of its other seeds."""
+    if not entry.failed:
+        return []
+    tried = len(entry.failed) + len(entry.runs)
+    rate = stats.binomtest(len(entry.failed), tried).proportion_ci(0.95, method="exact")
+    return [
+        f"{entry.label} could not be trained with {len(entry.failed)} of {tried} seeds"
+        f" ({' '.join(map(str, entry.failed))}): of all seeds {rate.low:.0%} to {rate.high:.0%} may fail (exact, 95 %)"
+    ]
 
 
 def _side(entry: Entry, alike: bool) -> Side:
-    return Side(entry.arch if alike else entry.label, entry.cost.latency_p50, entry.cost.macs)
+    return Side(entry.arch if alike else entry.label, entry.cost.latencies, entry.cost.macs)

@@ -30,6 +30,7 @@ class Directory:
         self.table_file = self.path / "comparison.csv"
         self.markdown_file = self.path / "comparison.md"
         self.tables = self.path / "tables"
+        self.choosing = self.path / "choosing"  # runs that choose among variants and whose test is not read
         self.report_file = self.path / "report.html"
         self.log_file = self.path / "log.txt"
 

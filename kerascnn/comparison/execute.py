@@ -32,7 +32,13 @@ def lines(plan: Plan) -> Iterator[str]:
             f"        {cell.key:{width}} {cell.subject.config.data.image_size:>4} {section.width:>7g} {rounding:>5}"
             f" {price.params:>12,} {price.macs / 1e6:>9,.1f} M {cell.epoch_seconds:>8.1f} {cell.epochs:>6}"
         )
-    every = [(cell, run) for _, cell, run in plan.runs()]
+    if compare.chooses:
+        last = planning.FIRST_CHOOSING + compare.choose_seeds - 1
+        named = f"{planning.FIRST_CHOOSING} to {last}" if compare.choose_seeds > 1 else f"{planning.FIRST_CHOOSING}"
+        cost = duration(sum(_whole(cell) for _, cell, _ in plan.choosing()))
+        many = sum(1 for _ in plan.choosing())
+        yield f"choose  by val of {many} further runs, seeds {named}, whose test is not read: {cost} in all"
+    every = [(cell, run) for _, cell, run in plan.every()]
     finished = sum(run.finished for _, run in every)
     begun = sum(not run.finished and bool(run.history()) for _, run in every)
     yield f"runs    {len(every)}: {finished} finished and reused, {begun} to be resumed, {len(every) - finished - begun} new"
@@ -43,7 +49,12 @@ def lines(plan: Plan) -> Iterator[str]:
 
 def expected(plan: Plan, without: Collection[str] = ()) -> float:
     """Seconds that the rest of the plan would take, `without` the runs of these names."""
-    return sum(_left(cell, run) for _, cell, run in plan.runs() if run.name not in without)
+    return sum(_left(cell, run) for _, cell, run in plan.every() if run.name not in without)
+
+
+def _whole(cell: Cell) -> float:
+    """Seconds of one run from its start."""
+    return planning.START_UP + cell.seconds
 
 
 def _left(cell: Cell, run: Run) -> float:
@@ -74,14 +85,14 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
         timer.daemon = True
         timer.start()
     try:
-        every = list(plan.runs())
+        every, choosing = list(plan.every()), {run.name for _, _, run in plan.choosing()}
         for number, (seed, cell, run) in enumerate(every, 1):
             head = f"{number}/{len(every)}  {run.name}"
             if run.finished:
                 say(f"{head}: finished on {run.metrics()['finished']}, reused")
                 continue
             try:
-                _train(run, cell, seed, head, stop, say)
+                _train(run, cell, seed, head, stop, say, candidate=run.name in choosing)
                 said = _result(run, plan.compare.metric)
             except TrainingFailed as error:
                 failed[run.name] = said = str(error)
@@ -95,15 +106,19 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
             timer.cancel()
 
 
-def _train(run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, say: Callable[[str], None]) -> None:
-    """One run, in a process of its own, from wherever it was left."""
+def _train(
+    run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, say: Callable[[str], None], candidate: bool
+) -> None:
+    """One run, in a process of its own, from wherever it was left; a candidate's test is not read."""
     if stop.is_set():
         raise Stopped("time is up")
     run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
     begun = len(run.history())
     say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
-    for row in runs.launch(run.path, stop=stop):
+    for row in runs.launch(run.path, candidate=candidate, stop=stop):
         say(f"    {_epoch(row, cell)}")
+    if candidate and run.finished:
+        run.drop_checkpoints()
 
 
 def _rest(plan: Plan, failed: Collection[str]) -> str:

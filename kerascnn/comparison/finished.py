@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.comparison import measure
-from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
@@ -75,7 +74,7 @@ class Found:
         if solved:
             costs = {label: Cost.read(solved[label]) for label in self.groups}
         else:
-            say(f"measure inference of {len(self.groups)} networks in turn")
+            say(f"measure inference of {len(self.groups)} networks in turn, latency in {measure.PROCESSES} processes")
             costs = self._costs()
         directory.path.mkdir(parents=True, exist_ok=True)
         cells = {label: {"arch": label, "variant": "", "cost": measure.kept(cost)} for label, cost in costs.items()}
@@ -85,8 +84,7 @@ class Found:
     def _costs(self) -> dict[str, Cost]:
         """Inference measured here; the training speed is what the runs say of themselves."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
-        with Apart() as apart:
-            facts = apart(measure.inference, [(run.config(), tuple(run.data()["class_names"])) for run in firsts])
+        facts = measure.inference([(run.config(), tuple(run.data()["class_names"])) for run in firsts])
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {
             label: Cost(images_per_second=sum(speed) / len(speed), **one)

@@ -1,4 +1,4 @@
-"""What the plan needs of TensorFlow: who trains on what, what it costs. Each function runs `apart`."""
+"""What the plan needs of TensorFlow: who trains on what, what it costs. Each function but `inference` runs `apart`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from kerascnn import matching
+from kerascnn.comparison.apart import Apart
 from kerascnn.config import Config, UserError
 from kerascnn.models import filters
 from kerascnn.scratch import scratch
 from kerascnn.screen import quiet
 
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
+PROCESSES = 5  # in each of which latencies are measured: what one process says holds for that process alone
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Cost:
         throughput: Best images per second of inference.
         export: Bytes of the SavedModel.
         memory: Peak bytes of the process that trained; None where none was measured.
+        latencies: The median latency of each process, in all of which every network was measured.
     """
 
     params: int
@@ -57,6 +60,7 @@ class Cost:
     throughput: float
     export: int
     memory: int | None = None
+    latencies: tuple[float, ...] = ()
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> "Cost":
@@ -66,8 +70,10 @@ class Cost:
             UserError: It is damaged.
         """
         try:
-            return cls(**{name: value + 0 for name, value in cell["cost"].items()})
-        except (TypeError, AttributeError) as error:
+            numbers = dict(cell["cost"])
+            latencies = tuple(value + 0 for value in numbers.pop("latencies", ()))
+            return cls(**{name: value + 0 for name, value in numbers.items()}, latencies=latencies)
+        except (TypeError, AttributeError, ValueError, KeyError) as error:
             raise UserError(
                 f"comparison.toml is damaged: cost: {error}: remove the file, and it is measured anew"
             ) from None
@@ -175,20 +181,45 @@ def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, 
     """Parameters, MACs, latency, throughput and export size of each (resolved config, class names).
 
     Latency and throughput are taken in rounds in which every network has its turn, so that a machine that slows down
-    slows all of them; each number is the median of the rounds.
+    slows all of them; each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
     """
-    verbose = networks[0][0].logging.verbose
-    with quiet(verbose):
+    with Apart() as apart:
+        found = apart(_inference, networks)
+    apiece = [[(one["latency_p50"], one["latency_p95"]) for one in found]]
+    for _ in range(PROCESSES - 1):
+        with Apart() as apart:
+            apiece.append(apart(_latencies, networks))
+    for i, one in enumerate(found):
+        p50, p95 = zip(*(each[i] for each in apiece), strict=True)
+        one |= {"latency_p50": float(np.median(p50)), "latency_p95": float(np.median(p95)), "latencies": p50}
+    return found
+
+
+def _latencies(networks: list[tuple[Config, tuple[str, ...]]]) -> list[tuple[float, float]]:
+    """The median and the 95 % quantile of each network's latency in this process, in milliseconds."""
+    with quiet(networks[0][0].logging.verbose):
+        from kerascnn import timing
+
+        calls = [timing.inference(_float32(*network), 1, _size(network[0])) for network in networks]
+        rounds = [[timing.latency(call, calls=CALLS) for call in calls] for _ in range(ROUNDS)]
+    return [
+        (float(np.median([each[i].p50_ms for each in rounds])), float(np.median([each[i].p95_ms for each in rounds])))
+        for i in range(len(networks))
+    ]
+
+
+def _inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, Any]]:
+    """What one process says of all networks."""
+    latencies = _latencies(networks)
+    with quiet(networks[0][0].logging.verbose):
         from kerascnn import timing
 
         models = [_float32(config, names) for config, names in networks]
-        one = [timing.inference(model, 1, _size(config)) for model, (config, _) in zip(models, networks, strict=True)]
         batches = [_batch(_size(config)) for config, _ in networks]
         many = [
             timing.inference(model, batch, _size(config))
             for model, batch, (config, _) in zip(models, batches, networks, strict=True)
         ]
-        latencies = [[timing.latency(call, calls=CALLS) for call in one] for _ in range(ROUNDS)]
         throughputs = [
             [timing.throughput(call, batch, seconds=0.5) for call, batch in zip(many, batches, strict=True)]
             for _ in range(ROUNDS)
@@ -201,8 +232,8 @@ def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, 
             {
                 "params": params,
                 "macs": macs,
-                "latency_p50": float(np.median([each[i].p50_ms for each in latencies])),
-                "latency_p95": float(np.median([each[i].p95_ms for each in latencies])),
+                "latency_p50": latencies[i][0],
+                "latency_p95": latencies[i][1],
                 "throughput": float(np.median([each[i] for each in throughputs])),
                 "export": sizes[i],
             }
@@ -234,11 +265,13 @@ def _exported(model: Any, config: Config, class_names: tuple[str, ...]) -> int:
 
 def kept(cost: Cost) -> dict[str, Any]:
     """A cost as comparison.toml keeps it: four digits are more than a timing holds."""
-    return {
-        key: float(f"{value:.4g}") if isinstance(value, float) else value
-        for key, value in asdict(cost).items()
-        if value is not None
-    }
+
+    def digits(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return [digits(one) for one in value]
+        return float(f"{value:.4g}") if isinstance(value, float) else value
+
+    return {key: digits(value) for key, value in asdict(cost).items() if value is not None}
 
 
 def seconds_per_epoch(subject: Subject, cost: Cost) -> float:

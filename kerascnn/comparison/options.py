@@ -45,6 +45,11 @@ class Compare(Section):
         ("resnet", "inception"), min_length=2, description="two or more; the first sets the budget"
     )
     seeds: Annotated[int, Field(ge=1, le=100)] = Field(5, description="number of runs of each: 5 means seeds 0 to 4")
+    choose_seeds: Annotated[int, Field(ge=1, le=100)] = Field(
+        2,
+        description="recipes, lr-grid: number of further runs of each, by whose val the best is chosen; they are judged by "
+        "nothing: their test is never read, and --seeds judge what they chose",
+    )
     match: MatchName = Field(
         "macs",
         description="what is made equal to the first arch's by scaling every other one's width (within 2 %); "
@@ -97,6 +102,11 @@ class Compare(Section):
         if self.budget is not None:
             seconds(self.budget)
         return self
+
+    @property
+    def chooses(self) -> bool:
+        """Whether val chooses among variants of an arch."""
+        return bool(self.recipes or self.lr_grid)
 
 
 class Request(Config):

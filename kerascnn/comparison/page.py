@@ -11,6 +11,7 @@ from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside, p_value
 from kerascnn.escaping import as_file_name
+from kerascnn.report.cells import show
 from kerascnn.report.class_charts import BARS
 from kerascnn.report.page import (
     BarRow,
@@ -28,7 +29,7 @@ from kerascnn.report.page import (
     Table,
 )
 from kerascnn.runs import identity
-from kerascnn.statistics import Interval, calibration
+from kerascnn.statistics import MIN_SEEDS, Interval, calibration
 
 # The columns of scores: a metric and how its numbers are shown.
 SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "loss")
@@ -40,7 +41,7 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
         name=name,
         about=about(found),
         verdicts=tuple(
-            Statement(pair.verdict.seen, (pair.verdict.decision, pair.verdict.power), tuple(beside(pair)))
+            Statement(pair.verdict.seen, (pair.verdict.decision, *pair.beside, pair.verdict.power), tuple(beside(pair)))
             for pair in found.verdicts
         ),
         scores=_scores(found),
@@ -60,9 +61,13 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
     )
 
 
-def _over_seeds(values: Sequence[float]) -> Cell:
-    """The mean over seeds with its t interval; one seed has none."""
-    return statistics.t_interval(values) if len(values) > 1 else float(values[0])
+def _over_seeds(values: Sequence[float], metric: str) -> Cell:
+    """The mean over seeds with its t interval; the values themselves where seeds are too few for one."""
+    rule = METRICS[metric]
+    over = statistics.over_seeds(values, rule.within)
+    if over is not None or len(values) == 1:
+        return over or float(values[0])
+    return ", ".join(show(value, "share" if rule.points else "number") for value in values)
 
 
 def _scores(found: Conclusion) -> Table:
@@ -74,10 +79,11 @@ def _scores(found: Conclusion) -> Table:
     rows = []
     for entry in found.entries:
         val = entry.score("val", "accuracy")
-        values = [_over_seeds(list(entry.answers.values(metric).values())) for metric in metrics]
-        rows.append((entry.label, len(entry.runs), *values, _over_seeds(val) if val else None))
+        values = [_over_seeds(list(entry.answers.values(metric).values()), metric) for metric in metrics]
+        rows.append((entry.label, len(entry.runs), *values, _over_seeds(val, "accuracy") if val else None))
     images = len(found.entries[0].answers.labels)
-    note = f"Means over seeds with 95 % t intervals over seeds, on the same {images:,} {split} images."
+    few = f"under {MIN_SEEDS} seeds each value"
+    note = f"Means over seeds with 95 % t intervals over seeds ({few}), on the same {images:,} {split} images."
     return Table("scores", "Scores", tuple(columns), tuple(rows), note)
 
 
@@ -91,7 +97,11 @@ def _costs(found: Conclusion) -> Table:
             "training", "seconds", "Seconds of one run's epochs, mean over seeds, other jobs on the machine included."
         ),
         Column("training images/s", "number", "Warm steps, measured when the comparison was planned."),
-        Column("latency p50", "milliseconds", "One image, float32, all archs measured in turn."),
+        Column(
+            "latency p50",
+            "milliseconds",
+            "One image, float32, all archs measured in turn in each of several processes: the median process.",
+        ),
         Column("latency p95", "milliseconds"),
         Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
         Column("peak memory", "bytes", "Of a process that trains."),
@@ -148,9 +158,11 @@ def _charts(found: Conclusion) -> list[Chart]:
 
 def _point(entry: Entry, metric: str) -> Interval:
     values = list(entry.answers.values(metric).values())
-    if len(values) > 1:
-        return statistics.t_interval(values)
-    return Interval(values[0], values[0], values[0], 1)
+    mean = float(np.mean(values))
+    # Whiskers of too few seeds reach from the lowest to the highest.
+    return statistics.over_seeds(values, METRICS[metric].within) or Interval(
+        mean, min(values), max(values), len(values)
+    )
 
 
 def _classes(found: Conclusion) -> Bars:
@@ -159,16 +171,21 @@ def _classes(found: Conclusion) -> Bars:
     rows = []
     for c, one in enumerate(pair.contrast.classes):
         values = tuple(_recall(entry, pair.contrast.seeds, c) for entry in (pair.first, pair.second))
-        note = f"{one.difference.value * 100:+.1f} points, {p_value(one.p)}" if one.difference else "too few images"
+        note = f"{one.difference.value * 100:+.1f} points" if one.difference else "too few images"
+        if one.difference and one.p is not None:
+            note += f", {p_value(one.p)}"
         rows.append(BarRow(one.name, one.images, values, note))
     if len(rows) > BARS:  # where not all are drawn, those that differ most come first
         gaps = [abs(one.difference.value) if one.difference else 0.0 for one in pair.contrast.classes]
         rows = [rows[c] for c in sorted(range(len(rows)), key=lambda c: -gaps[c])]
     title = f"Recall by class: {pair.first.label} and {pair.second.label}"
     seeds = len(pair.contrast.seeds)
-    means = f"Means over {seeds} seeds with t intervals" if seeds > 1 else "One seed, Wilson intervals"
     over = pair.contrast.difference.over
-    note = f"{means}; p of the difference with {over} resampled, corrected for {len(rows)} classes (Holm)."
+    tested = f"p of the difference with {over} resampled, corrected for {len(rows)} classes (Holm)"
+    note = f"Means over {seeds} seeds with t intervals; {tested}."
+    if seeds < MIN_SEEDS:
+        means = "Means of two seeds, from the lower to the higher" if seeds == 2 else "One seed, Wilson intervals"
+        note = f"{means}; under {MIN_SEEDS} seeds no class is said to differ."
     return Bars(title, (pair.first.label, pair.second.label), tuple(rows), note)
 
 
@@ -180,8 +197,8 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     values = [float((found.probabilities[seed][mine].argmax(axis=1) == c).mean()) for seed in seeds]
     if len(values) == 1:
         return statistics.wilson(round(values[0] * mine.sum()), int(mine.sum()))
-    over = statistics.t_interval(values)
-    return Interval(over.value, max(0.0, over.low), min(1.0, over.high), over.n)
+    mean = float(np.mean(values))
+    return statistics.over_seeds(values, statistics.SHARE) or Interval(mean, min(values), max(values), len(values))
 
 
 def _confusion(entry: Entry) -> Confusion:
@@ -226,13 +243,17 @@ def _two_way(found: Conclusion) -> Table:
     rows = []
     for variant in dict.fromkeys(pair.first.variant for pair in found.table):
         scores: dict[str, Any] = {
-            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()))
+            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()), found.metric)
             for entry in found.entries
             if entry.variant == variant
         }
         pairs = {pair.second.arch: _interval(pair) for pair in found.table if pair.first.variant == variant}
         rows.append((variant, *map(scores.get, archs), *map(pairs.get, archs[1:])))
-    note = "Scores with t intervals over seeds; differences with images and seeds resampled."
+    rows_of = len(found.table)
+    note = (
+        "Scores with t intervals over seeds; differences with images and seeds resampled, each at the level at which Holm's"
+        f" test of {rows_of} rows judges it: one whose interval holds 0 is not said to differ."
+    )
     return Table(
         "two_way",
         f"{found.best[0].split.capitalize()} {rule.title} by {found.axis_title} and arch",

@@ -18,6 +18,8 @@ from kerascnn.models import tables
 from kerascnn.runs import Run, identity
 
 START_UP = 15.0  # seconds of a run before and after its epochs
+# Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
+FIRST_CHOOSING = 1000
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,19 @@ class Plan:
             for cell in self.cells:
                 yield seed, cell, cell.run(seed)
 
+    def choosing(self) -> Iterator[tuple[int, Cell, Run]]:
+        """The runs that choose among variants, seed by seed: in the comparison's own directory, their test unread."""
+        if not self.compare.chooses:
+            return
+        for seed in range(FIRST_CHOOSING, FIRST_CHOOSING + self.compare.choose_seeds):
+            for cell in self.cells:
+                yield seed, cell, Run(self.directory.choosing / cell.run(seed).name)
+
+    def every(self) -> Iterator[tuple[int, Cell, Run]]:
+        """All runs in the order in which they are trained: what chooses, then what is judged."""
+        yield from self.choosing()
+        yield from self.runs()
+
     @property
     def archs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(cell.arch for cell in self.cells))
@@ -146,7 +161,7 @@ def _made(
         say(f"solved  earlier, in {directory.comparison_file}")
         return Plan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
     cells = _widths(compare, cells, say, apart)
-    cells = _costs(cells, say, apart)
+    cells = _costs(cells, say)
     if compare.match == "train-time":
         cells = [_in_time(cell, compare) for cell in cells]
     return Plan(compare, asked, tuple(cells), directory)
@@ -252,7 +267,7 @@ def _at_width(cell: Cell, found: Match) -> Cell:
     return replace(cell, match=found, subject=replace(cell.subject, config=config.replace(model=width)))
 
 
-def _costs(cells: list[Cell], say: Callable[[str], None], apart: Apart) -> list[Cell]:
+def _costs(cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
     """Every cell with its cost; a network is measured once for each image size."""
     subjects = {_network(cell): cell.subject for cell in reversed(cells)}
     known = {}
@@ -260,8 +275,8 @@ def _costs(cells: list[Cell], say: Callable[[str], None], apart: Apart) -> list[
         say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
         with Apart() as alone:  # its peak of memory is its own
             known[network] = alone(measure.trained, subject)
-    say(f"measure inference of {len(subjects)} networks in turn")
-    facts = apart(measure.inference, [(subject.config, subject.class_names) for subject in subjects.values()])
+    say(f"measure inference of {len(subjects)} networks in turn, latency in {measure.PROCESSES} processes")
+    facts = measure.inference([(subject.config, subject.class_names) for subject in subjects.values()])
     costs = {
         network: Cost(images_per_second=known[network][0], memory=known[network][1], **one)
         for network, one in zip(subjects, facts, strict=True)

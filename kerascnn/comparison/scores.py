@@ -1,13 +1,14 @@
 """Two archs on the same images: their runs' predictions, paired by image and seed, and what the tests say of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from kerascnn import scoring, statistics
 from kerascnn.config import UserError
+from kerascnn.data.grouping import groups_of
 from kerascnn.runs import Run
 from kerascnn.statistics import Difference, Interval, McNemar
 
@@ -29,6 +30,11 @@ class Metric:
     each: Callable[[np.ndarray, np.ndarray], np.ndarray]
     score: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
     points: bool = True
+
+    @property
+    def within(self) -> tuple[float | None, float | None]:
+        """The least and the most that it can be."""
+        return statistics.SHARE if self.points else (0.0, None)
 
 
 def _answers(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -73,6 +79,7 @@ class Answers:
         ids: Who the images are, [m].
         labels: True classes, [m].
         probabilities: By seed, [m, C] each.
+        groups: Number of each image's group (--group-by), [m]; None where every image stands alone.
     """
 
     arch: str
@@ -80,6 +87,7 @@ class Answers:
     ids: np.ndarray
     labels: np.ndarray
     probabilities: dict[int, np.ndarray]
+    groups: np.ndarray | None = None
 
     @classmethod
     def read(cls, arch: str, runs: dict[int, Run], split: str = "test") -> "Answers":
@@ -98,7 +106,8 @@ class Answers:
             if not len(kept["labels"]):
                 raise UserError(f"run {run.name} has no {split} images: nothing to compare on")
             names = tuple(run.data()["class_names"])
-            one = cls(arch, names, kept["ids"], kept["labels"], {seed: kept["probabilities"]})
+            groups = groups_of(kept["ids"], run.config().data.group_by)
+            one = cls(arch, names, kept["ids"], kept["labels"], {seed: kept["probabilities"]}, groups)
             if found is None:
                 found = one
             else:
@@ -116,6 +125,28 @@ class Answers:
             seed: float(rule.score(labels, rule.each(p, self.labels)[None], len(self.class_names))[0])
             for seed, p in self.probabilities.items()
         }
+
+    def with_failed(self, seeds: Sequence[int]) -> "Answers":
+        """The same with a run that knows nothing at each of these seeds: every class as probable as it is frequent.
+
+        Such a run answers the largest class for every image, which is chance.
+        """
+        shares = np.bincount(self.labels, minlength=len(self.class_names)) / len(self.labels)
+        chance = np.broadcast_to(shares.astype("float32"), (len(self.labels), len(shares)))
+        return replace(self, probabilities={**self.probabilities, **dict.fromkeys(seeds, chance)})
+
+    def weak(self) -> list[str]:
+        """A sentence for each run that says no more than a constant would: always one class, or as right as the largest."""
+        largest = int(np.bincount(self.labels).max())
+        said: dict[str, list[int]] = {}
+        for seed, probabilities in self.probabilities.items():
+            found = probabilities.argmax(axis=1)
+            if len(self.class_names) > 1 and (found == found[0]).all():
+                said.setdefault(f"always answers {self.class_names[found[0]]}", []).append(seed)
+            elif statistics.wilson(int((found == self.labels).sum()), len(found)).low <= largest / len(found):
+                share = f"{largest / len(found):.1%}"
+                said.setdefault(f"cannot be told from always answering the largest class ({share})", []).append(seed)
+        return [f"{self.arch} {what}: seed{'s'[: len(seeds) > 1]} {_numbers(seeds)}" for what, seeds in said.items()]
 
 
 def check_same(first: Answers, second: Answers, name: str) -> None:
@@ -143,14 +174,15 @@ class ClassDifference:
     Args:
         name: The class.
         images: Test images of it.
-        difference: With images and seeds resampled; None for a class of fewer than two images.
-        p: Corrected for the number of classes (Holm); below 0.05 it stands for all classes together.
+        difference: With images and seeds resampled; None for a class of fewer than two images (or groups).
+        p: Corrected for the number of classes (Holm); below 0.05 it stands for all classes together. None under three
+            seeds: one seed's classes differ by luck of that seed, so nothing is claimed of any.
     """
 
     name: str
     images: int
     difference: Difference | None
-    p: float
+    p: float | None
 
 
 @dataclass(frozen=True)
@@ -163,7 +195,8 @@ class Contrast:
         metric: A name in METRICS.
         seeds: The seeds that both have.
         difference: The interval of the verdict: second minus first.
-        over_seeds: Student's interval over seeds; None for one.
+        by_seed: The difference at each seed.
+        over_seeds: Student's interval over seeds; None under three.
         pairs: McNemar's test by seed.
         classes: Recall by class.
     """
@@ -173,6 +206,7 @@ class Contrast:
     metric: str
     seeds: tuple[int, ...]
     difference: Difference
+    by_seed: tuple[float, ...]
     over_seeds: Interval | None
     pairs: tuple[McNemar, ...]
     classes: tuple[ClassDifference, ...]
@@ -194,8 +228,8 @@ def contrast(first: Answers, second: Answers, metric: str, level: float = 0.95, 
         raise UserError("one test image is no comparison: two at least")
     rule, labels = METRICS[metric], first.labels
     a, b = (_table(answers, seeds, rule.each) for answers in (first, second))
-    difference = _difference(rule, labels, a, b, len(first.class_names), level, rounds)
-    scores = [[answers.values(metric)[seed] for seed in seeds] for answers in (first, second)]
+    difference = _difference(rule, labels, a, b, len(first.class_names), level, rounds, first.groups)
+    scores = [[values[seed] for seed in seeds] for values in (first.values(metric), second.values(metric))]
     right_a, right_b = (_table(answers, seeds, _right) for answers in (first, second))
     return Contrast(
         first,
@@ -203,14 +237,19 @@ def contrast(first: Answers, second: Answers, metric: str, level: float = 0.95, 
         metric,
         seeds,
         difference,
-        statistics.compare_seeds(*scores) if len(seeds) > 1 else None,
+        tuple(np.subtract(scores[1], scores[0]).tolist()),
+        statistics.compare_seeds(*scores) if len(seeds) >= statistics.MIN_SEEDS else None,
         tuple(statistics.mcnemar(x, y) for x, y in zip(right_a, right_b, strict=True)),
-        _by_class(labels, right_a, right_b, first.class_names, level),
+        _by_class(labels, right_a, right_b, first.class_names, level, first.groups),
     )
 
 
 def _listed(answers: Answers) -> str:
-    return " ".join(map(str, sorted(answers.probabilities)))
+    return _numbers(sorted(answers.probabilities))
+
+
+def _numbers(seeds: Sequence[int]) -> str:
+    return " ".join(map(str, seeds))
 
 
 def _table(answers: Answers, seeds: Sequence[int], each: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
@@ -219,7 +258,14 @@ def _table(answers: Answers, seeds: Sequence[int], each: Callable[[np.ndarray, n
 
 
 def _difference(
-    rule: Metric, labels: np.ndarray, a: np.ndarray, b: np.ndarray, classes: int, level: float, rounds: int
+    rule: Metric,
+    labels: np.ndarray,
+    a: np.ndarray,
+    b: np.ndarray,
+    classes: int,
+    level: float,
+    rounds: int,
+    groups: np.ndarray | None,
 ) -> Difference:
     def differences(index: np.ndarray) -> np.ndarray:
         drawn = labels[index]
@@ -230,28 +276,47 @@ def _difference(
         return np.stack(by_seed, axis=1)
 
     return statistics.two_way(
-        differences, images=len(labels), seeds=len(a), share=rule.points, rounds=rounds, level=level
+        differences,
+        images=len(labels),
+        seeds=len(a),
+        share=rule.points,
+        groups=groups,
+        rounds=rounds,
+        level=level,
     )
 
 
 def _by_class(
-    labels: np.ndarray, first: np.ndarray, second: np.ndarray, names: Sequence[str], level: float
+    labels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    names: Sequence[str],
+    level: float,
+    groups: np.ndarray | None,
 ) -> tuple[ClassDifference, ...]:
     found: list[Difference | None] = []
     p_values = []
     for c in range(len(names)):
         mine = labels == c
-        if mine.sum() < 2:
+        its = None if groups is None else np.unique(groups[mine], return_inverse=True)[1]
+        if (mine.sum() if its is None else its.max(initial=0) + 1) < 2:
             found.append(None)
             continue
         a, b = first[:, mine], second[:, mine]
-        difference = _difference(METRICS["accuracy"], labels[mine], a, b, len(names), level, 1000)
+        difference = _difference(METRICS["accuracy"], labels[mine], a, b, len(names), level, 1000, its)
         found.append(difference)
         # Among few images a variance may be that of chance: five that all change sides would be "certain".
-        signs = statistics.sign_test(np.mean(b.astype(float) - a, axis=0))
+        changes = np.mean(b.astype(float) - a, axis=0)
+        signs = statistics.sign_test(changes if its is None else np.bincount(its, changes))
         p_values.append(max(statistics.p_value(difference), signs))
     corrected = iter(statistics.holm(p_values))
+    tested = len(first) >= statistics.MIN_SEEDS
     return tuple(
-        ClassDifference(name, int((labels == c).sum()), found[c], next(corrected) if found[c] is not None else 1.0)
+        ClassDifference(
+            name,
+            int((labels == c).sum()),
+            found[c],
+            (next(corrected) if found[c] is not None else 1.0) if tested else None,
+        )
         for c, name in enumerate(names)
     )

@@ -75,14 +75,19 @@ def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
     if not complete:
         screen.say("no seed is finished for every arch yet: no verdict")
         return
+    choosing = list(plan.choosing())
+    if not all(run.finished or run.name in failed for _, _, run in choosing):
+        screen.say("the runs that choose are not finished yet: no verdict")
+        return
     entries, lost = [], []
     for i, cell in enumerate(plan.cells):
         finished = {seed: runs[seed][i] for seed in complete if runs[seed][i].finished}
+        missing = tuple(seed for seed in complete if seed not in finished)
         if finished:
-            entries.append(Entry(cell.arch, cell.variant, finished, cell.price))
-        missing = [str(seed) for seed in complete if seed not in finished]
+            by = {seed: run for seed, mine, run in choosing if mine is cell and run.finished}
+            entries.append(Entry(cell.arch, cell.variant, finished, cell.price, by, missing))
         if missing:
-            lost.append(f"{cell.key} (seed{'s' if len(missing) > 1 else ''} {' '.join(missing)})")
+            lost.append(f"{cell.key} (seed{'s' if len(missing) > 1 else ''} {' '.join(map(str, missing))})")
     try:
         publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen, lost)
     except UserError as error:

@@ -6,7 +6,7 @@ from kerascnn import statistics
 from kerascnn.statistics import Difference
 from kerascnn.statistics.paired import MIN_SEEDS
 
-# Costs that differ by less are called alike: timings hold no more.
+# Costs that differ by less are called alike, however sure: nobody chooses by them.
 ALIKE = 1.05
 
 
@@ -16,12 +16,13 @@ class Side:
 
     Args:
         name: What it is called.
-        latency: Milliseconds at batch 1; None where it was not measured.
+        latencies: Milliseconds at batch 1, one median for each process, in all of which both archs were measured; empty
+            where they were not.
         macs: Multiply-adds.
     """
 
     name: str
-    latency: float | None
+    latencies: tuple[float, ...]
     macs: int
 
 
@@ -96,7 +97,7 @@ def judge(
         take = other.name
     else:
         decision, take = _undecided(cheap, other, share, value, difference, margin, unit, best), None
-    if take and difference.over == "images":
+    if take and difference.seeds < MIN_SEEDS:
         decision += f" That is said of these runs: {MIN_SEEDS} seeds or more would say it of the archs."
     return Verdict(seen, decision, _power(difference, unit), take)
 
@@ -104,10 +105,13 @@ def judge(
 def _seen(first: Side, second: Side, difference: Difference, unit: Unit, planned: int | None) -> str:
     seeds = f"{difference.seeds} of {planned}" if planned and planned > difference.seeds else f"{difference.seeds}"
     plural = "s" if (planned or difference.seeds) > 1 else ""
-    over = "images and seeds resampled"
-    if difference.over == "images":
-        over = f"images alone resampled: under {MIN_SEEDS} seeds their spread is not known"
-    about = f"({difference.level * 100:.4g} %; {seeds} seed{plural}, {difference.images:,} {unit.split} images; {over})"
+    over = f"{difference.over} resampled"
+    if difference.seeds < MIN_SEEDS:
+        over = f"{difference.over} alone resampled: under {MIN_SEEDS} seeds their spread is not known"
+    images = f"{difference.images:,} {unit.split} images"
+    if difference.groups:
+        images += f" in {difference.groups:,} groups"
+    about = f"({difference.level * 100:.4g} %; {seeds} seed{plural}, {images}; {over})"
     score = f"{unit.split} {unit.title}"
     span = f"[{unit.signed(difference.low)}, {unit.signed(difference.high)}]"
     if difference.low <= 0 <= difference.high:
@@ -122,16 +126,28 @@ def _seen(first: Side, second: Side, difference: Difference, unit: Unit, planned
 
 
 def _cheaper(first: Side, second: Side, ahead: Side) -> tuple[Side, Side, str]:
-    """The cheaper arch (of two as cheap the one ahead), the other one, and how much cheaper: at batch 1, else in MACs."""
-    by_latency = first.latency is not None and second.latency is not None
-    costs = (first.latency, second.latency) if by_latency else (first.macs, second.macs)
-    a, b = float(costs[0] or 0), float(costs[1] or 0)
-    cheap, other = (first, second) if a <= b else (second, first)
-    ratio = max(a, b) / min(a, b) if min(a, b) else 1.0
-    where = "at batch 1" if by_latency else "in MACs"
-    if ratio < ALIKE:
-        return ahead, second if ahead is first else first, f"as cheap {where}"
-    return cheap, other, f"{ratio:.1f} x cheaper {where}"
+    """The cheaper arch (of two as cheap the one ahead), the other one, and how much cheaper: at batch 1, else in MACs.
+
+    One process lays out memory and threads in one way and a latency follows from that: only several processes tell, and
+    two latencies are alike while the interval of their ratio holds 1.
+    """
+    processes = len(first.latencies)
+    if processes >= MIN_SEEDS and processes == len(second.latencies):
+        found = statistics.ratio_interval(first.latencies, second.latencies)
+        inside, where, digits = found.low <= 1 <= found.high, "at batch 1", 2
+        span = f" [{found.low:.2f}, {found.high:.2f}]"
+        if found.value < 1:
+            span = f" [{1 / found.high:.2f}, {1 / found.low:.2f}]"
+        ratio = found.value
+    else:
+        ratio = second.macs / first.macs if first.macs and second.macs else 1.0
+        inside, where, digits, span = False, "in MACs", 1, ""
+    cheap, other = (first, second) if ratio >= 1 else (second, first)
+    times = max(ratio, 1 / ratio)
+    if inside or times < ALIKE:
+        bounds = f" ({times:.{digits}f} x{span})" if span else ""
+        return ahead, second if ahead is first else first, f"as cheap {where}{bounds}"
+    return cheap, other, f"{times:.{digits}f} x{span} cheaper {where}"
 
 
 def _take_cheap(cheap: Side, other: Side, share: str, worst: float, best: float, margin: float, unit: Unit) -> str:
@@ -160,22 +176,27 @@ def _undecided(
     question = f"Whether {other.name} is {ahead}"
     if best < 0:
         question = f"{other.name} is better; whether it is {ahead}"
-    return f"{question}; it would take {_it_would_take(difference, max(abs(value + margin), margin / 4), unit.split)}."
+    distance = max(abs(value + margin), margin / 4)
+    return f"{question}; it would take {_it_would_take(difference, distance, unit.split)}."
 
 
-def _it_would_take(difference: Difference, half: float, split: str) -> str:
-    """Seeds, or images, or both, whose interval would be `half` to either side."""
+def _it_would_take(difference: Difference, distance: float, split: str) -> str:
+    """Seeds, or images, or both, that would show `distance`, if it is the true one, in 80 of 100 comparisons."""
     if difference.seeds < MIN_SEEDS:
         return f"{MIN_SEEDS} seeds or more"
-    seeds, images = statistics.seeds_needed(difference, half), statistics.images_needed(difference, half)
+    seeds, images = statistics.seeds_needed(difference, distance), statistics.images_needed(difference, distance)
     ways = [f"about {seeds} seeds on these images"] if seeds else []
     ways += [f"about {_round(images):,} {split} images with these seeds"] if images else []
-    if ways:
-        return ", or ".join(ways)
-    both = statistics.both_needed(difference, half)
-    if both is None:
-        return f"far more seeds and {split} images"
-    return f"about {both[0]} seeds and {_round(both[1]):,} {split} images"
+    if not ways:
+        both = statistics.both_needed(difference, distance)
+        if both is None:
+            return f"far more seeds and {split} images"
+        ways = [f"about {both[0]} seeds and {_round(both[1]):,} {split} images"]
+    now = statistics.power_of(difference, distance)
+    return (
+        f"{', or '.join(ways)} to tell in 80 of 100 comparisons, if the true difference is the one seen (these would in"
+        f" {now * 100:.0f}); choose the number once: each further look adds to the chance of a false verdict"
+    )
 
 
 def _round(count: int) -> int:

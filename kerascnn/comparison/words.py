@@ -2,7 +2,7 @@
 
 from kerascnn import statistics
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
-from kerascnn.comparison.scores import METRICS
+from kerascnn.comparison.scores import METRICS, Contrast
 from kerascnn.screen import duration
 
 SMALLEST_P = 1e-6
@@ -45,23 +45,28 @@ def lines(found: Conclusion) -> list[str]:
             f" {duration(entry.train_seconds):>12} {latency:>13} {cost.throughput or 0:>8,.0f}"
         )
     for pair in found.table:
-        out += ["", f"{pair.first.variant}: {pair.verdict.seen}"]
+        out += ["", f"{pair.first.variant}: {pair.verdict.seen}{holm(pair, found)}", *pair.beside]
     if found.lost:
         out += ["", _lost(found)]
     if found.why:
         out += ["", found.why]
     for pair in found.verdicts:
-        out += ["", pair.verdict.seen, pair.verdict.decision, pair.verdict.power, *beside(pair)]
+        out += ["", pair.verdict.seen, pair.verdict.decision, *pair.beside, pair.verdict.power, *beside(pair)]
     return out
 
 
+def holm(pair: Pair, found: Conclusion) -> str:
+    """What a row of a table says of its test."""
+    return "" if pair.p is None else f" {p_value(pair.p)} (Holm over {len(found.table)} rows)"
+
+
 def _spread(entry: Entry, metric: str) -> str:
-    """A score with the t interval over seeds that it has."""
-    points = METRICS[metric].points
+    """A score with its t interval over seeds; the values themselves where seeds are too few for one."""
+    rule = METRICS[metric]
     values = list(entry.answers.values(metric).values())
-    numbers = statistics.t_interval(values)[:3] if len(values) > 1 else values
-    shown = [f"{number * 100:.2f}" if points else f"{number:.4f}" for number in numbers]
-    return shown[0] if len(shown) == 1 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    over = statistics.over_seeds(values, rule.within)
+    shown = [f"{number * 100:.2f}" if rule.points else f"{number:.4f}" for number in (over[:3] if over else values)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]" if over else ", ".join(shown)
 
 
 def beside(pair: Pair) -> list[str]:
@@ -75,6 +80,9 @@ def beside(pair: Pair) -> list[str]:
             f"other seeds on these very images (t over {over.n} seeds): {over.value * scale:+.2f}"
             f" [{over.low * scale:+.2f}, {over.high * scale:+.2f}]{unit}"
         )
+    elif len(found.seeds) > 1:
+        each = ", ".join(f"seed {s}: {d * scale:+.2f}" for s, d in zip(found.seeds, found.by_seed, strict=True))
+        out.append(f"difference by seed (an interval over seeds takes {statistics.MIN_SEEDS}): {each}{unit}")
     tests = "; ".join(
         f"seed {seed}: {test.only_first} to {test.only_second}, {p_value(test.p)}"
         for seed, test in zip(found.seeds, found.pairs, strict=True)
@@ -82,10 +90,18 @@ def beside(pair: Pair) -> list[str]:
     out.append(
         f"these two runs on other images (exact McNemar, right only by {found.first.arch} to {found.second.arch}): {tests}"
     )
-    sure = [one for one in found.classes if one.p < 0.05 and one.difference]
-    named = ", ".join(
-        f"{one.name} {one.difference.value * 100:+.1f} ({p_value(one.p)})" for one in sure if one.difference
-    )
-    which = f"Holm over {len(found.classes)}, {found.second.arch} minus {found.first.arch}"
-    out.append(f"classes whose recall differs ({which}): {named or 'none'}")
+    out.append(_classes(found))
     return out
+
+
+def _classes(found: Contrast) -> str:
+    which = f"Holm over {len(found.classes)}, {found.second.arch} minus {found.first.arch}"
+    if len(found.seeds) < statistics.MIN_SEEDS:
+        return f"classes whose recall differs ({which}): not said under {statistics.MIN_SEEDS} seeds"
+    sure = [one for one in found.classes if one.p is not None and one.p < 0.05]
+    named = ", ".join(
+        f"{one.name} {one.difference.value * 100:+.1f} ({p_value(one.p)})"
+        for one in sure
+        if one.difference and one.p is not None
+    )
+    return f"classes whose recall differs ({which}): {named or 'none'}"

@@ -1,10 +1,23 @@
 """Intervals and paired tests: plain numbers in, numbers out. No TensorFlow."""
 
 from kerascnn.statistics.intervals import Interval, bootstrap, t_interval, wilson
-from kerascnn.statistics.paired import Difference, McNemar, compare_seeds, holm, mcnemar, p_value, sign_test, two_way
-from kerascnn.statistics.power import both_needed, detectable, half_width, images_needed, seeds_needed
+from kerascnn.statistics.paired import (
+    Difference,
+    McNemar,
+    compare_seeds,
+    holm,
+    mcnemar,
+    p_value,
+    ratio_interval,
+    sign_test,
+    two_way,
+)
+from kerascnn.statistics.power import both_needed, detectable, images_needed, power_of, seeds_needed
+from kerascnn.statistics.seeds import MIN_SEEDS, SHARE, over_seeds
 
 __all__ = [
+    "MIN_SEEDS",
+    "SHARE",
     "Difference",
     "Interval",
     "McNemar",
@@ -12,11 +25,13 @@ __all__ = [
     "both_needed",
     "compare_seeds",
     "detectable",
-    "half_width",
     "holm",
     "images_needed",
     "mcnemar",
+    "over_seeds",
     "p_value",
+    "power_of",
+    "ratio_interval",
     "seeds_needed",
     "sign_test",
     "t_interval",

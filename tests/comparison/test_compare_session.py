@@ -33,12 +33,19 @@ def planned(folder: Path, archs: tuple[str, ...], rates: tuple[float, ...], seed
             config = base.replace(model={"arch": arch}, optim={"lr": rate})
             subject = Subject(config, "pets", "f" * 64, NAMES, {"train": 100, "val": 20, "test": 200})
             cells.append(Cell(arch, f"lr {rate:g}", subject, cost=COST))
-    compare = Compare(archs=archs, lr_grid=rates, seeds=seeds)
+    compare = Compare(archs=archs, lr_grid=rates if len(rates) > 1 else (), seeds=seeds)
     return Plan(compare, {}, tuple(cells), Directory(folder / "comparison"))
 
 
 def train(cell: Cell, seed: int, accuracy: float) -> None:
     finish(cell.run(seed), cell.subject.config.replace(fit={"seed": seed}), accuracy, images=200)
+
+
+def train_choosing(plan: Plan, accuracy: dict[str, float]) -> None:
+    """Finish the runs that choose, with val scores by cell; the data of a candidate's run have no test scores."""
+    for seed, cell, run in plan.choosing():
+        config = cell.subject.config.replace(fit={"seed": seed})
+        finish(run, config, accuracy.get(cell.key, 0.5), images=200, split="val")
 
 
 def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path):
@@ -81,6 +88,9 @@ def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
         if run.name not in failed:
             train(cell, seed, 0.95 if cell is plan.cells[5] else 0.8)
     session._conclude(plan, failed, Screen())
+    assert "the runs that choose are not finished yet: no verdict" in capsys.readouterr().out
+    train_choosing(plan, {cell.key: 0.8 for cell in plan.cells if cell.variant == "lr 0.1"})
+    session._conclude(plan, failed, Screen())
     out = capsys.readouterr().out
     lost = "without what could not be trained: inception_small, lr 10 (seeds 0 1); resnet32, lr 10 (seed 1)"
     assert lost in out
@@ -91,6 +101,46 @@ def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
     assert rows["lr 10"]["inception_small"] == rows["lr 10"]["inception_small - resnet20"] == ""
     assert rows["lr 10"]["resnet32"] != ""
     assert rows["lr 10"]["resnet32 - resnet20"] != ""
+
+
+def test_who_chooses_does_not_judge(tmp_path, capsys):
+    """The runs that choose lie apart, their seeds are no judge's, and the plan says what they cost."""
+    plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1, 0.2), 3)
+    choosing, judging = list(plan.choosing()), list(plan.runs())
+    assert {seed for seed, _, _ in choosing} == {1000, 1001}
+    assert not {run.path for _, _, run in choosing} & {run.path for _, _, run in judging}
+    assert all(run.path.is_relative_to(plan.directory.path) for _, _, run in choosing)
+    assert [seed for seed, _, _ in plan.every()][:8] == [1000] * 4 + [1001] * 4
+    said = "\n".join(execute.lines(plan))
+    assert "choose  by val of 8 further runs, seeds 1000 to 1001, whose test is not read: " in said
+    assert "runs    20: 0 finished" in said
+    alone = replace(plan, compare=plan.compare.model_copy(update={"choose_seeds": 1}))
+    assert execute.expected(plan) > execute.expected(alone) > 0
+    # Val of the judges prefers another rate than the runs that choose: these decide.
+    for seed, cell, _ in judging:
+        train(cell, seed, 0.9 if cell.variant == "lr 0.2" else 0.7)
+    train_choosing(plan, {cell.key: 0.8 for cell in plan.cells if cell.variant == "lr 0.1"})
+    session._conclude(plan, [], Screen())
+    out = capsys.readouterr().out
+    assert "of seeds 1000 1001 prefers, which judge nothing: resnet20 (lr 0.1) and inception_small (lr 0.1)" in out
+    assert out.count("(Holm over 2 rows)") == 2
+
+
+def test_an_arch_that_alone_fails_is_named_beside_the_verdict(tmp_path, capsys):
+    plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 5)
+    failed = [plan.cells[1].run(4).name]
+    for seed, cell, run in plan.runs():
+        if run.name not in failed:
+            train(cell, seed, 0.8 if cell is plan.cells[0] else 0.93)
+    session._conclude(plan, failed, Screen())
+    out = capsys.readouterr().out
+    assert "Take inception_small: " in out
+    said = (
+        "inception_small, lr 0.1 (lr 0.1) could not be trained with 1 of 5 seeds (4): of all seeds 1% to 72% may fail"
+    )
+    assert said.replace(", lr 0.1 (lr 0.1)", " (lr 0.1)") in out
+    assert "with failed runs counted as chance: test accuracy: " in out
+    assert said.partition(" could")[2] in plan.directory.report_file.read_text(encoding="utf-8")
 
 
 def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):

@@ -5,11 +5,12 @@ import re
 import shlex
 import sys
 
+import numpy as np
 import pytest
 from make_runs import finished
 
 from kerascnn.comparison import finished as found
-from kerascnn.comparison import page
+from kerascnn.comparison import page, words
 from kerascnn.comparison.conclude import Entry, conclude
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
@@ -19,8 +20,8 @@ from kerascnn.config import UserError
 from kerascnn.screen import Screen
 
 COSTS = {
-    "resnet20": Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000, 10**9),
-    "inception_small": Cost(1200, 2010, 90.0, 2.8, 3.5, 800.0, 80_000),
+    "resnet20": Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000, 10**9, (2.0, 2.01, 1.99)),
+    "inception_small": Cost(1200, 2010, 90.0, 2.8, 3.5, 800.0, 80_000, None, (2.8, 2.81, 2.8)),
 }
 
 
@@ -91,7 +92,7 @@ def test_published(runs, tmp_path, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert re.search(r"test accuracy: inception_small is [\d.]+ points better than resnet20 \[", out)
     assert "3 of 5 seeds, 200 test images; images and seeds resampled" in out
-    assert "though resnet20 is 1.4 x cheaper at batch 1." in out
+    assert "though resnet20 is 1.40 x [1.39, 1.41] cheaper at batch 1." in out
     assert out.count("seed 2: ") == 1
     rows = list(csv.DictReader(directory.table_file.read_text(encoding="utf-8").splitlines()))
     assert [row["arch"] for row in rows] == ["resnet20", "inception_small"]
@@ -113,7 +114,11 @@ def test_best_against_best_is_val_s_choice(tmp_path):
         group = {
             seed: finished(tmp_path, f"resnet{20 if arch == 'a' else 32}", seed, accuracy, lr=lr) for seed in (0, 1, 2)
         }
-        entries.append(Entry(arch, f"lr {lr:g}", group, COSTS["resnet20"]))
+        choosing = {
+            1000 + i: finished(tmp_path / "choosing", run.config().model.arch, 1000 + i, accuracy, lr=lr, split="val")
+            for i, run in enumerate(list(group.values())[:2])
+        }
+        entries.append(Entry(arch, f"lr {lr:g}", group, COSTS["resnet20"], choosing))
     came_to = conclude(entries, Compare(lr_grid=(0.1, 0.2)), 3)
     assert [entry.label for entry in came_to.best] == ["a (lr 0.2)", "b (lr 0.1)"]
     assert len(came_to.table) == 2
@@ -129,6 +134,70 @@ def test_fractions_speak_for_the_largest(tmp_path):
     ]
     came_to = conclude(entries, Compare(fractions=(1.0, 0.3)), 1)
     assert {entry.variant for entry in came_to.best} == {"fraction 1"}
+
+
+def test_a_run_that_always_answers_one_class_is_named(tmp_path):
+    entries = [
+        Entry(arch, "", {s: finished(tmp_path, arch, s, 0.8) for s in (0, 1, 2)}, cost) for arch, cost in COSTS.items()
+    ]
+    stuck = entries[1].runs[1]
+    kept = stuck.read_predictions("test")
+    one = np.zeros_like(kept["probabilities"])
+    one[:, 2] = 1
+    stuck.write_predictions("test", ids=kept["ids"], labels=kept["labels"], probabilities=one)
+    weak = finished(tmp_path, "inception_small", 2, 0.35).read_predictions("test")
+    entries[1].runs[2].write_predictions("test", **weak)
+    beside = conclude(entries, Compare(), 3).verdicts[0].beside
+    assert beside == (
+        "inception_small always answers owl: seed 1",
+        "inception_small cannot be told from always answering the largest class (33.5%): seed 2",
+    )
+
+
+def test_two_seeds_are_shown_as_values_and_say_nothing_of_classes(tmp_path):
+    """Student's interval over two seeds reached from -126 to 183 %."""
+    entries = [
+        Entry(arch, "", {s: finished(tmp_path, arch, s, accuracy) for s in (0, 1)}, cost)
+        for (arch, cost), accuracy in zip(COSTS.items(), (0.5, 0.99), strict=True)
+    ]
+    came_to = conclude(entries, Compare(), 2)
+    pair = came_to.verdicts[0]
+    assert pair.contrast.over_seeds is None
+    assert {one.p for one in pair.contrast.classes} == {None}
+    said = "\n".join(words.lines(came_to))
+    assert "not said under 3 seeds" in said
+    assert re.search(r"difference by seed \(an interval over seeds takes 3\): seed 0: \+\d+\.\d\d, seed 1: ", said)
+    assert re.search(r"resnet20 +\d\d\.\d\d, \d\d\.\d\d ", said)
+    shown = page.page(came_to, "two", [])
+    assert all(isinstance(row[2], str) for row in shown.scores.rows)
+    for row in shown.classes.rows:
+        assert "p " not in row.note
+        assert all(0 <= value.low <= value.high <= 1 for value in row.values)
+
+
+def test_groups_widen_the_verdict_s_interval(tmp_path):
+    """Ten images of one patient are no ten patients; runs that were cut by --group-by say which belong together."""
+    found = {}
+    for pattern in (None, r"image\d+(?=\d$)"):
+        entries = []
+        for arch, cost in COSTS.items():
+            group = {s: finished(tmp_path / str(pattern is None), arch, s, 0.8) for s in (0, 1, 2)}
+            for run in group.values():
+                run.write_config(run.config().replace(data={"group_by": pattern}))
+                kept = run.read_predictions("test")
+                same = np.random.default_rng(len(arch)).random(20) < 0.7  # by group of ten
+                right = np.repeat(same, 10)
+                answers = np.where(right, kept["labels"], (kept["labels"] + 1) % 3)
+                run.write_predictions(
+                    "test", ids=kept["ids"], labels=kept["labels"], probabilities=np.eye(3, dtype="float32")[answers]
+                )
+            entries.append(Entry(arch, "", group, cost))
+        pair = conclude(entries, Compare(), 3).verdicts[0]
+        found[pattern] = pair.contrast.difference
+    alone, together = found.values()
+    assert (alone.groups, together.groups) == (None, 20)
+    assert together.error > 2 * alone.error
+    assert "200 test images in 20 groups; groups of images and seeds resampled" in pair.verdict.seen
 
 
 def test_many_archs_share_the_level(tmp_path):

@@ -8,19 +8,22 @@ from scipy import stats
 
 from kerascnn.statistics import (
     compare_seeds,
+    designs,
     detectable,
-    half_width,
     holm,
     images_needed,
     mcnemar,
+    over_seeds,
     p_value,
+    power_of,
+    ratio_interval,
     seeds_needed,
     sign_test,
     t_interval,
     two_way,
 )
 from kerascnn.statistics.paired import FLOOR
-from kerascnn.statistics.simulate import METHODS, Population, by_two_way, coverage, populations, table
+from kerascnn.statistics.simulate import METHODS, Population, by_closed_form, by_two_way, coverage, populations
 
 
 def drawn(seeds=5, images=400, **switches):
@@ -45,7 +48,7 @@ def test_parts_are_those_of_the_analysis_of_variance():
     assert found.images_part == pytest.approx(of_images, rel=0.05)
     assert found.seeds_part == pytest.approx(of_seeds)
     assert found.left_part == pytest.approx(left, rel=0.05)
-    assert found.error**2 == pytest.approx(of_images + of_seeds - left, rel=0.05)
+    assert found.error**2 == pytest.approx(max(of_images + of_seeds - left, of_images), rel=0.05)
     assert found.value == pytest.approx(d.mean())
     assert 4 <= found.freedom < 40
 
@@ -119,10 +122,17 @@ def test_interval_and_p_value_agree():
     assert min(abs(edge.low), abs(edge.high)) == pytest.approx(0, abs=1e-9)
 
 
+def test_the_closed_form_is_the_bootstrap_s_limit():
+    for i in range(5):
+        first, second = Population(accuracies=(0.88, 0.9)).draw(np.random.default_rng(i), 5, 400)
+        d = second.astype(int) - first
+        assert by_closed_form(d) == pytest.approx(by_two_way(d, rounds=8000), abs=0.001)
+
+
 def test_coverage():
     """Two rows of experiments/results/statistics.md, at a size that takes seconds: all effects, and the pooled test's worst."""
     methods = {name: METHODS[name] for name in ("over seeds", "over images", "pooled")}
-    methods["two-way (the verdict)"] = partial(by_two_way, rounds=150)
+    methods["two-way (the verdict)"] = partial(by_two_way, rounds=100)
     full = coverage(Population(accuracies=(0.88, 0.9)), images=300, rounds=300, methods=methods)
     assert 0.91 <= full.coverage["two-way (the verdict)"] <= 0.985
     assert full.coverage["pooled"] < 0.88
@@ -133,13 +143,18 @@ def test_coverage():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("accuracies", [(0.9, 0.9), (0.88, 0.9)])
-def test_coverage_of_every_population(accuracies):
-    """95 % +- 2 of the population's difference over 1,000 rounds, each effect on and off."""
-    rows = [coverage(each, seed=i) for i, each in enumerate(populations(Population(accuracies=accuracies)))]
-    print(table(rows))
-    for row in rows:
-        assert 0.93 <= row.coverage["two-way (the verdict)"] <= 0.97, row
+def test_coverage_of_every_population(accuracies, seeds):
+    """94 to 98 % of the population's difference, within what 2,000 rounds tell of it; each effect on and off.
+
+    Where nothing but chance is at work three and five seeds hold up to 98.8 %: see experiments/results/statistics.md.
+    """
+    methods = {"two-way (the verdict)": by_closed_form}
+    for i, each in enumerate(populations(Population(accuracies=accuracies))):
+        row = coverage(each, seeds=seeds, rounds=2000, seed=i, methods=methods)
+        most = 0.98 if each.family or each.seed else 0.99
+        assert 0.94 - 0.011 <= row.coverage["two-way (the verdict)"] <= most + 0.007, row
 
 
 def test_population_has_its_accuracies():
@@ -176,18 +191,89 @@ def test_over_seeds():
     )
 
 
+def test_over_seeds_is_no_interval_of_two_and_no_share_outside_0_and_1():
+    """Student's interval over two seeds of 0.2 and 0.37 reached from -0.8 to 1.4."""
+    assert over_seeds([0.2, 0.37], (0, 1)) is None
+    found = over_seeds([0.02, 0.3, 0.98], (0, 1))
+    assert (found.low, found.high) == (0, 1)
+    assert over_seeds([0.1, 0.2, 0.3]) == t_interval([0.1, 0.2, 0.3])
+
+
+def test_ratio_interval():
+    """Of logarithms: the inverse ratio has the inverse interval."""
+    first, second = [2.0, 2.2, 1.9], [3.0, 2.9, 3.3]
+    found, back = ratio_interval(first, second), ratio_interval(second, first)
+    assert found.value == pytest.approx(stats.gmean(np.divide(second, first)))
+    assert (back.value, back.low, back.high) == pytest.approx((1 / found.value, 1 / found.high, 1 / found.low))
+    assert found.low < found.value < found.high
+    with pytest.raises(ValueError, match="positive"):
+        ratio_interval([1.0, 0.0], [1.0, 1.0])
+
+
+def test_the_interval_is_never_narrower_than_the_images_own():
+    """Three seeds whose differences agree by chance tell nothing less of other images."""
+    narrower = 0
+    for i in range(200):
+        first, second = Population().draw(np.random.default_rng(i), 3, 300)
+        d = second.astype(int) - first
+        found, alone = of(d, rounds=100), d.mean(axis=0).std(ddof=1) / 300**0.5
+        narrower += found.error < 0.8 * alone  # a bootstrap of 100 rounds scatters by 7 %
+    assert narrower == 0
+
+
 def test_power():
     found = of(drawn())
-    assert half_width(found) == pytest.approx(found.high - found.value, rel=0.02)
-    assert half_width(found, seeds=20) < half_width(found)
-    assert half_width(found, images=4000) < half_width(found)
-    hundredfold = half_width(found, seeds=10**4, images=10**6), half_width(found, seeds=10**2, images=10**4)
-    assert hundredfold[0] == pytest.approx(hundredfold[1] / 10, rel=0.05)
+    assert power_of(found, 0) == pytest.approx((1 - found.level) / 2, abs=0.01)
+    assert power_of(found, 0.02, seeds=20) > power_of(found, 0.02)
+    assert power_of(found, 0.02, images=4000) > power_of(found, 0.02)
     expected = (stats.t.ppf(0.975, found.freedom) + stats.t.ppf(0.8, found.freedom)) * found.error
     assert detectable(found) == pytest.approx(expected)
+    assert power_of(found, detectable(found), sure=True) == pytest.approx(0.8, abs=0.02)
     assert seeds_needed(found, 1e-9) is None
-    assert seeds_needed(found, half_width(found)) == 5
     assert images_needed(found, 1e-9) is None
+    seeds = seeds_needed(found, 0.05)
+    assert power_of(found, 0.05, seeds=seeds) >= 0.8 > power_of(found, 0.05, seeds=seeds - 1)
     still = of(drawn(seed=0))
-    images = images_needed(still, 0.7 * half_width(still))
-    assert half_width(still, images=images) <= 0.7 * half_width(still) < half_width(still, images=int(0.8 * images))
+    images = images_needed(still, 0.035)
+    assert power_of(still, 0.035, images=images) >= 0.8 > power_of(still, 0.035, images=int(0.8 * images))
+
+
+def test_the_advised_number_of_seeds_sees_the_difference_in_four_of_five():
+    """What was advised before (an interval as wide as the difference) sees it in half of all comparisons."""
+    row = designs.advice(Population(accuracies=(0.88, 0.9), seed=0.1), seeds=5, images=1000, rounds=100)
+    assert 0.72 <= row.fixed <= 0.95, row
+
+
+def test_groups_are_resampled_as_wholes():
+    """100 groups of ten images that are right or wrong together: intervals of single images are half as wide."""
+    row = designs.grouped(rounds=200)
+    assert 0.9 <= row["groups"] <= 0.99, row
+    assert row["images"] < 0.88, row
+
+
+@pytest.mark.parametrize("groups", [np.zeros(400, int)])
+def test_one_group_is_no_sample(groups):
+    with pytest.raises(ValueError, match="two groups"):
+        of(drawn(), groups=groups)
+
+
+def test_groups_of_one_image_are_images():
+    d = drawn()
+    by_group, alone = of(d, groups=np.arange(400), rounds=4000), of(d, rounds=4000)
+    assert by_group.error == pytest.approx(alone.error, rel=0.05)
+    assert (by_group.groups, by_group.over) == (400, "groups of images and seeds")
+
+
+def test_chosen_and_judged_on_the_same_runs_prefers_the_noisier_arch():
+    """Five equal rates each: the noisier arch's best looks better; judged by other runs it does not."""
+    row = designs.choosing(rounds=400)
+    assert row["same runs"].bias > 0.006, row
+    assert abs(row["other runs"].bias) < 0.005, row
+    assert row["other runs"].coverage > 0.92, row
+
+
+def test_promotion_of_equals():
+    """Of three candidates that are equal to the baseline, the one that val prefers is rarely said to be better."""
+    row = designs.promotion(rounds=400)
+    assert row["other runs"].better <= 0.045, row
+    assert row["other runs"].separable <= 0.09 < row["same runs"].separable, row
