@@ -58,7 +58,7 @@ def _carry_out(made: Plan, request: Request, screen: Screen) -> None:
     if failed:
         why = "\n".join(f"  {reason}" for reason in failed.values())
         raise TrainingFailed(
-            f"{len(failed)} of {len(list(made.runs()))} runs cannot be trained:\n{why}\n"
+            f"{len(failed)} of {len(list(made.every()))} runs cannot be trained:\n{why}\n"
             "the same command tries these again: leave out what fails for good, or lower its learning rate"
         )
 
