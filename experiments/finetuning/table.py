@@ -11,7 +11,7 @@ from kerascnn.statistics.paired import two_way
 
 SEEDS = (11, 12, 13, 14, 15)
 KINDS = {
-    "finetuned": "`--config finetune --weights RUN --lr 0.02 --body-lr 0.5`",
+    "finetuned": "`--config finetune --weights RUN --optimizer sgd --lr 0.02 --body-lr 0.5`",
     "scratch": "from scratch, `--lr 0.05`",
 }
 
