@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
     asked = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=cli.OfData).config
     config, start = preflight.adopt(preflight.check(asked), cli.told(argv, cli.OfData))
+    preflight.check_shape(config)
     child = PARENT_PIPE in os.environ
     if child:
         _end_with_parent()

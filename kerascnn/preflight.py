@@ -4,8 +4,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from kerascnn.config import SHAPE, Config, Data, Model
-from kerascnn.data import existing
-from kerascnn.models import tables
+from kerascnn.data import default_image_size, existing
+from kerascnn.errors import UserError
+from kerascnn.escaping import expanded, one_line
+from kerascnn.files import nearest_path
+from kerascnn.models import filters, tables
 from kerascnn.runs import WEIGHTS_PIN, Run, finding
 
 _PUBLISHED = ("imagenet", "hf://")  # what --weights fetches
@@ -24,6 +27,7 @@ def check(config: Config, archs: Sequence[str] = ()) -> Config:
     for arch in archs or (config.model.arch,):
         tables.resolve(arch, tables.SMALL_IMAGE)
     existing.check(config.data)
+    _check_split_file(config.data)
     place = _place(config.model)
     if place is None:
         return config
@@ -32,6 +36,29 @@ def check(config: Config, archs: Sequence[str] = ()) -> Config:
     if run is not None and path.is_dir():
         run.metrics()  # says what to do where it is not finished
     return config if str(path) == place else config.replace(model={"weights": str(path)})
+
+
+def check_shape(config: Config) -> None:
+    """Refuse filter names, blocks and ratios that the config's arch does not have; after `adopt`.
+
+    Raises:
+        UserError: Names the nearest.
+    """
+    model, size = config.model, config.data.image_size or default_image_size(config.data.dataset)
+    filters.resolve(
+        tables.resolve(model.arch, size),
+        width=model.width,
+        rounding=model.rounding,
+        filters=model.filters,
+        blocks=model.blocks,
+        inner_ratio=model.inner_ratio,
+    )
+
+
+def _check_split_file(section: Data) -> None:
+    if section.split_file is not None and not expanded(section.split_file).is_file():
+        near = nearest_path(expanded(section.split_file))
+        raise UserError(f"--split-file: there is no file {one_line(section.split_file)}{near}")
 
 
 def dataset(name: str | None, data_dir: str | None) -> None:

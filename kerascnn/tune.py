@@ -18,6 +18,8 @@ def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote what the best are worth."""
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
     checked, start = preflight.adopt(preflight.check(request.config), cli.told(argv, options.Request))
+    preflight.check_shape(checked)
+    cli.recipe_path(request.tune.space, "spaces")
     request = request.model_copy(update=dict(checked))
     screen = Screen()
     if start:
