@@ -96,7 +96,7 @@ def _conclude(search: "Search") -> None:
 def _promote(search: "Search") -> None:
     with quiet():
         from kerascnn.search.promote import Promotion
-    promotion = Promotion(search, search.tune.promote, search.tune.seeds)
+    promotion = Promotion(search, search.tune.promote, search.tune.seeds, search.tune.choose_seeds)
     promotion.train()
     search.directory.write_table(search.directory.promotion_file, promotion.rows())
     search.screen.say()

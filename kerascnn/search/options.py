@@ -52,7 +52,13 @@ class Tune(Section):
     promote: int = Field(
         0, ge=0, description="retrain the best so many and the uniform baseline, whole and with fresh seeds"
     )
-    seeds: int = Field(3, ge=1, le=100, description="promote: number of fresh seeds of each")
+    seeds: int = Field(3, ge=1, le=100, description="promote: number of fresh seeds of each, which judge")
+    choose_seeds: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="promote: number of other fresh seeds of each candidate, whose val names the winner",
+    )
     name: str | None = Field(None, description="the search's name (default: arch, data, space, tuner and seed)")
     searches_dir: Path = Field(Path("experiments/searches"), description="where searches are kept")
     dry_run: bool = Field(False, description="print the plan and stop")

@@ -7,27 +7,36 @@ import numpy as np
 
 from kerascnn import runs, statistics
 from kerascnn.cli import TrainingFailed
+from kerascnn.data.grouping import groups_of
 from kerascnn.runs import Run
 from kerascnn.search.candidates import Place
 from kerascnn.search.crew import Crew
 from kerascnn.search.outcomes import BASELINE, Outcome, ranked
 from kerascnn.search.session import Search
-from kerascnn.statistics import Difference, t_interval, two_way
+from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_way
+
+# Seeds from so far on name the winner: whatever --seeds becomes, none of them judges.
+FIRST_CHOOSING = 1000
 
 
 class Promotion:
     """The best `count` candidates and the baseline, each with `seeds` seeds that the search did not use.
 
+    The winner is named by the val scores of `choose` further runs of each candidate, whose test is not read: named by the
+    runs that are judged, the luckiest of equal candidates would be "better" twice as often as it may.
+
     Args:
         search: A finished search.
         count: How many candidates, the best first.
-        seeds: How many seeds.
+        seeds: How many seeds judge.
+        choose: How many other seeds name the winner.
     """
 
-    def __init__(self, search: Search, count: int, seeds: int) -> None:
+    def __init__(self, search: Search, count: int, seeds: int, choose: int = 2) -> None:
         self.search = search
         self.chosen = [search.outcomes[BASELINE], *ranked(search.outcomes, search.direction)[:count]]
         self.seeds = [search.base.fit.seed + 1 + i for i in range(seeds)]
+        self.choosing = [search.base.fit.seed + FIRST_CHOOSING + i for i in range(choose)]
         self.split = "val" if search.splits.marked else "test"  # there is no test where val is kept as val
         self._turn = threading.Lock()
 
@@ -42,7 +51,9 @@ class Promotion:
             Stopped: By a signal or by time; everything is kept.
             TrainingFailed: One of them cannot be trained.
         """
-        left = [(one, seed) for seed in self.seeds for one in self.chosen if not self.run(one, seed).finished]
+        every = [(one, seed) for seed in self.choosing for one in self.chosen[1:]]
+        every += [(one, seed) for seed in self.seeds for one in self.chosen]
+        left = [(one, seed) for one, seed in every if not self.run(one, seed).finished]
 
         def job(place: Place) -> bool:
             with self._turn:
@@ -59,24 +70,40 @@ class Promotion:
         run = self.run(outcome, seed)
         if not run.config_file.exists():
             run.write_config(outcome.config.replace(fit={"seed": seed}))
-        for _ in runs.launch(run.path, cpus=place.cpus, gpu=place.gpu, stop=self.search.stop):
+        candidate = seed in self.choosing
+        for _ in runs.launch(run.path, candidate=candidate, cpus=place.cpus, gpu=place.gpu, stop=self.search.stop):
             pass
         if not run.finished:
             raise TrainingFailed(f"{run.path} ended without its scores")
         run.drop_checkpoints()
-        self.search.screen.say(f"promote {run.name}: {self.split} accuracy {self._accuracy(run):.4f}")
+        said = f"{self.search.column} {self._val(run):.4f}, names the winner"
+        if not candidate:
+            said = f"{self.split} accuracy {self._accuracy(run):.4f}"
+        self.search.screen.say(f"promote {run.name}: {said}")
 
     def _accuracy(self, run: Run) -> float:
         return run.metrics()[self.split]["accuracy"]["value"]
 
+    def _val(self, run: Run) -> float:
+        """The best epoch's score, as a search's."""
+        pick = max if self.search.direction == "max" else min
+        return pick(row[self.search.column] for row in run.history())
+
     def rows(self) -> list[dict[str, Any]]:
-        """promotion.csv: per candidate its score in the search and retrained, test (or val) by seed, its gain over uniform."""
-        return [self._row(outcome) for outcome in self.chosen]
+        """promotion.csv: per candidate its score in the search and retrained, test (or val) by seed, its gain over uniform.
+
+        `separable` says that a gain holds with 95 % for all candidates together (Holm); nothing is said under three seeds.
+        """
+        found = [self._row(outcome) for outcome in self.chosen]
+        gains = [self.gain(outcome) for outcome in self.chosen[1:]]
+        corrected = statistics.holm([statistics.p_value(gain) for gain in gains])
+        for row, p in zip(found[1:], corrected, strict=True):
+            row |= {"p_holm": p, "separable": p < 0.05 if len(self.seeds) >= MIN_SEEDS else None}
+        return found
 
     def _row(self, outcome: Outcome) -> dict[str, Any]:
         search, found = self.search, [self.run(outcome, seed) for seed in self.seeds]
-        pick = max if search.direction == "max" else min
-        val = [pick(row[search.column] for row in run.history()) for run in found]
+        val = [self._val(run) for run in found]
         scores, split = [self._accuracy(run) for run in found], self.split
         price, searched = search.price(outcome.config), outcome.score or 0.0
         row: dict[str, Any] = {
@@ -90,21 +117,30 @@ class Promotion:
             f"{split}_accuracy": float(np.mean(scores)),
             f"{split}_by_seed": " ".join(f"{value:.4f}" for value in scores),
         }
-        if len(scores) > 1:
-            over = t_interval(scores)
+        if over := over_seeds(scores, SHARE):
             row |= {f"{split}_low": over.low, f"{split}_high": over.high}
         if outcome.name != BASELINE:
+            row |= {"choosing_score": self._chosen_by(outcome)}
             gain = self.gain(outcome)
             row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "gain_over": gain.over}
-            row |= {"images": gain.images, "separable": separable(gain)}
+            row |= {"images": gain.images}
         return row
+
+    def _chosen_by(self, outcome: Outcome) -> float:
+        """The mean val score of the runs that name the winner."""
+        return float(np.mean([self._val(self.run(outcome, seed)) for seed in self.choosing]))
 
     def gain(self, outcome: Outcome) -> Difference:
         """Test (or val) accuracy of a candidate minus the baseline's, paired by seed and image."""
         base = self.chosen[0]
         table = np.stack([self._right(outcome, seed) - self._right(base, seed) for seed in self.seeds])
+        ids = self.run(base, self.seeds[0]).read_predictions(self.split)["ids"]
         return two_way(
-            lambda index: table[:, index].mean(axis=-1).T, images=table.shape[1], seeds=len(table), share=True
+            lambda index: table[:, index].mean(axis=-1).T,
+            images=table.shape[1],
+            seeds=len(table),
+            share=True,
+            groups=groups_of(ids, self.search.base.data.group_by),
         )
 
     def _right(self, outcome: Outcome, seed: int) -> np.ndarray:
@@ -112,10 +148,9 @@ class Promotion:
         return (kept["probabilities"].argmax(1) == kept["labels"]).astype("float64")
 
     def winner(self) -> Outcome | None:
-        """The candidate whose retrained runs score best on average; val chooses, test only tells."""
-        rows = {row["candidate"]: row["retrained_score"] for row in self.rows()[1:]}
+        """The candidate that val prefers in runs of other seeds than those that judge it."""
         pick = max if self.search.direction == "max" else min
-        return next((one for one in self.chosen[1:] if one.name == pick(rows, key=lambda name: rows[name])), None)
+        return pick(self.chosen[1:], key=self._chosen_by, default=None)
 
     def lines(self) -> list[str]:
         """The table as people read it, and what it comes to."""
@@ -132,7 +167,11 @@ class Promotion:
                 low, high = 100 * row["gain_low"], 100 * row["gain_high"]
                 line += f"  {100 * row['gain']:+.2f} [{low:+.2f}, {high:+.2f}]"
             said.append(line)
-        said.append(f"{'':12} {column}, means of {len(self.seeds)} fresh seeds; 95 % intervals")
+        said.append(f"{'':12} {column}, means of {len(self.seeds)} fresh seeds; 95 % intervals, of each row by itself")
+        apart = [row["candidate"] for row in rows if row.get("separable")]
+        if len(self.seeds) >= MIN_SEEDS:
+            named = ", ".join(apart) or "none"
+            said.append(f"{'':12} differ from uniform (Holm over {len(rows) - 1} candidates): {named}")
         if self.search.splits.marked:
             said.append(f"{'':12} val chose these models: no test set was kept apart")
         winner = self.winner()
@@ -143,14 +182,22 @@ class Promotion:
         about = f"({found.seeds} seeds, {found.images:,} {self.split} images, {found.over} resampled)"
         low, high = 100 * found.low, 100 * found.high
         gain = f"{100 * found.value:+.2f} points [{low:+.2f}, {high:+.2f}] {about}"
-        if separable(found):
+        named = f"{winner.name}, which val prefers with {len(self.choosing)} other seeds,"
+        if found.seeds < MIN_SEEDS:
+            return f"{named} against the uniformly scaled network: {gain}. {MIN_SEEDS} seeds or more would say which is better."
+        if found.low > 0 or found.high < 0:
             better = "better" if found.low > 0 else "worse"
-            return f"{winner.name}, which val prefers, is {better} than the uniformly scaled network: {gain}."
-        needed = statistics.seeds_needed(found, abs(found.value)) if found.seeds > 2 and found.value else None
-        more = f" About {needed} seeds would tell such a difference from none." if needed else ""
-        return f"{winner.name}, which val prefers, cannot be told from the uniformly scaled network: {gain}.{more}"
+            return f"{named} is {better} than the uniformly scaled network: {gain}."
+        return f"{named} cannot be told from the uniformly scaled network: {gain}.{_needed(found)}"
 
 
-def separable(gain: Difference) -> bool:
-    """Whether the interval holds no zero."""
-    return gain.low > 0 or gain.high < 0
+def _needed(gain: Difference) -> str:
+    """How many seeds would tell, if the true gain is the one seen."""
+    needed = statistics.seeds_needed(gain, abs(gain.value)) if gain.value else None
+    if needed is None:
+        return ""
+    now = statistics.power_of(gain, abs(gain.value))
+    return (
+        f" About {needed} seeds would tell in 80 of 100 promotions, if the true gain is the one seen (these would in"
+        f" {now * 100:.0f}); choose the number once: each further look adds to the chance of a false verdict."
+    )

@@ -244,4 +244,12 @@ class Search:
             f"in all      {total} epochs with the baseline's {self.epochs}, {starts} starts: about {seconds / 3600:.1f} h"
             f" of {workers}, at the uniform network's speed"
         )
+        if self.tune.promote:
+            judged, chosen = (self.tune.promote + 1) * self.tune.seeds, self.tune.promote * self.tune.choose_seeds
+            each = self.epochs * self.seconds_per_epoch() + START_UP
+            hours = (judged + chosen) * each / self.tune.workers / 3600
+            lines.append(
+                f"promote     {judged} retrainings with {self.tune.seeds} fresh seeds that judge, {chosen} with"
+                f" {self.tune.choose_seeds} others that name the winner: about {hours:.1f} h more"
+            )
         return lines

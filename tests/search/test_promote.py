@@ -8,6 +8,7 @@ import pytest
 from doomed import doom
 from PIL import Image
 
+from kerascnn import statistics
 from kerascnn.cli import Stopped
 from kerascnn.search.execute import Execution
 from kerascnn.search.outcomes import BASELINE, Outcome
@@ -44,6 +45,10 @@ def retrain(promotion: Promotion, split: str) -> None:
     labels = np.array([0, 1] * 6)
     for outcome in promotion.chosen:
         right = labels if outcome.name != BASELINE else np.zeros_like(labels)
+        for seed in promotion.choosing:
+            run = promotion.run(outcome, seed)
+            run.write_history([{"epoch": 1, "val_accuracy": 0.6}])
+            run.write_metrics({"val": {"accuracy": {"value": 0.6}}})
         for seed in promotion.seeds:
             run = promotion.run(outcome, seed)
             run.write_history([{"epoch": 1, "val_accuracy": 0.5 + 0.01 * seed}])
@@ -63,6 +68,39 @@ def test_the_split_that_is_there_is_read_and_named(tmp_path: Path, flags: list[s
     assert f"gain over uniform (points of {split})" in said
     assert f"12 {split} images" in said
     assert ("no test set was kept apart" in said) == (split == "val")
+    assert "3 seeds or more would say which is better" in said
+    assert thin["separable"] is None
+    assert f"{split}_low" not in thin, "two seeds have no interval"
+
+
+def test_the_winner_is_named_by_runs_that_do_not_judge_it(tmp_path: Path) -> None:
+    words = ["--dataset", str(photos(tmp_path / "photos")), "--image-size", "32", "--fraction", "1"]
+    search = searched(make_search.search(tmp_path, "random", *words, space=SPACE))
+    values = {"model.width": 0.5}
+    search.outcomes["wide"] = Outcome("wide", values, search.config_of(values), {make_search.EPOCHS: 0.55})
+    promotion = Promotion(search, 2, 3)
+    retrain(promotion, "test")
+    assert not set(promotion.choosing) & set(promotion.seeds)
+    for seed in promotion.choosing:  # which the judges' own val would not have named
+        promotion.run(search.outcomes["wide"], seed).write_history([{"epoch": 1, "val_accuracy": 0.9}])
+        assert not promotion.run(search.outcomes["wide"], seed).has_predictions("test")
+    assert promotion.winner() is search.outcomes["wide"]
+    said = "\n".join(promotion.lines())
+    assert "wide, which val prefers with 2 other seeds, is better than the uniformly scaled network" in said
+    assert "differ from uniform (Holm over 2 candidates): " in said
+    rows = promotion.rows()
+    assert rows[1]["p_holm"] == pytest.approx(2 * statistics.p_value(promotion.gain(search.outcomes["thin"])), rel=0.01)
+
+
+def test_the_plan_says_what_a_promotion_costs(tmp_path: Path) -> None:
+    search = make_search.search(tmp_path, "random", "--promote", "3", "--seeds", "5", space=SPACE)
+    search.directory.run(BASELINE).write_history([{"epoch": 1, "seconds": 60.0}])
+    line = search.plan()[-1]
+    assert line.startswith(
+        "promote     20 retrainings with 5 fresh seeds that judge, 6 with 2 others that name the winner"
+    )
+    hours = 26 * (make_search.EPOCHS * 60 + 10) / 3600
+    assert f"about {hours:.1f} h more" in line
 
 
 def test_max_hours_bounds_the_search_and_its_promotion_together(
