@@ -3,6 +3,7 @@
 import contextlib
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kerascnn import cli, preflight
@@ -79,6 +80,7 @@ def _train(search: "Search") -> None:
     _conclude(search)
     directory = search.directory
     files = f"{directory.trials_file.name}, {directory.picture_file.name}, {directory.importance_file.name}"
+    screen.say(f"report  {directory.report_file}")
     screen.say(f"files   {directory.path}: {files}, tensorboard/ (its own table under HParams)")
     screen.say(f"next    python -m kerascnn.fit --config {shlex.quote(str(directory.recipe_file))}")
     if not search.tune.promote:
@@ -89,6 +91,7 @@ def _conclude(search: "Search") -> None:
     from kerascnn.search import results
 
     results.keep(search, whole=True)
+    _report(search)
     search.screen.say()
     _say(search.screen, results.lines(search))
 
@@ -99,8 +102,17 @@ def _promote(search: "Search") -> None:
     promotion = Promotion(search, search.tune.promote, search.tune.seeds, search.tune.choose_seeds)
     promotion.train()
     search.directory.write_table(search.directory.promotion_file, promotion.rows())
+    lines = promotion.lines()
+    _report(search, lines)
     search.screen.say()
-    _say(search.screen, promotion.lines())
+    _say(search.screen, lines)
+
+
+def _report(search: "Search", said: Sequence[str] = ()) -> None:
+    from kerascnn.report import html
+    from kerascnn.search import page
+
+    search.directory.write_report(html.search_html(page.page(search, said)))
 
 
 def _say(screen: Screen, lines: list[str]) -> None:

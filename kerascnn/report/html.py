@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from kerascnn.escaping import one_line
 from kerascnn.report import cells, charts, class_charts, images, markdown
-from kerascnn.report.page import ComparisonPage, Gallery, RunPage, Table
+from kerascnn.report.page import ComparisonPage, Gallery, RunPage, SearchPage, Table
 
 # Pictures in a gallery, maps included: so that a page stays under a megabyte.
 PICTURES = 24
@@ -21,6 +21,11 @@ def run_html(page: RunPage) -> str:
 def comparison_html(page: ComparisonPage) -> str:
     """The page of a comparison."""
     return _environment().get_template("comparison.html").render(page=page)
+
+
+def search_html(page: SearchPage) -> str:
+    """The page of a search."""
+    return _environment().get_template("search.html").render(page=page)
 
 
 @cache

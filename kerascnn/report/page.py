@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 from kerascnn.statistics import Interval
 
@@ -344,6 +345,35 @@ class ComparisonPage:
     calibrations: tuple[Calibration, ...] = ()
     tables: tuple[Table, ...] = ()
     gallery: Gallery | None = None
+    config: Table | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    repeat: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPage:
+    """A search over configs.
+
+    Args:
+        name: The search's name.
+        about: One line: arch, data, space, tuner, candidates.
+        verdicts: What a promotion came to, where there was one; the best candidate.
+        trials: The baseline and the candidates.
+        promotion: The best and the baseline with fresh seeds.
+        picture: Score against cost, drawn.
+        importance: How much each parameter mattered.
+        config: What was asked for.
+        environment: (what, value).
+        repeat: Commands that repeat it, or use what it found.
+    """
+
+    name: str
+    about: str
+    verdicts: tuple[Statement, ...]
+    trials: Table
+    promotion: Table | None = None
+    picture: Markup | None = None
+    importance: Table | None = None
     config: Table | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """A search's directory: the only module that knows the names in it.
 
 search.toml oracle/journal.jsonl oracle/oracle.json trials/baseline/ trials/<hash>/ trials.csv importance.csv pareto.png
-best.toml promoted/<candidate>_s<seed>/ promotion.csv tensorboard/ log.txt
+report.html best.toml promoted/<candidate>_s<seed>/ promotion.csv tensorboard/ log.txt
 """
 
 import contextlib
@@ -42,6 +42,7 @@ class Directory:
         self.importance_file = path / "importance.csv"
         self.promotion_file = path / "promotion.csv"
         self.picture_file = path / "pareto.png"
+        self.report_file = path / "report.html"
         self.tensorboard = path / "tensorboard"
         self.log_file = path / "log.txt"
 
@@ -89,6 +90,10 @@ class Directory:
     def write_picture(self, png: bytes) -> None:
         """Keep the plot of score against cost."""
         write_file(self.picture_file, png)
+
+    def write_report(self, html: str) -> None:
+        """Keep the page."""
+        write_file(self.report_file, html.encode())
 
     def write_recipe(self, text: str) -> None:
         """Keep the best candidate's."""

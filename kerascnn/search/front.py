@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from kerascnn import cli
-from kerascnn.report import drawing, plots
+from kerascnn.report import drawing
 from kerascnn.search.directory import Directory
 from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search
@@ -64,24 +64,26 @@ def front(found: list[Point], direction: str) -> list[Point]:
 def draw(found: dict[str, list[Point]], column: str, direction: str) -> Figure:
     """The plot: candidates, the line of those that nothing cheaper beats, a star for the uniformly scaled network."""
     with drawing.style():
-        figure = Figure(figsize=(7, 4.4), layout="constrained")
+        figure = Figure(figsize=(5.4, 4.2), layout="constrained")
         axis = figure.subplots()
         for i, (family, every) in enumerate(sorted(found.items())):
-            color = (plots.VAL, plots.OTHER)[i % 2]
+            color = drawing.SERIES[i % len(drawing.SERIES)]
             free, bases = [p for p in every if not p.baseline], [p for p in every if p.baseline]
             if free:
                 label = f"{family}: candidates (n = {len(free)})"
-                axis.scatter([p.macs / 1e6 for p in free], [p.score for p in free], s=22, color=color, label=label)
+                axis.scatter([p.macs / 1e6 for p in free], [p.score for p in free], s=26, color=color, label=label)
                 line = front(free, direction)
                 axis.step([p.macs / 1e6 for p in line], [p.score for p in line], where="post", color=color, linewidth=1)
             if bases:
                 label = f"{family}: scaled uniformly"
                 x, y = [p.macs / 1e6 for p in bases], [p.score for p in bases]
-                axis.scatter(x, y, s=90, marker="*", color=color, edgecolor=plots.INK, label=label)
-        axis.set_xlabel("multiply-adds of an image (M)", fontsize=9, color=plots.FAINT)
-        axis.set_ylabel(f"{column}: chosen by it, so optimistic", fontsize=9, color=plots.FAINT)
-        axis.grid(color=plots.GRID, linewidth=0.6)
-        axis.spines[["top", "right"]].set_visible(False)
-        if found:
-            axis.legend(fontsize=8, frameon=False, loc="lower right")
+                axis.scatter(x, y, s=120, marker="*", color=color, edgecolor=drawing.INK, label=label, zorder=3)
+        axis.set_xlabel("multiply-adds of an image (M)")
+        axis.set_ylabel(f"{column}: chosen by it, so optimistic")
+        axis.grid(True)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0)
+        axis.margins(0.06)
+        if found:  # above the picture: inside it would cover the baseline, which lies where networks are largest
+            figure.legend(loc="outside upper left", ncols=2 if len(found) == 1 else 1, fontsize=9, borderpad=0)
     return figure

@@ -12,7 +12,7 @@ from kerascnn.models import tables
 from kerascnn.rates import with_lr
 from kerascnn.runs import Run
 from kerascnn.scratch import scratch
-from kerascnn.screen import Screen
+from kerascnn.screen import Screen, duration
 from kerascnn.search import candidates, measure, oracles, scaling, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import Directory
@@ -241,7 +241,7 @@ class Search:
         seconds = (total * self.seconds_per_epoch() + starts * START_UP) / self.tune.workers
         workers = f"{self.tune.workers} workers" if self.tune.workers > 1 else "one worker"
         lines.append(
-            f"in all      {total} epochs with the baseline's {self.epochs}, {starts} starts: about {seconds / 3600:.1f} h"
+            f"in all      {total} epochs with the baseline's {self.epochs}, {starts} starts: about {duration(seconds)}"
             f" of {workers}, at the uniform network's speed"
         )
         if self.tune.promote:

@@ -1,0 +1,180 @@
+"""What a search found, as the data of its page: from its outcomes, trials.csv's rows and promotion.csv."""
+
+import csv
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from kerascnn.report import drawing
+from kerascnn.report.page import Cell, Column, SearchPage, Statement, Table, Unit
+from kerascnn.runs import shown_command
+from kerascnn.search import front, results
+from kerascnn.search.outcomes import BASELINE, candidates, ranked
+from kerascnn.search.session import Search
+from kerascnn.statistics import Interval
+
+# Candidates of the page's table: trials.csv has all.
+SHOWN = 60
+SCORES: dict[str, Unit] = {"val_loss": "number", "loss": "number", "seconds": "seconds", "images_per_second": "count"}
+
+
+def page(search: Search, said: Sequence[str] = ()) -> SearchPage:
+    """The page of a search that has begun to have results.
+
+    Args:
+        search: With its outcomes.
+        said: What a promotion has just come to, its verdict last; its table comes from promotion.csv.
+    """
+    tune, base = search.tune, search.base
+    return SearchPage(
+        name=search.directory.path.name,
+        about=f"{base.model.arch} on {search.splits.name}, space {search.space.name}: {len(candidates(search.outcomes))} of"
+        f" {tune.trials} candidates by {tune.tuner}, {search.epochs} epochs, best by {search.column}",
+        verdicts=(*_promoted(said), _best(search)),
+        trials=_trials(search),
+        promotion=_promotion(search),
+        picture=_picture(search),
+        importance=_importance(search),
+        config=_request(search),
+        repeat=(shown_command(), f"python -m kerascnn.fit --config {shlex.quote(str(search.directory.recipe_file))}"),
+    )
+
+
+def _promoted(said: Sequence[str]) -> tuple[Statement, ...]:
+    return (Statement(said[-1]),) if said else ()
+
+
+def _best(search: Search) -> Statement:
+    best = ranked(search.outcomes, search.direction)
+    if not best:
+        return Statement("No candidate has a score")
+    first = best[0]
+    headline = (
+        f"Best of {len(best)} candidates: {first.name}, {search.column} {first.score:.4f} after {first.epochs} of"
+        f" {search.epochs} epochs (1 seed; chosen by this very score, so optimistic)"
+    )
+    base, details = search.outcomes.get(BASELINE), []
+    if base is not None and base.score is not None:
+        details.append(f"The uniformly scaled network has {base.score:.4f} at width {base.config.model.width:g}.")
+        found = results.gain(search.directory.run(BASELINE), search.directory.run(first.name))
+        if found is not None:
+            details.append(
+                f"Gain: {100 * found.value:+.2f} points of val accuracy [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+                f" (95 %, {found.images:,} images, 1 seed), optimistic as well: --promote 3 --seeds 5 measures it anew."
+            )
+    details += [
+        f"Epoch {pair['early']} ranks candidates as epoch {pair['late']} does with a rank correlation of"
+        f" {pair['rank_correlation']:+.2f} (n = {pair['n']})."
+        for pair in results.agreement(search)
+    ]
+    return Statement(headline, tuple(details))
+
+
+def _trials(search: Search) -> Table:
+    """The baseline, then the candidates, best first."""
+    rows = [row for row in results.rows(search) if row["candidate"] != results.CORRELATION]
+    parameters = [(p.name, _unit([row.get(p.name) for row in rows])) for p in search.space.parameters]
+    units: list[tuple[str, str, Unit]] = [
+        ("candidate", "candidate", "text"),
+        ("status", "status", "text"),
+        ("epochs", "epochs", "count"),
+        (search.column, search.column, SCORES.get(search.column, "share")),
+        ("macs", "MACs", "macs"),
+        ("params", "parameters", "count"),
+        ("latency_ms", "latency", "milliseconds"),
+        ("seconds", "training", "seconds"),
+        *((name, name, unit) for name, unit in parameters),
+        ("reason", "reason", "text"),
+    ]
+    known = [one for one in units if any(row.get(one[0]) not in (None, "") for row in rows)]
+    found = tuple(tuple(_cell(row.get(key), unit) for key, _, unit in known) for row in rows[: SHOWN + 1])
+    note = "The baseline is the uniformly scaled network. Scores of one seed; candidates are ordered by them"
+    note += f"; the first {SHOWN} of {len(rows) - 1}." if len(rows) > SHOWN + 1 else "."
+    return Table("trials", "Trials", tuple(Column(title, unit) for _, title, unit in known), found, note)
+
+
+def _unit(values: Sequence[Any]) -> Unit:
+    known = [value for value in values if value is not None]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+        return "text"
+    return "count" if all(float(value).is_integer() for value in known) else "number"
+
+
+def _cell(value: Any, unit: Unit) -> Cell:
+    if value in (None, ""):
+        return None
+    return str(value) if unit == "text" else value
+
+
+def _importance(search: Search) -> Table | None:
+    rows = results.importance(search)
+    if not rows:
+        return None
+    columns = (Column("parameter"), Column("importance", "number"), Column("spread", "number"))
+    note = f"Permutation importance on a random forest over n = {rows[0]['n']} candidates; multiply-adds are a row of their own."
+    cells = tuple((row["parameter"], row["importance"], row["spread"]) for row in rows)
+    return Table("importance", "What mattered", columns, cells, note)
+
+
+def _promotion(search: Search) -> Table | None:
+    """promotion.csv, where there is one: what the best are worth with fresh seeds."""
+    file = search.directory.promotion_file
+    if not file.exists():
+        return None
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    split = "test" if any("test_accuracy" in row for row in rows) else "val"
+    unit = SCORES.get(search.column, "share")
+    columns = (
+        Column("candidate"),
+        Column("seeds", "count"),
+        Column(f"{search.column} in the search", unit),
+        Column("retrained", unit, "Mean over fresh seeds."),
+        Column(f"{split} accuracy", "share", "Mean over fresh seeds, with its t interval over them."),
+        Column("gain over uniform", "points", f"Of {split} accuracy, paired by image and seed."),
+    )
+    found = tuple(
+        (
+            row["candidate"],
+            int(row["seeds"]),
+            float(row["search_score"]),
+            float(row["retrained_score"]),
+            _interval(row, f"{split}_accuracy", split),
+            _interval(row, "gain", "gain"),
+        )
+        for row in rows
+    )
+    return Table("promotion", "Retrained with fresh seeds", columns, found, "95 % intervals.")
+
+
+def _interval(row: dict[str, str], key: str, ends: str) -> Cell:
+    """A value with its interval, `<ends>_low` and `<ends>_high`, as far as the row has them."""
+    if not row.get(key):
+        return None
+    value, low, high = float(row[key]), row.get(f"{ends}_low"), row.get(f"{ends}_high")
+    return Interval(value, float(low), float(high), 0) if low and high else value
+
+
+def _picture(search: Search) -> Any:
+    """Score against multiply-adds as a figure of the page; None before anything was trained whole."""
+    found = front.points(search)
+    if not found:
+        return None
+    whole = sum(not point.baseline for points in found.values() for point in points)
+    return drawing.page_figure(
+        front.draw(found, search.column, search.direction),
+        f"{search.column} by multiply-adds: {whole} candidates that were trained whole",
+        "; ".join(
+            f"{family}: best {search.column} {front.front(points, search.direction)[-1].score:.4f}"
+            for family, points in found.items()
+        ),
+    )
+
+
+def _request(search: Search) -> Table:
+    """What this search was asked for."""
+    asked = search.request()
+    flat = {f"{key} {name}": v for key, value in asked.items() if isinstance(value, dict) for name, v in value.items()}
+    flat |= {key: value for key, value in asked.items() if not isinstance(value, dict)}
+    rows = tuple((key, str(value)) for key, value in sorted(flat.items()) if "fingerprint" not in key)
+    return Table("request", "What was asked for", (Column("key"), Column("value")), rows)
