@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -134,9 +134,23 @@ def chart(found: Chart) -> Markup:
         for i, one in enumerate(series):
             x, y, low, high = (np.array(values, float) for values in zip(*one.points, strict=True))
             x = _beside(x, i - (len(series) - 1) / 2, every, found.log)
-            style = {"color": SERIES[i % len(SERIES)], "marker": MARKERS[i % len(MARKERS)], "label": short(one.label)}
+            style: dict[str, Any] = {
+                "color": SERIES[i % len(SERIES)],
+                "marker": MARKERS[i % len(MARKERS)],
+                "label": short(one.label),
+            }
             spread = np.maximum(np.stack([y - low, high - y]), 0)
-            axis.errorbar(x, y, yerr=spread, capsize=4, elinewidth=1.4, capthick=1.4, markersize=5, **style)
+            axis.errorbar(
+                x,
+                y,
+                yerr=spread,
+                capsize=4,
+                elinewidth=1.4,
+                capthick=1.4,
+                markersize=5,
+                label=short(one.label),
+                **style,
+            )
         if found.log:
             _log_axis(axis, every)
         else:
@@ -178,7 +192,11 @@ def calibrations(found: Sequence[Calibration]) -> Markup:
         for i, one in enumerate(known):
             label = one.label if one.ece is None else f"{one.label} (ECE {cells.show(one.ece, 'share')})"
             points = [(b.confidence, b.accuracy) for b in one.bins]
-            style = {"color": SERIES[i % len(SERIES)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+            style: dict[str, Any] = {
+                "color": SERIES[i % len(SERIES)],
+                "marker": MARKERS[i % len(MARKERS)],
+                "markersize": 5,
+            }
             axis.plot(*zip(*points, strict=True), label=short(label, 60), **style)
         low = min((min(b.confidence, b.accuracy) for one in known for b in one.bins), default=0.0)
         low = max(0.0, math.floor(low * 10) / 10)
@@ -200,7 +218,7 @@ def rankings(found: Ranking) -> Iterator[Markup]:
 def _ranked(found: Ranking, lines: Sequence[RankingCurve], title: str, x: str, y: str) -> Markup:
     def draw(axis: Axes) -> None:
         for i, line in enumerate(lines):
-            style = {"color": SERIES[i % len(SERIES)], "linestyle": ("-", "--")[i // len(SERIES) % 2]}
+            style: dict[str, Any] = {"color": SERIES[i % len(SERIES)], "linestyle": ("-", "--")[i // len(SERIES) % 2]}
             axis.plot(line.x, line.y, label=short(line.name, 26), **style)
         if y.startswith("true"):
             axis.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":")

@@ -9,6 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup
@@ -60,7 +61,7 @@ _PROCESS = ("backend", "backend_fallback", "interactive", "toolbar", "timezone",
 
 
 @functools.cache
-def _settings() -> dict[str, object]:
+def _settings() -> dict[Any, Any]:
     installed = set(font_manager.get_font_names())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
@@ -82,7 +83,7 @@ def png(figure: Figure) -> bytes:
     return _saved(figure, "png", facecolor="white", metadata={"Software": None})
 
 
-def _saved(figure: Figure, form: str, **options: object) -> bytes:
+def _saved(figure: Figure, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")

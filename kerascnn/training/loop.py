@@ -362,8 +362,8 @@ class Training:
         }
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
-        for split in [name for name in ("val", "test") if name in found and self.read_test]:
-            for line in scoring.symptoms(found[split], split):
+        for name in [name for name in ("val", "test") if name in found and self.read_test]:
+            for line in scoring.symptoms(found[name], name):
                 self.screen.say(f"note: {line}")
         if answered and self.read_test:
             split, predictions = answered[-1] if self.draw else (None, None)
