@@ -48,15 +48,25 @@ def main(argv: list[str]) -> int:
 
 def _show(screen: Screen, found: dict[str, Any]) -> None:
     scores = found["scores"]
-    screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {scores['accuracy']['n']:,} images, 1 network)")
+    groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
+    screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {scores['accuracy']['n']:,} images{groups}, 1 network)")
     for key, name in _SHOWN.items():
         if scores.get(key) is not None:
             screen.say(f"{name:<20} {_interval(scores[key], key in _PROPORTIONS)}")
+        if key == "ece" and "ece_null" in scores:
+            null = scores["ece_null"]
+            screen.say(
+                f"  with chance's part {null['plain']:>8.2%}  a calibrated network: {null['median']:.2%},"
+                f" below {null['high']:.2%} in 97.5 % of splits"
+            )
     if "temperature" in scores:
-        screen.say(f"temperature          {scores['temperature']:>8.3f}  fitted on these images: val's")
+        reason = scores.get("temperature_reason")
+        said = f"kept: val has {reason}" if reason else "fitted on these images: val's"
+        screen.say(f"temperature          {scores['temperature']:>8.3f}  {said}")
     if "calibrated" in scores:
         cooled = scores["calibrated"]
-        screen.say(f"at temperature {cooled['temperature']:.3f}, fitted on val:")
+        said = f"kept: val has {cooled['reason']}" if cooled.get("reason") else "fitted on val"
+        screen.say(f"at temperature {cooled['temperature']:.3f}, {said}:")
         screen.say(f"  log loss           {_interval(cooled['loss'], False)}")
         screen.say(f"  ECE                {_interval(cooled['ece'], True)}")
     if "tta" in found:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from kerascnn import models
 from kerascnn.config import UserError
-from kerascnn.statistics import Interval, bootstrap
+from kerascnn.statistics import Interval, mean_interval, mean_share
 
 BATCH = 32
 GREY = 127.5
@@ -110,7 +110,7 @@ class Confidences(NamedTuple):
 
 
 class Deletion(NamedTuple):
-    """Means of `Confidences` over the images, and of what the map knows, with bootstrap intervals."""
+    """Means of `Confidences` over the images, and of what the map knows, with intervals."""
 
     before: Interval
     hottest: Interval
@@ -120,7 +120,12 @@ class Deletion(NamedTuple):
 
 
 def deletion(
-    infer: Callable[[Any], Any], images: np.ndarray, heat: np.ndarray, share: float = 0.2, seed: int = 0
+    infer: Callable[[Any], Any],
+    images: np.ndarray,
+    heat: np.ndarray,
+    share: float = 0.2,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Deletion:
     """Grey out the hottest places and see whether the answer suffers (deletion: Petsiuk et al., 2018, section 3.2).
 
@@ -130,9 +135,11 @@ def deletion(
         heat: [n, H, W], of the answered classes.
         share: Of the pixels that are greyed.
         seed: Of the random masks.
+        groups: The group of each image, int [n], of images that are not independent; None where all are.
     """
     found = confidences(infer, images, heat, share, seed)
-    return Deletion(*(bootstrap(lambda rows: rows.mean(axis=1), [values]) for values in (*found, found.drop)))
+    before, hottest, elsewhere, scattered = (mean_share(values, groups) for values in found)
+    return Deletion(before, hottest, elsewhere, scattered, mean_interval(found.drop, groups))
 
 
 def confidences(
@@ -171,14 +178,20 @@ def _ask(infer: Callable[[Any], Any], images: np.ndarray, grey: np.ndarray | Non
     return np.concatenate(answers)
 
 
-def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = None, seed: int = 0) -> Interval | None:
+def head_matters(
+    model: keras.Model,
+    images: np.ndarray,
+    stage: str | None = None,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> Interval | None:
     """Rank correlation between maps before and after the head was randomised, for the same classes.
 
     The sanity check of Adebayo et al., 2018 (section 4): a map that stays the same does not show what the network learned.
     Near 1 is bad, near 0 is as it should be. The model's weights are put back.
 
     Returns:
-        Mean of Spearman's correlation over the images whose maps are not empty, with its bootstrap interval; None where
+        Mean of Spearman's correlation over the images whose maps are not empty, with its interval; None where
         there are none.
     """
     answers = _ask(tf.function(lambda batch: model(batch, training=False), reduce_retracing=True), images).argmax(
@@ -192,8 +205,9 @@ def head_matters(model: keras.Model, images: np.ndarray, stage: str | None = Non
         after = grad_cam(model, images, answers, stage)
     finally:
         head.set_weights(kept)
-    pairs = [(a.ravel(), b.ravel()) for a, b in zip(before, after, strict=True) if np.ptp(a) and np.ptp(b)]
-    if not pairs:
+    kept_maps = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if np.ptp(a) and np.ptp(b)]
+    if not kept_maps:
         return None
-    correlations = np.array([stats.spearmanr(a, b).statistic for a, b in pairs])
-    return bootstrap(lambda rows: rows.mean(axis=1), [correlations])
+    correlations = [stats.spearmanr(before[i].ravel(), after[i].ravel()).statistic for i in kept_maps]
+    found = mean_interval(np.array(correlations), None if groups is None else groups[kept_maps])
+    return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))

@@ -3,16 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from scipy.special import softmax
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support, top_k_accuracy_score
 
 from kerascnn.config import UserError
-from kerascnn.statistics import Interval, bootstrap, wilson
+from kerascnn.statistics import Interval, classification, proper_scores, proportion
 
 TOP = 5
 # Times the log loss of equal probabilities for all classes: beyond it a network is far worse than none, and a few confident
@@ -71,20 +69,24 @@ def predict(model: Any, dataset: tf.data.Dataset, labels: np.ndarray, ids: Seque
     return Predictions(np.asarray(ids)[rows], np.asarray(labels, np.int64)[rows], logits[rows])
 
 
-def score(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def score(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str], groups: np.ndarray | None = None
+) -> dict[str, Any]:
     """The scores of one split, as they stand in metrics.json.
 
-    Proportions of images carry Wilson intervals, the rest percentile bootstraps over images (95 %, 1,000 rounds).
+    Each carries a 95 % interval over images, or over whole groups: Wilson's for proportions of images, `share_interval` for
+    other shares, `mean_interval` for the loss (kerascnn.statistics.linearized).
     `majority` is the accuracy of always answering the largest class. The worst class is the one of lowest F1.
 
     Args:
         probabilities: [n, C].
         labels: True classes, [n], in 0..C-1.
         class_names: C names.
+        groups: The group of each image, int [n], of images that are not independent; None where all are.
 
     Returns:
         accuracy, top5 (where C > 5), macro_f1, balanced_accuracy, loss: {"value", "low", "high", "n"} each; majority;
-        worst_class; per_class: a list of rows in the order of `class_names`.
+        worst_class; per_class: a list of rows in the order of `class_names`; groups: their number, where there are some.
 
     Raises:
         UserError: No images to score.
@@ -100,47 +102,48 @@ def score(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[s
             f"{(~np.isfinite(probabilities)).any(axis=1).sum()} images have a probability that is no number"
         )
     predicted = probabilities.argmax(axis=1)
-    rows = per_class(labels, predicted, class_names)
-    scores: dict[str, Interval] = {"accuracy": wilson(accuracy_score(labels, predicted, normalize=False), len(labels))}
+    rows = per_class(labels, predicted, class_names, groups)
+    scores: dict[str, Interval] = {"accuracy": proportion(predicted == labels, groups)}
     if classes > TOP:
-        hits = top_k_accuracy_score(labels, probabilities, k=TOP, labels=range(classes), normalize=False)
-        scores["top5"] = wilson(hits, len(labels))
-    scores["macro_f1"] = bootstrap(partial(macro_f1, classes=classes), [labels, predicted])
-    scores["balanced_accuracy"] = bootstrap(partial(balanced_accuracy, classes=classes), [labels, predicted])
-    scores["loss"] = bootstrap(lambda loss: loss.mean(axis=1), [losses(probabilities, labels)])
+        scores["top5"] = proportion(among_top(probabilities, labels), groups)
+    scores["macro_f1"] = classification.macro_f1(labels, predicted, classes, groups)
+    scores["balanced_accuracy"] = classification.balanced_accuracy(labels, predicted, classes, groups)
+    scores["loss"] = proper_scores.mean_loss(probabilities, labels, groups)
     return {
         **{name: interval._asdict() for name, interval in scores.items()},
+        **({} if groups is None else {"groups": len(np.unique(groups))}),
         "majority": max(row["n"] for row in rows) / len(labels),
         "worst_class": min((row for row in rows if row["n"]), key=lambda row: row["f1"]),
         "per_class": rows,
     }
 
 
-def per_class(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row per class: name, n (images), answers (times it was answered), recall, precision, f1.
+def per_class(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], groups: np.ndarray | None = None
+) -> list[dict[str, Any]]:
+    """One row per class: name, n (images), answers (times it was answered), recall, precision, f1, f1_low, f1_high.
 
     Recall of a class without images and precision of one that was never answered are None, F1 of one with neither is
-    None; recall and precision are {"value", "low", "high", "n"}.
+    None and has no ends; recall and precision are {"value", "low", "high", "n"}.
     """
-    every = range(len(class_names))
-    _, _, f1, images = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0)
-    answers = np.bincount(predicted, minlength=len(class_names))
-    right = np.bincount(labels[labels == predicted], minlength=len(class_names))
+    by_truth, by_answer = (_members(column, len(class_names)) for column in (labels, predicted))
+    right = labels == predicted
 
-    def share(hits: int, n: int) -> dict[str, Any] | None:
-        return wilson(hits, n)._asdict() if n else None
+    def share(images: np.ndarray) -> Interval | None:
+        return proportion(right[images], None if groups is None else groups[images]) if len(images) else None
 
-    return [
-        {
-            "name": class_names[c],
-            "n": int(images[c]),
-            "answers": int(answers[c]),
-            "recall": share(right[c], images[c]),
-            "precision": share(right[c], answers[c]),
-            "f1": float(f1[c]) if images[c] or answers[c] else None,
-        }
-        for c in every
-    ]
+    rows: list[dict[str, Any]] = []
+    for c, name in enumerate(class_names):
+        either = np.append(by_truth[c], by_answer[c][~right[by_answer[c]]])
+        recall, precision, overlap = share(by_truth[c]), share(by_answer[c]), share(either)
+        row: dict[str, Any] = {"name": name, "n": len(by_truth[c]), "answers": len(by_answer[c])}
+        row |= {"recall": recall and recall._asdict(), "precision": precision and precision._asdict(), "f1": None}
+        if overlap is not None:
+            # F1 = 2 J / (1 + J), where J is the share of right answers among the images that are or are answered as the class.
+            ends = (2 * share / (1 + share) for share in overlap[:3])
+            row |= dict(zip(("f1", "f1_low", "f1_high"), ends, strict=True))
+        rows.append(row)
+    return rows
 
 
 def exploded(loss: float, classes: int) -> bool:
@@ -171,10 +174,17 @@ def symptoms(scores: Mapping[str, Any], split: str) -> list[str]:
     return lines
 
 
-def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each image's log loss, [n]; a probability that float32 rounds to 0 counts as its smallest normal number."""
-    true = probabilities[np.arange(len(labels)), labels].astype("float64")
-    return -np.log(np.maximum(true, np.finfo("float32").tiny))
+def _members(column: np.ndarray, classes: int) -> list[np.ndarray]:
+    """Indices of the images of each class."""
+    order = np.argsort(column, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(column, minlength=classes))[:-1])
+
+
+def among_top(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the true class is among the TOP most probable ones, [n]; of equal ones the first comes first, as for argmax."""
+    true = probabilities[np.arange(len(labels)), labels][:, None]
+    before = np.arange(probabilities.shape[1]) < labels[:, None]
+    return ((probabilities > true) | ((probabilities == true) & before)).sum(axis=1) < TOP
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

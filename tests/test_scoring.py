@@ -6,9 +6,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, precision_recall_fscore_support, recall_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    recall_score,
+    top_k_accuracy_score,
+)
 
 from kerascnn import metrics, scoring
+from kerascnn.comparison.scores import METRICS
 from kerascnn.config import UserError
 
 NAMES = [f"class {i}" for i in range(7)]
@@ -98,8 +106,7 @@ def test_scores_agree_with_sklearn():
     assert found["macro_f1"]["value"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     assert found["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert found["loss"]["value"] == pytest.approx(log_loss(labels, probabilities), abs=1e-6)
-    fifth = np.sort(probabilities, axis=1)[:, -5]
-    assert found["top5"]["value"] == (probabilities[np.arange(300), labels] >= fifth).mean()
+    assert found["top5"]["value"] == top_k_accuracy_score(labels, probabilities, k=5)
     assert found["majority"] == np.bincount(labels).max() / 300
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted)
     for c, row in enumerate(found["per_class"]):
@@ -152,8 +159,48 @@ def test_vectorised_statistics_agree_with_sklearn_round_by_round():
         assert balanced[i] == pytest.approx(recall)
 
 
-def test_a_certain_mistake_has_a_finite_loss():
-    assert scoring.losses(np.array([[1, 0]], "float32"), np.array([1]))[0] == pytest.approx(87.3, abs=0.1)
+def test_top_5_counts_ties_as_argmax_does():
+    """Of equal probabilities the first class comes first: a network that says nothing is right for five classes of ten."""
+    silent = np.full((10, 10), 0.1, "float32")
+    assert scoring.among_top(silent, np.arange(10)).tolist() == [True] * 5 + [False] * 5
+    found = scoring.score(silent, np.arange(10), [str(i) for i in range(10)])
+    assert found["top5"]["value"] == 0.5
+    compared = METRICS["top5"].each(silent, np.arange(10))
+    assert compared.mean() == found["top5"]["value"], "evaluate and compare count alike"
+    one_ahead = silent.copy()
+    one_ahead[:, 9] = 0.2
+    assert scoring.among_top(one_ahead, np.arange(10)).tolist() == [True] * 4 + [False] * 5 + [True]
+
+
+def test_f1_of_a_class_has_an_interval_of_its_own():
+    labels = np.array([0] * 10 + [1] * 10)
+    found = scoring.per_class(labels, labels, NAMES[:2])
+    assert (found[0]["f1"], found[0]["f1_high"]) == (1, 1)
+    assert 0.7 < found[0]["f1_low"] < 0.9, "ten right images are no certainty"
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        right = rng.random(20) < 0.9
+        row = scoring.per_class(labels, np.where(right, labels, 1 - labels), NAMES[:2])[0]
+        held += row["f1_low"] <= 0.9 <= row["f1_high"]
+    assert held >= 0.93 * 300
+
+
+def test_groups_reach_every_interval():
+    """Ten copies of each image say no more than the image."""
+    probabilities, labels = random_answers(60, 5)
+    groups = np.repeat(np.arange(60), 10)
+    once = scoring.score(probabilities, labels, NAMES, np.arange(60))
+    copied = scoring.score(np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10), NAMES, groups)
+    assert copied["groups"] == 60
+    for name in ("accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"):
+        ends = [(found[name]["low"], found[name]["high"]) for found in (once, copied)]
+        assert ends[1] == pytest.approx(ends[0], abs=1e-9), name
+    blind = scoring.score(np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10), NAMES)
+    assert "groups" not in blind
+    assert blind["accuracy"]["high"] - blind["accuracy"]["low"] < 0.5 * (ends[1][1] - ends[1][0])
+    for one, many in zip(once["per_class"], copied["per_class"], strict=True):
+        assert many["recall"]["low"] == pytest.approx(one["recall"]["low"])
+        assert (many["f1_low"], many["f1_high"]) == pytest.approx((one["f1_low"], one["f1_high"]))
 
 
 def test_refuses():

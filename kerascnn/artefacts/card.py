@@ -183,7 +183,7 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         "",
         "## Scores",
         "",
-        "95 % intervals over images, of one training run.",
+        f"95 % intervals over {_units(metrics)}, of one training run.",
         "",
         *_scores(metrics),
         "",
@@ -204,6 +204,13 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         *_environment(starts, metadata),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _units(metrics: Mapping[str, Any]) -> str:
+    """What the intervals resample."""
+    return (
+        "whole groups of images" if any("groups" in metrics.get(split, {}) for split in ("test", "val")) else "images"
+    )
 
 
 def _scores(metrics: Mapping[str, Any]) -> list[str]:

@@ -96,7 +96,7 @@ def export(
     for form in options.formats:
         extra = form.partition("-")[0]
         require(extra, *NEEDS.get(extra, ()))
-    temperature = _temperature(run, metrics) if options.calibrate else None
+    temperature = _temperature(run, metrics, say) if options.calibrate else None
     made_of = {
         "weights": hashlib.sha256(run.best_model.read_bytes()).hexdigest(),
         "formats": sorted(set(options.formats)),
@@ -129,13 +129,20 @@ def folder_of(exports_dir: Path, name: str) -> Path:
     return within(exports_dir, name)
 
 
-def _temperature(run: Run, metrics: dict[str, Any]) -> float:
-    found = metrics.get("val", {}).get("temperature")
+def _temperature(run: Run, metrics: dict[str, Any], say: Callable[[str], None]) -> float | None:
+    """The temperature that val gave; None, which is said, where it could not say one."""
+    val = metrics.get("val", {})
+    found = val.get("temperature")
     if found is None:
         raise UserError(
             f"--calibrate: run {run.name} has no temperature yet:"
             f" `kerascnn evaluate {shlex.quote(str(run.path))} --split val` fits one"
         )
+    if val.get("temperature_reason"):
+        say(
+            f"--calibrate changes nothing: the temperature of run {run.name} stays 1: val has {val['temperature_reason']}"
+        )
+        return None
     return float(found)
 
 

@@ -214,18 +214,11 @@ def _calibration(entry: Entry) -> Calibration:
     found = entry.answers
     every = np.concatenate(list(found.probabilities.values()))
     bins = calibration.reliability(every, np.tile(found.labels, len(found.probabilities)))
-    errors = [_ece(probabilities, found.labels) for probabilities in found.probabilities.values()]
-    if len(errors) == 1:
-        ece = calibration.ece_interval(every, found.labels)
-    else:
-        over = statistics.t_interval(errors)
-        ece = Interval(over.value, max(0.0, over.low), over.high, over.n)
+    errors = [calibration.ece(each, found.labels).interval for each in found.probabilities.values()]
+    # Seeds share their images, and with them most of the chance: the mean of the intervals is that of the mean seed.
+    value, low, high = np.mean([one[:3] for one in errors], axis=0).tolist()
+    ece = Interval(value, low, high, len(errors))
     return Calibration(entry.label, tuple(Bin(*one) for one in bins), ece)
-
-
-def _ece(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    right = probabilities.argmax(axis=1) == labels
-    return float(calibration.ece(probabilities.max(axis=1)[None], right[None])[0])
 
 
 def _tables(found: Conclusion) -> list[Table]:

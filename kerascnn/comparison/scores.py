@@ -11,6 +11,7 @@ from kerascnn.config import UserError
 from kerascnn.data.grouping import groups_of
 from kerascnn.runs import Run
 from kerascnn.statistics import Difference, Interval, McNemar
+from kerascnn.statistics.proper_scores import losses
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,16 @@ def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return probabilities.argmax(axis=1) == labels
 
 
-def _among_top(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Ties go to the other classes' disadvantage, as in scikit-learn's top_k_accuracy_score."""
-    true = probabilities[np.arange(len(labels)), labels][:, None]
-    return (probabilities > true).sum(axis=1) < scoring.TOP
-
-
 def _mean(labels: np.ndarray, each: np.ndarray, classes: int) -> np.ndarray:
     return each.mean(axis=1)
 
 
 METRICS = {
     "accuracy": Metric("accuracy", 1, _right, _mean),
-    "top5": Metric("top-5 accuracy", 1, _among_top, _mean),
+    "top5": Metric("top-5 accuracy", 1, scoring.among_top, _mean),
     "macro_f1": Metric("macro F1", 1, _answers, scoring.macro_f1),
     "balanced_accuracy": Metric("balanced accuracy", 1, _answers, scoring.balanced_accuracy),
-    "loss": Metric("log loss", -1, scoring.losses, _mean, points=False),
+    "loss": Metric("log loss", -1, losses, _mean, points=False),
 }
 
 

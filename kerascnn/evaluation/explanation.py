@@ -16,12 +16,14 @@ def measured(subject: Subject, most: int | None) -> dict[str, Any]:
         (`explain.head_matters`; None where every map is empty), each with its interval.
     """
     model = subject.network()
-    images = np.concatenate([batch for batch, _ in subject.images(most)])
+    batches = list(subject.images(most))
+    images, indices = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    groups = subject.groups(np.array(subject.split.ids())[indices])
     found: dict[str, Any] = {"n": len(images), "stages": {}}
     for stage in explain.stages(model):
         heat = explain.grad_cam(model, images, stage=stage)
-        deletion = explain.deletion(subject.predictor.infer, images, heat)
-        correlation = explain.head_matters(model, images, stage)
+        deletion = explain.deletion(subject.predictor.infer, images, heat, groups=groups)
+        correlation = explain.head_matters(model, images, stage, groups=groups)
         found["stages"][stage] = {
             **{name: interval._asdict() for name, interval in deletion._asdict().items()},
             "head_correlation": None if correlation is None else correlation._asdict(),

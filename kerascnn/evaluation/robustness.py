@@ -8,7 +8,7 @@ from PIL import Image
 
 from kerascnn.data import corruptions
 from kerascnn.evaluation.subject import Answers, Subject, View
-from kerascnn.statistics import wilson
+from kerascnn.statistics import proportion
 
 # Sides of what is kept of an image, before it is brought back to full size.
 RESOLUTIONS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
@@ -66,7 +66,9 @@ def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]
             ) -> Iterator[np.ndarray]:
                 yield corruptions.corrupt(images, name, severity, places)
 
-            rows.append({"corruption": name, "severity": severity, **_accuracy(subject.answers(worse, sample))})
+            rows.append(
+                {"corruption": name, "severity": severity, **_accuracy(subject, subject.answers(worse, sample))}
+            )
     return rows
 
 
@@ -79,10 +81,10 @@ def over_resolutions(subject: Subject, most: int | None) -> list[dict[str, Any]]
             yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
 
         pixels = round(share * subject.predictor.image_size)
-        rows.append({"pixels": pixels, **_accuracy(subject.answers(smaller, sample))})
+        rows.append({"pixels": pixels, **_accuracy(subject, subject.answers(smaller, sample))})
     return rows
 
 
-def _accuracy(answers: Answers) -> dict[str, Any]:
+def _accuracy(subject: Subject, answers: Answers) -> dict[str, Any]:
     right = answers.probabilities.argmax(axis=1) == answers.labels
-    return wilson(int(right.sum()), len(right))._asdict()
+    return proportion(right, subject.groups(answers.ids))._asdict()

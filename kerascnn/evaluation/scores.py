@@ -1,7 +1,6 @@
 """Scores of a split beyond those of a training's end: calibration, curves, confusions."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,63 +9,60 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from kerascnn import scoring
 from kerascnn.evaluation.subject import Answers
 from kerascnn.report import plots
-from kerascnn.statistics import bootstrap, calibration
-from kerascnn.statistics.intervals import resampled
-from kerascnn.statistics.ranking import ranking
+from kerascnn.statistics import calibration, proper_scores
+from kerascnn.statistics.classification import ranking
 
-PAIRS, ROUNDS = 10, 1000
+PAIRS = 10
 
 
-def of(answers: Answers, class_names: Sequence[str]) -> dict[str, Any]:
+def of(answers: Answers, class_names: Sequence[str], groups: np.ndarray | None = None) -> dict[str, Any]:
     """All scores of a split, as they stand in metrics.json.
 
+    Args:
+        answers: Of the network.
+        class_names: C names.
+        groups: The group of each image, int [n], of images that are not independent; None where all are.
+
     Returns:
-        `scoring.score`'s, whose rows per class get f1_low and f1_high; brier, ece, average_precision and auroc (None where
-        no class has both kinds of images) with bootstrap intervals; reliability (bins of equal mass); confused (the most
-        frequent mistakes); worst_mistakes (the least probability for the truth first).
+        `scoring.score`'s; brier, ece, average_precision and auroc (None where no class has both kinds of images) with
+        intervals; ece_null (see `calibrated`); reliability (bins of equal mass); confused (the most frequent mistakes);
+        worst_mistakes (the least probability for the truth first).
     """
     probabilities, labels = answers.probabilities, answers.labels
-    predicted = probabilities.argmax(axis=1)
-    found = scoring.score(probabilities, labels, class_names)
-    for row, spread in zip(found["per_class"], f1_spread(labels, predicted, len(class_names)), strict=True):
-        row |= {"f1_low": spread[0], "f1_high": spread[1]} if row["f1"] is not None else {}
-    areas = ranking(probabilities, labels)
+    areas = ranking(probabilities, labels, groups)
     return {
-        **found,
-        **calibrated(probabilities, labels),
-        "ece": calibration.ece_interval(probabilities, labels)._asdict(),
+        **scoring.score(probabilities, labels, class_names, groups),
+        **calibrated(probabilities, labels, groups),
         "average_precision": None if areas is None else areas.average_precision._asdict(),
         "auroc": None if areas is None else areas.auroc._asdict(),
         "reliability": [row._asdict() for row in calibration.reliability(probabilities, labels)],
-        "confused": confused(labels, predicted, class_names),
+        "confused": confused(labels, probabilities.argmax(axis=1), class_names),
         "worst_mistakes": worst_mistakes(answers, class_names),
     }
 
 
-def f1_spread(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[tuple[float, float]]:
-    """Percentile bootstrap of each class's F1 over the images: (low, high); a class that a round lacks sits it out."""
-    f1 = partial(scoring.class_f1, classes=classes)
-    drawn = np.concatenate([f1(labels[index], predicted[index]) for index in resampled(len(labels), ROUNDS, seed=0)])
-    seen = np.isfinite(drawn).any(axis=0)
-    bounds = np.full((2, classes), np.nan)
-    bounds[:, seen] = np.nanquantile(drawn[:, seen], [0.025, 0.975], axis=0)
-    return [(float(low), float(high)) for low, high in bounds.T]
+def calibrated(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
+    """Brier score and ECE with intervals.
+
+    Returns:
+        brier; ece, without what chance adds to it; ece_null: plain (the ECE of this split's bins), and the median, the 97.5 %
+        quantile (high) and the share of at least `plain` (p) of plain ECEs of labels drawn from these confidences.
+    """
+    found = calibration.ece(probabilities, labels, groups)
+    return {
+        "brier": proper_scores.mean_brier(probabilities, labels, groups)._asdict(),
+        "ece": found.interval._asdict(),
+        "ece_null": {"plain": found.plain, "median": found.null, "high": found.null_high, "p": found.p},
+    }
 
 
-def calibrated(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Brier score with its bootstrap interval."""
-    return {"brier": bootstrap(lambda rows: rows.mean(axis=1), [calibration.brier(probabilities, labels)])._asdict()}
-
-
-def with_temperature(answers: Answers, temperature: float) -> dict[str, Any]:
+def with_temperature(answers: Answers, temperature: float, groups: np.ndarray | None = None) -> dict[str, Any]:
     """What val's temperature makes of this split's loss, Brier score and ECE; accuracy stays as it is."""
     cooled = calibration.cooled(answers.probabilities, temperature)
-    loss = bootstrap(lambda rows: rows.mean(axis=1), [scoring.losses(cooled, answers.labels)])
     return {
         "temperature": temperature,
-        "loss": loss._asdict(),
-        **calibrated(cooled, answers.labels),
-        "ece": calibration.ece_interval(cooled, answers.labels)._asdict(),
+        "loss": proper_scores.mean_loss(cooled, answers.labels, groups)._asdict(),
+        **calibrated(cooled, answers.labels, groups),
     }
 
 

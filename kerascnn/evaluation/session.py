@@ -20,6 +20,7 @@ from kerascnn.report.run_page import PICTURED, run_page, worst
 from kerascnn.runs import Busy, Run
 from kerascnn.scoring import Predictions
 from kerascnn.statistics import calibration
+from kerascnn.statistics.calibration import Temperature
 
 MAPS = 12
 
@@ -88,18 +89,27 @@ def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) 
 def _scored(subject: Subject, asked: Evaluate) -> dict[str, Any]:
     names = subject.predictor.class_names
     plain = subject.answers()
-    found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names)}
+    groups = subject.groups(plain.ids)
+    found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names, groups)}
     if subject.split.name == "val" and subject.own:
-        found["scores"]["temperature"] = calibration.temperature(plain.probabilities, plain.labels)
+        found["scores"] |= _kept(calibration.temperature(plain.probabilities, plain.labels))
     elif (temperature := _of_val(subject)) is not None:
-        found["scores"]["calibrated"] = scores.with_temperature(plain, temperature)
+        found["scores"]["calibrated"] = {
+            **scores.with_temperature(plain, temperature.value, groups),
+            **({"reason": temperature.reason} if temperature.reason else {}),
+        }
     if asked.tta != "none":
         several = subject.answers(robustness.VIEWS[asked.tta])
-        found["tta"] = {"views": asked.tta, **scores.of(several, names)}
+        found["tta"] = {"views": asked.tta, **scores.of(several, names, subject.groups(several.ids))}
     return found
 
 
-def _of_val(subject: Subject) -> float | None:
+def _kept(temperature: Temperature) -> dict[str, Any]:
+    """A temperature as metrics.json has it: the reason stands there where val could not say one."""
+    return {"temperature": temperature.value, "temperature_reason": temperature.reason}
+
+
+def _of_val(subject: Subject) -> Temperature | None:
     """The temperature that the run's own val gives; None where there is none."""
     run = subject.run
     if run is None or not run.has_predictions("val"):
@@ -137,12 +147,14 @@ def _keep(subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, A
     return " and ".join(str(place) for place in (own.path if own else None, asked.output) if place)
 
 
-def _merged(metrics: dict[str, Any], split: str, found: dict[str, Any], temperature: float | None) -> dict[str, Any]:
+def _merged(
+    metrics: dict[str, Any], split: str, found: dict[str, Any], temperature: Temperature | None
+) -> dict[str, Any]:
     """A run's metrics with what was found; what an earlier evaluation measured beyond that stays."""
     extra = {key: value for key, value in found.items() if key != "scores"}
     metrics[split] = {**metrics.get(split, {}), **found["scores"], **extra}
     if temperature is not None:
-        metrics["val"]["temperature"] = temperature
+        metrics["val"] |= _kept(temperature)
     return metrics
 
 

@@ -15,6 +15,7 @@ from kerascnn.artefacts.predictor import load_keras
 from kerascnn.config import Data, UserError, nearest
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.data.cache import Cache
+from kerascnn.data.grouping import groups_of
 from kerascnn.escaping import expanded
 from kerascnn.runs import Run
 
@@ -65,6 +66,10 @@ class Subject:
         if self.path.suffix == ".keras":
             return load_keras(self.path)
         raise UserError(f"{self.path}: maps need the network itself: give the run or its .keras file")
+
+    def groups(self, ids: np.ndarray) -> np.ndarray | None:
+        """The group of each of these images by the run's --group-by, int [n]; None where each stands alone."""
+        return None if self.run is None else groups_of(ids, self.run.config().data.group_by)
 
     def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """uint8 images [k, H, W, 3] and their places in the split, batch by batch; `most` of them, spread over the split."""

@@ -164,7 +164,8 @@ def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> Table:
     cooled = [metrics[split].get("calibrated", {}).get("ece") for split in there]
     if any(cooled):
         rows.append((f"{SCORES['ece'][0]} at val's temperature", *(one and Interval(**one) for one in cooled)))
-    note = f"95 % intervals: Wilson for accuracies, bootstrap over images for the rest; {counts}."
+    note = f"95 % intervals over {_units(metrics, there)}; {counts}."
+    note += "".join(_with_chance(split, metrics[split]["ece_null"]) for split in there if "ece_null" in metrics[split])
     return Table("scores", "Scores", (Column("score"), *(Column(name, "share") for name in there)), tuple(rows), note)
 
 
@@ -175,10 +176,24 @@ def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> Table | None:
     if any(cooled):
         rows.append((f"{SCORES['loss'][0]} at val's temperature", *(one and Interval(**one) for one in cooled)))
     columns = (Column("loss"), *(Column(name, "number") for name in there))
-    note = "Lower is better. 95 % intervals: bootstrap over images."
-    if (temperature := metrics.get("val", {}).get("temperature")) is not None:
-        note += f" The temperature fitted on val is {temperature:.3f}."
+    note = f"Lower is better. 95 % intervals over {_units(metrics, there)}."
+    val = metrics.get("val", {})
+    if (temperature := val.get("temperature")) is not None:
+        reason = val.get("temperature_reason")
+        note += f" The temperature stays 1: val has {reason}." if reason else f" The temperature fitted on val is {temperature:.3f}."
     return Table("losses", "Losses", columns, tuple(rows), note) if rows else None
+
+
+def _with_chance(split: str, null: dict[str, float]) -> str:
+    return (
+        f" With what chance adds, the ECE of {split} is {null['plain']:.2%}; that of a calibrated network would be"
+        f" {null['median']:.2%}, and below {null['high']:.2%} in 97.5 % of splits."
+    )
+
+
+def _units(metrics: Mapping[str, Any], there: Sequence[str]) -> str:
+    grouped = [f"{metrics[split]['groups']:,} of {split}" for split in there if "groups" in metrics[split]]
+    return f"whole groups of images ({', '.join(grouped)})" if grouped else "images"
 
 
 def _rows(metrics: Mapping[str, Any], there: Sequence[str], kind: Unit) -> list[tuple[Any, ...]]:
@@ -229,7 +244,7 @@ def _confusion(run: Run, split: str, class_names: Sequence[str]) -> Confusion:
 
 
 def _calibration(run: Run, scores: dict[str, Any], split: str) -> Calibration | None:
-    """As evaluate measured it; after a training the diagram alone, as its interval takes longer than all the rest."""
+    """As evaluate measured it; after a training the diagram alone."""
     if "reliability" in scores:
         return Calibration(split, tuple(Bin(**row) for row in scores["reliability"]), Interval(**scores["ece"]))
     if not run.has_predictions(split):
@@ -282,7 +297,7 @@ def _explanation(found: dict[str, Any]) -> Table:
     rows = tuple(
         (stage, *(row[key] and Interval(**row[key]) for key in keys)) for stage, row in found["stages"].items()
     )
-    note = f"n = {found['n']:,} images, 95 % bootstrap intervals over them."
+    note = f"n = {found['n']:,} images, 95 % intervals over them."
     return Table("explanation", "Does Grad-CAM show what matters?", columns, rows, note)
 
 

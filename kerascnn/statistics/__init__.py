@@ -1,6 +1,7 @@
 """Intervals and paired tests: plain numbers in, numbers out. No TensorFlow."""
 
-from kerascnn.statistics.intervals import Interval, bootstrap, t_interval, wilson
+from kerascnn.statistics.intervals import Interval, t_interval, wilson
+from kerascnn.statistics.linearized import mean_interval, mean_share, proportion
 from kerascnn.statistics.paired import (
     Difference,
     McNemar,
@@ -21,16 +22,18 @@ __all__ = [
     "Difference",
     "Interval",
     "McNemar",
-    "bootstrap",
     "both_needed",
     "compare_seeds",
     "detectable",
     "holm",
     "images_needed",
     "mcnemar",
+    "mean_interval",
+    "mean_share",
     "over_seeds",
     "p_value",
     "power_of",
+    "proportion",
     "ratio_interval",
     "seeds_needed",
     "sign_test",

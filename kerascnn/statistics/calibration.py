@@ -1,16 +1,24 @@
 """Whether probabilities mean what they say: plain numbers in, numbers out."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from kerascnn.statistics.intervals import Interval, resampled
+from kerascnn.statistics.intervals import Interval
+from kerascnn.statistics.proper_scores import SMALLEST, require_finite
 
 BINS = 15
+ROUNDS = 1000
+TAIL = 0.025  # of the test that a network is calibrated
+END = 0.015  # beyond either end of the interval: less than 0.025, as the true gaps' pattern is not known
+_HALVINGS = 10
+_MOST = 4.0  # a degree at which every accuracy is 0 or 1
+_ROUNDING = 1e-12
 # Beyond these a temperature says that the split is too small, or perfectly right, to fit one.
 COLDEST, HOTTEST = 0.05, 20.0
-_SMALLEST = np.finfo("float32").tiny
+_INSIDE = 1.02  # a minimum nearer than this to a bound is the bound's
 
 
 class Bin(NamedTuple):
@@ -27,61 +35,236 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     Args:
         probabilities: [n, C].
         labels: True classes, [n].
-        bins: At most so many; fewer where there are fewer images.
+        bins: The most bins; fewer where there are fewer images.
+
+    Raises:
+        ValueError: A probability that is not a number.
     """
+    require_finite(probabilities)
     confidence, right = probabilities.max(axis=1).astype("float64"), probabilities.argmax(axis=1) == labels
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
     return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
 
 
-def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Expected calibration error over bins of equal mass, for each row of [rounds, n] (Guo et al., 2017, section 2)."""
-    order = np.argsort(confidence, axis=1, kind="stable")
-    sorted_confidence, sorted_right = (np.take_along_axis(a.astype("float64"), order, 1) for a in (confidence, right))
-    edges = np.linspace(0, confidence.shape[1], min(bins, confidence.shape[1]) + 1).round().astype(int)[:-1]
-    gaps = np.add.reduceat(sorted_confidence - sorted_right, edges, axis=1)
-    return np.abs(gaps).sum(axis=1) / confidence.shape[1]
+class Ece(NamedTuple):
+    """Expected calibration error over 15 bins of equal mass, of all images that there could be.
 
-
-def ece_interval(probabilities: np.ndarray, labels: np.ndarray, rounds: int = 1000, seed: int = 0) -> Interval:
-    """ECE with a bootstrap interval over images that is moved back by the bootstrap's own bias.
-
-    Resampled images repeat, and a bin of repeated images looks worse calibrated than it is: the plain percentile interval
-    of a well calibrated network lies above its ECE.
+    Attributes:
+        interval: The error without what chance adds to it, and its 95 % interval; the lower end is 0 unless a calibrated
+            network would show so large an error in fewer than 2.5 % of splits.
+        plain: The mean gap of this split's bins as it stands (Guo et al., 2017, section 2): at least chance's share.
+        null: Median of `plain` for a calibrated network: labels drawn from these very confidences.
+        null_high: 97.5 % of such labels stay below it.
+        p: How often such labels show `plain` or more.
     """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    n = len(labels)
-    drawn = [ece(confidence[index], right[index]) for index in resampled(n, rounds, seed)]
-    value = float(ece(confidence[None], right[None])[0])
-    found = np.concatenate(drawn)
-    low, high = np.quantile(found, [0.025, 0.975]) - (found.mean() - value)
-    return Interval(value, max(0.0, float(low)), float(high), n)
+
+    interval: Interval
+    plain: float
+    null: float
+    null_high: float
+    p: float
 
 
-def brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each image's squared distance between its probabilities and the truth, [n], from 0 to 2 (Brier, 1950)."""
-    truth = np.zeros_like(probabilities, dtype="float64")
-    truth[np.arange(len(labels)), labels] = 1
-    return ((probabilities - truth) ** 2).sum(axis=1)
+def plain_ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """Mean gap between confidence and accuracy over bins of equal mass, for [n] each."""
+    return float(_Bins.of(confidence, right, bins).error)
+
+
+def ece(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+) -> Ece:
+    """The calibration error of the population with an interval from the split's bins.
+
+    A bin's gap is its true one and chance's, whose sizes add up to more than the true error: a calibrated network shows 2.3 %
+    with 1,000 images. Splits are therefore drawn for networks that are miscalibrated as this one, to several degrees t: a
+    bin's true gap is t times what it shows here, with right answers drawn from the binomial distribution. The interval holds
+    the degrees for which what is seen lies among the middle 97 % of the draws, and the value is that for which it is their
+    median. For the lower end only what is more than chance's usual part of a gap counts as true, for the upper end all bins have
+    the same gap, which moves either outwards. With groups, the bins' gaps scatter as sums over whole groups do.
+
+    Args:
+        probabilities: [n, C].
+        labels: True classes, [n].
+        groups: The group of each image, int [n]; None where images are independent.
+        seed: Of the draws.
+        rounds: Number of draws.
+
+    Raises:
+        ValueError: A probability that is not a number.
+    """
+    require_finite(probabilities)
+    confidence, right = probabilities.max(axis=1).astype("float64"), probabilities.argmax(axis=1) == labels
+    found = _Bins.of(confidence, right, BINS)
+    parts = None if groups is None else _Parts.of(found, confidence, right, groups)
+    chance = _binomial(found, rounds, seed) if parts is None else _by_group(found, parts, rounds, seed)
+    null = chance.draws(found.confidence)
+    p = float((null >= found.error - _ROUNDING).mean())
+    gaps = found.confidence - found.accuracy
+    sure = np.maximum(np.abs(gaps) - chance.scatter, 0)
+    if not sure.any():
+        sure = (np.abs(gaps) == np.abs(gaps).max()).astype(float)
+    low = 0.0 if p >= TAIL else _degree(found, chance.draws, 1 - END, np.sign(gaps) * sure)
+    value = _degree(found, chance.draws, 0.5, gaps)
+    high = _degree(found, chance.draws, END, np.where(gaps < 0, -1.0, 1.0))
+    interval = Interval(value, min(low, value), max(high, value), len(labels))
+    return Ece(interval, found.error, float(np.median(null)), float(np.quantile(null, 1 - TAIL)), p)
+
+
+class _Bins(NamedTuple):
+    """Number of images, mean confidence and accuracy of each bin, and each image's bin."""
+
+    sizes: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+    member: np.ndarray
+
+    @classmethod
+    def of(cls, confidence: np.ndarray, right: np.ndarray, bins: int) -> "_Bins":
+        n = len(confidence)
+        edges = np.linspace(0, n, min(bins, n) + 1).round().astype(int)
+        sizes = np.diff(edges)
+        member = np.empty(n, int)
+        member[np.argsort(confidence, kind="stable")] = np.repeat(np.arange(len(sizes)), sizes)
+        return cls(sizes, np.bincount(member, confidence) / sizes, np.bincount(member, right) / sizes, member)
+
+    @property
+    def error(self) -> float:
+        return float(self.gap(self.accuracy))
+
+    def gap(self, accuracy: np.ndarray) -> np.ndarray:
+        """Calibration error of accuracies [..., bins]."""
+        return np.abs(self.confidence - accuracy) @ self.sizes / self.sizes.sum()
+
+
+class _Chance(NamedTuple):
+    """What splits of a network with known accuracies show.
+
+    Attributes:
+        draws: Calibration errors of as many splits as there are rounds, for accuracies [bins] of the population.
+        scatter: Standard deviation of each bin's accuracy for a calibrated network, [bins].
+    """
+
+    draws: Callable[[np.ndarray], np.ndarray]
+    scatter: np.ndarray
+
+
+def _binomial(bins: _Bins, rounds: int, seed: int) -> _Chance:
+    shape = (rounds, len(bins.sizes))
+
+    def draws(accuracy: np.ndarray) -> np.ndarray:
+        return bins.gap(np.random.default_rng(seed).binomial(bins.sizes, accuracy, shape) / bins.sizes)
+
+    return _Chance(draws, np.sqrt(bins.confidence * (1 - bins.confidence) / bins.sizes))
+
+
+class _Parts(NamedTuple):
+    """What groups contribute to each bin.
+
+    Attributes:
+        sums: How far each group moves each bin's accuracy, [groups, bins], scaled to the scatter of independent groups.
+        alone: Variance of each bin's accuracy if all images were independent and calibrated, [bins].
+    """
+
+    sums: np.ndarray
+    alone: np.ndarray
+
+    @classmethod
+    def of(cls, bins: _Bins, confidence: np.ndarray, right: np.ndarray, groups: np.ndarray) -> "_Parts":
+        numbers, classes = np.unique(groups, return_inverse=True)[1], len(bins.sizes)
+        count = int(numbers.max()) + 1
+
+        def by_bin(values: np.ndarray) -> np.ndarray:
+            return np.bincount(numbers * classes + bins.member, values, count * classes).reshape(count, classes)
+
+        sums = by_bin((right - bins.accuracy[bins.member]) / bins.sizes[bins.member])
+        # A bin's accuracy is fitted to its groups, which are worth as many of equal size: their spread is so much more.
+        equal = bins.sizes**2 / (by_bin(np.ones(len(right))) ** 2).sum(axis=0)
+        alone = np.bincount(bins.member, confidence * (1 - confidence), classes) / bins.sizes**2
+        return cls(sums * np.sqrt(equal / np.maximum(equal - 1, 0.5)), alone)
+
+
+def _by_group(bins: _Bins, parts: _Parts, rounds: int, seed: int) -> _Chance:
+    """Gaussian sums over groups; a bin scatters at least as that many independent images of its confidence would."""
+    rng, (count, classes) = np.random.default_rng(seed), parts.sums.shape
+    variance, freedom = (parts.sums**2).sum(axis=0), max(count - classes, 1)
+    scatter = rng.standard_normal((rounds, count)) @ parts.sums
+    # A bin whose answers are all right shows no scatter: it has that of independent images.
+    scatter += rng.standard_normal(scatter.shape) * np.sqrt(np.maximum(parts.alone - variance, 0))
+    scatter *= np.sqrt(freedom / rng.chisquare(freedom, (rounds, 1)))
+    return _Chance(lambda accuracy: bins.gap(accuracy + scatter), np.sqrt(np.maximum(variance, parts.alone)))
+
+
+def _degree(bins: _Bins, draws: Callable[[np.ndarray], np.ndarray], share: float, direction: np.ndarray) -> float:
+    """The calibration error in some `direction` for which `share` of the draws show no more than what is seen; 0 if none."""
+    seen, length = bins.error, np.abs(direction) @ bins.sizes / bins.sizes.sum()
+    direction = direction / length if length else np.ones(len(direction))
+
+    def accuracy(degree: float) -> np.ndarray:
+        return np.clip(bins.confidence - degree * direction, 0, 1)
+
+    def too_little(degree: float) -> bool:
+        return float((draws(accuracy(degree)) <= seen + _ROUNDING).mean()) > share
+
+    if not too_little(0.0):
+        return 0.0
+    low, high = 0.0, max(2 * seen, 0.01)
+    while too_little(high) and high < _MOST:
+        low, high = high, 2 * high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_little(middle) else (low, middle)
+    return float(bins.gap(accuracy((low + high) / 2)))
 
 
 def cooled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities [n, C] as the softmax of their logits divided by `temperature` would be; 1 changes nothing."""
-    logits = np.log(np.maximum(probabilities.astype("float64"), _SMALLEST)) / temperature
+    """Probabilities [n, C] as the softmax of their logits divided by `temperature` would be; 1 changes nothing.
+
+    Raises:
+        ValueError: A probability that is not a number.
+    """
+    require_finite(probabilities)
+    logits = np.log(np.maximum(probabilities.astype("float64"), SMALLEST)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature that minimises the log loss (Guo et al., 2017, section 4.2); above 1 the answers were too sure.
+class Temperature(NamedTuple):
+    """What logits are divided by; where the split could not say it, 1 and what the split has instead, else an empty reason."""
 
-    Fit it on val, never on what is reported.
+    value: float
+    reason: str = ""
+
+
+def temperature(probabilities: np.ndarray, labels: np.ndarray) -> Temperature:
+    """The temperature that minimizes the log loss (Guo et al., 2017, section 4.2); above 1 the answers were too sure.
+
+    Fit it on val, never on what is reported. A split without mistakes asks for probabilities of 1, one whose minimum lies at
+    COLDEST or HOTTEST asks for still less or more: both keep 1, with the reason.
+
+    Args:
+        probabilities: [n, C].
+        labels: True classes, [n].
+
+    Raises:
+        ValueError: A probability that is not a number.
     """
+    require_finite(probabilities)
+    mistakes = int((probabilities.argmax(axis=1) != labels).sum())
+    if not mistakes:
+        return Temperature(1.0, f"no mistake among {len(labels):,} images")
 
     def loss(log_temperature: float) -> float:
         chosen = cooled(probabilities, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
-        return float(-np.log(np.maximum(chosen, _SMALLEST)).mean())
+        return float(-np.log(np.maximum(chosen, SMALLEST)).mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded")
-    return float(np.exp(found.x))
+    found = float(np.exp(minimize_scalar(loss, bounds=(np.log(COLDEST), np.log(HOTTEST)), method="bounded").x))
+    if not COLDEST * _INSIDE < found < HOTTEST / _INSIDE:
+        return Temperature(
+            1.0, f"a log loss that still falls at the bound, a temperature of {COLDEST if found < 1 else HOTTEST:g}"
+        )
+    return Temperature(found)

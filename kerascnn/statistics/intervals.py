@@ -1,10 +1,10 @@
-"""Intervals of one quantity: a proportion, a mean over seeds, any statistic over images."""
+"""Intervals of one quantity, a proportion or a mean over seeds, and the draws of a bootstrap."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 # Images resampled at once: bounds the memory of a bootstrap to some tens of megabytes, whatever the split's size.
 RESAMPLED_AT_ONCE = 2_000_000
@@ -28,8 +28,11 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     if not (n >= 1 and 0 <= successes <= n):
         raise ValueError(f"expected 0 <= successes <= n and n >= 1, got {successes} of {n}")
     successes, n = int(successes), int(n)
-    interval = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Interval(successes / n, float(interval.low), float(interval.high), n)
+    z2 = float(special.ndtri((1 + level) / 2)) ** 2
+    middle = (successes + z2 / 2) / (n + z2)
+    half = (z2 * (successes * (n - successes) / n + z2 / 4)) ** 0.5 / (n + z2)
+    low = 0.0 if successes == 0 else middle - half
+    return Interval(successes / n, low, 1.0 if successes == n else middle + half, n)
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
@@ -43,34 +46,6 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
         raise ValueError(f"a spread needs two values or more in one row, got shape {data.shape}")
     half = stats.t.ppf((1 + level) / 2, len(data) - 1) * stats.sem(data)
     return Interval(float(data.mean()), float(data.mean() - half), float(data.mean() + half), len(data))
-
-
-def bootstrap(
-    function: Callable[..., np.ndarray],
-    arrays: Sequence[np.ndarray],
-    rounds: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """A statistic over images with its percentile interval (Efron and Tibshirani, 1993, chapter 13).
-
-    Args:
-        function: Takes one array [rounds, n, ...] for each of `arrays`, gives one statistic per round, [rounds].
-        arrays: Arrays with one row per image; the same images are drawn from all of them.
-        rounds: Number of resamplings.
-        seed: Equal seeds draw equal images, so that two models on one split are resampled alike.
-
-    Raises:
-        ValueError: no images, or arrays of different lengths.
-    """
-    data = [np.asarray(array) for array in arrays]
-    n = len(data[0])
-    if n == 0 or any(len(array) != n for array in data):
-        raise ValueError(f"expected arrays with one row per image, got lengths {[len(array) for array in data]}")
-    statistics = [function(*(array[index] for array in data)) for index in resampled(n, rounds, seed)]
-    value = float(function(*(array[None] for array in data))[0])
-    low, high = np.quantile(np.concatenate(statistics), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high), n)
 
 
 def resampled(n: int, rounds: int, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:

@@ -13,6 +13,7 @@ from kerascnn import callbacks, checkpoints, cost, data, distribute, models, opt
 from kerascnn.cli import dumps
 from kerascnn.config import Config
 from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data.grouping import groups_of
 from kerascnn.distribute import Plan
 from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
@@ -381,7 +382,10 @@ class Training:
                 continue
             batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size)
             predictions = scoring.predict(best, batches, split.labels, split.ids())
-            found[split.name] = scoring.score(predictions.probabilities, predictions.labels, self.splits.class_names)
+            groups = groups_of(predictions.ids, self.config.data.group_by)
+            found[split.name] = scoring.score(
+                predictions.probabilities, predictions.labels, self.splits.class_names, groups
+            )
             self.run.write_predictions(split.name, **predictions.arrays())
             answered.append((split, predictions))
             if self.draw and split.name == "val":

@@ -81,6 +81,13 @@ def test_every_format_is_proven(everything: exporting.Exported) -> None:
     assert kept["artefacts"] == everything.rows
 
 
+def test_a_temperature_that_val_could_not_say_changes_nothing(run: Run) -> None:
+    said: list[str] = []
+    metrics = {"val": {"temperature": 1.0, "temperature_reason": "no mistake among 50 images"}}
+    assert exporting._temperature(run, metrics, said.append) is None
+    assert "val has no mistake among 50 images" in said[0]
+
+
 def test_the_sample_is_spread_though_the_whole_split_is_in_memory(splits: data.Splits, tmp_path: Path) -> None:
     splits.cache.store(splits.val, whole=True)  # as after a training
     drawn = sample.draw(splits, tmp_path)

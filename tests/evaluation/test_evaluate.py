@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -93,6 +94,34 @@ def test_the_screen_says_what_n_is_and_scores_wait_for_who_holds_the_run(run, ca
     assert "n = 616 images" in out
     assert "temperature" in out
     assert "ECE (equal mass)" in out
+    assert re.search(r"with chance's part +\d+\.\d\d%  a calibrated network: \d+\.\d\d%, below", out)
+
+
+def test_images_that_are_cut_together_are_resampled_together(run, capsys) -> None:
+    before = Run(run).metrics()["test"]
+    Run(run).write_config(Run(run).config().replace(data={"group_by": r"^(.*)\d$"}))  # test/12? is a group
+    words = ["--resolutions", "--explain", "--most", "40"]
+    assert evaluate.main([str(run), *words]) == cli.DONE
+    assert "n = 1,000 images in 100 groups, 1 network" in capsys.readouterr().out
+    metrics = Run(run).metrics()["test"]
+    assert metrics["groups"] == 100
+    for name in ("accuracy", "macro_f1", "balanced_accuracy", "loss"):
+        assert metrics[name]["value"] == before[name]["value"]
+        assert metrics[name]["low"] != before[name]["low"], name
+    assert metrics["per_class"][0]["recall"] != before["per_class"][0]["recall"]
+    assert "whole groups of images (100 of test)" in Run(run).report_file.read_text(encoding="utf-8")
+
+
+def test_a_temperature_that_val_cannot_say_is_1(run, capsys) -> None:
+    val = Run(run).read_predictions("val")
+    val["probabilities"] = np.eye(10, dtype="float32")[val["labels"]] * 0.9 + 0.01
+    Run(run).write_predictions("val", **val)
+    assert evaluate.main([str(run)]) == cli.DONE
+    assert "at temperature 1.000, kept: val has no mistake among 616 images:" in capsys.readouterr().out
+    metrics = Run(run).metrics()
+    assert (metrics["val"]["temperature"], metrics["test"]["calibrated"]["temperature"]) == (1, 1)
+    assert metrics["test"]["calibrated"]["loss"]["value"] == pytest.approx(metrics["test"]["loss"]["value"], rel=1e-5)
+    assert "temperature (kept: val has no mistake among 616" in Run(run).report_file.read_text(encoding="utf-8")
 
 
 def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, capsys, monkeypatch) -> None:

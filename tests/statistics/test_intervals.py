@@ -6,12 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from kerascnn.statistics import Interval, bootstrap, t_interval, wilson
-from kerascnn.statistics.intervals import RESAMPLED_AT_ONCE, resampled
-
-
-def mean(values):
-    return values.mean(axis=1)
+from kerascnn.statistics import Interval, t_interval, wilson
+from kerascnn.statistics.intervals import resampled
 
 
 @pytest.mark.parametrize(
@@ -42,50 +38,6 @@ def test_t_interval():
     assert t_interval([1, 2, 3, 4, 5]) == pytest.approx((3, 3 - half, 3 + half, 5), abs=1e-6)
     with pytest.raises(ValueError, match="two values or more"):
         t_interval([0.9])
-
-
-def test_bootstrap_of_a_mean_is_near_the_normal_interval():
-    values = np.random.default_rng(0).normal(2, 3, 400)
-    interval = bootstrap(mean, [values], rounds=4000)
-    half = 1.96 * values.std() / 20
-    assert interval.value == pytest.approx(values.mean())
-    assert (interval.low, interval.high) == pytest.approx(
-        (interval.value - half, interval.value + half), abs=0.05 * half
-    )
-    assert interval.n == 400
-
-
-def test_bootstrap_covers():
-    """The interval of a mean holds the true mean in 95 % of 200 samples: 183 to 197 lies 3 standard errors around."""
-    rng = np.random.default_rng(1)
-    intervals = [bootstrap(mean, [rng.normal(0, 1, 100)], rounds=400, seed=i) for i in range(200)]
-    assert 180 <= sum(i.low <= 0 <= i.high for i in intervals) <= 199
-
-
-def test_bootstrap_is_deterministic_and_bounded(monkeypatch):
-    values = np.random.default_rng(2).normal(size=50)
-    whole = bootstrap(mean, [values], rounds=100, seed=3)
-    assert bootstrap(mean, [values], rounds=100, seed=3) == whole
-    assert bootstrap(mean, [values], rounds=100, seed=4) != whole
-    shapes = []
-    monkeypatch.setattr("kerascnn.statistics.intervals.RESAMPLED_AT_ONCE", 350)
-    chunked = bootstrap(lambda x: shapes.append(x.shape) or mean(x), [values], rounds=100, seed=3)
-    assert chunked == whole, "the chunks must not change which images are drawn"
-    assert max(shapes) == (7, 50)
-    assert RESAMPLED_AT_ONCE >= 1_000_000
-
-
-def test_bootstrap_resamples_images_jointly():
-    """a - b is constant, so that any round which pairs other images would spread."""
-    a = np.random.default_rng(4).normal(size=30)
-    interval = bootstrap(lambda x, y: (x - y).mean(axis=1), [a, a - 1], rounds=50)
-    assert interval == pytest.approx((1, 1, 1, 30))
-
-
-@pytest.mark.parametrize("arrays", [[np.zeros(0)], [np.zeros(3), np.zeros(4)]])
-def test_bootstrap_refuses(arrays):
-    with pytest.raises(ValueError, match="one row per image"):
-        bootstrap(mean, arrays)
 
 
 def test_interval_as_json():

@@ -1,0 +1,171 @@
+"""Scores of a classifier over classes, each with its interval: macro F1, balanced accuracy, average precision, ROC areas."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kerascnn.statistics.intervals import Interval
+from kerascnn.statistics.linearized import share_interval, spread
+from kerascnn.statistics.proper_scores import require_finite
+
+
+def base_of(labels: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """The independent images that a mean over classes rests on if all are equally hard: their harmonic mean times the classes.
+
+    Whole groups count as one image each.
+    """
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    base = len(counts) ** 2 / float((1 / counts).sum())
+    return base if groups is None else base * len(np.unique(groups)) / len(labels)
+
+
+def balanced_accuracy(
+    labels: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None
+) -> Interval:
+    """Mean recall over the classes that occur."""
+    images, right = np.bincount(labels, minlength=classes), labels == predicted
+    recall = np.bincount(labels, right, classes) / np.maximum(images, 1)
+    there = images > 0
+    shared = 0.0 if groups is None else recall[labels]
+    influence = (right - shared) / images[labels] / there.sum()
+    return share_interval(
+        float(recall[there].mean()), spread(influence, labels, groups), base_of(labels, groups), len(labels)
+    )
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None) -> Interval:
+    """Mean F1 over the classes that occur or are answered."""
+    images, answers = (np.bincount(a, minlength=classes) for a in (labels, predicted))
+    right = labels == predicted
+    hits = np.bincount(labels, right, classes)
+    both = np.maximum(images + answers, 1)
+    f1, seen = 2 * hits / both, images + answers > 0
+    # The number of a class's images is fixed, but for groups.
+    shared = 0.0 if groups is None else f1[labels] / both[labels]
+    influence = 2 * right / both[labels] - shared - f1[predicted] / both[predicted]
+    bias = 0.0 if groups is not None else _f1_bias(labels, predicted, images, hits, both)
+    return share_interval(
+        float(f1[seen].mean()),
+        spread(influence / seen.sum(), labels, groups),
+        base_of(labels, groups),
+        len(labels),
+        bias / seen.sum(),
+    )
+
+
+def _f1_bias(
+    labels: np.ndarray, predicted: np.ndarray, images: np.ndarray, hits: np.ndarray, both: np.ndarray
+) -> float:
+    """The second-order bias of the sum of F1: 2 T / (n + T + F) is curved in hits T and false answers F, which scatter."""
+    classes = len(images)
+    cells, counts = np.unique(labels * classes + predicted, return_counts=True)
+    truth, answer = np.divmod(cells, classes)
+    of = images[truth]
+    scatter = counts * (1 - counts / of) * of / np.maximum(of - 1, 1)
+    wrong = truth != answer
+    false = np.bincount(answer[wrong], scatter[wrong], classes)
+    true = np.bincount(answer[~wrong], scatter[~wrong], classes)
+    return float((2 * (hits * false - (both - hits) * true) / both.astype("float64") ** 3).sum())
+
+
+class Ranking(NamedTuple):
+    """Means over the classes that have images and are not alone."""
+
+    average_precision: Interval
+    auroc: Interval
+
+
+class Area(NamedTuple):
+    """One class against the rest.
+
+    Attributes:
+        value: The area.
+        influence: Of each image, [n].
+        own: What each image of the class adds to `influence` if the number of such images is fixed.
+        bias: Of `value`, to the second order.
+    """
+
+    value: float
+    influence: np.ndarray
+    own: float
+    bias: float = 0.0
+
+
+def areas(scores: np.ndarray, truth: np.ndarray) -> tuple[Area, Area]:
+    """Average precision and area under the ROC curve; equal scores are one step of both curves, as in scikit-learn.
+
+    Args:
+        scores: [n].
+        truth: Whether an image is of the class, bool [n]; both kinds occur.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    step = np.empty(len(scores), int)  # the step of the curves at which an image is
+    step[order] = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
+    hits = np.cumsum(truth[order], dtype="float64")[ends]
+    answered = ends + 1.0
+    false = answered - hits
+    new, new_false = np.diff(hits, prepend=0), np.diff(false, prepend=0)
+    return (
+        _average_precision(truth, step, new / hits[-1], hits, false),
+        _area_under_roc(truth, step, hits - new / 2, false - new_false / 2, new_false),
+    )
+
+
+def _average_precision(
+    truth: np.ndarray, step: np.ndarray, share: np.ndarray, hits: np.ndarray, false: np.ndarray
+) -> Area:
+    answered, positives = hits + false, hits[-1]
+    precision = hits / answered
+    value = float((share * precision).sum())
+    # One image more among those answered changes the precision at its own step and at every later one.
+    more_hits = np.cumsum((share * false / answered**2)[::-1])[::-1]
+    more_false = np.cumsum((share * hits / answered**2)[::-1])[::-1]
+    influence = np.where(truth, (precision[step] - value) / positives + more_hits[step], -more_false[step])
+    # A positive counts itself among those found, and hits and false answers scatter.
+    # Share of the other positives that lie below; of a single one half of the others would.
+    rest = (positives - hits) / (positives - 1) if positives > 1 else np.full(len(hits), 0.5)
+    scatter = -(hits - 1) * rest + hits * (1 - false / false[-1])
+    bias = float((share * false * (rest / answered**2 + scatter / answered**3)).sum())
+    return Area(value, influence, value / positives, bias)
+
+
+def _area_under_roc(
+    truth: np.ndarray, step: np.ndarray, above: np.ndarray, false: np.ndarray, new_false: np.ndarray
+) -> Area:
+    positives, negatives = truth.sum(), (~truth).sum()
+    value = float((new_false * above).sum() / (positives * negatives))
+    influence = np.where(
+        truth, (1 - false[step] / negatives - value) / positives, (above[step] / positives - value) / negatives
+    )
+    return Area(value, influence, value / positives)
+
+
+def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Ranking | None:
+    """Each class against the rest, means over the classes.
+
+    Returns:
+        None where no class has both kinds of images.
+
+    Raises:
+        ValueError: A probability that is not a number.
+    """
+    require_finite(probabilities)
+    n, classes = probabilities.shape
+    both = [c for c in range(classes) if 0 < (labels == c).sum() < n]
+    if not both:
+        return None
+    value, influence, bias = np.zeros(2), np.zeros((2, n)), np.zeros(2)
+    for c in both:
+        truth = labels == c
+        for i, area in enumerate(areas(probabilities[:, c], truth)):
+            value[i] += area.value / len(both)
+            influence[i] += area.influence / len(both)
+            influence[i, truth] += 0.0 if groups is not None else area.own / len(both)
+            bias[i] += area.bias / len(both)
+    base = base_of(labels, groups)
+    intervals = (
+        share_interval(float(value[i]), spread(influence[i], labels, groups), base, n, float(bias[i])) for i in range(2)
+    )
+    return Ranking(*intervals)

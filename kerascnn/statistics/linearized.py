@@ -1,0 +1,164 @@
+"""Intervals of smooth scores from what each image contributes, without resampling.
+
+A score's influence function says how far it moves if one image counts a little more (Efron, 1982, "The jackknife, the
+bootstrap and other resampling plans", chapter 6). The spread of those numbers within classes, or among whole groups, is the
+score's variance: what a bootstrap that resamples within classes, or whole groups, converges to, with the factor n / (n - 1) of
+each class that such a bootstrap lacks. A share then gets the interval of the binomial proportion that has the same value and
+variance (Korn and Graubard, 1998), which stays within [0, 1] and holds near both ends; a mean that has no upper bound gets
+Student's interval corrected for skewness (Hall, 1992).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from kerascnn.statistics.intervals import Interval, wilson
+
+LEVEL = 0.95
+
+
+class Spread(NamedTuple):
+    """The sampling distribution of a score.
+
+    Attributes:
+        variance: Of the score.
+        freedom: Degrees of freedom of `variance`.
+        skewness: Of the score.
+        carriers: Number of images, or groups, that the variance rests on: n where all contribute alike, few where few do.
+    """
+
+    variance: float
+    freedom: float
+    skewness: float
+    carriers: float
+
+
+def spread(influence: np.ndarray, classes: np.ndarray, groups: np.ndarray | None = None) -> Spread:
+    """The variance of a score with images resampled within their classes, or whole groups resampled.
+
+    Args:
+        influence: How far the score moves if an image counts one time more, [n]; within classes only differences matter, and
+            among classes of one image, which are taken together, what each adds to the score.
+        classes: The class of each image, int [n], whose numbers of images are kept; all 0 where they are not.
+        groups: The group of each image, int [n]; None where images are independent.
+    """
+    units, strata = (influence, _strata(classes)) if groups is None else _summed(influence, groups)
+    sizes = np.bincount(strata)
+    centered = units - (np.bincount(strata, units) / np.maximum(sizes, 1))[strata]
+    scale = np.where(sizes > 1, sizes / np.maximum(sizes - 1, 1), 1.0)
+    variance = float((scale[strata] * centered**2).sum())
+    second, third, fourth = (float((centered**power).sum()) for power in (2, 3, 4))
+    freedom = max(len(units) - int((sizes > 0).sum()), 1)
+    if not fourth:
+        return Spread(0.0, float(freedom), 0.0, 0.0)
+    return Spread(variance, float(freedom), third / variance**1.5, second**2 / fourth)
+
+
+def _strata(classes: np.ndarray) -> np.ndarray:
+    """Classes with two images or more; those of one image, which show no spread, together."""
+    sizes = np.bincount(classes)
+    alone = sizes == 1
+    if not alone.any():
+        return classes
+    together = int(np.flatnonzero(alone)[0])
+    merged = np.where(alone, together, np.arange(len(sizes)))
+    if alone.sum() == 1 and (sizes > 1).any():  # a single one joins the smallest class
+        merged[together] = int(np.where(sizes > 1, sizes, sizes.max() + 1).argmin())
+    return merged[classes]
+
+
+def _summed(influence: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    numbers = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(numbers, influence)
+    return sums, np.zeros(len(sums), int)
+
+
+def share_interval(value: float, found: Spread, base: float, n: int, bias: float = 0.0) -> Interval:
+    """A score from 0 to 1 with the exact binomial interval (Clopper and Pearson, 1934) at its effective sample size.
+
+    The effective sample size is that of the binomial proportion whose variance the score has (Korn and Graubard, 1998). It is
+    at most `base` times the number of images that the variance rests on, since few mistakes tell little of it. Where there
+    are none the interval is that of `base` of `base` images, from 0.025 ** (1 / base) to 1, which holds the truth in at least
+    97.5 % of splits if all classes are equally hard.
+
+    Args:
+        value: The score.
+        found: Its spread.
+        base: The number of independent images that the score would rest on if all classes were equally hard.
+        n: The number of images, which the result says.
+        bias: How far the score is expected to lie above what the population has; it is known to about half of itself.
+    """
+    center, variance = min(max(value - bias, 0.0), 1.0), found.variance + bias**2 / 4
+    if variance > 0 and 0 < center < 1:
+        quantiles = special.ndtri((1 + LEVEL) / 2) / special.stdtrit(found.freedom, (1 + LEVEL) / 2)
+        effective = min(center * (1 - center) / variance * float(quantiles) ** 2, base * max(1.0, found.carriers))
+    else:
+        effective = base
+    hits = center * effective
+    low = float(special.betaincinv(hits, effective - hits + 1, (1 - LEVEL) / 2)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, effective - hits, (1 + LEVEL) / 2)) if hits < effective else 1.0
+    return Interval(value, min(low, value), max(high, value), n)
+
+
+def proportion(right: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    """The share of images with a property: Wilson's interval, or with groups that of `share_interval`.
+
+    Args:
+        right: Whether each image has it, bool [n], n >= 1.
+        groups: The group of each image, int [n]; None where images are independent.
+    """
+    return wilson(int(right.sum()), len(right)) if groups is None else mean_share(right, groups)
+
+
+def mean_share(values: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    """The mean of numbers from 0 to 1 with the interval of `share_interval`.
+
+    Args:
+        values: Of each image, [n], n >= 1.
+        groups: The group of each image, int [n]; None where images are independent.
+    """
+    data = np.asarray(values, "float64")
+    n, value = len(data), float(data.mean())
+    found = spread((data - value) / n, np.zeros(n, int), groups)
+    return share_interval(value, found, n if groups is None else len(np.unique(groups)), n)
+
+
+def mean_interval(values: np.ndarray, groups: np.ndarray | None = None, worst: float | None = None) -> Interval:
+    """A mean with Student's interval corrected for skewness by Hall's (1992) transformation.
+
+    Args:
+        values: Of each image, [n].
+        groups: The group of each image, int [n]; None where images are independent.
+        worst: What one image more might have given: the upper end is that of the values with it among them, since those at
+            hand may hold none of the rare large ones. None for values without such a tail.
+    """
+    data = np.asarray(values, "float64")
+    n = len(data)
+    value = float(data.mean())
+    found = spread((data - value) / n, np.zeros(n, int), groups)
+    low, high = _hall(value, found)
+    if worst is not None:
+        size = 1 if groups is None else max(1, round(n / len(np.unique(groups))))
+        high = max(high, _student(np.append(data, np.full(size, worst)), groups, size))
+    return Interval(value, min(low, value), max(high, value), n)
+
+
+def _student(data: np.ndarray, groups: np.ndarray | None, size: int) -> float:
+    """Upper end of Student's interval, where the last `size` values are a group of their own."""
+    n, value = len(data), float(data.mean())
+    more = None if groups is None else np.append(groups, np.full(size, groups.max() + 1))
+    found = spread((data - value) / n, np.zeros(n, int), more)
+    return value + float(special.stdtrit(found.freedom, (1 + LEVEL) / 2)) * found.variance**0.5
+
+
+def _hall(value: float, found: Spread) -> tuple[float, float]:
+    error, s = found.variance**0.5, found.skewness
+    t = float(special.stdtrit(found.freedom, (1 + LEVEL) / 2))
+    if abs(s) < 1e-6:
+        return value - t * error, value + t * error
+
+    def inverse(quantile: float) -> float:
+        return 3 / s * (float(np.cbrt(1 + s * (quantile - s / 6))) - 1)
+
+    return value - error * inverse(t), value - error * inverse(-t)

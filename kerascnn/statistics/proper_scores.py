@@ -1,0 +1,73 @@
+"""Scores that an honest probability minimizes, log loss and Brier score, with their intervals."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kerascnn.statistics.intervals import Interval
+from kerascnn.statistics.linearized import mean_interval
+
+SMALLEST = np.finfo("float32").tiny
+
+
+def require_finite(probabilities: np.ndarray) -> None:
+    """Refuse what no score can be made of.
+
+    Raises:
+        ValueError: A probability that is not a number.
+    """
+    bad = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if bad:
+        raise ValueError(f"expected finite probabilities, got {bad} images with one that is not a number")
+
+
+def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each image's log loss, [n]; a probability that float32 rounds to 0 counts as its smallest normal number.
+
+    Raises:
+        ValueError: A probability that is not a number.
+    """
+    require_finite(probabilities)
+    true = probabilities[np.arange(len(labels)), labels].astype("float64")
+    return -np.log(np.maximum(true, SMALLEST))
+
+
+def brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each image's squared distance between its probabilities and the truth, [n], from 0 to 2 (Brier, 1950).
+
+    Raises:
+        ValueError: A probability that is not a number.
+    """
+    require_finite(probabilities)
+    truth = np.zeros_like(probabilities, dtype="float64")
+    truth[np.arange(len(labels)), labels] = 1
+    return ((probabilities - truth) ** 2).sum(axis=1)
+
+
+def mean_loss(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    """The log loss with its interval, whose upper end reckons with one mistake more."""
+    return _with_one_mistake_more(losses, probabilities, labels, groups)
+
+
+def mean_brier(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Interval:
+    """The Brier score with its interval, whose upper end reckons with one mistake more."""
+    found = _with_one_mistake_more(brier, probabilities, labels, groups)
+    return found._replace(high=min(found.high, 2.0))
+
+
+def _with_one_mistake_more(
+    each: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+) -> Interval:
+    values = each(probabilities, labels)
+    worst = None
+    if probabilities.shape[1] > 1:
+        # What an image costs on average if, where it is right, the most probable other class were the truth.
+        first_two = np.argpartition(-probabilities, 1, axis=1)[:, :2]
+        other = np.where(first_two[:, 0] == labels, first_two[:, 1], first_two[:, 0])
+        right = probabilities.argmax(axis=1) == labels
+        worst = float(np.where(right, each(probabilities, other), values).mean())
+    found = mean_interval(values, groups, worst)
+    return found._replace(low=max(found.low, 0.0))
