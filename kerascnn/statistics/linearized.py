@@ -43,16 +43,32 @@ def spread(influence: np.ndarray, classes: np.ndarray, groups: np.ndarray | None
         classes: The class of each image, int [n], whose numbers of images are kept; all 0 where they are not.
         groups: The group of each image, int [n]; None where images are independent.
     """
-    units, strata = (influence, _strata(classes)) if groups is None else _summed(influence, groups)
+    if groups is not None:
+        return _spread_of_groups(influence, classes, np.unique(groups, return_inverse=True)[1])
+    strata = _strata(classes)
     sizes = np.bincount(strata)
-    centered = units - (np.bincount(strata, units) / np.maximum(sizes, 1))[strata]
+    centered = influence - (np.bincount(strata, influence) / np.maximum(sizes, 1))[strata]
     scale = np.where(sizes > 1, sizes / np.maximum(sizes - 1, 1), 1.0)
     variance = float((scale[strata] * centered**2).sum())
-    second, third, fourth = (float((centered**power).sum()) for power in (2, 3, 4))
-    freedom = max(len(units) - int((sizes > 0).sum()), 1)
+    return _moments(centered, variance, len(influence) - int((sizes > 0).sum()))
+
+
+def _spread_of_groups(influence: np.ndarray, classes: np.ndarray, numbers: np.ndarray) -> Spread:
+    count, most = int(numbers.max()) + 1, int(classes.max()) + 1
+    images = np.bincount(classes, minlength=most)
+    parts = np.bincount(numbers * most + classes, minlength=count * most).reshape(count, most)
+    # A class's score is fitted to the groups that hold it, which are worth as many of equal size: they scatter so much more.
+    equal = images**2 / np.maximum((parts.astype("float64") ** 2).sum(axis=0), 1)
+    sums = np.bincount(numbers, influence * np.sqrt(equal / np.maximum(equal - 1, 0.5))[classes])
+    freedom = min(count - 1, int(np.maximum(equal - 1, 0).sum()))
+    return _moments(sums, float((sums**2).sum()), freedom)
+
+
+def _moments(parts: np.ndarray, variance: float, freedom: int) -> Spread:
+    second, third, fourth = (float((parts**power).sum()) for power in (2, 3, 4))
     if not fourth:
-        return Spread(0.0, float(freedom), 0.0, 0.0)
-    return Spread(variance, float(freedom), third / variance**1.5, second**2 / fourth)
+        return Spread(0.0, max(freedom, 1), 0.0, 0.0)
+    return Spread(variance, max(freedom, 1), third / variance**1.5, second**2 / fourth)
 
 
 def _strata(classes: np.ndarray) -> np.ndarray:
@@ -66,12 +82,6 @@ def _strata(classes: np.ndarray) -> np.ndarray:
     if alone.sum() == 1 and (sizes > 1).any():  # a single one joins the smallest class
         merged[together] = int(np.where(sizes > 1, sizes, sizes.max() + 1).argmin())
     return merged[classes]
-
-
-def _summed(influence: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    numbers = np.unique(groups, return_inverse=True)[1]
-    sums = np.bincount(numbers, influence)
-    return sums, np.zeros(len(sums), int)
 
 
 def share_interval(value: float, found: Spread, base: float, n: int, bias: float = 0.0) -> Interval:

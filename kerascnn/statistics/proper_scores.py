@@ -39,9 +39,8 @@ def brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         ValueError: A probability that is not a number.
     """
     require_finite(probabilities)
-    truth = np.zeros_like(probabilities, dtype="float64")
-    truth[np.arange(len(labels)), labels] = 1
-    return ((probabilities - truth) ** 2).sum(axis=1)
+    true = probabilities[np.arange(len(labels)), labels].astype("float64")
+    return np.einsum("nc,nc->n", probabilities, probabilities, dtype="float64") - 2 * true + 1
 
 
 def mean_loss(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Interval:
@@ -65,9 +64,17 @@ def _with_one_mistake_more(
     worst = None
     if probabilities.shape[1] > 1:
         # What an image costs on average if, where it is right, the most probable other class were the truth.
-        first_two = np.argpartition(-probabilities, 1, axis=1)[:, :2]
-        other = np.where(first_two[:, 0] == labels, first_two[:, 1], first_two[:, 0])
-        right = probabilities.argmax(axis=1) == labels
+        other, right = _most_probable_other(probabilities, labels), probabilities.argmax(axis=1) == labels
         worst = float(np.where(right, each(probabilities, other), values).mean())
     found = mean_interval(values, groups, worst)
     return found._replace(low=max(found.low, 0.0))
+
+
+def _most_probable_other(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The most probable class but the true one, [n]; in parts, so that its memory does not grow with the split."""
+    found, rows = np.empty(len(labels), int), max(1, 4_000_000 // probabilities.shape[1])
+    for start in range(0, len(labels), rows):
+        part = probabilities[start : start + rows].copy()
+        part[np.arange(len(part)), labels[start : start + rows]] = -1
+        found[start : start + rows] = part.argmax(axis=1)
+    return found

@@ -117,6 +117,25 @@ def test_groups_widen_what_they_must() -> None:
     assert np.mean(resampled) >= 0.93
 
 
+def test_classes_of_few_groups() -> None:
+    """Two groups in each of ten classes: a class is fitted to its two groups, which then scatter half as much."""
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(20), 10)
+    labels, held = groups % 10, 0
+    for _ in range(200):
+        right = rng.random(200) < rng.beta(0.8, 0.2, 20)[groups]
+        held += holds(balanced_accuracy(labels, np.where(right, labels, (labels + 1) % 10), 10, groups), 0.8)
+    assert held >= 0.93 * 200
+
+
+def test_groups_that_hold_every_class_keep_their_freedom() -> None:
+    groups, labels = np.repeat(np.arange(8), 10), np.tile(np.arange(10), 8)
+    right = np.random.default_rng(0).random(80) < 0.8
+    assert spread((right - right.mean()) / 80, labels, groups).freedom == 7
+    assert spread((right - right.mean()) / 80, groups, groups).freedom == 1, (
+        "each class in one group says nothing of others"
+    )
+
+
 def test_groups_of_one_image_are_images() -> None:
     right = np.random.default_rng(0).random(500) < 0.8
     assert proportion(right, np.arange(500))[:3] == pytest.approx(wilson(int(right.sum()), 500)[:3], abs=0.005)
