@@ -180,7 +180,8 @@ def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> Table | None:
     val = metrics.get("val", {})
     if (temperature := val.get("temperature")) is not None:
         reason = val.get("temperature_reason")
-        note += f" The temperature stays 1: val has {reason}." if reason else f" The temperature fitted on val is {temperature:.3f}."
+        fitted = f"The temperature fitted on val is {temperature:.3f}."
+        note += f" The temperature stays 1: val has {reason}." if reason else f" {fitted}"
     return Table("losses", "Losses", columns, tuple(rows), note) if rows else None
 
 

@@ -121,7 +121,9 @@ def test_a_temperature_that_val_cannot_say_is_1(run, capsys) -> None:
     metrics = Run(run).metrics()
     assert (metrics["val"]["temperature"], metrics["test"]["calibrated"]["temperature"]) == (1, 1)
     assert metrics["test"]["calibrated"]["loss"]["value"] == pytest.approx(metrics["test"]["loss"]["value"], rel=1e-5)
-    assert "temperature (kept: val has no mistake among 616" in Run(run).report_file.read_text(encoding="utf-8")
+    assert "The temperature stays 1: val has no mistake among 616 images." in Run(run).report_file.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, capsys, monkeypatch) -> None:
