@@ -184,7 +184,7 @@ def _classes(found: Conclusion) -> Bars:
     tested = f"p of the difference with {over} resampled, corrected for {len(rows)} classes (Holm)"
     note = f"Means over {seeds} seeds with t intervals; {tested}."
     if seeds < MIN_SEEDS:
-        means = "Means of two seeds, from the lower to the higher" if seeds == 2 else "One seed, Wilson intervals"
+        means = "Means of two seeds, from the lower to the higher" if seeds == 2 else "One seed, intervals over images"
         note = f"{means}; under {MIN_SEEDS} seeds no class is said to differ."
     return Bars(title, (pair.first.label, pair.second.label), tuple(rows), note)
 
@@ -194,9 +194,10 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     mine = found.labels == c
     if not mine.any():
         return None
-    values = [float((found.probabilities[seed][mine].argmax(axis=1) == c).mean()) for seed in seeds]
-    if len(values) == 1:
-        return statistics.wilson(round(values[0] * mine.sum()), int(mine.sum()))
+    right = [found.probabilities[seed][mine].argmax(axis=1) == c for seed in seeds]
+    if len(right) == 1:
+        return statistics.proportion(right[0], None if found.groups is None else found.groups[mine])
+    values = [float(one.mean()) for one in right]
     mean = float(np.mean(values))
     return statistics.over_seeds(values, statistics.SHARE) or Interval(mean, min(values), max(values), len(values))
 
@@ -214,7 +215,7 @@ def _calibration(entry: Entry) -> Calibration:
     found = entry.answers
     every = np.concatenate(list(found.probabilities.values()))
     bins = calibration.reliability(every, np.tile(found.labels, len(found.probabilities)))
-    errors = [calibration.ece(each, found.labels).interval for each in found.probabilities.values()]
+    errors = [calibration.ece(each, found.labels, found.groups).interval for each in found.probabilities.values()]
     # Seeds share their images, and with them most of the chance: the mean of the intervals is that of the mean seed.
     value, low, high = np.mean([one[:3] for one in errors], axis=0).tolist()
     ece = Interval(value, low, high, len(errors))

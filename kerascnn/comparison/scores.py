@@ -138,7 +138,7 @@ class Answers:
             found = probabilities.argmax(axis=1)
             if len(self.class_names) > 1 and (found == found[0]).all():
                 said.setdefault(f"always answers {self.class_names[found[0]]}", []).append(seed)
-            elif statistics.wilson(int((found == self.labels).sum()), len(found)).low <= largest / len(found):
+            elif statistics.proportion(found == self.labels, self.groups).low <= largest / len(found):
                 share = f"{largest / len(found):.1%}"
                 said.setdefault(f"cannot be told from always answering the largest class ({share})", []).append(seed)
         return [f"{self.arch} {what}: seed{'s'[: len(seeds) > 1]} {_numbers(seeds)}" for what, seeds in said.items()]

@@ -234,7 +234,7 @@ def _classes(scores: dict[str, Any], split: str) -> Bars:
         for row in rows
     ]
     title = f"Precision and recall by class, {split}, the lowest F1 first"
-    return Bars(title, ("precision", "recall"), tuple(bars), "95 % Wilson intervals.")
+    return Bars(title, ("precision", "recall"), tuple(bars), "95 % intervals.")
 
 
 def _confusion(run: Run, split: str, class_names: Sequence[str]) -> Confusion:

@@ -14,6 +14,7 @@ from sklearn.inspection import permutation_importance
 
 from kerascnn import tensorboard
 from kerascnn.config import IDENTITY_SECTIONS
+from kerascnn.data.grouping import groups_of
 from kerascnn.report import plots
 from kerascnn.runs import Run, shown_command
 from kerascnn.screen import duration
@@ -121,7 +122,13 @@ def gain(first: Run, second: Run) -> Difference | None:
     kept = [run.read_predictions("val") for run in (first, second)]
     one, other = ((each["probabilities"].argmax(1) == each["labels"]).astype("float64") for each in kept)
     difference = (other - one)[None]
-    return two_way(lambda index: difference[:, index].mean(axis=-1).T, images=difference.shape[1], seeds=1, share=True)
+    return two_way(
+        lambda index: difference[:, index].mean(axis=-1).T,
+        images=difference.shape[1],
+        seeds=1,
+        share=True,
+        groups=groups_of(kept[0]["ids"], first.config().data.group_by),
+    )
 
 
 def keep(search: Search, whole: bool = False) -> None:
