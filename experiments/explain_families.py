@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.runs import Run
-from kerascnn.statistics import Difference, Interval, t_interval, two_way
+from kerascnn.statistics import MIN_SEEDS, Difference, over_seeds, two_way
 
 INTRODUCTION = """# Which family explains itself better?
 
@@ -57,8 +57,11 @@ def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def over_seeds(values: list[float]) -> str:
-    found: Interval = t_interval(values)
+def spread(values: list[float], within: tuple[float, float]) -> str:
+    """The mean with its interval, within what the measure can be; under three seeds each value."""
+    found = over_seeds(values, within)
+    if found is None:
+        return ", ".join(f"{value:.3f}" for value in values)
     return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
@@ -67,7 +70,8 @@ def family_table(runs: dict[int, dict[str, np.ndarray]], stages: list[str]) -> l
     for stage in stages:
         means = {name: [float(run[f"{stage} {name}"].mean()) for run in runs.values()] for name in NAMES}
         drops = [cold - hot for cold, hot in zip(means["elsewhere"], means["hottest"], strict=True)]
-        cells = [over_seeds(values) for values in (*(means[name] for name in NAMES[:-1]), drops, means["head"])]
+        cells = [spread(means[name], (0, 1)) for name in NAMES[:-1]]
+        cells += [spread(drops, (-1, 1)), spread(means["head"], (-1, 1))]
         lines.append(f"| {stage} | " + " | ".join(cells) + " |")
     return lines
 
@@ -93,7 +97,7 @@ def difference(first: dict[int, dict[str, np.ndarray]], second: dict[int, dict[s
 def said(name: str, found: Difference) -> str:
     inside = found.low <= 0 <= found.high
     words = "they cannot be told apart here" if inside else "they differ"
-    if found.over == "images":
+    if found.seeds < MIN_SEEDS:
         words = "so much for these runs; the spread over seeds is not in it, so it decides nothing about the families"
     rests = f"{found.seeds} seeds, {found.images} images, {found.over} resampled"
     return f"- {name}: {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}] ({rests}): {words}."

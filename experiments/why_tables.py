@@ -10,12 +10,14 @@ import why_measures as measures
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kerascnn import statistics
 from kerascnn.comparison.scores import Answers, contrast
 from kerascnn.files import write_file
 from kerascnn.report import markdown, plots
-from kerascnn.report.page import Cell, Column, Table
+from kerascnn.report.cells import show
+from kerascnn.report.page import Cell, Column, Table, Unit
 from kerascnn.runs import Run
-from kerascnn.statistics import Interval, t_interval
+from kerascnn.statistics import SHARE, Interval
 
 Rows = Mapping[str, Mapping[int, dict[str, Any]]]
 STAGES = ("stem", "stage1", "stage2", "stage3")
@@ -85,9 +87,20 @@ def _is_resnet(name: str) -> bool:
     return name.startswith(("residual", "plain"))
 
 
-def over_seeds(found: Mapping[int, Any], value: Callable[[dict[str, Any]], float]) -> Interval:
-    """The mean over seeds with its t interval."""
-    return t_interval([value(row) for row in found.values()])
+def over_seeds(
+    found: Mapping[int, Any],
+    value: Callable[[dict[str, Any]], float],
+    within: tuple[float | None, float | None] = (None, None),
+) -> Cell:
+    """The mean over seeds with its t interval, within what the score can be; under three seeds each value."""
+    return spread([value(row) for row in found.values()], within)
+
+
+def spread(values: Sequence[float], within: tuple[float | None, float | None] = (None, None)) -> Cell:
+    """The same of values, one per seed."""
+    over = statistics.over_seeds(values, within)
+    unit: Unit = "share" if within == SHARE else "number"
+    return over if over is not None else ", ".join(show(value, unit) for value in values)
 
 
 def _scores(
@@ -114,7 +127,7 @@ def _scores(
         row = next(iter(rows[net].values()))
         other = against.get(net)
         each = ", ".join(f"{one['accuracy'] * 100:.1f}" for one in rows[net].values())
-        accuracy = over_seeds(rows[net], lambda one: one["accuracy"])
+        accuracy = over_seeds(rows[net], lambda one: one["accuracy"], SHARE)
         line: tuple[Cell, ...] = (net, row["params"], row["macs"], accuracy, each)
         if other is None:
             lines.append((*line, None, None))
@@ -160,9 +173,9 @@ def _lesions(nets: Sequence[str], rows: Rows) -> Table:
         lines.append(
             (
                 net,
-                over_seeds(found, lambda row: row["without"]["whole"]),
-                t_interval([float(np.mean(values)) for values in blocks.values()]),
-                t_interval([min(values) for values in blocks.values()]),
+                over_seeds(found, lambda row: row["without"]["whole"], SHARE),
+                spread([float(np.mean(values)) for values in blocks.values()], SHARE),
+                spread([min(values) for values in blocks.values()], SHARE),
                 len(next(iter(blocks.values()))),
                 over_seeds(found, lambda row: row["reach"]),
             )
@@ -174,7 +187,7 @@ def _lesions(nets: Sequence[str], rows: Rows) -> Table:
 def _zoom(nets: Sequence[str], rows: Rows) -> Table:
     columns = (Column("network"), *(Column(f"x {factor:g}", "share") for factor in measures.ZOOMS))
     lines = tuple(
-        (net, *(over_seeds(rows[net], lambda row, f=factor: row["zoom"][f"{f:g}"]) for factor in measures.ZOOMS))
+        (net, *(over_seeds(rows[net], lambda row, f=factor: row["zoom"][f"{f:g}"], SHARE) for factor in measures.ZOOMS))
         for net in nets
     )
     note = f"All test images, {_seeds(rows)} seeds; 95 % t intervals over seeds. Trained at x 1 alone."
@@ -194,11 +207,11 @@ def _summary(nets: Sequence[str], rows: Rows) -> Table:
     lines = tuple(
         (
             net,
-            over_seeds(rows[net], lambda row: row["accuracy"]),
+            over_seeds(rows[net], lambda row: row["accuracy"], SHARE),
             over_seeds(rows[net], lambda row: row["loss"]),
             over_seeds(rows[net], lambda row: row["reach"]),
-            over_seeds(rows[net], lambda row: row["zoom"]["0.5"]),
-            over_seeds(rows[net], lambda row: row["zoom"]["2"]),
+            over_seeds(rows[net], lambda row: row["zoom"]["0.5"], SHARE),
+            over_seeds(rows[net], lambda row: row["zoom"]["2"], SHARE),
             float(np.mean([row["seconds"] for row in rows[net].values()])),
         )
         for net in nets

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.runs import Run
-from kerascnn.statistics import t_interval, wilson
-from kerascnn.statistics.paired import two_way
+from kerascnn.statistics import SHARE, over_seeds, t_interval, two_way, wilson
 
 SEEDS = (11, 12, 13, 14, 15)
 KINDS = {
@@ -35,12 +34,14 @@ def main(folder: Path) -> None:
     print("|---|---|---|---|")
     for kind, said in KINDS.items():
         each = [f"{row.mean():.1%} [{low:.1%}, {high:.1%}]" for row in answers[kind] for low, high in [ends(row)]]
-        over = t_interval(answers[kind].mean(axis=1).tolist())
+        over = over_seeds(answers[kind].mean(axis=1).tolist(), SHARE)
+        if over is None:
+            raise ValueError(f"expected three seeds or more, got {len(SEEDS)}")
         seconds = [Run(folder / f"{kind}_s{seed}").metrics()["train_seconds"] for seed in SEEDS]
         took = ", ".join(f"{value:.0f}" for value in seconds)
         print(f"| {said} | {' · '.join(each)} | {over.value:.1%} [{over.low:.1%}, {over.high:.1%}] | {took} s |")
     gain = (answers["finetuned"].astype(float) - answers["scratch"]).T
-    found = two_way(lambda chosen: gain[chosen].mean(axis=1), images=len(gain), seeds=len(SEEDS))
+    found = two_way(lambda chosen: gain[chosen].mean(axis=1), images=len(gain), seeds=len(SEEDS), share=True)
     these = t_interval(gain.mean(axis=0).tolist())
     print(
         f"\nFine-tuned minus from scratch, other seeds on these very photos: {100 * these.value:+.1f} points"

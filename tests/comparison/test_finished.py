@@ -13,7 +13,7 @@ from kerascnn.comparison import finished as found
 from kerascnn.comparison import page, words
 from kerascnn.comparison.conclude import Entry, conclude
 from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.measure import Cost
+from kerascnn.comparison.measure import PROCESSES, Cost, inference, kept
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.publish import publish
 from kerascnn.config import UserError
@@ -246,6 +246,24 @@ def test_top5_needs_more_classes(tmp_path, runs):
     entries = [Entry(label, "", group, COSTS[label]) for label, group in groups.items()]
     with pytest.raises(UserError, match="--metric top5 of 3 classes says nothing"):
         conclude(entries, Compare(metric="top5"), 3)
+
+
+@pytest.mark.parametrize("cost", COSTS.values())
+def test_comparison_toml_keeps_each_process_s_latency(tmp_path, cost):
+    """Without them a comparison that is concluded again would rest on one timing."""
+    directory = Directory(tmp_path)
+    directory.keep("compare", {}, {"a": {"cost": kept(cost)}}, [])
+    assert Cost.read(directory.solved({})["a"]) == cost
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_latency_is_measured_in_several_processes(tmp_path):
+    config = finished(tmp_path, "resnet20", 0, 0.7, images=6).config().replace(model={"width": 0.25})
+    found = inference([(config, ("cat", "dog", "owl"))] * 2)
+    assert [len(one["latencies"]) for one in found] == [PROCESSES] * 2
+    assert len(set(found[0]["latencies"])) > 1
+    assert min(found[0]["latencies"]) <= found[0]["latency_p50"] <= max(found[0]["latencies"])
 
 
 def test_a_comparison_of_other_runs_is_not_overwritten(tmp_path):

@@ -108,3 +108,16 @@ def test_the_whole_study_small_and_again(tmp_path):
     assert "epoch 1/1" not in again.stdout
     assert "Because." in page.read_text()
     assert (tmp_path / "why.png").stat().st_size > 10_000
+
+
+def test_no_share_lies_outside_of_0_and_1(measures):
+    """Three seeds at 2, 30 and 98 % have an interval that a share cannot have; two seeds have none."""
+    import why_tables
+
+    from kerascnn.statistics import SHARE
+
+    rows = {seed: {"accuracy": value} for seed, value in enumerate((0.02, 0.3, 0.98))}
+    found = why_tables.over_seeds(rows, lambda row: row["accuracy"], SHARE)
+    assert (found.low, found.high) == (0, 1)
+    del rows[2]
+    assert why_tables.over_seeds(rows, lambda row: row["accuracy"], SHARE) == "2.00 %, 30.00 %"
