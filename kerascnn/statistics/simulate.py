@@ -198,13 +198,16 @@ def worlds(rounds: int, images: int) -> Iterator[str]:
     yield "|---|---|---|---|--:|--:|--:|"
     for difference in (0.0, 0.02):
         for i, each in enumerate(populations(Population(accuracies=(0.9 - difference, 0.9)))):
-            methods: dict[str, Method] = {"verdict": by_closed_form}
-            found = [
-                coverage(each, seeds=seeds, images=images, rounds=rounds, seed=i, methods=methods).coverage["verdict"]
-                for seeds in (3, 5, 10)
-            ]
+            found = [_held(each, seeds, images, rounds, i + 100 * seeds + images) for seeds in (3, 5, 10)]
             switches = " | ".join(f"{value:g}" for value in (each.difficulty, each.family, each.seed))
             yield f"| {switches} | {difference * 100:+.1f} | " + " | ".join(f"{share:.1%}" for share in found) + " |"
+
+
+def _held(population: Population, seeds: int, images: int, rounds: int, seed: int) -> float:
+    methods: dict[str, Method] = {"verdict": by_closed_form}
+    return coverage(population, seeds=seeds, images=images, rounds=rounds, seed=seed, methods=methods).coverage[
+        "verdict"
+    ]
 
 
 def main() -> None:
