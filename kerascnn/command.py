@@ -31,7 +31,7 @@ from kerascnn.errors import (
     TrainingFailed,
     UserError,
 )
-from kerascnn.escaping import one_line
+from kerascnn.escaping import one_line, printable
 
 # What other libraries (TensorFlow, HDF5, ONNX) say in words of their own where the system refused something.
 _TOLD = (*FULL, *PASSING, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.EISDIR)
@@ -158,7 +158,7 @@ def _report(message: str, code: int) -> int:
     with contextlib.suppress(OSError):  # a full disk behind standard output: the message still goes out
         sys.stdout.flush()
     try:
-        print(f"kerascnn: {message}", file=sys.stderr)
+        print(f"kerascnn: {printable(message)}", file=sys.stderr)
         if os.environ.get("KERASCNN_TRACEBACK"):
             traceback.print_exc()
         sys.stderr.flush()

@@ -36,6 +36,11 @@ def one_line(text: str) -> str:
     return "".join(_shown(c) if unicodedata.category(c) in _INVISIBLE else c for c in text)
 
 
+def printable(text: str) -> str:
+    """`text` for a terminal or a log: its line breaks stay, whatever else is invisible is shown as by `one_line`."""
+    return "\n".join(one_line(line) for line in text.split("\n"))
+
+
 def as_html(text: str) -> str:
     """`text` for an HTML element's content or a quoted attribute; nothing in it is markup."""
     return html.escape(one_line(text), quote=True)

@@ -223,7 +223,7 @@ class Output:
 
             columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
             # Where answers go to the same terminal, they are printed above the bar.
-            console = Console(stderr=not sys.stdout.isatty(), highlight=False, soft_wrap=True)
+            console = Console(stderr=not sys.stdout.isatty(), highlight=False, soft_wrap=True, emoji=False)
             self._bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False)
             self._task = self._bar.add_task("images", total=None)
             self._bar.start()

@@ -15,8 +15,9 @@ from typing import IO
 
 from rich.console import Console
 
-from kerascnn import streams
+from kerascnn import ambient, streams
 from kerascnn.errors import UserError
+from kerascnn.escaping import printable
 
 
 class Lines(Console):
@@ -31,7 +32,7 @@ class Screen:
     """Lines for the user, copied with times into `log` once a run has one."""
 
     def __init__(self) -> None:
-        self.console = Lines(highlight=False, soft_wrap=True)
+        self.console = Lines(highlight=False, soft_wrap=True, emoji=False)  # ":cd:" in a name is no picture
         self._log: IO[str] | None = None
 
     @property
@@ -51,7 +52,8 @@ class Screen:
             self._log = None
 
     def say(self, line: str = "", *, style: str | None = None) -> None:
-        """Show one line."""
+        """Show one line. What a name in it holds beside printable characters is shown as an escape."""
+        line = printable(line)
         try:
             self.console.print(line, style=style, markup=False)
         except OSError as error:
@@ -69,11 +71,14 @@ class Screen:
 
 @contextlib.contextmanager
 def quiet(verbose: bool = False) -> Iterator[None]:
-    """Hold file descriptor 2 while TensorFlow is imported and started; show what was written if that fails.
+    """Holds file descriptor 2 while TensorFlow is imported and started; shows what was written if that fails.
+
+    Keras comes first, with this program's settings and not those of the user's other work (`ambient`).
 
     TF_CPP_MIN_LOG_LEVEL alone is not enough: TensorFlow logs before it reads it.
     """
     if verbose:
+        ambient.start_keras()
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -84,6 +89,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         failed = True
         try:
+            ambient.start_keras()
             yield
             failed = False
         except UserError:

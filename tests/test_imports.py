@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 ROWS = (
     {"errors", "streams"},
     {"config"},
-    {"screen", "files", "escaping", "devices", "flags", "rates"},
+    {"escaping", "ambient"},
+    {"screen", "files", "devices", "flags", "rates"},
     {"command", "scratch"},
     {"cli"},
     {"layers"},

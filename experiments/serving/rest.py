@@ -48,16 +48,17 @@ class Question(NamedTuple):
     columns: bool
 
 
-def parse(body: bytes, inputs: Mapping[str, Input], most: int) -> Question:
+def parse(body: bytes, inputs: Mapping[str, Input], most: int, most_pixels: int) -> Question:
     """A request's body, checked.
 
     Args:
         body: JSON; `{"instances": [{"b64": "..."}]}` and the other forms of the API.
         inputs: The model's, by signature.
         most: Images that one request may have.
+        most_pixels: Pixels that all images of one request may have, as their headers tell.
 
     Raises:
-        BadRequest: It is no such JSON, or no images.
+        BadRequest: It is no such JSON, or no images, or they are too large.
     """
     request = _json(body)
     if not isinstance(request, dict):
@@ -76,6 +77,11 @@ def parse(body: bytes, inputs: Mapping[str, Input], most: int) -> Question:
     if not 1 <= len(rows) <= most:
         raise BadRequest(f"expected 1 to {most} images, got {len(rows)}")
     images = [_encoded(row, place) for place, row in enumerate(rows)] if encoded else _pixels(rows)
+    total = sum(map(pixels, images)) if isinstance(images, list) else 0
+    if total > most_pixels:
+        raise BadRequest(
+            f"expected at most {most_pixels:,} pixels in a request, got {total:,}: send fewer or smaller images"
+        )
     return Question(signature, images, columns)
 
 
@@ -87,6 +93,21 @@ def render(question: Question, outputs: dict[str, np.ndarray]) -> dict[str, Any]
     if question.columns:
         return {"outputs": plain}
     return {"predictions": [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]}
+
+
+def pixels(image: bytes) -> int:
+    """The pixels that a JPEG's or PNG's header announces; 0 where it announces none, which the decoder then refuses."""
+    if image.startswith(b"\x89PNG"):
+        return int.from_bytes(image[16:20], "big") * int.from_bytes(image[20:24], "big")
+    place = 2
+    while place + 9 <= len(image) and image[place] == 0xFF:
+        marker, length = image[place + 1], int.from_bytes(image[place + 2 : place + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header (ITU-T T.81, table B.1)
+            return int.from_bytes(image[place + 5 : place + 7], "big") * int.from_bytes(
+                image[place + 7 : place + 9], "big"
+            )
+        place += 1 if marker == 0xFF else 2 if 0xD0 <= marker <= 0xD8 else 2 + length
+    return 0
 
 
 def _json(body: bytes) -> Any:

@@ -44,6 +44,7 @@ class Limits(NamedTuple):
         body: Bytes of a request.
         held: Bytes of all requests that are being read or answered.
         images: Images of a request.
+        pixels: Pixels of all images of a request: 25 million take a second of one core to decode.
         batch: Images that the model sees at once.
         queue: Images that may wait.
         seconds: Time for a request's body to arrive.
@@ -52,6 +53,7 @@ class Limits(NamedTuple):
     body: int = 32 * 2**20
     held: int = 256 * 2**20
     images: int = 64
+    pixels: int = 100_000_000
     batch: int = 16
     queue: int = 256
     seconds: float = 30.0
@@ -168,7 +170,7 @@ def create_app(model: Model, limits: Limits = Limits()) -> FastAPI:  # noqa: B00
     async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
         _check(model, name, version)
         async with intake.body(request) as body:
-            question = await asyncio.to_thread(parse, body, model.inputs, limits.images)
+            question = await asyncio.to_thread(parse, body, model.inputs, limits.images, limits.pixels)
             outputs = await batcher.put(question)
             return JSONResponse(await asyncio.to_thread(render, question, outputs))
 

@@ -4,6 +4,7 @@ import io
 import os
 import stat
 import struct
+import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -22,6 +23,12 @@ from PIL import (
 MAX_PIXELS = 89_478_485
 
 
+# A file of more is no photo: so many bytes are held for each image that is decoded at once.
+MAX_BYTES = 256 << 20
+# GIF's blocks are walked one by one in Python; an animation's first frame lies in its first megabytes.
+GIF_BYTES = 64 << 20
+
+
 class _Jpeg(JpegImagePlugin.JpegImageFile):
     """Only the header: the resolution, which nobody asks for, costs a walk through EXIF and warns where that is damaged."""
 
@@ -32,14 +39,18 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
 # The classes and not Image.open: only these formats, whatever else Pillow can read, and our limit instead of its warning.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "jpeg": _Jpeg,
-    "png": PngImagePlugin.PngImageFile,
+    "png": PngImagePlugin.PngImageFile,  # to transcode; a header alone is read by `_png_size`
     "gif": GifImagePlugin.GifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
 }
 # Without it TensorFlow refuses the file as Pillow does; a thumbnail's own mark comes before the image data.
 _END_MARK = {"jpeg": b"\xff\xd9", "png": b"IEND"}
-_TAIL = 65536
+_TAIL, _PART = 1 << 16, 1 << 20
+_TEXT = 1 << 20  # of a PNG, unpacked: Pillow's own limit
+_PNG_HEADER = 33  # signature and the whole of IHDR, which always comes first
+# Bits of a sample that PNG allows for each of its colour types (PNG 3, section 11.2.1).
+_PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 # Orientation in a PNG's text, as ImageMagick and Adobe write it. TensorFlow's ops cannot inflate those, so Pillow turns them.
 PNG_TEXT_ORIENTATION = (b"Raw profile type exif", b"tiff:Orientation")
 
@@ -92,14 +103,20 @@ def _probe(file: BinaryIO) -> Probe:
     kind = sniff(header)
     if kind is None:
         return Probe(None, 0, 0, False, "not an image in JPEG, PNG, GIF, BMP or WebP" if header else "empty")
-    file.seek(0)
     native = kind in _END_MARK
     try:
-        image = _open(kind, file, header)
+        _check_bytes(kind, file.seek(0, os.SEEK_END))
+        file.seek(0)
+        if kind == "png":  # Pillow would unpack texts and colour profiles, which nobody asks for, and refuse large ones
+            height, width = _png_size(header)
+            file.seek(_PNG_HEADER)
+        else:
+            image = _open(kind, file, header)
+            height, width = image.height, image.width
         problem = None
         if native and not _ends(file, _END_MARK[kind]):
             problem = f"truncated: the {kind.upper()} has no end mark"
-        return Probe(kind, image.height, image.width, native, problem)
+        return Probe(kind, height, width, native, problem)
     except _TooLarge as error:
         return Probe(kind, error.height, error.width, native, str(error))
     except Exception as error:  # a parser on a hostile file may raise anything
@@ -107,9 +124,28 @@ def _probe(file: BinaryIO) -> Probe:
 
 
 class _TooLarge(ValueError):
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__(f"{width} x {height} pixels: more than {MAX_PIXELS} are refused")
+    def __init__(self, height: int, width: int, message: str = "") -> None:
+        super().__init__(message or f"{width} x {height} pixels: more than {MAX_PIXELS} are refused")
         self.height, self.width = height, width
+
+
+def _check_bytes(kind: str, size: int) -> None:
+    limit = GIF_BYTES if kind == "gif" else MAX_BYTES
+    if size > limit:
+        raise _TooLarge(0, 0, f"a file of {size:,} bytes: more than {limit:,} are refused")
+
+
+def _png_size(header: bytes) -> tuple[int, int]:
+    """Height and width in the first chunk of a PNG file, checked as libpng will check it."""
+    if len(header) < _PNG_HEADER or header[8:16] != b"\0\0\0\rIHDR":
+        raise ValueError("it does not begin with its size")
+    if zlib.crc32(header[12:29]) != int.from_bytes(header[29:33], "big"):
+        raise ValueError("its size is damaged (checksum)")
+    width, height, depth, color = struct.unpack(">IIBB", header[16:26])
+    if not width or not height or depth not in _PNG_DEPTHS.get(color, ()):
+        raise ValueError(f"{width} x {height} pixels of {depth} bits, colour type {color}")
+    _check(height, width)
+    return height, width
 
 
 def _sentence(error: Exception) -> str:
@@ -143,27 +179,33 @@ def _webp_size(header: bytes) -> tuple[int, int]:
 
 
 def _ends(file: BinaryIO, mark: bytes) -> bool:
-    """Whether `mark` stands behind the header: mostly in the last bytes, before them where a camera appended a film."""
+    """Whether `mark` follows the header: mostly in the last bytes, before them where a camera appended a film."""
     start = file.tell()
     end = file.seek(0, os.SEEK_END)
     file.seek(max(start, end - _TAIL))
     if mark in file.read():
         return True
     file.seek(start)
-    return mark in file.read()
+    kept = b""
+    while part := file.read(_PART):
+        if mark in kept + part:
+            return True
+        kept = part[1 - len(mark) :]
+    return False
 
 
 def transcode(content: bytes) -> bytes:
     """An image file as a plain RGB PNG: upright, its first frame, alpha over white.
 
     Raises:
-        ValueError: The content cannot be decoded, or has more than `MAX_PIXELS` pixels.
+        ValueError: The content cannot be decoded, or has more than `MAX_PIXELS` pixels or `MAX_BYTES` bytes.
     """
     kind = sniff(content)
     if kind is None:
         raise ValueError("not an image in JPEG, PNG, GIF, BMP or WebP")
     try:
-        image = _open(kind, io.BytesIO(content), content)
+        _check_bytes(kind, len(content))
+        image = _open(kind, io.BytesIO(_told(content) if kind == "png" else content), content)
         image.load()
     except _TooLarge:
         raise
@@ -172,6 +214,40 @@ def transcode(content: bytes) -> bytes:
     png = io.BytesIO()
     _over_white(_upright(image)).save(png, "PNG", compress_level=1)
     return png.getvalue()
+
+
+def _told(content: bytes) -> bytes:
+    """A PNG without its colour profile and without texts that are long or say nothing of its orientation.
+
+    Pillow refuses an image whose profile or text is over 1 MB when it is unpacked; TensorFlow never reads either.
+    """
+    kept, place = [content[:_PNG_HEADER]], _PNG_HEADER
+    while place + 8 <= len(content):
+        length, name = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+        chunk = content[place : place + 12 + length]
+        text = name in (b"tEXt", b"zTXt", b"iTXt")
+        if name != b"iCCP" and not (text and (not _says_orientation(chunk) or _unpacks_to(name, chunk) > _TEXT)):
+            kept.append(chunk)
+        place += 12 + length
+    return b"".join(kept)
+
+
+def _says_orientation(chunk: bytes) -> bool:
+    return chunk[8:].startswith((b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0"))
+
+
+def _unpacks_to(name: bytes, chunk: bytes) -> int:
+    """Bytes of a text, or one more than the limit where there are more."""
+    _, _, rest = chunk[8:-4].partition(b"\0")
+    packed = rest[1:] if name == b"zTXt" else rest[2:] if name == b"iTXt" and rest[:1] == b"\1" else None
+    if packed is None:
+        return len(rest)
+    if name == b"iTXt":
+        packed = packed.split(b"\0", 2)[-1]  # language, translated keyword
+    try:
+        return len(zlib.decompressobj().decompress(packed, _TEXT + 1))
+    except zlib.error:
+        return 0  # Pillow says what is wrong with it
 
 
 def _upright(image: Image.Image) -> Image.Image:

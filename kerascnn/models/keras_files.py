@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,9 +14,15 @@ import keras
 import numpy as np
 
 from kerascnn import models
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
+from kerascnn.escaping import one_line
 from kerascnn.models import names
 from kerascnn.models.tensors import Content, Tensor, Tensors
+
+CONFIG_BYTES = 16 << 20  # of a network's description; inception_resnet_v2's takes 0.5 MB
+INFLATED = 100  # times that weights may grow when they are unpacked; Keras does not compress them
+DEPTH = 20  # groups within groups; a network's blocks within blocks take six
+DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
 def read(path: Path, arch: str) -> Content:
@@ -27,6 +34,7 @@ def read(path: Path, arch: str) -> Content:
     try:
         if path.suffix == ".keras":
             with zipfile.ZipFile(path) as archive:
+                check_archive(path, archive)
                 config = json.loads(archive.read("config.json"))
                 if "kerascnn>" in json.dumps(config):
                     return _own(path)
@@ -35,16 +43,27 @@ def read(path: Path, arch: str) -> Content:
         else:
             with h5py.File(path) as file:
                 shapes = dict(_datasets(file))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: expected a weight file of Keras, it cannot be read ({error})") from error
+    except DAMAGE as error:
+        reason = one_line(str(error))[:200]
+        raise UserError(f"{path}: expected a weight file of Keras, it cannot be read ({reason})") from error
     return Content(path, "keras", _through_peer(path, arch, shapes) if arch in names.KERAS else shapes)
+
+
+def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raises UserError where an archive holds more than any network needs, before anything of it is unpacked."""
+    for member in archive.infolist():
+        limit = CONFIG_BYTES if member.filename.endswith(".json") else INFLATED * max(member.compress_size, 1)
+        if member.file_size > limit:
+            name = one_line(member.filename)[:100]
+            raise UserError(f"{path}: refused, its {name} would unpack to {member.file_size:,} bytes")
 
 
 def _own(path: Path) -> Content:
     try:
         network = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: expected a network that this program saved ({str(error).splitlines()[0]})") from error
+    except DAMAGE as error:
+        reason = one_line(str(error))[:200]
+        raise UserError(f"{path}: expected a network that this program saved ({reason})") from error
     arch = network.name if network.name in models.ARCHS else None
     return Content(path, "kerascnn", {v.path: _in_memory(v) for v in network.weights}, arch)
 
@@ -54,8 +73,19 @@ def _in_memory(variable: keras.Variable) -> Tensor:
 
 
 def _datasets(group: h5py.Group, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Names and shapes of what an HDF5 file holds, without the state of optimizers and random layers."""
-    for name, item in group.items():
+    """Names and shapes of what an HDF5 file holds, without the state of optimizers and random layers.
+
+    Links to other files and to other places of this one are passed over: Keras writes none, and a group may hold itself.
+
+    Raises:
+        ValueError: Groups lie deeper than in any network.
+    """
+    if path.count("/") > DEPTH:
+        raise ValueError(f"groups more than {DEPTH} deep")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        item = group[name]
         if isinstance(item, h5py.Dataset):
             yield f"{path}{name}", Tensor(item.shape, _no_values)
         elif isinstance(item, h5py.Group) and not name.startswith(("optimizer", "seed_generator")):

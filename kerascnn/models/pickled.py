@@ -2,7 +2,8 @@
 
 A `.pth` file is a pickle, and a pickle is a program: it can call whatever it can name. This unpickler knows four names
 (tensors' rebuilding, parameters' rebuilding, OrderedDict, and the kinds of storage) and refuses every other. What it hands
-out for them cannot be changed by the program, and tensors are checked to lie inside their storage.
+out for them cannot be changed by the program, and tensors are checked to lie inside their storage. Bytes, operations, keys
+and nesting are bounded, so that a hostile file ends in a message, not in hours or gigabytes.
 """
 
 import io
@@ -14,11 +15,12 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
+from kerascnn.escaping import one_line
 from kerascnn.models.tensors import Tensor, Tensors, float32, width
 
 STORAGES = {
@@ -34,6 +36,10 @@ STORAGES = {
     "BoolStorage": "BOOL",
 }
 MAGIC = 0x1950A86A20F9469CFC6C  # of the form before torch 1.6
+PICKLE_BYTES = 16 << 20  # ResNet-152's takes 0.2 MB
+INFLATED = 100  # times that a storage may grow when it is unpacked; torch.save does not compress
+WRAPPED = 4  # dicts around a state dict at the most
+DIMENSIONS = 8  # of a tensor at the most; numpy ends at 64
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, OverflowError, RuntimeError, MemoryError)
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # what training scripts put the weights under
 
@@ -46,15 +52,29 @@ def read(path: Path) -> Tensors:
     """
     try:
         content = _zipped(path) if zipfile.is_zipfile(path) else _legacy(path)
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+    except _STRANGE as error:
         raise UserError(f"{path}: expected a state dict as torch.save writes it, got {_reason(error)}") from error
     except DAMAGE as error:
         raise UserError(f"{path}: the file is damaged ({_reason(error)})") from error
     return dict(_named(_unwrapped(content, path), path))
 
 
+# What an unpickler raises of a program that is none of torch.save's.
+_STRANGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+    AssertionError,
+)
+
+
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return one_line(str(error))[:200] or type(error).__name__
 
 
 class _Kind(NamedTuple):
@@ -86,10 +106,12 @@ class _RebuildTensor(tuple):
     __slots__ = ()
 
     def __call__(self, storage, offset, shape, strides, requires_grad=False, hooks=None, metadata=None) -> _View:
+        if not isinstance(storage, _Storage) or max(len(shape), len(strides)) > DIMENSIONS:
+            raise pickle.UnpicklingError("a tensor without a storage, or of more than 8 dimensions")
         view = _View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
         last = view.offset + sum((size - 1) * step for size, step in zip(view.shape, view.strides, strict=True))
         inside = min(view.offset, *view.shape, *view.strides, 0) == 0 and (last < storage.numbers or 0 in view.shape)
-        if not isinstance(storage, _Storage) or not inside:
+        if not inside:
             raise pickle.UnpicklingError(f"a tensor of shape {view.shape} that reaches beyond its storage")
         return view
 
@@ -103,20 +125,84 @@ class _RebuildParameter(tuple):
         return data
 
 
+class _MakeOrderedDict(tuple):
+    """Stands for collections.OrderedDict: empty, or of pairs whose keys are plain."""
+
+    __slots__ = ()
+
+    def __call__(self, pairs=()) -> OrderedDict:
+        return OrderedDict((_plain_key(key), value) for key, value in pairs)
+
+
+def _plain_key(key: Any) -> Any:
+    """`key`, if it is a name or a number: the hash of a nested tuple may take longer than anybody waits."""
+    if not isinstance(key, str | int | float):
+        raise pickle.UnpicklingError(f"a dict with a {type(key).__name__} as a key")
+    return key
+
+
 ALLOWED: Mapping[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _MakeOrderedDict(),
     ("torch._utils", "_rebuild_tensor_v2"): _RebuildTensor(),
     ("torch._utils", "_rebuild_parameter"): _RebuildParameter(),
     **{("torch", name): _Kind(kind) for name, kind in STORAGES.items()},
 }
 
 
-class _Unpickler(pickle.Unpickler):
+# What torch.save writes (pickle protocol 2), and what other writers of state dicts put in its place up to protocol 5. Among
+# the rest are operations that ask for gigabytes in one word or keep objects alive that nobody may make.
+_WRITTEN = (
+    "PROTO STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE BINSTRING SHORT_BINSTRING"
+)
+_WRITTEN += (
+    " EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS BINGET LONG_BINGET"
+)
+_WRITTEN += " BINPUT LONG_BINPUT GLOBAL REDUCE BUILD BINPERSID"
+_LATER = "FRAME MEMOIZE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES STACK_GLOBAL"
+_OPERATIONS = f"{_WRITTEN} {_LATER}".split()
+
+
+# Python's own unpickler and not C's, which makes room for a memo of any size that the file names; without types.
+_Python: Any = pickle._Unpickler
+
+
+class _Unpickler(_Python):
     """Reads a pickle of `path`; `storage(kind, key, count)` finds the storage that it calls `key`."""
+
+    dispatch: ClassVar = {getattr(pickle, name)[0]: _Python.dispatch[getattr(pickle, name)[0]] for name in _OPERATIONS}
 
     def __init__(self, file, path: Path, storage: Callable[[str, str, int], _Storage]) -> None:
         super().__init__(file, encoding="utf-8")
         self.path, self.storage = path, storage
+
+    def load(self) -> Any:
+        try:
+            return super().load()
+        except KeyError as error:
+            if isinstance(error.args[0], int):
+                raise pickle.UnpicklingError(
+                    f"the operation {error.args[0]:#x}, which torch.save never writes"
+                ) from None
+            raise
+
+    def _load_setitem(self) -> None:
+        _plain_key(self.stack[-2])
+        _Python.load_setitem(self)
+
+    def _load_setitems(self) -> None:
+        for key in self.stack[::2]:
+            _plain_key(key)
+        _Python.load_setitems(self)
+
+    def _load_build(self) -> None:
+        """Leaves attributes out: a state dict's `_metadata`, or something that would hide the dict's own methods."""
+        self.stack.pop()
+        if not isinstance(self.stack[-1], OrderedDict):
+            raise pickle.UnpicklingError(f"attributes of a {type(self.stack[-1]).__name__}")
+
+    dispatch[pickle.BUILD[0]] = _load_build
+    dispatch[pickle.SETITEM[0]] = _load_setitem
+    dispatch[pickle.SETITEMS[0]] = _load_setitems
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
@@ -146,10 +232,14 @@ def _zipped(path: Path) -> Any:
 
         def storage(kind: str, key: str, count: int) -> _Storage:
             member = archive.getinfo(f"{folder}data/{key}")
-            if member.file_size < count * width(kind):
+            if member.file_size > INFLATED * max(member.compress_size, 1):
+                raise pickle.UnpicklingError(f"a storage {key} that would unpack to {member.file_size:,} bytes")
+            if count < 0 or member.file_size < count * width(kind):
                 raise pickle.UnpicklingError(f"a storage {key} of {member.file_size} bytes for {count} numbers")
             return _Storage(kind, count, lambda: _member(path, member.filename))
 
+        if (size := archive.getinfo(main[0]).file_size) > PICKLE_BYTES:
+            raise ValueError(f"a pickle of {size:,} bytes, more than {PICKLE_BYTES:,}")
         return _Unpickler(io.BytesIO(archive.read(main[0])), path, storage).load()
 
 
@@ -171,11 +261,12 @@ def _legacy(path: Path) -> Any:
         return _Storage(kind, count, lambda: _piece(path, *places[key]))
 
     with path.open("rb") as file:
-        magic, _, system, content, keys = (_Unpickler(file, path, storage).load() for _ in range(5))
+        pickles = _Bounded(file, PICKLE_BYTES)
+        magic, _, system, content, keys = (_Unpickler(pickles, path, storage).load() for _ in range(5))
         if magic != MAGIC or not system["little_endian"]:
             raise ValueError("another kind of pickle")
         for key in keys:
-            kind, expected = storages[key]
+            kind, expected = storages[_plain_key(key)]
             (count,) = struct.unpack("<q", file.read(8))
             if count != expected:
                 raise pickle.UnpicklingError(f"a storage {key} of {count} numbers, not {expected}")
@@ -186,6 +277,27 @@ def _legacy(path: Path) -> Any:
     return content
 
 
+class _Bounded:
+    """Reads from `file`, `left` bytes at the most."""
+
+    def __init__(self, file: BinaryIO, left: int) -> None:
+        self.file, self.left = file, left
+
+    def _spend(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise ValueError(f"pickles of more than {PICKLE_BYTES:,} bytes")
+
+    def read(self, count: int) -> bytes:
+        self._spend(count)
+        return self.file.read(count)
+
+    def readline(self) -> bytes:
+        line = self.file.readline(self.left + 1)
+        self._spend(len(line))
+        return line
+
+
 def _piece(path: Path, start: int, length: int) -> bytes:
     with path.open("rb") as file:
         file.seek(start)
@@ -193,7 +305,9 @@ def _piece(path: Path, start: int, length: int) -> bytes:
 
 
 def _unwrapped(content: Any, path: Path) -> Mapping:
-    while isinstance(content, Mapping):
+    for _ in range(WRAPPED + 1):
+        if not isinstance(content, Mapping):
+            break
         wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
         if wrapper is None:
             return content
@@ -204,7 +318,8 @@ def _unwrapped(content: Any, path: Path) -> Mapping:
 def _named(state: Mapping, path: Path) -> Iterator[tuple[str, Tensor]]:
     views = {str(name): value for name, value in state.items() if isinstance(value, _View)}
     if not views:
-        raise UserError(f"{path}: expected a state dict (names and tensors), found no tensor under {list(state)[:5]}")
+        keys = one_line(str(list(state)[:5]))[:200]
+        raise UserError(f"{path}: expected a state dict (names and tensors), found no tensor under {keys}")
     parallel = all(name.startswith("module.") for name in views)
     for name, view in views.items():
         yield name.removeprefix("module.") if parallel else name, _tensor(view)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
+from kerascnn.escaping import one_line
 from kerascnn.models.tensors import DTYPES, Tensor, Tensors, float32, width
+
+HEADER_BYTES = 8 << 20  # ResNet-152's takes 0.1 MB
 
 
 def read(path: Path) -> Tensors:
@@ -17,12 +20,15 @@ def read(path: Path) -> Tensors:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
             raise UserError(f"{path}: expected a safetensors file, its header is longer than the file")
+        if length > HEADER_BYTES:
+            raise UserError(f"{path}: a header of {length:,} bytes; no network's has more than {HEADER_BYTES:,}")
         try:
             header = json.loads(file.read(length))
             entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
             return {name: _tensor(path, name, entry, 8 + length, size) for name, entry in entries.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: expected a safetensors file, its header cannot be read ({error})") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = one_line(str(error))[:200]
+            raise UserError(f"{path}: expected a safetensors file, its header cannot be read ({reason})") from error
 
 
 def _tensor(path: Path, name: str, entry: dict, start: int, size: int) -> Tensor:
@@ -30,7 +36,8 @@ def _tensor(path: Path, name: str, entry: dict, start: int, size: int) -> Tensor
     begin, end = (start + offset for offset in entry["data_offsets"])
     if kind not in DTYPES:
         raise UserError(f"{path}: tensor {name} has numbers of kind {kind}; expected one of {', '.join(DTYPES)}")
-    if not (start <= begin <= end <= size and end - begin == math.prod(shape) * width(kind)):
+    whole = all(isinstance(side, int) and side >= 0 for side in shape)
+    if not (whole and start <= begin <= end <= size and end - begin == math.prod(shape) * width(kind)):
         raise UserError(f"{path}: tensor {name} of shape {shape} does not fit its place in the file; is it complete?")
 
     def values() -> np.ndarray:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import cli, rates
+from kerascnn import ambient, cli, rates
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
 from kerascnn.escaping import resolved, within
 from kerascnn.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
@@ -31,17 +31,6 @@ from kerascnn.runs.facts import described, scored
 from kerascnn.runs.identity import default_name, identity
 from kerascnn.runs.locks import LOCK_FILE, Held, hold, hold_when_free
 
-_ENVIRONMENT = (
-    "CUDA_VISIBLE_DEVICES",
-    "DNNL_MAX_CPU_ISA",
-    "ONEDNN_MAX_CPU_ISA",
-    "OMP_NUM_THREADS",
-    "TF_DETERMINISTIC_OPS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "XLA_FLAGS",
-)
 PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
 # What may lie in a directory before its run has begun.
 _NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
@@ -292,9 +281,16 @@ class Run:
     def add_environment(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
         """Append one start's facts; returns those of all starts."""
         starts = self.environment()
-        variables = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        variables = ambient.heeded()
         starts.append(
-            {"started": now(), **facts, "variables": variables, "command": shown_command(), "git_commit": _git_commit()}
+            {
+                "started": now(),
+                **facts,
+                "variables": variables,
+                "overridden": ambient.overridden(),
+                "command": shown_command(),
+                "git_commit": _git_commit(),
+            }
         )
         self._write(self.environment_file, _json_bytes(starts))
         return starts

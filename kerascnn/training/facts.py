@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerascnn import distribute
+from kerascnn import ambient, distribute
 from kerascnn.config import Config
 from kerascnn.cost import Cost
 from kerascnn.distribute import Plan
@@ -25,11 +25,20 @@ _DECIDES = {
     "jit": "XLA",
 }
 # Environment variables that decide them and show in nothing else.
-_VARIABLES = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")
+_VARIABLES = (
+    "TF_DETERMINISTIC_OPS",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "NVIDIA_TF32_OVERRIDE",
+)
 
 
 def note_environment(run: Run, plan: Plan, say: Callable[[str], None]) -> None:
-    """Add this start to the run's environment.json, and say what changed since the one before."""
+    """Add this start to the run's environment.json, and say what is overridden and what changed since the one before."""
+    for name, value in ambient.overridden().items():
+        say(f"note: {name} is {value} here and is not heeded: it belongs to other programs")
     starts = run.add_environment({**distribute.versions(), **distribute.kernels(), **plan.facts()})
     if len(starts) > 1:
         for line in changed(*starts[-2:]):
