@@ -62,7 +62,7 @@ def points(run: Run) -> Counter:
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
-                if value.tag.startswith(("epoch_", "batch_")):
+                if value.tag.startswith(("epoch_", "step_")):
                     found[path.parent.name, value.tag, event.step] += 1
     return found
 

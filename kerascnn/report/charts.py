@@ -137,7 +137,6 @@ def chart(found: Chart) -> Markup:
             style: dict[str, Any] = {
                 "color": SERIES[i % len(SERIES)],
                 "marker": MARKERS[i % len(MARKERS)],
-                "label": short(one.label),
             }
             spread = np.maximum(np.stack([y - low, high - y]), 0)
             axis.errorbar(

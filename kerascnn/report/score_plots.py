@@ -50,8 +50,8 @@ def ranking_curves(curves: Mapping[str, Sequence[tuple[int, np.ndarray, np.ndarr
                 )
         _frame(left, "recall", "precision", "precision and recall, each class against the rest")
         _frame(right, "false positives' share", "true positives' share", "ROC, each class against the rest")
-        if left.lines and len(curves["pr"]) <= CLASSES:
-            left.legend(fontsize=7, frameon=False, loc="lower left")
+        if left.lines and len(curves["pr"]) <= CLASSES:  # beside the pictures: it would cover lines inside
+            figure.legend(*left.get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     return figure
 
 

@@ -64,12 +64,12 @@ def test_a_training_s_page(finished, splits):
 
 
 def test_it_takes_no_time(finished, splits):
-    """Under a tenth of what it may cost; a machine that does other things beside has the rest."""
+    """Under a third of what it may cost; a machine that does other things beside has the rest."""
     run, answered = finished
     run_report.write(run, splits.test, answered)
     start = time.process_time()
     run_report.write(run, splits.test, answered)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 3
 
 
 def test_a_run_without_test_has_a_page_too(finished, splits):
