@@ -132,6 +132,7 @@ def _promotion(search: Search) -> Table | None:
         Column("retrained", unit, "Mean over fresh seeds."),
         Column(f"{split} accuracy", "share", "Mean over fresh seeds, with its t interval over them."),
         Column("gain over uniform", "points", f"Of {split} accuracy, paired by image and seed."),
+        Column("differs", "text", "From the uniformly scaled network, for all candidates together (Holm)."),
     )
     found = tuple(
         (
@@ -141,10 +142,11 @@ def _promotion(search: Search) -> Table | None:
             float(row["retrained_score"]),
             _interval(row, f"{split}_accuracy", split),
             _interval(row, "gain", "gain"),
+            {"True": "yes", "False": "no"}.get(row.get("separable") or "", "-"),
         )
         for row in rows
     )
-    return Table("promotion", "Retrained with fresh seeds", columns, found, "95 % intervals.")
+    return Table("promotion", "Retrained with fresh seeds", columns, found, "95 % intervals, of each row by itself.")
 
 
 def _interval(row: dict[str, str], key: str, ends: str) -> Cell:

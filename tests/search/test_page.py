@@ -57,7 +57,7 @@ def test_a_promotion_comes_first_and_stays(searched: Search) -> None:
         {"candidate": BASELINE, "seeds": 2, "search_score": 0.5, "retrained_score": 0.48, "test_accuracy": 0.47},
         {
             "candidate": "thin", "seeds": 2, "search_score": 0.6, "retrained_score": 0.55, "test_accuracy": 0.54,
-            "test_low": 0.5, "test_high": 0.58, "gain": 0.07, "gain_low": 0.01, "gain_high": 0.13,
+            "test_low": 0.5, "test_high": 0.58, "gain": 0.07, "gain_low": 0.01, "gain_high": 0.13, "separable": True,
         },
     ]  # fmt: skip
     searched.directory.write_table(searched.directory.promotion_file, rows)
@@ -69,6 +69,7 @@ def test_a_promotion_comes_first_and_stays(searched: Search) -> None:
             assert "+7.00 points" in text
             assert "[+1.00, +13.00]" in text
             assert "54.00 %" in text
+            assert "<td>yes</td>" in text
     finally:
         searched.directory.promotion_file.unlink()
 
