@@ -17,6 +17,8 @@ from kerascnn.report.page import BarRow, Bars, Confusion
 
 # Up to this many classes a cell of the matrix has its count, and each row its name; above that a picture shows the pattern.
 DRAWN = 20
+# More pixels a side than this make a page heavy and show nothing more.
+PIXELS = 250
 # More bars than this nobody reads: the first ones are shown.
 BARS = 30
 HIT = SERIES[0]
@@ -103,7 +105,7 @@ def confusion(found: Confusion) -> Markup:
         if classes <= DRAWN:
             _cells(axis, counts, share)
         else:
-            axis.imshow(_pixels(share), interpolation="none")
+            axis.imshow(_pixels(counts), interpolation="none", extent=(-0.5, classes - 0.5, classes - 0.5, -0.5))
         axis.set_xlim(-0.5, classes - 0.5)
         axis.set_ylim(classes - 0.5, -0.5)
         axis.set_aspect("equal")
@@ -123,8 +125,11 @@ def _cells(axis: Axes, counts: np.ndarray, share: np.ndarray) -> None:
         axis.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=size, color=ink)
 
 
-def _pixels(share: np.ndarray) -> np.ndarray:
-    """RGBA in 0-255, clear where nothing was predicted."""
+def _pixels(counts: np.ndarray) -> np.ndarray:
+    """RGBA in 0-255, clear where nothing was predicted; beyond PIXELS classes neighbors share a pixel."""
+    edges = np.arange(0, len(counts), math.ceil(len(counts) / PIXELS))
+    counts = np.add.reduceat(np.add.reduceat(counts, edges, axis=0), edges, axis=1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     color = np.where(np.eye(len(share), dtype=bool)[..., None], _rgb(HIT), _rgb(MISS))
     depth = np.sqrt(share)[..., None] * 255
     return np.concatenate([np.broadcast_to(color, (*share.shape, 3)), depth], axis=-1).astype("uint8")

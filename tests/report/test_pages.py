@@ -241,6 +241,17 @@ def test_axes_of_a_confusion_matrix_have_names():
         assert ">truth (images)</text>" in drawn
 
 
+def test_a_matrix_of_a_thousand_classes_stays_small():
+    """A quarter of a page at most, though every mistake occurs; each pixel is some classes together."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.05, (1000, 1000)) + 40 * np.eye(1000, dtype=int)
+    assert len(str(class_charts.confusion(Confusion("test", tuple(f"c{i}" for i in range(1000)), counts)))) < 250_000
+    pixels = class_charts._pixels(np.eye(1000, dtype=int))
+    assert pixels.shape == (250, 250, 4)
+    assert (np.diagonal(pixels[..., 3]) == 255).all()
+    assert pixels[..., 3].sum() == 250 * 255
+
+
 @pytest.mark.parametrize("make", FULL.values(), ids=FULL)
 def test_a_wide_table_scrolls_and_says_so(make):
     """Every table lies in a region of its own that scrolls, by keyboard too; what is cut off has a shadow."""
