@@ -5,6 +5,7 @@ family in every run, what seed s gives one arch on every image, and what is left
 its mean over S seeds and m images is images / m + seeds / S + left / (S m).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -39,6 +40,7 @@ class Difference:
         seeds_part: From seeds: seeds / S + left / (S m); 0 for one seed.
         left_part: left / (S m), which the two above both hold; 0 for one seed.
         groups: Number of groups of images that were resampled as wholes; None where every image stands alone.
+        most: The most that a difference can be, 1 of shares: the interval ends there.
     """
 
     value: float
@@ -54,6 +56,7 @@ class Difference:
     seeds_part: float
     left_part: float
     groups: int | None = None
+    most: float = math.inf
 
     @property
     def units(self) -> int:
@@ -63,7 +66,8 @@ class Difference:
     def at(self, level: float) -> "Difference":
         """The same with an interval of another level."""
         half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
-        return replace(self, low=self.value - half, high=self.value + half, level=level)
+        low, high = max(self.value - half, -self.most), min(self.value + half, self.most)
+        return replace(self, low=low, high=high, level=level)
 
 
 def two_way(
@@ -126,22 +130,22 @@ def two_way(
         parts = (images_part, seeds_part, left_part)
         variance, freedom = combined(*parts, units, seeds)
     over = ("images" if groups is None else "groups of images") + (" and seeds" if seeds >= MIN_SEEDS else "")
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * variance**0.5
     return Difference(
-        value,
-        value - half,
-        value + half,
-        level,
-        images,
-        seeds,
-        over,
-        variance**0.5,
-        freedom,
-        images_part,
-        seeds_part,
-        left_part,
-        None if counts is None else units,
-    )
+        value=value,
+        low=value,
+        high=value,
+        level=level,
+        images=images,
+        seeds=seeds,
+        over=over,
+        error=variance**0.5,
+        freedom=freedom,
+        images_part=images_part,
+        seeds_part=seeds_part,
+        left_part=left_part,
+        groups=None if counts is None else units,
+        most=1.0 if share else math.inf,
+    ).at(level)
 
 
 def combined(images_part: float, seeds_part: float, left_part: float, images: int, seeds: int) -> tuple[float, float]:

@@ -97,3 +97,25 @@ def test_out_of_time_concludes_from_the_seeds_that_are_complete(tmp_path: Path) 
     assert again.returncode == 75, again.stderr
     assert "1 of 2 seeds" in again.stdout
     assert "images alone resampled" in again.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_what_chooses_never_reads_test(tmp_path: Path) -> None:
+    """Two rates, chosen by one seed and judged by another; the second start reuses all of it."""
+    flags = ("--lr-grid", "0.05", "0.1", "--seeds", "1", "--choose-seeds", "1", "--epochs", "1", "--match", "none")
+    first = subprocess.run(
+        command(*flags), cwd=tmp_path, env=environment(), check=True, capture_output=True, text=True, timeout=900
+    )
+    assert "choose  by val of 4 further runs, seeds 1000, whose test is not read: " in first.stdout
+    assert "as val's mean accuracy of seeds 1000 prefers, which judge nothing: " in first.stdout
+    choosing = sorted((tmp_path / "experiments/comparisons/small/choosing").iterdir())
+    assert len(choosing) == 4
+    for run in choosing:
+        assert "test" not in json.loads((run / "metrics.json").read_text())
+        assert not (run / "predictions/test.npz").exists()
+    assert len(list((tmp_path / "experiments/runs").glob("*/predictions/test.npz"))) == 4
+    again = subprocess.run(
+        command(*flags), cwd=tmp_path, env=environment(), check=True, capture_output=True, text=True, timeout=900
+    )
+    assert again.stdout.count("reused") >= 8

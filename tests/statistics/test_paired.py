@@ -1,5 +1,6 @@
 """The interval of a verdict against closed forms and simulation; tests against published values."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -95,10 +96,13 @@ def test_images_that_agree_prove_no_certainty(seeds):
     assert detectable(found) > 0.05
     two = of(np.ones((seeds, 2), int), share=True)  # of two images one arch gets both, the other none
     assert (two.value, p_value(two)) == (1, pytest.approx(0.295, abs=1e-3))
+    assert two.high == 1, "no difference of shares is more than 100 points"
+    assert two.at(0.99).high == 1
+    assert of(np.ones((seeds, 2), int)).at(0.99).most == np.inf
 
 
 def test_a_share_s_least_variance_changes_no_other():
-    assert of(drawn(), share=True) == of(drawn())
+    assert of(drawn(), share=True) == replace(of(drawn()), most=1)
 
 
 def test_two_way_is_deterministic_and_bounded(monkeypatch):
