@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ LATEST = "latest"
 
 
 def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> Path:
-    """The path that RUN on a command line means.
+    """The path that RUN on a command line means; which run is the newest is said on standard error.
 
     Args:
         word: A path that exists; a run's name below `runs_dir`; `latest`, the newest run of `runs_dir`, or `FOLDER/latest`.
@@ -30,7 +31,9 @@ def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> P
     if os.path.lexists(path):
         return path
     if path.name == LATEST:
-        return newest(home if word == LATEST else path.parent, finished=finished)
+        found = newest(home if word == LATEST else path.parent, finished=finished)
+        print(f"kerascnn: {one_line(word)} is {one_line(str(found))}", file=sys.stderr)
+        return found
     if len(path.parts) == 1 and (home / path).exists():
         return home / path
     near = nearest_path(path) or (nearest_path(home / path) if len(path.parts) == 1 else "")

@@ -28,8 +28,9 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_latest_is_the_newest(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_is_the_newest(home: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert find("latest", home) == home / "second"
+    assert capsys.readouterr() == ("", f"kerascnn: latest is {home / 'second'}\n")
     assert find("latest", home, finished=False) == home / "third"
     assert find(str(home / "latest")) == home / "second"
     monkeypatch.chdir(home)
