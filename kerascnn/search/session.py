@@ -247,9 +247,9 @@ class Search:
         if self.tune.promote:
             judged, chosen = (self.tune.promote + 1) * self.tune.seeds, self.tune.promote * self.tune.choose_seeds
             each = self.epochs * self.seconds_per_epoch() + START_UP
-            hours = (judged + chosen) * each / self.tune.workers / 3600
+            more = (judged + chosen) * each / self.tune.workers
             lines.append(
                 f"promote     {judged} retrainings with {self.tune.seeds} fresh seeds that judge, {chosen} with"
-                f" {self.tune.choose_seeds} others that name the winner: about {hours:.1f} h more"
+                f" {self.tune.choose_seeds} others that name the winner: about {duration(more)} more"
             )
         return lines

@@ -10,6 +10,7 @@ from PIL import Image
 
 from kerascnn import statistics
 from kerascnn.cli import Stopped
+from kerascnn.screen import duration
 from kerascnn.search.execute import Execution
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.promote import Promotion
@@ -99,8 +100,7 @@ def test_the_plan_says_what_a_promotion_costs(tmp_path: Path) -> None:
     assert line.startswith(
         "promote     20 retrainings with 5 fresh seeds that judge, 6 with 2 others that name the winner"
     )
-    hours = 26 * (make_search.EPOCHS * 60 + 10) / 3600
-    assert f"about {hours:.1f} h more" in line
+    assert f"about {duration(26 * (make_search.EPOCHS * 60 + 10))} more" in line
 
 
 def test_max_hours_bounds_the_search_and_its_promotion_together(
