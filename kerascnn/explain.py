@@ -139,7 +139,7 @@ def deletion(
     """
     found = confidences(infer, images, heat, share, seed)
     before, hottest, elsewhere, scattered = (mean_share(values, groups) for values in found)
-    return Deletion(before, hottest, elsewhere, scattered, mean_interval(found.drop, groups))
+    return Deletion(before, hottest, elsewhere, scattered, _signed(found.drop, groups))
 
 
 def confidences(
@@ -209,5 +209,10 @@ def head_matters(
     if not kept_maps:
         return None
     correlations = [stats.spearmanr(before[i].ravel(), after[i].ravel()).statistic for i in kept_maps]
-    found = mean_interval(np.array(correlations), None if groups is None else groups[kept_maps])
+    return _signed(np.array(correlations), None if groups is None else groups[kept_maps])
+
+
+def _signed(values: np.ndarray, groups: np.ndarray | None) -> Interval:
+    """The mean of numbers from -1 to 1, with an interval that stays there."""
+    found = mean_interval(values, groups)
     return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))

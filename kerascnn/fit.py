@@ -109,10 +109,11 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     scores = metrics[name]
     accuracy, f1 = scores["accuracy"], scores["macro_f1"]
     mark = "  (val chose this model: no test set was kept apart)" if metrics["test_is_val"] or name == "val" else ""
+    groups = f" in {scores['groups']} groups" if "groups" in scores else ""
     screen.say()
     screen.say(
         f"{name} accuracy {accuracy['value']:.2%}  [{accuracy['low']:.2%}, {accuracy['high']:.2%}]"
-        f" (95 %, n = {accuracy['n']} images, 1 seed){mark}",
+        f" (95 %, n = {accuracy['n']} images{groups}, 1 seed){mark}",
         style="bold",
     )
     screen.say(f"macro F1 {f1['value']:.4f}  [{f1['low']:.4f}, {f1['high']:.4f}]")

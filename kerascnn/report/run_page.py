@@ -150,9 +150,10 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
         lines.append(f"Hardest class: {lowest['name']} (F1 {lowest['f1']:.3f}, n = {lowest['n']:,}).")
     lines += ["Val chose this model: no test set was kept apart."] if marked else []
     lines += scoring.symptoms(scores, split)
+    groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
     headline = (
         f"{split} accuracy {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
-        f" (95 %, n = {accuracy.n:,} images, 1 seed)"
+        f" (95 %, n = {accuracy.n:,} images{groups}, 1 seed)"
     )
     return Statement(headline, tuple(lines))
 
