@@ -114,11 +114,28 @@ def share_interval(value: float, found: Spread, base: float, n: int, bias: float
 def proportion(right: np.ndarray, groups: np.ndarray | None = None) -> Interval:
     """The share of images with a property: Wilson's interval, or with groups that of `share_interval`.
 
+    Where one to three images differ from the rest, the end on their side is the modified one of Brown, Cai and DasGupta (2001,
+    "Interval estimation for a binomial proportion", section 4.1.1): Wilson's held a true 99.5 % in 91 % of sets of 20.
+
     Args:
         right: Whether each image has it, bool [n], n >= 1.
         groups: The group of each image, int [n]; None where images are independent.
     """
-    return wilson(int(right.sum()), len(right)) if groups is None else mean_share(right, groups)
+    if groups is not None:
+        return mean_share(right, groups)
+    n, hits = len(right), int(right.sum())
+    found = wilson(hits, n)
+    few = 2 if n <= 50 else 3
+    if 1 <= hits <= few:
+        found = found._replace(low=min(found.low, _poisson(hits) / n))
+    if 1 <= n - hits <= few:
+        found = found._replace(high=max(found.high, 1 - _poisson(n - hits) / n))
+    return found
+
+
+def _poisson(count: int) -> float:
+    """The mean of a Poisson variable that reaches `count` with 1 - LEVEL."""
+    return float(special.gammaincinv(count, 1 - LEVEL))
 
 
 def mean_share(values: np.ndarray, groups: np.ndarray | None = None) -> Interval:

@@ -64,6 +64,19 @@ def test_all_right_is_no_certainty() -> None:
     assert mean_share(np.ones(20)).low == pytest.approx(0.025 ** (1 / 20))
 
 
+def test_a_few_mistakes_leave_room_for_fewer() -> None:
+    """Brown, Cai and DasGupta, 2001: half the 5 % quantile of chi squared with 2 x degrees of freedom, over n."""
+    for mistakes, quantile in ((1, 0.1026), (2, 0.7107)):
+        right = np.arange(20) >= mistakes
+        assert proportion(right).high == pytest.approx(1 - quantile / 2 / 20, abs=1e-5)
+        assert proportion(right).low == wilson(20 - mistakes, 20).low
+        assert proportion(~right).low == pytest.approx(1 - proportion(right).high)
+    assert proportion(np.arange(1000) >= 4) == wilson(996, 1000)
+    rng = np.random.default_rng(0)
+    for truth in (0.975, 0.995):
+        assert np.mean([holds(proportion(rng.random(20) < truth), truth) for _ in range(1000)]) >= 0.93
+
+
 def test_the_harmonic_base() -> None:
     assert base_of(np.repeat(np.arange(10), 7)) == pytest.approx(70)
     assert base_of(np.repeat([0, 1], [18, 2])) == pytest.approx(2 * 2 * 18 * 2 / 20)
