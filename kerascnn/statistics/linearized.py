@@ -97,9 +97,9 @@ def share_interval(value: float, found: Spread, base: float, n: int, bias: float
         found: Its spread.
         base: The number of independent images that the score would rest on if all classes were equally hard.
         n: The number of images, which the result says.
-        bias: How far the score is expected to lie above what the population has; such estimates scatter by about themselves.
+        bias: How far the score is expected to lie above what the population has; it is known to about half of itself.
     """
-    center, variance = min(max(value - bias, 0.0), 1.0), found.variance + bias**2
+    center, variance = min(max(value - bias, 0.0), 1.0), found.variance + bias**2 / 4
     if variance > 0 and 0 < center < 1:
         quantiles = special.ndtri((1 + LEVEL) / 2) / special.stdtrit(found.freedom, (1 + LEVEL) / 2)
         effective = min(center * (1 - center) / variance * float(quantiles) ** 2, base * max(1.0, found.carriers))
