@@ -81,6 +81,11 @@ def onednn_said(on: bool, pays: bool, variable: str | None) -> str:
     return "oneDNN off" if variable is None else f"oneDNN off ({ONEDNN}={variable})"
 
 
+def onednn_has_bfloat16(flags: frozenset[str]) -> bool:
+    """Whether TensorFlow leaves bfloat16 to oneDNN on this CPU (tensorflow/core/util/util.cc); else Eigen computes it."""
+    return bool({"avx512f", "avx_ne_convert"} & flags)
+
+
 def isa(flags: frozenset[str], variables: Mapping[str, str]) -> str:
     """The best instruction set that oneDNN may use, as Linux names it; empty where the flags are not known.
 

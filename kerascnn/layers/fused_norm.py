@@ -45,7 +45,7 @@ def neighbours(x) -> int:
     half the width takes 2.8 times as long, of Xception (728 channels) 1.2 times. In float32 only the forward pass is slower,
     by 3: two passes would eat that in training, and an inference took 3 to 4 % longer with it.
     """
-    if x.dtype != tf.bfloat16 or None in x.shape[1:] or not onednn() or tf.config.list_physical_devices("GPU"):
+    if x.dtype != tf.bfloat16 or None in x.shape[1:] or not onednn(x.dtype) or tf.config.list_physical_devices("GPU"):
         return 1
     together = VECTOR // math.gcd(x.shape[-1], VECTOR)
     pixels = x.shape[1] * x.shape[2]

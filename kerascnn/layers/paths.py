@@ -37,12 +37,17 @@ def fast() -> bool:
     return not _stock and not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def onednn() -> bool:
-    """Whether TensorFlow's CPU kernels are oneDNN's. Says once where they could be and are not."""
+def onednn(dtype=tf.float32) -> bool:
+    """Whether TensorFlow's CPU kernels of `dtype` are oneDNN's. Says once where they could be and are not."""
     on = bool(_pywrap_util_port.IsMklEnabled())
     if not on:
         _say_off()
-    return on
+    return on and (dtype == tf.float32 or (dtype == tf.bfloat16 and hardware.onednn_has_bfloat16(_flags())))
+
+
+@functools.cache
+def _flags() -> frozenset[str]:
+    return hardware.cpu_flags()
 
 
 @functools.cache

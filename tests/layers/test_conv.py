@@ -29,11 +29,36 @@ def test_symmetric_padding_is_the_same_on_both_sides(side, kernel, strides, poli
             loss = tf.reduce_sum(y**2)
         return [y, *tape.gradient(loss, [x, kernel])]
 
-    weights = tf.constant(layer.kernel)  # the plain form in float32 throughout
-    plain = results(lambda: tf.nn.conv2d(tf.pad(x, around), weights, strides, "VALID"), weights)
+    weights = tf.constant(layer.kernel)  # the plain form in float64 throughout, which is not oneDNN's
+
+    def plainly():
+        return tf.nn.conv2d(tf.pad(tf.cast(x, "float64"), around), tf.cast(weights, "float64"), strides, "VALID")
+
+    plain = results(plainly, weights)
     for mine, theirs in zip(results(lambda: layer(x), layer.kernel.value), plain, strict=True):
         bound = 1e-5 if policy == "float32" else 0.03
         np.testing.assert_allclose(mine, theirs, atol=bound * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5, 7, 8, 12])
+@pytest.mark.parametrize(("kernel", "strides"), [(1, 2), (1, (1, 2)), (1, 3), (3, 2), (1, 1)])
+def test_gradients_of_narrow_convolutions_with_strides(kernel, strides, channels):
+    """Against float64, which is not oneDNN's: its AVX2 form of 1x1 kernels with strides reads beyond narrow pixels."""
+
+    def gradients(policy):
+        layer = Conv2D(8, kernel, strides, "symmetric", use_bias=False, dtype=policy)
+        layer.build((None, None, None, channels))
+        layer.kernel.assign(images(*layer.kernel.shape))
+        x = tf.constant(images(2, 14, 14, channels), policy)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x, training=True) ** 2)
+        return tape.gradient(loss, [x, layer.kernel.value])
+
+    expected = gradients("float64")
+    for _ in range(3):  # what lies beyond differs
+        for mine, theirs in zip(gradients("float32"), expected, strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-5 * np.abs(theirs).max())
 
 
 def test_what_cannot_be_padded():
@@ -65,7 +90,9 @@ def test_grouped_convolution_equals_keras_form(policy, monkeypatch):
     with stock_paths():
         expected = results()
     at_once = results()
-    monkeypatch.setattr(conv, "onednn", lambda: False)  # the form of a TensorFlow whose CPU kernels lack the gradient
+    monkeypatch.setattr(
+        conv, "onednn", lambda dtype: False
+    )  # the form of a TensorFlow whose CPU kernels lack the gradient
     one_by_one = results()
     tolerance = {"rtol": 3e-2, "atol": 0.1} if policy.startswith("mixed") else {"rtol": 1e-4, "atol": 1e-4}
     for plain, *fast in zip(expected, at_once, one_by_one, strict=True):

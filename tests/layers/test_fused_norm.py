@@ -8,7 +8,7 @@ from kerascnn.layers import fused_norm
 from kerascnn.layers.paths import onednn
 
 EPSILON = 1e-3
-pytestmark = pytest.mark.skipif(not onednn(), reason="TensorFlow's CPU kernels are not oneDNN's")
+pytestmark = pytest.mark.skipif(not onednn(tf.bfloat16), reason="TensorFlow's CPU kernels of bfloat16 are not oneDNN's")
 
 
 def values(shape):

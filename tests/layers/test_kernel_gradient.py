@@ -10,6 +10,7 @@ from kerascnn.layers import Conv2D, kernel_gradient, stock_paths
 from kerascnn.layers.paths import onednn
 
 needs_onednn = pytest.mark.skipif(not onednn(), reason="this TensorFlow's CPU kernels are not oneDNN's")
+needs_bfloat16 = pytest.mark.skipif(not onednn(tf.bfloat16), reason="bfloat16 is not oneDNN's on this CPU")
 
 
 def conv(kernel=3, padding="same", channels=128, policy="mixed_bfloat16", **options):
@@ -37,7 +38,7 @@ def results(layer, x, training=True):
     return found, {op.type for op in traced.get_concrete_function(x).graph.get_operations()}
 
 
-@needs_onednn
+@needs_bfloat16
 @pytest.mark.parametrize("padding", ["same", "symmetric", "valid"])
 @pytest.mark.parametrize("kernel", [3, (1, 3), (5, 1)])
 @pytest.mark.parametrize(("strides", "side"), [(1, 5), (2, 5), (2, 8), ((1, 2), 7)])
@@ -53,7 +54,7 @@ def test_equals_the_plain_form(padding, kernel, strides, side):
         np.testing.assert_allclose(mine, theirs, atol=1e-2 * np.abs(theirs).max())
 
 
-@needs_onednn
+@needs_bfloat16
 @pytest.mark.parametrize("padding", ["same", "symmetric", "valid"])
 def test_1x1_kernels_where_the_cpu_has_amx(padding, monkeypatch):
     layer, x = conv(1, padding, channels=64), images(9, channels=64)
@@ -90,6 +91,44 @@ def test_where_products_are_faster(kernel, places, strides, amx, expected):
     assert kernel_gradient.faster(kernel, places, strides, amx) is expected
 
 
+@pytest.mark.parametrize(
+    ("kernel", "places", "strides", "expected"),
+    [
+        ((3, 3, 128, 128), 784, (2, 2), True),  # ResNet-50's three
+        ((3, 3, 512, 512), 49, (2, 2), True),
+        ((3, 3, 288, 384), 289, (2, 2), True),  # Inception v3's
+        ((3, 3, 32, 64), 64, (2, 2), False),
+        ((7, 7, 3, 64), 12544, (2, 2), False),
+        ((3, 3, 512, 512), 49, (1, 1), False),
+        ((1, 1, 2048, 512), 49, (1, 1), True),
+        ((1, 1, 1280, 320), 64, (1, 1), True),
+        ((1, 1, 1024, 512), 196, (1, 1), True),
+        ((1, 1, 512, 1024), 196, (2, 2), True),
+        ((1, 1, 256, 1024), 196, (1, 1), False),
+        ((1, 1, 256, 512), 784, (2, 2), False),
+        ((1, 1, 2048, 64), 49, (1, 1), False),
+    ],
+)
+def test_where_products_are_faster_in_float32(kernel, places, strides, expected):
+    assert kernel_gradient.faster_in_float32(kernel, places, strides) is expected
+
+
+@needs_onednn
+@pytest.mark.parametrize(("kernel", "strides", "side"), [(3, 2, 8), (3, 2, 9), (1, 1, 4), (1, 2, 5)])
+def test_a_layer_in_float32_equals_the_plain_form(kernel, strides, side, monkeypatch):
+    monkeypatch.setattr(kernel_gradient, "cpu_flags", lambda: frozenset({"avx2"}))
+    layer, x = conv(kernel, "symmetric", policy="float32", strides=strides), images(side)
+    fast, types = results(layer, x)
+    assert "Conv2DBackpropFilter" not in types
+    with stock_paths():
+        plain, plain_types = results(layer, x)
+    assert "Conv2DBackpropFilter" in plain_types
+    for mine, theirs in zip(fast, plain, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5 * np.abs(theirs).max())
+    monkeypatch.setattr(kernel_gradient, "cpu_flags", lambda: frozenset({"avx2", "avx512bw"}))
+    assert "Conv2DBackpropFilter" in results(layer, x)[1]  # not measured there
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(
     ("kernel", "strides"),
@@ -97,7 +136,7 @@ def test_where_products_are_faster(kernel, places, strides, amx, expected):
 )
 @pytest.mark.parametrize("side", [5, 6, 7])
 def test_equals_the_plain_form_in_float32(padding, kernel, strides, side):
-    """No layer takes this way in float32, but there the products can be told from a neighbour's place by more than rounding."""
+    """Every shape, taken by a layer or not, in float32: a neighbour's place can be told from the right one there."""
     x, weights = images(side, channels=8)[:, :, 1:], tf.random.stateless_normal((*kernel, 8, 12), (1, 2))
 
     def gradients(convolve):
@@ -112,7 +151,7 @@ def test_equals_the_plain_form_in_float32(padding, kernel, strides, side):
         np.testing.assert_allclose(one, other, atol=2e-5 * np.abs(other).max())
 
 
-@needs_onednn
+@needs_bfloat16
 @pytest.mark.parametrize(
     ("layer", "x"),
     [
@@ -137,7 +176,7 @@ def test_inference_holds_nothing_but_a_convolution():
     assert "IdentityN" not in types  # what a custom gradient leaves in a graph
 
 
-@needs_onednn
+@needs_bfloat16
 def test_images_of_unknown_size_are_left_to_onednn():
     kernel = conv().kernel
     assert kernel_gradient.pays(tf.cast(images(), tf.bfloat16), kernel, (1, 1), "same")
