@@ -272,7 +272,7 @@ def made_bench(bench: Path) -> None:
     (bench / "space.toml").write_text(SPACE)
     do("fit", *FIT, "--runs-dir", "runs", "--no-export")
     LAST_STEP[0] = max(int(path.name[5:]) for path in (bench / "runs" / "run" / "checkpoints").glob("step-*"))
-    for arch in ("resnet20", "preact_resnet20"):
+    for arch in ("resnet20", "resnet32"):
         for seed in ("0", "1"):
             words = ["--arch", arch, *TINY, "--epochs", "1", "--seed", seed, "--runs-dir", "pairs", "--no-export"]
             do("fit", *words)
