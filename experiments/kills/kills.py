@@ -253,7 +253,7 @@ def phases(bench: Path) -> Iterator[Phase]:
     )
     both = ["compare", "pairs", "--comparisons-dir", "comparisons", "--name", "both"]
     yield Phase("compare's conclusion", both, said("runs  "), end, compared, compare_kept)
-    promoting = ["tune", *TUNE, "--promote", "1", "--seeds", "2"]
+    promoting = ["tune", *TUNE, "--promote", "1", "--seeds", "1", "--choose-seeds", "1"]
     yield Phase("promotion", promoting, said("files  "), end, searched, tune_kept)
 
 
