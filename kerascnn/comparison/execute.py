@@ -77,7 +77,6 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
     Raises:
         Stopped: Time is up; the same command goes on.
         ChildLost: A run's process was killed, or had no room on the disk, as others might: the same command goes on.
-        UserError: A run is being trained by another process.
     """
     stop = threading.Event()
     timer = threading.Timer(hours * 3600, stop.set) if hours else None
