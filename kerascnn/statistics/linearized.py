@@ -16,6 +16,7 @@ from scipy import special
 from kerascnn.statistics.intervals import Interval, wilson
 
 LEVEL = 0.95
+_ROUNDING = 1e-12  # of a score: sums of many parts of 1 miss it by as much
 
 
 class Spread(NamedTuple):
@@ -66,7 +67,7 @@ def _spread_of_groups(influence: np.ndarray, classes: np.ndarray, numbers: np.nd
 
 def _moments(parts: np.ndarray, variance: float, freedom: int) -> Spread:
     second, third, fourth = (float((parts**power).sum()) for power in (2, 3, 4))
-    if not fourth:
+    if variance < _ROUNDING**2:
         return Spread(0.0, max(freedom, 1), 0.0, 0.0)
     return Spread(variance, max(freedom, 1), third / variance**1.5, second**2 / fourth)
 
@@ -100,6 +101,8 @@ def share_interval(value: float, found: Spread, base: float, n: int, bias: float
         bias: How far the score is expected to lie above what the population has; it is known to about half of itself.
     """
     center, variance = min(max(value - bias, 0.0), 1.0), found.variance + bias**2 / 4
+    if min(center, 1 - center) < _ROUNDING:
+        center = round(center)
     if variance > 0 and 0 < center < 1:
         quantiles = special.ndtri((1 + LEVEL) / 2) / special.stdtrit(found.freedom, (1 + LEVEL) / 2)
         effective = min(center * (1 - center) / variance * float(quantiles) ** 2, base * max(1.0, found.carriers))

@@ -69,6 +69,19 @@ def test_perfect_and_tiny() -> None:
         assert 0 <= one.low < 0.5, "three images prove little"
 
 
+@pytest.mark.parametrize("classes", [2, 3, 7, 10])
+def test_perfect_in_every_class(classes: int) -> None:
+    """Ten areas of 1 add up to a hair less than 1: no reason for an interval that is a hair wide."""
+    labels = np.arange(20 * classes) % classes
+    scores = np.random.default_rng(0).random((len(labels), classes)) * 0.4
+    scores[np.arange(len(labels)), labels] += 0.5
+    found = ranking(scores, labels)
+    assert found is not None
+    for one in found:
+        assert one.low == pytest.approx(0.025 ** (1 / len(labels)))
+        assert one.high == 1
+
+
 def test_refuses_what_is_not_a_number() -> None:
     with pytest.raises(ValueError, match="1 images with one that is not a number"):
         ranking(np.array([[0.5, 0.5], [np.nan, 0.5]]), np.array([0, 1]))
