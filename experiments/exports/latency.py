@@ -1,5 +1,7 @@
 """An export against its Keras model in a tf.function, interleaved: python experiments/exports/latency.py ARCH SIZE > FILE.json.
 
+A third argument names the ways to measure, with commas (default: stock,keras,export,onnx,litert), a fourth the seconds a round.
+
 Fresh weights and 1,000 classes; both get the same float32 images of the network's size. SavedModel: the signature `images` as
 a server calls it, with its resizing, sorting and class names. onnx and litert: the exported files of the same network in
 onnxruntime and LiteRT, called from Python. One JSON object on standard output.
@@ -17,6 +19,9 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import kerascnn  # noqa: F401  first: it chooses TensorFlow's CPU kernels
+
+# isort: split
 import keras
 import tensorflow as tf
 
@@ -27,7 +32,7 @@ from kerascnn.layers.paths import stock_paths
 BATCHES = {1: (7, 1.0), 32: (5, 2.5)}  # rounds, seconds per turn
 
 
-def main(arch: str, size: int) -> None:
+def main(arch: str, size: int, ways: str = "stock,keras,export,onnx,litert", seconds: str = "") -> None:
     """Measure and print."""
     model = models.build(arch, (size, size, 3), 1000)
     with stock_paths():  # as Keras' own layers compute it, batch normalization above all
@@ -37,22 +42,25 @@ def main(arch: str, size: int) -> None:
         names = [str(number) for number in range(1000)]
         version = savedmodel.export(model, Path(folder), class_names=names, image_size=size, resize="crop")
         loaded = tf.saved_model.load(str(version))
-        network = folding.served(folding.folded(model))
-        onnx.write(network, Path(folder) / "model.onnx", {"class_names": names, "image_size": size, "resize": "crop"})
-        litert.write(network, Path(folder) / "model.tflite", "float32", np.zeros((0, size, size, 3), "uint8"))
-        in_onnx, *_ = onnx.reader(Path(folder) / "model.onnx")
-        in_litert, *_ = litert.reader(Path(folder) / "model.tflite")
+        network, readers = folding.served(folding.folded(model)), {}
+        if "onnx" in ways:
+            metadata = {"class_names": names, "image_size": size, "resize": "crop"}
+            onnx.write(network, Path(folder) / "model.onnx", metadata)
+            readers["onnx"] = onnx.reader(Path(folder) / "model.onnx")[0]
+        if "litert" in ways:
+            litert.write(network, Path(folder) / "model.tflite", "float32", np.zeros((0, size, size, 3), "uint8"))
+            readers["litert"] = litert.reader(Path(folder) / "model.tflite")[0]
         found = {}
-        for batch, (rounds, seconds) in BATCHES.items():
+        for batch, (rounds, usual) in BATCHES.items():
             images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)), tf.float32)
             calls = {
                 "stock": lambda images=images: stock(images).numpy(),
                 "keras": lambda images=images: ours(images).numpy(),
                 "export": lambda images=images: loaded.signatures["images"](images=images)["probabilities"].numpy(),
-                "onnx": lambda images=images: in_onnx(images),
-                "litert": lambda images=images: in_litert(images),
+                **{name: lambda images=images, read=read: read(images) for name, read in readers.items()},
             }
-            found[batch] = {"seconds": timing.interleaved(calls, rounds, seconds)}
+            asked = {name: call for name, call in calls.items() if name in ways.split(",")}
+            found[batch] = {"seconds": timing.interleaved(asked, rounds, float(seconds or usual))}
     print(json.dumps({"arch": arch, "size": size, "batches": found, "tensorflow": tf.__version__}))
 
 
@@ -68,4 +76,4 @@ def compiled(model: keras.Model, size: int) -> Callable[[Any], Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

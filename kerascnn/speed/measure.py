@@ -167,7 +167,7 @@ def training_data(config: Config, splits: Splits) -> tf.data.Dataset:
     )
 
 
-def training_step(config: Config, splits: Splits, plan: Plan) -> Callable[[], object]:
+def training_step(config: Config, splits: Splits, plan: Plan, warm: int = WARM) -> Callable[[], object]:
     """One compiled training step as `fit` runs it, warm, on one batch that is kept ready; waits for its loss."""
     model = training.build_and_compile(config, splits, plan)
     batch = next(iter(training_data(config, splits)))
@@ -178,7 +178,7 @@ def training_step(config: Config, splits: Splits, plan: Plan) -> Callable[[], ob
     def step() -> object:
         return keras.ops.convert_to_numpy(model.train_function(batches)["loss"])
 
-    for _ in range(WARM):
+    for _ in range(warm):
         step()
     return step
 
