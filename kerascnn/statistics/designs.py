@@ -250,7 +250,7 @@ def tables(rounds: int) -> Iterator[str]:
         "\n### Advice\n\n| first runs | true difference | spread of seeds | median N | power at the true difference"
         " | plug-in power | power by an interval's width | no N |\n|--:|--:|--:|--:|--:|--:|--:|--:|"
     )
-    for seeds, difference, luck in ((3, 0.03, 0.1), (5, 0.03, 0.1), (5, 0.02, 0.05), (5, 0.03, 0.2)):
+    for seeds, difference, luck in ((3, 0.03, 0.1), (5, 0.03, 0.1), (5, 0.02, 0.05)):
         population = Population(accuracies=(0.9 - difference, 0.9), seed=luck)
         one = advice(population, seeds=seeds, rounds=max(rounds // 4, 50))
         yield (
