@@ -266,6 +266,11 @@ class SaveCheckpoints(keras.callbacks.Callback):
         if self.stop.pending:
             raise self.stop.stopped(self.kept())
 
+    def keep(self) -> None:
+        """Save what was done so far, in mid epoch."""
+        if self.step > self.saved:
+            self._save(self.step, self.spent())
+
     def kept(self) -> str:
         """What is safe on disk, in words."""
         return f"step {self.saved} is kept" if self.saved else "no step was finished"

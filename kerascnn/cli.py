@@ -270,7 +270,9 @@ def recipe_path(name: str, folder: str = "recipes") -> Path:
 def load_toml(path: Path) -> dict[str, Any]:
     """The file's tables; a syntax error names the file and the line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # A run's own file may name folders whose names are no UTF-8; people's files are UTF-8.
+        errors = "surrogateescape" if path.name == "config.toml" else "strict"
+        return tomllib.loads(path.read_text(encoding="utf-8-sig", errors=errors))
     except ValueError as error:  # syntax, bytes that are no UTF-8, a number of more digits than Python reads
         raise UserError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:

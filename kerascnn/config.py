@@ -54,10 +54,15 @@ class Section(BaseModel):
                 raise FieldError(
                     type(self).__name__.lower(), key, f"expected text without NUL characters, got {value!r}"
                 )
+        # pydantic takes no text with bytes that are no UTF-8, which a path may have (PEP 383): it checks a twin without them.
+        odd = {key: value for key, value in fields.items() if _has_odd_bytes(value)}
         try:
-            super().__init__(**fields)
+            super().__init__(**{**fields, **{key: _twin(value) for key, value in odd.items()}})
         except ValidationError as error:
             raise _field_error(type(self), error) from None
+        for key, value in odd.items():
+            checked = getattr(self, key)
+            self.__dict__[key] = type(checked)(value) if isinstance(checked, Path | tuple) else value
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -114,6 +119,14 @@ class Data(Section):
     split_file: str | None = Field(
         None,
         description="CSV of path,label,split that says who is where (a run's own split.csv)",
+        json_schema_extra=VOLATILE,
+    )
+    unlisted: Literal["cut", "out"] = Field(
+        "cut", description="images that --split-file does not name: cut, each by a hash of its own path, or out"
+    )
+    leave_out: tuple[str, ...] = Field(
+        (),
+        description="folders that hold no data: names or patterns for any depth, or paths below the data set",
         json_schema_extra=VOLATILE,
     )
     group_by: str | None = Field(
@@ -361,6 +374,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """' - perhaps you meant ...', or nothing where no known name is near."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" - perhaps you meant {close[0]!r}" if close else ""
+
+
+def _has_odd_bytes(value: Any) -> bool:
+    """Whether a text, a path or one of several has bytes that are no UTF-8."""
+    if isinstance(value, tuple | list):
+        return any(_has_odd_bytes(part) for part in value)
+    return isinstance(value, str | Path) and any("\udc80" <= character <= "\udcff" for character in str(value))
+
+
+def _twin(value: Any) -> Any:
+    """The same with `?` for each byte that is no UTF-8."""
+    if isinstance(value, tuple | list):
+        return tuple(_twin(part) for part in value)
+    if not _has_odd_bytes(value):
+        return value
+    return type(value)(re.sub("[\udc80-\udcff]", "?", str(value)))
 
 
 def _field_error(section: type[Section], error: ValidationError) -> FieldError:

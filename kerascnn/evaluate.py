@@ -37,8 +37,12 @@ def main(argv: list[str]) -> int:
     preflight.dataset(asked.dataset, asked.data_dir)
     screen = Screen()
     with quiet():
+        from kerascnn.data import Room
         from kerascnn.evaluation import session
-    found = session.evaluate(asked, (lambda line: None) if asked.as_json else screen.say)
+    if asked.as_json:
+        found = session.evaluate(asked, lambda line: None)
+    else:
+        found = session.evaluate(asked, screen.say, Room(counting=screen.counting))
     if asked.as_json:
         print(json.dumps(found, allow_nan=False))
     else:

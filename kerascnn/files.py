@@ -21,6 +21,10 @@ _LEFT = re.compile(r"\.aside-.+|\..+\.aside")
 _WRITER = re.compile(r"\.(\d+)\.aside$|^\.aside-(\d+)-")
 _OLD = 3600.0  # seconds after which a file aside is nobody's, whatever process now has the number of its writer
 _NAME_BYTES = 200
+# A file in folders of pictures and scores that this program made: nothing below them is ever listed as data.
+OUTPUT_MARK = ".kerascnn"
+CONTENTS_FOLDER = ".contents"  # in a folder of runs: what is known of images' contents
+_MARKED = b"Written by kerascnn: what lies here is its output. It is passed over where images are listed.\n"
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -68,6 +72,14 @@ def _beside(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
         raise
+
+
+def make_output(folder: Path) -> None:
+    """Make a folder for this program's output; one that is new is marked, so that it is never taken for data."""
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if new:
+        write_file(folder / OUTPUT_MARK, _MARKED)
 
 
 def _aside(path: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kerascnn import cli, flags, preflight
 from kerascnn.config import SHAPE, Config, Model
+from kerascnn.data.room import Missing
 from kerascnn.models import tables
 from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, pin
 from kerascnn.screen import Screen, duration, quiet
@@ -27,9 +28,10 @@ _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
     asked = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=cli.OfData).config
-    config, start = preflight.adopt(preflight.check(asked), cli.told(argv, cli.OfData))
-    preflight.check_shape(config)
     child = PARENT_PIPE in os.environ
+    with _images_may_return(child):
+        config, start = preflight.adopt(preflight.check(asked), cli.told(argv, cli.OfData))
+    preflight.check_shape(config)
     if child:
         _end_with_parent()
         pin()
@@ -39,11 +41,14 @@ def main(argv: list[str]) -> int:
 
         distribute.setup(config.devices, config.fit.batch_size)
     screen = Screen()
-    splits = data.load(config.data)
+    with _images_may_return(child):
+        splits = data.load(config.data, data.Room(config.logging.runs_dir, screen.counting))
     for line in [*splits.lines(), *([start] if start else [])]:
         screen.say(line)
     config = training.resolve(config, splits)
-    run = Run.prepare(config, splits.fingerprint, splits.name)
+    run = Run.prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)
+    if run.config_file.exists() and run.data_file.exists():
+        splits = splits.arranged(run.split_rows())
     read_test = os.environ.get(PARENT_PIPE) != CANDIDATE
     if run.finished:
         if read_test and training.mend(run, splits, draw=not child):
@@ -69,6 +74,17 @@ def main(argv: list[str]) -> int:
         _say_next(screen, run, asked)
     screen.close()
     return cli.DONE
+
+
+@contextlib.contextmanager
+def _images_may_return(child: bool) -> Iterator[None]:
+    """In a child: images that are missing are gone, for whoever started it has seen them; no config is at fault."""
+    try:
+        yield
+    except Missing as error:
+        if not child:
+            raise
+        raise cli.Stopped(f"{error}\nonce the images are back, the same command continues") from None
 
 
 @contextlib.contextmanager

@@ -101,6 +101,7 @@ def main(argv: list[str]) -> int:
         files: Iterable[str] = named.files(
             asked.images,
             output.refuse,
+            note=output.note,
             stdin=getattr(sys.stdin, "buffer", None),
             leave_out=[folder for folder in (asked.cam, asked.sort_into) if folder is not None],
         )
@@ -243,13 +244,20 @@ class Output:
     def refuse(self, image: str, problem: str) -> None:
         """Report an image that cannot be used."""
         self.refused += 1
-        message = f"kerascnn: {one_line(image)}: {one_line(problem)}"
+        self._say(f"kerascnn: {one_line(image)}: {one_line(problem)}")
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def _say(self, message: str) -> None:
         if self._bar is None:
             sys.stdout.flush()
             print(message, file=sys.stderr, flush=True)
         else:
             self._bar.console.print(message, markup=False)
-            self._bar.advance(self._task)
+
+    def note(self, folder: str, why: str) -> None:
+        """Say that a folder is passed over, which is no problem."""
+        self._say(f"kerascnn: {one_line(folder)}: passed over: {why}")
 
     def show(self, answered: Answered) -> None:
         """Print one answer."""

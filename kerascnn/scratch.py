@@ -79,3 +79,17 @@ def _is(folder: Path, descriptor: int) -> bool:
         return os.path.samestat(folder.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+@contextlib.contextmanager
+def in_text(folder: Path) -> Iterator[Path]:
+    """A folder that is there, by a path in UTF-8, which TensorFlow takes no other of: itself, or a link to it."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError:
+        with scratch() as place:
+            link = place / "folder"
+            link.symlink_to(folder.absolute())
+            yield link
+    else:
+        yield folder

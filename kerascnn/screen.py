@@ -9,15 +9,20 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kerascnn import ambient, streams
 from kerascnn.errors import UserError
 from kerascnn.escaping import printable
+
+# Seconds until a wait shows what it waits for, and between two lines of it in a log.
+WAIT, EVERY = 2.0, 10.0
 
 
 class Lines(Console):
@@ -50,6 +55,34 @@ class Screen:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+    @contextlib.contextmanager
+    def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Gives what is called with numbers of things done: a bar on a terminal, else a line every ten seconds."""
+        done, start, told = 0, time.monotonic(), time.monotonic()
+        bar = None
+
+        def advance(count: int) -> None:
+            nonlocal done, told, bar
+            done += count
+            now = time.monotonic()
+            if self.live and bar is None and now > start + WAIT:
+                bar = Progress(
+                    TextColumn(what), BarColumn(), MofNCompleteColumn(), console=self.console, transient=True
+                )
+                bar.start()
+                bar.add_task(what, total=total, completed=done)
+            elif bar is not None:
+                bar.update(bar.task_ids[0], completed=done)
+            elif not self.live and now > told + EVERY:
+                told = now
+                self.say(f"        {what}: {done:,} of {total:,}")
+
+        try:
+            yield advance
+        finally:
+            if bar is not None:
+                bar.stop()
 
     def say(self, line: str = "", *, style: str | None = None) -> None:
         """Show one line. What a name in it holds beside printable characters is shown as an escape."""

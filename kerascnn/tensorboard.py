@@ -123,7 +123,7 @@ class TensorBoard(keras.callbacks.Callback):
         if not values:
             return
         if split not in self._writers:
-            self._writers[split] = tf.summary.create_file_writer(str(self.log_dir / split))
+            self._writers[split] = tf.summary.create_file_writer(os.fsencode(self.log_dir / split))
         with self._writers[split].as_default():  # flushes when it is left
             for tag, value in values.items():
                 tf.summary.scalar(tag, float(value), step=step)
@@ -407,7 +407,7 @@ def _only(directory: Path, name: str) -> Iterator[None]:
     suffix = _suffix(name)
     for old in directory.glob(f"events.out.tfevents.*{suffix}"):
         old.unlink()
-    writer = tf.summary.create_file_writer(str(directory), filename_suffix=suffix)
+    writer = tf.summary.create_file_writer(os.fsencode(directory), filename_suffix=suffix)
     try:
         with writer.as_default():
             yield

@@ -26,6 +26,7 @@ def main(argv: list[str]) -> int:
     if start:
         screen.say(start)
     with quiet(request.logging.verbose):
+        from kerascnn.data.contents import carry
         from kerascnn.search.session import Search
 
         search = Search(request, screen)
@@ -36,6 +37,7 @@ def main(argv: list[str]) -> int:
         return cli.DONE
     with search.directory.lock():
         search.directory.claim(search.request())
+        carry(request.logging.runs_dir, search.directory.trials)
         screen.log_to(search.directory.log_file)
         if not search.told:
             _say(screen, search.plan())

@@ -66,6 +66,8 @@ def test_config_round_trips_through_toml(tmp_path: Path) -> None:
     path.write_text(cli.dumps(config))
     assert cli.load_recipe(path) == config
     assert cli.load_recipe(tmp_path) == config  # a run's directory
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # a byte order mark, as Windows' editors write it
+    assert cli.load_recipe(path) == config
 
 
 @pytest.mark.parametrize(

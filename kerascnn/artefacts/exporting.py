@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from kerascnn import data, rates
-from kerascnn.artefacts import card, folding, litert, onnx, proof, savedmodel
+from kerascnn import rates
+from kerascnn.artefacts import card, folding, litert, onnx, own_images, proof, savedmodel
 from kerascnn.artefacts.extras import require
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.artefacts.sample import Sample, draw
@@ -108,7 +108,7 @@ def export(
         version, rows = found
         clear_dead(folder)
         return Exported(version, rows, reused=True)
-    splits = splits or _load(run, dataset, data_dir)
+    splits = splits or own_images.load(run, dataset, data_dir, say=say)
     with scratch() as place, aside(folder) as version:
         sample = draw(splits, place)
         rows = _Making(run, options, temperature, sample, version, say).all(made_of)
@@ -166,17 +166,6 @@ def _rows(version: Path) -> list[dict[str, Any]] | None:
     except (OSError, UserError):
         return None
     return None if any("error" in row for row in rows) else rows
-
-
-def _load(run: Run, dataset: str | None, data_dir: str | None) -> Splits:
-    moved = {key: value for key, value in (("dataset", dataset), ("data_dir", data_dir)) if value is not None}
-    splits = data.load(run.config().replace(data=moved).data)
-    if splits.fingerprint != run.data()["fingerprint"]:
-        raise UserError(
-            f"the images of run {run.name} have changed since it was trained: a proof needs the same ones"
-            " (--dataset says where they are now)"
-        )
-    return splits
 
 
 class _Making:

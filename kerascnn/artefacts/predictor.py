@@ -20,6 +20,7 @@ from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data, UserError
 from kerascnn.data import decode, resize_mode
 from kerascnn.runs import Run, described
+from kerascnn.scratch import in_text
 
 Item = str | os.PathLike[str] | np.ndarray
 BATCH = 32
@@ -273,7 +274,8 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
     with _damage(version, "a SavedModel"):
         metadata = savedmodel.read_metadata(version)
         names, size, resize = tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"]
-        loaded = tf.saved_model.load(str(version))
+        with in_text(version) as named:
+            loaded = tf.saved_model.load(str(named))
         classes = loaded.signatures["images"].structured_outputs["probabilities"].shape[-1]
     if classes != len(names):
         raise UserError(

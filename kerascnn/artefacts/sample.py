@@ -83,7 +83,8 @@ def _images(split: Split, splits: Splits) -> np.ndarray:
     if not len(split):
         raise UserError("nothing to prove an export with: the run's data have no images")
     batches = pipeline.scoring(split, splits, 32)
-    kept = [images.numpy()[weight.numpy() > 0] for images, _, weight in batches]
+    with pipeline.telling(split.source):
+        kept = [images.numpy()[weight.numpy() > 0] for images, _, weight in batches]
     return np.concatenate(kept).astype("uint8")
 
 

@@ -39,7 +39,7 @@ from kerascnn.artefacts.versions import aside, publish
 from kerascnn.data import decode
 from kerascnn.files import read_json
 from kerascnn.runs import described
-from kerascnn.scratch import scratch
+from kerascnn.scratch import in_text, scratch
 
 TOP = 5
 ANY = (None, None, None, 3)  # a batch of images of any size
@@ -113,13 +113,14 @@ def write(
             files.append(Path(place, name))
             files[-1].write_bytes(content)
         saved = _Served(model, [_as_bytes(name) for name in class_names], image_size, resize, files)
-        tf.saved_model.save(
-            saved,
-            str(folder),
-            signatures=saved.endpoints(),
-            # Gradients are for training; nobody trains a served model on.
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-        )
+        with in_text(folder) as named:
+            tf.saved_model.save(
+                saved,
+                str(named),
+                signatures=saved.endpoints(),
+                # Gradients are for training; nobody trains a served model on.
+                options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+            )
 
 
 def check(model: keras.Model, class_names: Sequence[str]) -> None:

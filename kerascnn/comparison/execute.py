@@ -42,6 +42,8 @@ def lines(plan: Plan) -> Iterator[str]:
     finished = sum(run.finished for _, run in every)
     begun = sum(not run.finished and bool(run.history()) for _, run in every)
     yield f"runs    {len(every)}: {finished} finished and reused, {begun} to be resumed, {len(every) - finished - begun} new"
+    if earlier := sum(cell.earlier(seed) for seed, cell, _ in plan.runs()):
+        yield f"note    {earlier} runs of an earlier version are not reused: their val and test were cut by another rule"
     left = expected(plan)
     if left:
         yield f"end     about {clock(left)}, in {duration(left)}, at the speed of a few warm steps now"

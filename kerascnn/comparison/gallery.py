@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kerascnn import data, explain
+from kerascnn import explain
+from kerascnn.artefacts import own_images
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.comparison.conclude import Entry, Pair
 from kerascnn.config import UserError
@@ -70,9 +71,7 @@ def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarra
         UserError: The data set is not what it was when the run was trained.
     """
     run = entry.runs[seed]
-    splits = data.load(run.config().data)
-    if splits.fingerprint != run.data()["fingerprint"]:
-        raise UserError(f"the images of {run.name} have changed")
+    splits = own_images.load(run)
     scored = getattr(splits, entry.split)
     place = {name: i for i, name in enumerate(scored.ids())}
     kept = np.array([place[str(name)] for name in ids])

@@ -27,6 +27,7 @@ class Subject:
         fingerprint: Of the data.
         class_names: In the labels' order.
         images: Number of images in train, val and test.
+        former: The fingerprint of the same images in earlier versions.
     """
 
     config: Config
@@ -34,6 +35,7 @@ class Subject:
     fingerprint: str
     class_names: tuple[str, ...]
     images: dict[str, int]
+    former: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,16 @@ def _subjects(configs: list[Config]) -> list[Subject]:
     loaded: dict[str, Any] = {}
     found = []
     for config in configs:
-        key = config.data.model_dump_json()
+        key = repr(config.data)
         if key not in loaded:
-            loaded[key] = data.load(config.data)
+            loaded[key] = data.load(config.data, data.Room(config.logging.runs_dir))
         splits = loaded[key]
         images = {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)}
         if not images["test"]:
             raise UserError(f"{splits.name} has no test images: nothing to compare on")
         resolved = training.resolve(config, splits)
-        found.append(Subject(resolved, splits.name, splits.fingerprint, splits.class_names, images))
+        former = splits.former.fingerprint if splits.former else ""
+        found.append(Subject(resolved, splits.name, splits.fingerprint, splits.class_names, images, former))
     return found
 
 
@@ -171,7 +174,7 @@ def trained(subject: Subject) -> tuple[float, int]:
         from kerascnn import data, distribute, timing, training
 
         plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
-        splits = data.load(subject.config.data)
+        splits = data.load(subject.config.data, data.Room(subject.config.logging.runs_dir))
         model = training.build_and_compile(subject.config, splits, plan)
     step = training.seconds_per_step(model, subject.config, splits)
     return subject.config.fit.batch_size / step, timing.peak_memory()

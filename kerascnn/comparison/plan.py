@@ -15,7 +15,7 @@ from kerascnn.config import Config, UserError
 from kerascnn.data import default_image_size
 from kerascnn.matching import Match
 from kerascnn.models import tables
-from kerascnn.runs import Run, identity
+from kerascnn.runs import Run, default_name, identity
 
 START_UP = 15.0  # seconds of a run before and after its epochs
 # Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
@@ -73,6 +73,12 @@ class Cell:
         """The ordinary run that `fit` would make of this cell and seed."""
         config = self.subject.config.replace(fit={"seed": seed})
         return Run.prepare(config, self.subject.fingerprint, self.subject.dataset)
+
+    def earlier(self, seed: int) -> bool:
+        """Whether an earlier version trained this cell and seed, on splits that were cut by another rule."""
+        config = self.subject.config.replace(fit={"seed": seed})
+        name = default_name(config, self.subject.former, self.subject.dataset)
+        return bool(self.subject.former) and Run(config.logging.runs_dir / name).trained
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.config import Data, UserError
+from kerascnn.data.room import Missing, Room
 from kerascnn.escaping import expanded, resolved
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from kerascnn.data.listing import Listing
     from kerascnn.data.splits import Split, Splits
 
-__all__ = ["Split", "Splits", "default_image_size", "load", "load_uncut", "short_name"]
+__all__ = ["Missing", "Room", "Split", "Splits", "default_image_size", "load", "load_uncut", "short_name"]
 
 
 class Form(NamedTuple):
@@ -35,6 +36,7 @@ FORMS = {
     "folder": Form("kerascnn.data.folder", {}),
 }
 LARGE = 224
+LONGEST = 100  # letters of a data set's part of a name: file systems take 255 bytes in all
 
 
 def parse(dataset: str) -> tuple[str, str]:
@@ -58,7 +60,8 @@ def short_name(dataset: str) -> str:
     form, name = parse(dataset)
     if form == "folder":
         name = resolved(expanded(name)).name
-    return re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.") or "data"
+    plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.")
+    return plain[:LONGEST].rstrip("_.") or "data"
 
 
 def resize_mode(section: Data, image_size: int) -> Mode:
@@ -68,19 +71,23 @@ def resize_mode(section: Data, image_size: int) -> Mode:
     return "crop" if image_size > 64 else "squash"
 
 
-def load(section: Data) -> Splits:
+def load(section: Data, room: Room = Room()) -> Splits:  # noqa: B008 - frozen
     """The data set that `section` names, cut into train, val and test.
+
+    Args:
+        section: Which images, and who is where.
+        room: What the listing may use: where digests of files are remembered, and what shows its progress.
 
     Raises:
         UserError: It does not exist, or cannot be trained and tested on; the message says what to do.
     """
     from kerascnn.data.cut import cut
 
-    listing, size, resize, cache = _listed(section)
+    listing, size, resize, cache = _listed(section, room)
     return cut(listing, section, size, resize, cache)
 
 
-def load_uncut(section: Data) -> Splits:
+def load_uncut(section: Data, room: Room = Room()) -> Splits:  # noqa: B008
     """The data set that `section` names with the splits that it comes with, to score a network that never saw it.
 
     One without splits is wholly test; train may be empty, and classes may be few.
@@ -90,10 +97,10 @@ def load_uncut(section: Data) -> Splits:
     """
     from kerascnn.data.uncut import uncut
 
-    return uncut(*_listed(section))
+    return uncut(*_listed(section, room))
 
 
-def _listed(section: Data) -> tuple[Listing, int, Mode, Cache]:
+def _listed(section: Data, room: Room) -> tuple[Listing, int, Mode, Cache]:
     from kerascnn.data.cache import Cache
 
     form, name = parse(section.dataset)
@@ -101,7 +108,7 @@ def _listed(section: Data) -> tuple[Listing, int, Mode, Cache]:
     resize = resize_mode(section, size)
     if form == "folder" and not name:
         raise UserError("folder: needs a path, as in folder:photos")
-    listing = importlib.import_module(FORMS[form].module).listing(section, size, resize)
+    listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
     return listing, size, resize, Cache(section.cache)
 
 

@@ -70,6 +70,7 @@ class Cache:
             return Decoded(lambda places: tf.gather(kept, places))
         if self._take(source.encoded_size(split.indices)):
             buffers = stream.read_all(direct.read, count)
+            source.judge(split.indices[tf.strings.length(buffers).numpy() == 0])
             return Undecoded(source, lambda place: buffers[place])
         return direct
 

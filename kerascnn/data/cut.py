@@ -1,8 +1,7 @@
-"""From a listed data set to its splits: what is given stays, what is lacking is cut by a hash of the path."""
+"""From a listed data set to its splits: what is given stays, what is lacking is cut by the rank of a hash of the path."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,10 +12,9 @@ from kerascnn.data.cache import Cache
 from kerascnn.data.decode import Mode
 from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import Listing
+from kerascnn.data.shares import BOTH, ONE, numbers
 from kerascnn.data.sources import Source
 from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
-
-BOTH, ONE = 0.15, 0.1  # shares cut: val and test each where both lack, val where only it lacks
 
 
 def cut(listing: Listing, section: Data, image_size: int, resize: Mode, cache: Cache) -> Splits:
@@ -49,6 +47,7 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode, cache: C
         cache=cache,
         notes=tuple(notes),
         skipped=listing.skipped,
+        former=listing.former,
         marked=marked,
     )
 
@@ -91,31 +90,28 @@ def _names(present: set[str]) -> str:
     return ", ".join(sorted(name or "no split" for name in present))
 
 
-def numbers(keys: Sequence[str], seed: int, purpose: str = "") -> np.ndarray:
-    """A number in [0, 1) for each key, float64 [n]: the first 53 bits of sha256("<purpose><seed>,<key>")."""
-    digests = (hashlib.sha256(f"{purpose}{seed},{key}".encode()).digest() for key in keys)
-    return np.array([int.from_bytes(digest[:8], "big") >> 11 for digest in digests], np.float64) * 2.0**-53
-
-
 def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], seed: int) -> np.ndarray:
-    """A split for each image, str [n]: where its key's number lies among the shares.
+    """A split for each image, str [n]: by the rank of its key's number within its class.
 
-    The number depends on the key alone, so images that come later move no earlier one. One exception: in a class so
-    small that a share would get nothing, the nearest number is moved over the threshold.
+    Of each class every cut has its share to within one image; where images move in groups, to within half a group. A class
+    that is too small for its shares gives one image to each, as far as they go. Images that come later may move earlier ones:
+    a run's split.csv as --split-file keeps those where they are.
     """
     units, unit_of = np.unique(np.array(keys, object).astype(str), return_inverse=True)
     votes = np.zeros((len(units), int(labels.max(initial=0)) + 1), np.int64)
     np.add.at(votes, (unit_of, labels), 1)
-    unit_labels, at = votes.argmax(axis=1), numbers(units.tolist(), seed)
+    unit_labels, sizes, at = votes.argmax(axis=1), votes.sum(axis=1), numbers(units.tolist(), seed)
     names = [name for name, share in shares.items() if share > 0]
-    thresholds = np.cumsum([shares[name] for name in names])
-    if thresholds.size and thresholds[-1] >= 1:
-        raise UserError(f"val and test would take {thresholds[-1]:.0%} of the images: lower --val-fraction")
+    ends = np.cumsum([shares[name] for name in names])
+    if ends.size and ends[-1] >= 1:
+        raise UserError(f"val and test would take {ends[-1]:.0%} of the images: lower --val-fraction")
     result = np.full(len(units), TRAIN)
     for label in np.unique(unit_labels):
         members = np.flatnonzero(unit_labels == label)
         members = members[np.argsort(at[members], kind="stable")]
-        bounds = _bounds(np.searchsorted(at[members], thresholds).tolist(), len(members))
+        images = np.r_[0, np.cumsum(sizes[members])]  # in the first k units
+        nearest = np.abs(images[:, None] - ends * images[-1]).argmin(axis=0)
+        bounds = _bounds(nearest.tolist(), len(members))
         for name, low, high in zip(names, [0, *bounds], bounds, strict=False):
             result[members[low:high]] = name
     return result[unit_of]
@@ -171,8 +167,11 @@ def _check(indices: dict[str, np.ndarray], source: Source, section: Data, marked
         if missing:
             labels = ", ".join(repr(source.class_names[label]) for label in missing[:10])
             known = ", ".join(repr(source.class_names[label]) for label in sorted(counts[TRAIN])[:10])
+            strangers = (
+                "" if counts[name].keys() & counts[TRAIN].keys() else f", or --leave-out {name} where it has no classes"
+            )
             raise UserError(
-                f"{name} has images of {labels}, which train lacks (it has {known}): give train some or rename it"
+                f"{name} has images of {labels}, which train lacks (it has {known}): give train some or rename it{strangers}"
             )
     if len(counts[TRAIN]) < 2:
         raise UserError(

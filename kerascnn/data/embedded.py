@@ -10,7 +10,8 @@ import numpy as np
 from kerascnn.config import Data
 from kerascnn.data import split_file
 from kerascnn.data.decode import Mode
-from kerascnn.data.listing import Listing
+from kerascnn.data.listing import FINGERPRINT, Former, Listing
+from kerascnn.data.room import Room
 from kerascnn.data.sources import Table
 from kerascnn.data.splits import TEST, TRAIN
 
@@ -21,7 +22,7 @@ CLASS_NAMES = (
 )  # fmt: skip
 
 
-def listing(section: Data, image_size: int, resize: Mode) -> Listing:
+def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
     """The embedded images; at 32 px they have a black border unless --resize says otherwise."""
     with np.load(FILE) as arrays:
         images = np.concatenate([arrays["x_train"], arrays["x_test"]])
@@ -29,6 +30,7 @@ def listing(section: Data, image_size: int, resize: Mode) -> Listing:
         given = np.repeat([TRAIN, TEST], [len(arrays["y_train"]), len(arrays["y_test"])])
     counts = {split: int(np.sum(given == split)) for split in (TRAIN, TEST)}
     ids = [f"{split}/{place}" for split, count in counts.items() for place in range(count)]
-    fingerprint = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    content = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
     source = Table(images, ids, labels, CLASS_NAMES, image_size, resize)
-    return split_file.applied(Listing(source, given, fingerprint, NAME), section)
+    found = Listing(source, given, FINGERPRINT + content, NAME, former=Former(content, 0))
+    return split_file.applied(found, section)

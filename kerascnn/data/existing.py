@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kerascnn.config import Data
 from kerascnn.data import FORMS, parse, prepared
+from kerascnn.data.room import Missing
 from kerascnn.errors import UserError
 from kerascnn.escaping import expanded, resolved
 from kerascnn.files import nearest_path
@@ -36,7 +37,7 @@ def folder(dataset: str) -> Path:
         known = {name: f"{form}:{name}".lstrip(":") for form, row in FORMS.items() for name in row.sizes}
         near = difflib.get_close_matches(dataset, known, 1, 0.8)
         hint = nearest_path(root) or (f" - perhaps you meant {known[near[0]]!r}" if near else "")
-        raise UserError(
+        raise Missing(
             f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME or a folder, and there is"
             f" no {resolved(root)}{hint}"
         )

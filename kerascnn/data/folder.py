@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import stat
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,14 +14,14 @@ import numpy as np
 
 from kerascnn.config import Data, UserError
 from kerascnn.data import existing, short_name, split_file
+from kerascnn.data.contents import Content, Table, contents
 from kerascnn.data.decode import Mode
-from kerascnn.data.listing import Listing
-from kerascnn.data.named import SUFFIXES
+from kerascnn.data.listing import FINGERPRINT, Former, Listing
+from kerascnn.data.room import Missing, Room
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
-from kerascnn.data.transcode import probe, transcode
-
-SHARE, MOST = 0.01, 100  # of files that may be damaged before the folder counts as broken
+from kerascnn.data.trouble import allowed, damaged
+from kerascnn.data.walking import SUFFIXES, Walk, composed, is_folder
 
 
 class Found(NamedTuple):
@@ -41,7 +38,7 @@ class Image(NamedTuple):
     id: str
     found: Found
     size: int  # bytes of the file
-    kept: int  # bytes in memory
+    content: Content
 
 
 class Layout(NamedTuple):
@@ -51,66 +48,68 @@ class Layout(NamedTuple):
     folders: list[tuple[str, str]]
 
 
-def listing(section: Data, image_size: int, resize: Mode) -> Listing:
+def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
     """All images below the folder that `section.dataset` names.
 
     Raises:
-        UserError: It is missing, has no class folders, an empty one or only one, or over 1 % (or 100) damaged files.
+        UserError: It is missing, has no class folders, an empty one or only one, folders that cannot be opened, or over 1 %
+            (or 100) damaged files.
+        cli.Stopped: The disk or the share fails.
     """
     root = existing.folder(section.dataset)
     notes: list[str] = []
-    layout = _by_file(root, section.split_file, notes) if section.split_file else _by_layout(root, notes)
-    images, skipped = _probe(root, layout.found, notes)
+    walk = Walk(section.leave_out, root)
+    layout = _by_file(root, section, walk, notes) if section.split_file else _by_layout(root, walk, notes)
+    _say_passed(root, walk, notes)
+    images, skipped = _probe(root, [*layout.found, *(Found(path, "", "") for path in walk.hollow)], room, notes)
     _check_classes(root, layout, images, notes)
     images.sort(key=lambda image: image.id)
     class_names = tuple(sorted({image.found.label for image in images}))
     places = {name: place for place, name in enumerate(class_names)}
-    lines = sorted(f"{i.found.given}\0{i.found.label}\0{i.id}\0{i.size}" for i in images)
     source = Files(
         [os.fsencode(image.found.path) for image in images],
-        np.array([image.kept for image in images], np.int64),
+        np.array([image.content.kept for image in images], np.int64),
         ids=[image.id for image in images],
         labels=np.array([places[image.found.label] for image in images], np.int32),
         class_names=class_names,
         size=image_size,
         mode=resize,
     )
+    source.counted(skipped, str(root))
     return Listing(
         source,
         np.array([image.found.given for image in images]),
-        hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        FINGERPRINT + _hashed(images, [image.content.digest.hex() for image in images]),
         short_name(section.dataset),
         tuple(notes),
         tuple(sorted(skipped)),
+        Former(
+            _hashed(images, [str(image.size) for image in images]), max(image.content.changed for image in images) / 1e9
+        ),
     )
+
+
+def _hashed(images: Sequence[Image], marks: Sequence[str]) -> str:
+    """sha256 of who is where, and of a mark of each image."""
+    lines = sorted(
+        f"{image.found.given}\0{image.found.label}\0{image.id}\0{mark}"
+        for image, mark in zip(images, marks, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _name(raw: str) -> str:
     """A file name as text: composed Unicode, bytes that are none as \\x.."""
-    return unicodedata.normalize("NFC", os.fsencode(raw).decode("utf-8", "backslashreplace"))
+    return composed(os.fsencode(raw).decode("utf-8", "backslashreplace"))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _folders(path: str | Path) -> list[os.DirEntry[str]]:
-    """Folders that can be classes or splits: hidden ones and what Mac archives add are none."""
-    with os.scandir(path) as entries:
-        kept = [e for e in entries if not e.name.startswith(".") and e.name != "__MACOSX" and _is_folder(e)]
-    return sorted(kept, key=lambda entry: entry.name)
-
-
-def _by_layout(root: Path, notes: list[str]) -> Layout:
+def _by_layout(root: Path, walk: Walk, notes: list[str]) -> Layout:
     """Class folders, or class folders below split folders where there is a train/ that holds folders."""
     splits: dict[str, os.DirEntry[str]] = {}
-    top = _folders(root)
+    top = walk.folders(root)
     for entry in top:
         split = SPLIT_NAMES.get(entry.name.lower())
-        if split and _folders(entry.path):
+        if split and _has_folders(entry.path):
             if split in splits:
                 raise UserError(f"{root} has both {splits[split].name}/ and {entry.name}/: keep one of them")
             splits[split] = entry
@@ -125,50 +124,83 @@ def _by_layout(root: Path, notes: list[str]) -> Layout:
     for split, parent in splits.items() or [("", None)]:
         path = parent.path if parent else str(root)
         _note_loose(path, notes)
-        for folder in _folders(path):
-            label = _name(folder.name)
+        for folder in walk.folders(path):
+            label, passed = _name(folder.name), len(walk.passed)
+            inside = [Found(file, label, split) for file in walk.files(folder.path)]
+            if len(walk.passed) > passed and not any(_may_be_image(item.path) for item in inside):
+                continue  # it holds what this program wrote, and nothing else
             if (split, label) in folders:
                 raise UserError(f"{path} has two folders called {label!r} in different Unicode forms: merge them")
             folders.append((split, label))
-            found += _walk(folder.path, label, split)
+            found += inside
     return Layout(found, folders)
+
+
+def _has_folders(path: str) -> bool:
+    try:
+        return bool(Walk().folders(path))
+    except OSError:  # said where it is walked
+        return True
+
+
+def _may_be_image(path: str) -> bool:
+    return Path(path).suffix.lower() in SUFFIXES
 
 
 def _note_loose(path: str, notes: list[str]) -> None:
     with os.scandir(path) as entries:
-        loose = sum(Path(entry.name).suffix.lower() in SUFFIXES and not _is_folder(entry) for entry in entries)
+        loose = sum(_may_be_image(entry.name) and not is_folder(entry) for entry in entries)
     if loose:
         notes.append(f"not used: {loose} images that lie in {Path(path).name}/ itself, in no class folder")
 
 
-def _by_file(root: Path, file: str, notes: list[str]) -> Layout:
-    """What the split file names, with its labels."""
-    rows = split_file.read(file)
-    found = {identity(root, item.path): item for item in _walk(str(root), "", "")}
-    split_file.require(rows, found, file, str(root))
-    if len(found) > len(rows):
-        notes.append(f"not used: {len(found) - len(rows)} files that the split file does not name")
-    return Layout([Found(found[name].path, row.label, row.split) for name, row in rows.items()], [])
+def _say_passed(root: Path, walk: Walk, notes: list[str]) -> None:
+    """Note what was passed over; refuse what nobody can look into.
+
+    Raises:
+        UserError: A folder cannot be opened.
+    """
+    if walk.closed:
+        listed = "".join(f"\n  {identity(root, path)!r}: {why}" for path, why in walk.closed[:5])
+        raise UserError(
+            f"{len(walk.closed)} folders in {root} cannot be opened: make them readable, or name them after --leave-out."
+            f" The first:{listed}"
+        )
+    notes += [f"--leave-out {name}: no folder is called so" for name in walk.patterns if name not in walk.used]
+    reasons: dict[str, list[str]] = {}
+    for path, why in walk.passed.items():
+        reasons.setdefault(why, []).append(identity(root, path))
+    for why, folders in reasons.items():
+        shown = ", ".join(folders[:3])
+        notes.append(f"passed over: {len(folders)} folders {why} ({shown}{' ...' if len(folders) > 3 else ''})")
 
 
-def _walk(folder: str, label: str, given: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Found]:
-    """Every file at any depth; a folder that holds nothing, links to itself or cannot be opened counts as a file."""
-    try:
-        here = os.stat(folder)  # noqa: PTH116 - half a million Path objects are felt
-        with os.scandir(folder) as entries:
-            inside = sorted(
-                (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
-            )
-    except OSError:
-        inside = []
-    if not inside or (here.st_dev, here.st_ino) in above:
-        yield Found(folder, label, given)
-        return
-    for entry in inside:
-        if _is_folder(entry):
-            yield from _walk(entry.path, label, given, above | {(here.st_dev, here.st_ino)})
-        else:
-            yield Found(entry.path, label, given)
+def _by_file(root: Path, section: Data, walk: Walk, notes: list[str]) -> Layout:
+    """What the split file names, with its labels; images that it does not name are cut by a hash of their own path."""
+    file = section.split_file or ""
+    found: dict[str, str] = {}
+    for path in walk.files(str(root)):
+        name = identity(root, path)
+        if name in found:
+            raise UserError(f"{root} has two files called {name!r} in different Unicode forms: rename one")
+        found[name] = path
+    rows = split_file.matched(split_file.read(file), found, file, str(root))
+    labels = {row.label for row in rows.values()}
+    unnamed = [name for name in found if name not in rows]
+    new = [name for name in unnamed if _may_be_image(found[name]) and _class_of(name) in labels]
+    places = split_file.placed(new, rows, section, notes)
+    if len(new) < len(unnamed):
+        notes.append(f"not used: {len(unnamed) - len(new)} files of other classes that the split file does not name")
+    named = [Found(found[name], row.label, row.split) for name, row in rows.items()]
+    return Layout([*named, *(Found(found[name], _class_of(name), split) for name, split in places.items())], [])
+
+
+def _class_of(name: str) -> str:
+    """The class folder of an id: the first folder, or the one below it where that is a split's."""
+    parts = name.split("/")[:-1]
+    if len(parts) > 1 and parts[0].lower() in SPLIT_NAMES:
+        return parts[1]
+    return parts[0] if parts else ""
 
 
 def identity(root: Path, path: str) -> str:
@@ -176,59 +208,46 @@ def identity(root: Path, path: str) -> str:
     return _name(os.path.relpath(path, root).replace(os.sep, "/"))
 
 
-def _probe(root: Path, found: list[Found], notes: list[str]) -> tuple[list[Image], list[tuple[str, str]]]:
+def _probe(root: Path, found: list[Found], room: Room, notes: list[str]) -> tuple[list[Image], list[tuple[str, str]]]:
     """The files that can be decoded, by their headers; (id, reason) of those that should be images and cannot."""
     images, skipped, foreign = [], [], Counter[str]()
-    with ThreadPoolExecutor(8) as pool:
-        for item, (size, kept, reason) in zip(found, pool.map(_look, (item.path for item in found)), strict=True):
+    table = Table(room.contents, root)
+    with room.counting("reading files", len(found)) as advance:
+        read = contents([item.path for item in found], table, advance)
+        for item, content in zip(found, read, strict=True):
             suffix = Path(item.path).suffix.lower()
-            if reason is None:
-                images.append(Image(identity(root, item.path), item, size, kept))
+            if content.problem is None:
+                images.append(Image(identity(root, item.path), item, content.size, content))
             elif suffix in SUFFIXES:
-                skipped.append((identity(root, item.path), reason))
+                skipped.append((identity(root, item.path), content.problem))
             elif not Path(item.path).is_dir():
                 foreign[suffix or "no suffix"] += 1
     if foreign:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in foreign.most_common(5))
         notes.append(f"not used: {foreign.total()} files that are no JPEG, PNG, GIF, BMP or WebP ({kinds})")
-    if len(skipped) > min(MOST, SHARE * (len(images) + len(skipped))):
-        examples = "".join(f"\n  {name!r}: {reason}" for name, reason in skipped[:5])
-        raise UserError(
-            f"{len(skipped)} of {len(images) + len(skipped)} files in {root} cannot be decoded "
-            f"(at most 1 % and {MOST} are skipped): mend or remove them. The first:{examples}"
-        )
+    if len(skipped) > allowed(len(images) + len(skipped)):
+        raise UserError(damaged(skipped, len(skipped), len(images) + len(skipped), str(root)))
     if skipped:
         notes.append(f"{len(skipped)} files cannot be decoded and are skipped (listed in skipped.csv)")
+    twice = [name for name, times in Counter(image.id for image in images).items() if times > 1]
+    if twice:
+        raise UserError(f"{root} has two files called {twice[0]!r} in different Unicode forms: rename one")
     return images, skipped
-
-
-def _look(path: str) -> tuple[int, int, str | None]:
-    """Bytes of the file, bytes that keeping it would take, and why it cannot be used, or None."""
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError as error:
-        return 0, 0, error.strerror
-    if stat.S_ISDIR(status.st_mode):
-        return 0, 0, "a folder without images, or a link to one above it"
-    found = probe(path)
-    if found.native or found.problem:
-        return status.st_size, status.st_size, found.problem
-    # A GIF, BMP or WebP may be cut off unnoticed, and is kept as PNG: a third of what each epoch costs, once.
-    try:
-        return status.st_size, len(transcode(Path(path).read_bytes())), None
-    except (OSError, ValueError) as error:
-        return status.st_size, 0, str(error)
 
 
 def _check_classes(root: Path, layout: Layout, images: list[Image], notes: list[str]) -> None:
     filled = {(image.found.given, image.found.label) for image in images}
     if not filled:
-        raise UserError(
+        raise Missing(
             f"no images in class folders below {root}: expected one folder of JPEG, PNG, GIF, BMP or WebP per class"
         )
     labels = sorted({label for _, label in filled})
     if len(labels) == 1:
-        inner = f"; did you mean --dataset {shlex.quote(str(root / labels[0]))}?" if _folders(root / labels[0]) else ""
+        inner = (
+            f"; did you mean --dataset {shlex.quote(str(root / labels[0]))}?"
+            if _has_folders(str(root / labels[0]))
+            else ""
+        )
         raise UserError(f"{root} has one class only, {labels[0]!r}: expected at least two class folders{inner}")
     empty = [folder for folder in layout.folders if folder not in filled]
     in_train = ["/".join(filter(None, folder)) for folder in empty if folder[0] in ("", TRAIN)]

@@ -1,52 +1,58 @@
 """The images that a command line names: files, folders, patterns, and lists on standard input. No TensorFlow."""
 
+import codecs
 import glob
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"))
+from kerascnn.data.walking import SUFFIXES, Walk, counted
+
 STDIN = "-"
 _CHUNK = 65536
+Report = Callable[[str, str], None]
 
 
 def files(
     words: Iterable[str],
-    report: Callable[[str, str], None],
+    report: Report,
     *,
+    note: Report = lambda path, why: None,
     stdin: BinaryIO | None = None,
     leave_out: Iterable[str | os.PathLike[str]] = (),
 ) -> Iterator[str]:
     """Paths, in the order of the words and, within a folder or a pattern, sorted as people count (2 before 10).
 
     Args:
-        words: Each a file (of any name), a folder (all images below it by their suffix, hidden ones left out), a pattern
-            (`*`, `?`, `[...]`, `**` for any depth) that is not itself a file's name, or `-` for a list on standard input.
-        report: Called with a word and the problem where a folder or a pattern has no images.
+        words: Each a file (of any name), a folder (all images below it by their suffix, as `fit` lists them: links to folders
+            are followed), a pattern (`*`, `?`, `[...]`, `**` for any depth) that is not itself a file's name, or `-` for a
+            list on standard input.
+        report: Called with a word and the problem where a folder or a pattern has no images, and with each folder that
+            cannot be opened.
+        note: Called with each folder that is passed over because it is no data, and why.
         stdin: What `-` reads, as it comes: a path a line, or NUL-separated (`find -print0`).
         leave_out: Folders that are never looked into: where the output goes.
 
     Yields:
         Paths as they were named; whether a file exists and is an image shows when it is read.
     """
-    away = {os.path.realpath(folder) for folder in leave_out}
+    away = tuple(os.path.realpath(folder) for folder in leave_out)
     for word in words:
         if word == STDIN and stdin is not None:
             for line in _listed(stdin):
-                yield from _expanded(line, report, away)
+                yield from _expanded(line, report, note, away)
         else:
-            yield from _expanded(word, report, away)
+            yield from _expanded(word, report, note, away)
 
 
-def _expanded(word: str, report: Callable[[str, str], None], away: Collection[str]) -> Iterator[str]:
-    path = Path(word)
-    if path.is_dir():
-        found = _below(word, away)
+def _expanded(word: str, report: Report, note: Report, away: tuple[str, ...]) -> Iterator[str]:
+    walk = Walk(places=away)
+    if Path(word).is_dir():
+        found: Iterator[str] = (name for name in walk.files(word) if Path(name).suffix.lower() in SUFFIXES)
         missing = "no images below this folder (JPEG, PNG, GIF, BMP, WebP by suffix)"
     elif glob.has_magic(word) and not os.path.lexists(word):
-        found = _matching(word, away)
+        found = _matching(word, walk, report)
         missing = "no file matches this pattern"
     else:
         yield word
@@ -55,46 +61,62 @@ def _expanded(word: str, report: Callable[[str, str], None], away: Collection[st
     for name in found:
         empty = False
         yield name
-    if empty:
+    for folder, why in walk.passed.items():
+        note(folder, why)
+    for folder, why in walk.closed:
+        report(folder, f"this folder cannot be opened: {why}")
+    if empty and not walk.closed:
         report(word, missing)
 
 
-def _below(folder: str, away: Collection[str]) -> Iterator[str]:
-    """Images below a folder, each folder's files before its folders; links to folders are not followed, so that no ring is."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            (name for name in folders if not name.startswith(".") and os.path.realpath(Path(place, name)) not in away),
-            key=_counted,
-        )
-        for name in sorted(names, key=_counted):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield os.path.join(place, name)  # noqa: PTH118 - Path would drop the ./ that was typed
-
-
-def _matching(pattern: str, away: Collection[str]) -> Iterator[str]:
+def _matching(pattern: str, walk: Walk, report: Report) -> Iterator[str]:
     """Files that a pattern names; a folder that is met again through a link gives nothing twice."""
-    seen = set()
-    for name in sorted(glob.glob(pattern, recursive=True), key=_counted):  # noqa: PTH207 - Path.glob refuses absolute ones
+    start, rest = _literal(pattern)
+    found = _globbed(start, rest)
+    if not found and "[" in rest:  # brackets that are part of the names
+        rest = rest.replace("[", "[[]")
+        found = _globbed(start, rest)
+    for folder in _closed(start, rest):
+        report(folder, "this folder cannot be opened: Permission denied")
+    seen: set[tuple[str, str]] = set()
+    for name in found:
         folder, file = os.path.split(name)
         place = os.path.realpath(folder), file
-        if place not in seen and not Path(name).is_dir() and not any(Path(place[0]).is_relative_to(a) for a in away):
+        if place not in seen and not Path(name).is_dir() and not walk.inside_passed(folder, start):
             yield name
         seen.add(place)
 
 
-def _counted(name: str) -> list[tuple[bool, int, str]]:
-    """Digits compare as numbers."""
-    parts = re.split(r"([0-9]+)", name)
-    return [
-        (part.isascii() and part.isdigit(), int(part) if part.isascii() and part.isdigit() else 0, part)
-        for part in parts
-    ]
+def _literal(pattern: str) -> tuple[str, str]:
+    """The folders that a pattern begins with and that exist under that very name, brackets included, and the rest."""
+    parts = pattern.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        start = "/".join(parts[:end])
+        if start and Path(start).is_dir():
+            return start, "/".join(parts[end:])
+    return ("/", pattern.lstrip("/")) if pattern.startswith("/") else ("", pattern)
+
+
+def _globbed(start: str, rest: str) -> list[str]:
+    whole = os.path.join(glob.escape(start), rest)  # noqa: PTH118 - Path would drop the ./ that was typed
+    return sorted(glob.glob(whole, recursive=True), key=counted)  # noqa: PTH207 - Path.glob refuses absolute ones
+
+
+def _closed(start: str, rest: str) -> list[str]:
+    """Folders that a pattern leads through and that cannot be opened: glob passes them over without a word."""
+    parts = rest.split("/")
+    found = [start] if start else []
+    for end in range(1, len(parts)):
+        found += [name for name in _globbed(start, "/".join(parts[:end])) if Path(name).is_dir()]
+    return [name for name in dict.fromkeys(found) if not os.access(name, os.R_OK | os.X_OK)]
 
 
 def _listed(stdin: BinaryIO) -> Iterator[str]:
     """Paths as they come in, bytes that are no UTF-8 as they are. A name holds no NUL, but may hold a line break."""
-    rest, separator = b"", b"\n"
+    rest, separator, first = b"", b"\n", True
     while chunk := _some(stdin):
+        if first:
+            chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
         if b"\0" in chunk:
             separator = b"\0"
         *whole, rest = (rest + chunk).split(separator)

@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from kerascnn.config import Augment, UserError
 from kerascnn.data import augment as augmentation
-from kerascnn.data import decode, stream
+from kerascnn.data import decode, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Decoded, Undecoded
-from kerascnn.data.sources import Encoded
+from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
 from kerascnn.data.timing import InputWait, timed
 
-__all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "timed", "training"]
+__all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "telling", "timed", "training"]
 
 AHEAD = 2  # batches kept ready: more would cost memory and hide nothing longer
 
@@ -41,7 +41,8 @@ def training(
     """Batches of train without end, from batch number `start_step` on.
 
     Order and augmentation are pure functions of (seed, epoch, index): they don't depend on where the stream starts, on
-    the number of threads or on what is cached. A damaged image is replaced by its successor in the split.
+    the number of threads or on what is cached. A damaged image is replaced by its successor in the split; one that cannot be
+    read, and more damaged ones than may be left out, end the stream with an error of TensorFlow (`telling`).
 
     Args:
         class_weights: float [classes], weight of an image in the loss by its class, or None.
@@ -107,7 +108,6 @@ def _decoded(
 ):
     """The same as `_fetched` from encoded images, decoded side by side."""
     count, size, mode = len(splits.train), splits.image_size, splits.resize
-    places, replaced = tf.constant(splits.train.indices), store.source.replaced
 
     def with_draws(epoch, index):
         numbers = [augmentation.draws(name, seed, epoch, index, AUGMENTATIONS[name].draws) for name in windows]
@@ -127,13 +127,30 @@ def _decoded(
         tries = tf.data.Dataset.range(min(count, stream.TRIES)).map(attempt)
         return stream.or_else(tries, tf.data.Dataset.from_tensors(blank))
 
+    def tried(index, used, sound):
+        """Places in the source of all images that were tried in vain."""
+        steps = np.where(sound > 0, (used - index) % count, min(count, stream.TRIES))
+        at = [(first + np.arange(step)) % count for first, step in zip(index, steps, strict=True) if step]
+        return splits.train.indices[np.concatenate(at)]
+
     def noted(epoch, index, image, used, sound):
-        missing = tf.gather(places, tf.boolean_mask(index, (used != index) | (sound == 0)))
-        replaced.scatter_nd_update(missing[:, None], tf.ones_like(missing, tf.bool))
-        return epoch, index, image, used, sound
+        lost = tf.reduce_any((used != index) | (sound == 0))
+        met = _told(lost, lambda *found: store.source.met(tried(*found)), [index, used, sound])
+        with tf.control_dependencies([met]):
+            return epoch, index, tf.identity(image), used, sound
 
     batches = stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
     return batches.map(noted)
+
+
+def _told(lost, judge, found):
+    """An op that asks `judge` about `found` where `lost`, and fails where the answer is False: the stream ends there."""
+
+    def ask():
+        return tf.ensure_shape(tf.numpy_function(lambda *arrays: np.bool_(judge(*arrays)), found, tf.bool), [])
+
+    fine = tf.cond(lost, ask, lambda: tf.constant(True))
+    return tf.debugging.Assert(fine, ["images cannot be read or decoded"])
 
 
 def balanced(split: Split, classes: int) -> np.ndarray:
@@ -151,19 +168,21 @@ def balanced(split: Split, classes: int) -> np.ndarray:
 def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
     """Every image of `split` once, in its order, in full batches.
 
-    Fill rows weigh 0 and real ones rows / n, so that Keras' mean over rows is the mean over the n images. An image that
-    cannot be decoded is black, weighs 0 and does not count in n.
+    Fill rows weigh 0 and real ones rows / n, so that Keras' mean over rows is the mean over the n images. A damaged image is
+    black, weighs 0 and does not count in n; one that cannot be read, or no more, ends the stream (`telling`).
 
     Returns:
         (uint8 [batch, size, size, 3], float32 one-hot [batch, classes], float32 weights [batch]).
 
     Raises:
-        UserError: The split has no images, or none that can be decoded.
+        UserError: The split has no images, or more damaged ones than may be left out.
+        cli.Stopped: Images cannot be read.
     """
     store = splits.cache.store(split, whole=True)
     sound = _sound(split)
     if not sound.any():
         raise UserError(f"{split.name} has no image that could be scored, of {len(split)}")
+    _check_share(split, splits, sound)
     rows = math.ceil(len(split) / batch_size) * batch_size
     # Fill rows repeat the first sound image.
     places = np.r_[np.arange(len(split)), np.full(rows - len(split), sound.argmax())]
@@ -175,10 +194,40 @@ def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
     if isinstance(store, Decoded):
         images = images.batch(batch_size, drop_remainder=True).map(store.fetch, num_parallel_calls=tf.data.AUTOTUNE)
     else:
-        images = stream.scored(images, store.read, splits.image_size, splits.resize)
-        images = images.map(lambda image, _: image).batch(batch_size, drop_remainder=True)
+        images = _as_known(stream.scored(images, store.read, splits.image_size, splits.resize), split, places, sound)
+        images = images.batch(batch_size, drop_remainder=True).map(_checked(store.source))
     dataset = tf.data.Dataset.zip((images, answers)).map(lambda image, answer: (image, *answer))
     return _finished(dataset, rows // batch_size)
+
+
+def _as_known(images, split: Split, places: np.ndarray, sound: np.ndarray):
+    """(image, place in the source, whether it was sound before and is not now) of each image that was decoded."""
+    before = tf.data.Dataset.from_tensor_slices((split.indices[places], sound[places]))
+    return tf.data.Dataset.zip((images, before)).map(
+        lambda decoded, known: (decoded[0], known[0], known[1] & ~decoded[1])
+    )
+
+
+def _checked(source: Encoded):
+    """What lets a batch of `_as_known` pass where no image was lost."""
+
+    def check(images, places, lost):
+        met = _told(tf.reduce_any(lost), lambda at, gone: source.lost(at[gone]), [places, lost])
+        with tf.control_dependencies([met]):
+            return tf.identity(images)
+
+    return check
+
+
+def _check_share(split: Split, splits: Splits, sound: np.ndarray) -> None:
+    """Refuse to score a split that lacks more than its share of damaged images; one is always allowed."""
+    bad = np.flatnonzero(~sound)
+    whole = len(split) == len(getattr(splits, split.name))
+    if whole and len(bad) > max(1, trouble.allowed(len(split))):
+        ids = split.ids()
+        reason = "its content cannot be decoded"
+        named = [(ids[int(i)], reason) for i in bad[: trouble.SHOWN]]
+        raise UserError(trouble.damaged(named, len(bad), len(split), f"{split.name} of {splits.name}"))
 
 
 @as_written

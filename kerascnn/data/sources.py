@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.data import decode, stream
+from kerascnn import cli
+from kerascnn.config import UserError
+from kerascnn.data import decode, stream, trouble
 
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on less
 STRING = 32  # bytes that TensorFlow keeps for a string beside its content
@@ -24,6 +29,9 @@ class Source:
         size: Height and width of fetched images.
         mode: How they are brought to it: crop, pad or squash.
     """
+
+    # What ended a stream of its images: it has crossed TensorFlow, which keeps nothing of it but a message.
+    ended_by: cli.Stopped | UserError | None = None
 
     def __init__(
         self, ids: Sequence[str], labels: np.ndarray, class_names: Sequence[str], size: int, mode: decode.Mode
@@ -84,10 +92,12 @@ class Table(Source):
 class Encoded(Source):
     """Encoded images: `read` gives one's bytes, `fetch` decodes and resizes some of them.
 
+    An image that cannot be decoded is left out, and counts: beyond `trouble.allowed` the data set is refused. One that cannot
+    be read at all, or no more, ends what is being done: nothing is trained or scored on what stands in for a missing file.
+
     Attributes:
-        damaged: bool [n], True where decoding failed; what was not tried yet counts as sound.
+        damaged: bool [n], True where the content is damaged; what was not tried yet counts as sound.
         tried: bool [n], True where it is known.
-        replaced: The same as `damaged` for images that training came across, as a variable that its stream can set.
     """
 
     def __init__(
@@ -95,8 +105,13 @@ class Encoded(Source):
     ):
         super().__init__(ids, labels, class_names, size, mode)
         self.damaged, self.tried = np.zeros(len(ids), bool), np.zeros(len(ids), bool)
-        with tf.device("CPU:0"):
-            self.replaced = tf.Variable(tf.zeros([len(ids)], tf.bool), trainable=False, name="replaced")
+        self._skipped: Sequence[tuple[str, str]] = ()
+        self._where = "the data set"
+        self._one_at_a_time = threading.Lock()
+
+    def counted(self, skipped: Sequence[tuple[str, str]], where: str) -> None:
+        """Take over the (id, reason) of files that the listing left out, and what the data set is called."""
+        self._skipped, self._where = skipped, where
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """string [] of an int64 [] place."""
@@ -104,6 +119,10 @@ class Encoded(Source):
 
     def encoded_size(self, indices: np.ndarray) -> int:
         """Bytes that keeping these images encoded would take; 0 where they are in memory already."""
+        raise NotImplementedError
+
+    def why(self, place: int) -> tuple[str, bool]:
+        """Why an image could not be decoded just now, and whether its content is damaged: else it could not be read."""
         raise NotImplementedError
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
@@ -114,15 +133,65 @@ class Encoded(Source):
         )
 
     def know(self, indices: np.ndarray, sound: np.ndarray) -> None:
-        """Keep what was learned while images were decoded."""
-        self.tried[indices], self.damaged[indices] = True, ~sound
+        """Keep what was learned while images were decoded; raises as `judge` does."""
+        self.judge(indices[~sound])
+        self.tried[indices] = True
+
+    def judge(self, places: Iterable[int]) -> None:
+        """Find out why images could not be decoded, and count those whose content is damaged.
+
+        Raises:
+            cli.Stopped: Some could not be read: they are gone, or the disk or the share fails.
+            UserError: More of the data set is damaged than may be left out.
+        """
+        with self._one_at_a_time:
+            unread: list[tuple[str, str]] = []
+            most = trouble.allowed(len(self) + len(self._skipped)) - len(self._skipped)
+            for place in dict.fromkeys(int(place) for place in places):
+                if self.damaged[place] or self.damaged.sum() > most + trouble.SHOWN or len(unread) >= trouble.SHOWN:
+                    continue
+                reason, damaged = self.why(place)
+                if damaged:
+                    self.damaged[place] = self.tried[place] = True
+                else:
+                    unread.append((self.ids[place], reason))
+            if unread:
+                raise cli.Stopped(trouble.gone(unread))
+            if self.damaged.sum() > most:
+                found = [(self.ids[int(i)], self.why(int(i))[0]) for i in np.flatnonzero(self.damaged)[: trouble.SHOWN]]
+                bad, count = int(self.damaged.sum()) + len(self._skipped), len(self) + len(self._skipped)
+                raise UserError(trouble.damaged([*found, *self._skipped], f"at least {bad}", count, self._where))
+
+    def met(self, places: np.ndarray) -> bool:
+        """`judge` from within a stream, which ends where this is False; `ended_by` says why."""
+        try:
+            self.judge(places)
+        except (cli.Stopped, UserError) as error:
+            self.ended_by = error
+        return self.ended_by is None
+
+    def lost(self, places: np.ndarray) -> bool:
+        """From within a stream: images that were sound before and cannot be decoded now; False, and `ended_by` is set."""
+        some = [int(place) for place in places[: trouble.SHOWN]]
+        self.ended_by = cli.Stopped(trouble.gone([(self.ids[place], self.why(place)[0]) for place in some]))
+        return False
 
     def failures(self) -> list[tuple[str, str]]:
         """(id, reason) of the images whose content turned out to be damaged, so far."""
-        return [
-            (self.ids[int(i)], "damaged: its header is sound, its content is not")
-            for i in np.flatnonzero(self.damaged | self.replaced.numpy())
-        ]
+        reason = "damaged: its header is sound, its content is not"
+        return [(self.ids[int(i)], reason) for i in np.flatnonzero(self.damaged)]
+
+
+@contextlib.contextmanager
+def telling(source: Source) -> Iterator[None]:
+    """Let what ended a stream of the source's images be raised in place of TensorFlow's error."""
+    try:
+        yield
+    except tf.errors.OpError:
+        if source.ended_by is None:
+            raise
+        found, source.ended_by = source.ended_by, None
+        raise found from None
 
 
 class Files(Encoded):
@@ -141,6 +210,18 @@ class Files(Encoded):
         """The file's bytes, in a form that TensorFlow decodes."""
         return stream.read_file(self.paths[index])
 
+    def why(self, place: int) -> tuple[str, bool]:
+        """Why a file could not be decoded just now, and whether it is damaged."""
+        path = self.paths[place].numpy()
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - the path is bytes
+                while file.read(1 << 20):
+                    pass
+        except OSError as error:
+            return error.strerror or str(error), False
+        problem = decode.problem(os.fsdecode(path))
+        return (problem, True) if problem else ("it could not be read a moment ago", False)
+
     def encoded_size(self, indices: np.ndarray) -> int:
         """Their content, and what a string takes beside it."""
         return int(self.sizes[indices].sum()) + STRING * len(indices)
@@ -156,6 +237,10 @@ class Buffers(Encoded):
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """The bytes."""
         return self.buffers[index]
+
+    def why(self, place: int) -> tuple[str, bool]:
+        """What is in memory can be read: its content is damaged."""
+        return "its content cannot be decoded", True
 
     def encoded_size(self, indices: np.ndarray) -> int:
         """Nothing more than there is."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from kerascnn.config import Data, UserError
-from kerascnn.data.listing import Listing
-from kerascnn.data.splits import OUT, SPLIT_NAMES
+from kerascnn.data.grouping import keys_of
+from kerascnn.data.listing import FINGERPRINT, Former, Listing
+from kerascnn.data.shares import BOTH, numbers
+from kerascnn.data.splits import OUT, SPLIT_NAMES, TEST, TRAIN, VAL
+from kerascnn.data.walking import composed
 from kerascnn.escaping import expanded
 
 COLUMNS = ("path", "label", "split")
@@ -27,6 +31,8 @@ class Row(NamedTuple):
 
 def read(file: str) -> dict[str, Row]:
     """Path -> (label, split) of a CSV with the columns path, label, split; a run's own split.csv is one.
+
+    Paths and labels are in composed Unicode, as ids are.
 
     Raises:
         UserError: It is missing or empty, lacks a column, names a path twice, or has another split than train, val, test.
@@ -45,7 +51,7 @@ def read(file: str) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for number, line in enumerate(table, 1):
         path, label, split = (line[name] or "" for name in COLUMNS)
-        path = path.removeprefix("./")
+        path, label = composed(path.removeprefix("./")), composed(label)
         if split.strip().lower() not in SPLIT_NAMES:
             raise UserError(f"--split-file {file}: row {number}: expected train, val or test, got {split!r}")
         if not path or not label or path in rows:
@@ -58,20 +64,70 @@ def read(file: str) -> dict[str, Row]:
     return rows
 
 
-def require(rows: dict[str, Row], ids: Collection[str], file: str, where: str) -> None:
-    """Every path of the file must exist.
+def matched(rows: dict[str, Row], ids: Collection[str], file: str, where: str) -> dict[str, Row]:
+    """The rows by the ids that they mean: a path as it is, or with the slashes of Windows turned.
 
     Raises:
-        UserError: Some don't.
+        UserError: Some mean none, or two mean the same.
     """
-    known = set(ids)
-    unknown = [path for path in rows if path not in known]
+    known, found = set(ids), {}
+    unknown = []
+    for path, row in rows.items():
+        turned = path.replace("\\", "/").removeprefix("./")
+        name = path if path in known else turned
+        if name not in known:
+            unknown.append(path)
+        elif name in found:
+            raise UserError(f"--split-file {file}: {path!r} stands there twice, with both kinds of slashes")
+        else:
+            found[name] = row
     if unknown:
         example = next(iter(ids), "none")
         raise UserError(
             f"--split-file {file} names {len(unknown)} images that {where} lacks, first {unknown[0]!r}; "
             f"a path here looks like {example!r}"
         )
+    return found
+
+
+def placed(new: Sequence[str], rows: dict[str, Row], section: Data, notes: list[str]) -> dict[str, str]:
+    """A split for each image that the file does not name: by a hash of its own path, so that later ones move none.
+
+    An image goes where its group (--group-by) lies already. Only splits that the file has are filled.
+
+    Args:
+        new: Ids that the file does not name.
+        rows: The file's rows by id.
+        section: Shares, seed, groups; and whether new images are used at all.
+        notes: One line is added where there are new images.
+
+    Returns:
+        Ids and splits; none with `--unlisted out`.
+    """
+    if not new:
+        return {}
+    if section.unlisted == "out":
+        notes.append(f"not used: {len(new)} images that the split file does not name (--unlisted out)")
+        return {}
+    present = {row.split for row in rows.values()}
+    names = [name for name in (TEST, VAL) if name in present]
+    shares = [BOTH if name == TEST or section.val_fraction is None else section.val_fraction for name in names]
+    ends = np.cumsum(shares)
+    keys, _ = keys_of([*rows, *new], section.group_by)
+    lies: dict[str, Counter[str]] = {}
+    for key, row in zip(keys, rows.values(), strict=False):
+        lies.setdefault(key, Counter())[row.split] += 1
+    own = keys[len(rows) :]
+    at = numbers(own, section.split_seed)
+    drawn = [*names, TRAIN]
+    places = {
+        name: lies[key].most_common(1)[0][0] if key in lies else drawn[int(np.searchsorted(ends, number, side="right"))]
+        for name, key, number in zip(new, own, at, strict=True)
+    }
+    counts = Counter(places.values())
+    shown = ", ".join(f"{counts[name]} {name}" for name in (TRAIN, VAL, TEST) if counts[name])
+    notes.append(f"{len(new)} images that the split file does not name: {shown}, each by a hash of its own path")
+    return places
 
 
 def applied(listing: Listing, section: Data) -> Listing:
@@ -83,17 +139,26 @@ def applied(listing: Listing, section: Data) -> Listing:
     if section.split_file is None:
         return listing
     file, source = section.split_file, listing.source
-    rows = read(file)
-    require(rows, source.ids, file, section.dataset)
+    rows = matched(read(file), source.ids, file, section.dataset)
     for name, label in zip(source.ids, source.labels, strict=True):
-        if name in rows and rows[name].label != source.class_names[label]:
+        if name in rows and rows[name].label != composed(source.class_names[label]):
             raise UserError(
                 f"--split-file {file}: {name} is {source.class_names[label]!r}, the file says {rows[name].label!r}"
             )
-    given = [rows[name].split if name in rows else OUT for name in source.ids]
+    notes = [*listing.notes, f"{len(rows)} of {len(source.ids)} images are in the splits of {file}"]
+    unnamed = zip(source.ids, listing.given.tolist(), strict=True)
+    new = placed([name for name, given in unnamed if name not in rows and given != OUT], rows, section, notes)
+    named = [rows[name].split if name in rows else OUT for name in source.ids]
+    given = [new.get(name, split) for name, split in zip(source.ids, named, strict=True)]
+    former = listing.former and Former(_hashed(listing.former.fingerprint, named), listing.former.changed)
     return replace(
         listing,
         given=np.array(given),
-        fingerprint=hashlib.sha256("\n".join([listing.fingerprint, *given]).encode()).hexdigest(),
-        notes=(*listing.notes, f"{len(rows)} of {len(given)} images, in the splits of {file}"),
+        fingerprint=FINGERPRINT + _hashed(listing.fingerprint, given),
+        notes=tuple(notes),
+        former=former,
     )
+
+
+def _hashed(fingerprint: str, given: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join([fingerprint, *given]).encode()).hexdigest()

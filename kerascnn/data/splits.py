@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerascnn.config import UserError
+
 if TYPE_CHECKING:
     from kerascnn.data.cache import Cache
     from kerascnn.data.decode import Mode
+    from kerascnn.data.listing import Former
     from kerascnn.data.sources import Source
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -59,6 +63,7 @@ class Splits:
         resize: How: crop, pad or squash.
         notes: What was decided, one line each.
         skipped: (path, reason) of every file that was left out.
+        former: What earlier versions called the same images.
         marked: Test is the val that the model was chosen by (--val-is-val).
         cache: What is kept in memory.
     """
@@ -74,7 +79,31 @@ class Splits:
     cache: Cache
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    former: Former | None = None
     marked: bool = False
+
+    def arranged(self, rows: Mapping[str, str]) -> Splits:
+        """The same images in the splits that a run keeps, whatever rule it was cut by.
+
+        Args:
+            rows: Id -> train, val or test: a run's split.csv; none leaves all where it is.
+
+        Raises:
+            UserError: An image is missing.
+        """
+        if not rows:
+            return self
+        source = self.train.source
+        places = {name: place for place, name in enumerate(source.ids)}
+        missing = [name for name in rows if name not in places]
+        if missing:
+            raise UserError(f"{self.name} lacks {len(missing)} images of the run's split.csv, first {missing[0]!r}")
+        found = {}
+        for split in (self.train, self.val, self.test):
+            kept = VAL if self.marked and split.name == TEST else split.name
+            at = np.sort(np.array([places[name] for name, where in rows.items() if where == kept], np.int64))
+            found[split.name] = replace(split, indices=at, labels=source.labels[at])
+        return replace(self, train=found[TRAIN], val=found[VAL], test=found[TEST])
 
     def parts(self) -> tuple[Split, ...]:
         """The splits that share no image."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ import tensorflow as tf
 from kerascnn.config import Data, UserError
 from kerascnn.data import decode, short_name, split_file
 from kerascnn.data.cache import free_memory
-from kerascnn.data.listing import Listing
+from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.prepared import Spec, find, folder, parse
+from kerascnn.data.room import Room
 from kerascnn.data.sources import Buffers, Source, Table, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
 from kerascnn.data.stream import as_written
@@ -30,7 +32,7 @@ class Columns(NamedTuple):
     side: tuple[int | None, ...]
 
 
-def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
+def listing(section: Data, image_size: int, resize: decode.Mode, room: Room) -> Listing:
     """The images of a prepared data set, in its own splits; those that it calls neither train, val nor test are not used.
 
     Raises:
@@ -42,14 +44,17 @@ def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
     home = folder(section.data_dir)
     if section.download:
         _fetch(tfds, spec, home)
-    builder = tfds.builder_from_directory(find(spec, home))
+    place = find(spec, home)
+    builder = tfds.builder_from_directory(place)
     columns = _columns(tfds, builder.info, section.dataset)
     notes: list[str] = []
     spans = _spans(tfds, builder.info, spec, section.dataset, notes)
     small = all(side is not None and side <= SMALL for side in columns.side) and image_size <= SMALL
     _check_memory(builder.info, spans, columns.side if small else None, section.dataset)
     read = _decoded if small else _encoded
-    images, labels = read(tfds, builder, spans, columns)
+    content = hashlib.blake2b()
+    with room.counting("reading images", sum(span.images for span in spans)) as advance:
+        images, labels = read(tfds, builder, spans, columns, content, advance)
     given = np.repeat([SPLIT_NAMES.get(span.split, "") for span in spans], [span.images for span in spans])
     for span in spans:
         unlabelled = (given == SPLIT_NAMES.get(span.split, "")) & (labels < 0)
@@ -65,8 +70,15 @@ def listing(section: Data, image_size: int, resize: decode.Mode) -> Listing:
     }
     source: Source = Table(images, **known) if small else Buffers(images, **known)
     identity = [builder.info.full_name, *(f"{span.split} {span.first} {span.images}" for span in spans)]
-    fingerprint = hashlib.sha256("\n".join(identity).encode()).hexdigest()
-    return split_file.applied(Listing(source, given, fingerprint, short_name(section.dataset), tuple(notes)), section)
+    former = Former(_hashed(identity), max(file.stat().st_mtime for file in place.iterdir()))
+    whole = [*identity, *known["class_names"], hashlib.blake2b(labels.tobytes()).hexdigest(), content.hexdigest()]
+    name = short_name(section.dataset)
+    found = Listing(source, given, FINGERPRINT + _hashed(whole), name, tuple(notes), former=former)
+    return split_file.applied(found, section)
+
+
+def _hashed(lines: list[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _fetch(tfds: Any, spec: Spec, home: Path) -> None:
@@ -160,22 +172,38 @@ def _dataset(tfds: Any, builder: Any, span: Span, columns: Columns) -> tf.data.D
 
 
 @as_written
-def _decoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [n, h, w, 3] and labels."""
+def _decoded(
+    tfds: Any, builder: Any, spans: list[Span], columns: Columns, content: Any, advance: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """uint8 [n, h, w, 3] and labels; `content` takes in every encoded image."""
     count = sum(span.images for span in spans)
     images, labels, at = table((count, *filter(None, columns.side), 3)), np.empty(count, np.int32), 0
     for span in spans:
         rows = _dataset(tfds, builder, span, columns)
-        rows = rows.map(lambda image, label: (decode.decode(image), label), num_parallel_calls=tf.data.AUTOTUNE)
-        for some, theirs in rows.batch(1024).prefetch(2).as_numpy_iterator():
+        rows = rows.map(lambda image, label: (decode.decode(image), label, image), num_parallel_calls=tf.data.AUTOTUNE)
+        for some, theirs, encoded in rows.batch(1024).prefetch(2).as_numpy_iterator():
             images[at : at + len(some)], labels[at : at + len(some)] = some, theirs
+            _take_in(encoded, content)
             at += len(some)
+            advance(len(some))
     return images, labels
 
 
 @as_written
-def _encoded(tfds: Any, builder: Any, spans: list[Span], columns: Columns) -> tuple[tf.Tensor, np.ndarray]:
-    """string [n] and labels."""
+def _encoded(
+    tfds: Any, builder: Any, spans: list[Span], columns: Columns, content: Any, advance: Callable[[int], None]
+) -> tuple[tf.Tensor, np.ndarray]:
+    """string [n] and labels; `content` takes in every encoded image."""
     parts = [next(iter(_dataset(tfds, builder, span, columns).batch(span.images))) for span in spans]
     images, labels = (tf.concat(column, 0) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True))
+    for first in range(0, len(labels), 1024):
+        _take_in(images[first : first + 1024].numpy(), content)
+        advance(min(1024, len(labels) - first))
     return images, labels.numpy().astype(np.int32)
+
+
+def _take_in(encoded: np.ndarray, content: Any) -> None:
+    """Hash each image's length and bytes."""
+    for image in encoded:
+        content.update(len(image).to_bytes(8, "little"))
+        content.update(image)

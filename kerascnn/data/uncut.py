@@ -42,4 +42,5 @@ def uncut(listing: Listing, image_size: int, resize: Mode, cache: Cache) -> Spli
         cache=cache,
         notes=tuple(notes),
         skipped=listing.skipped,
+        former=listing.former,
     )

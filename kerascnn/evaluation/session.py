@@ -10,9 +10,11 @@ import numpy as np
 from kerascnn import explain, tensorboard
 from kerascnn.command import explained
 from kerascnn.config import UserError
+from kerascnn.data import Room
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Answers, Subject, find
+from kerascnn.files import make_output
 from kerascnn.report import pictures, plots, score_plots
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
@@ -25,8 +27,13 @@ from kerascnn.statistics.calibration import Temperature
 MAPS = 12
 
 
-def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
+def evaluate(asked: Evaluate, say: Callable[[str], None], room: Room = Room()) -> dict[str, Any]:  # noqa: B008 - frozen
     """Ask the artefact, score the answers, keep them; returns what `--json` prints.
+
+    Args:
+        asked: The flags.
+        say: Where lines go.
+        room: What the listing may use.
 
     Raises:
         UserError: No artefact, no images, other classes; no place to keep the scores.
@@ -34,12 +41,14 @@ def evaluate(asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     """
     if asked.output:
         _check_output(Path(asked.output))
-    subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split)
+    subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split, room)
     if asked.output:
-        Path(asked.output).mkdir(parents=True, exist_ok=True)
+        make_output(Path(asked.output))
     run = _kept_beside(subject, asked, say)
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
-    found = _scored(subject, asked)
+    for note in subject.notes():
+        say(f"        {note}")
+    found = _scored(subject, asked, say)
     if asked.corruptions:
         found["corruptions"] = robustness.under_corruptions(subject, asked.most)
     if asked.resolutions:
@@ -86,9 +95,11 @@ def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) 
         return None
 
 
-def _scored(subject: Subject, asked: Evaluate) -> dict[str, Any]:
+def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
     names = subject.predictor.class_names
     plain = subject.answers()
+    if lacking := len(subject.split) - len(plain.ids):
+        say(f"        {lacking} of {len(subject.split):,} images are damaged and do not count")
     groups = subject.groups(plain.ids)
     found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names, groups)}
     if subject.split.name == "val" and subject.own:

@@ -10,14 +10,16 @@ import keras
 import numpy as np
 
 from kerascnn import artefacts, data
-from kerascnn.artefacts import Predictor
+from kerascnn.artefacts import Predictor, own_images
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.config import Data, UserError, nearest
-from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data import Room, Split, Splits, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
+from kerascnn.data.walking import composed
 from kerascnn.escaping import expanded
 from kerascnn.runs import Run
+from kerascnn.runs.earlier import alike
 
 BATCH = 64
 HELD = 500_000_000
@@ -59,6 +61,12 @@ class Subject:
     splits: Splits
     split: Split
 
+    def notes(self) -> list[str]:
+        """What is said of the images beside their number: what was passed over, what their listing decided."""
+        mine = own_images.by_names_only(self.run, self.splits) if self.run is not None and self.own else ""
+        said = [note for note in self.splits.notes if not self.own or "passed over" in note or "skipped" in note]
+        return [*said, *([mine] if mine else [])]
+
     def network(self) -> keras.Model:
         """The network itself, which maps need; UserError for a format that has none."""
         if self.run is not None:
@@ -95,17 +103,19 @@ class Subject:
         # The data set's own cache would keep each part, and parts rarely come again.
         splits = replace(self.splits, cache=Cache("off"))
         first = 0
-        for images, _, weights in pipeline.scoring(part, splits, BATCH):
-            # Fill rows and images that cannot be decoded weigh nothing.
-            rows = np.flatnonzero(weights.numpy() > 0)
-            if len(rows):
-                yield images.numpy()[rows], kept[first + rows]
-            first += len(weights)
+        batches = pipeline.scoring(part, splits, BATCH)
+        with pipeline.telling(self.split.source):
+            for images, _, weights in batches:
+                # Fill rows and images that cannot be decoded weigh nothing.
+                rows = np.flatnonzero(weights.numpy() > 0)
+                if len(rows):
+                    yield images.numpy()[rows], kept[first + rows]
+                first += len(weights)
 
     def labels(self, places: np.ndarray) -> np.ndarray:
         """True classes of places in the split, as the artefact counts them."""
-        order = {name: i for i, name in enumerate(self.predictor.class_names)}
-        own = np.array([order[name] for name in self.splits.class_names])
+        order = {composed(name): i for i, name in enumerate(self.predictor.class_names)}
+        own = np.array([order[composed(name)] for name in self.splits.class_names])
         return own[self.split.labels[places]].astype(np.int64)
 
     def answers(
@@ -126,7 +136,13 @@ def _spread(n: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 
-def find(path: Path, dataset: str | None, data_dir: str | None, split: str) -> Subject:
+def find(
+    path: Path,
+    dataset: str | None,
+    data_dir: str | None,
+    split: str,
+    room: Room = Room(),  # noqa: B008 - frozen
+) -> Subject:
     """The artefact at `path` and the images it is to be asked about.
 
     Args:
@@ -134,6 +150,7 @@ def find(path: Path, dataset: str | None, data_dir: str | None, split: str) -> S
         dataset: Another data set than the run's own, as it comes: one without splits is wholly test.
         data_dir: Where TFDS keeps its data; None: as the run had it.
         split: train, val or test.
+        room: What the listing may use; digests of files are remembered beside the run.
 
     Raises:
         UserError: No artefact, no such images, other classes, or a run's images that have changed since.
@@ -142,7 +159,7 @@ def find(path: Path, dataset: str | None, data_dir: str | None, split: str) -> S
     predictor = artefacts.open(path)
     if dataset is None and run is None:
         raise UserError(f"{path} does not say which images it is for: --dataset NAME_OR_FOLDER")
-    splits, own = _images_of(run, dataset, data_dir, predictor)
+    splits, own = _images_of(run, dataset, data_dir, predictor, room)
     _check_classes(predictor, splits)
     return Subject(path, predictor, run, own, splits, _chosen(splits, split))
 
@@ -156,28 +173,33 @@ def _run_of(path: Path) -> Run | None:
     return run
 
 
-def _images_of(run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor) -> tuple[Splits, bool]:
+def _images_of(
+    run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor, room: Room
+) -> tuple[Splits, bool]:
     """The data set, brought to the size that the artefact sees, and whether it is the run's own, cut as in training."""
-    section = Data() if run is None else run.config().data
-    known = None if run is None else run.data()["fingerprint"]
-    fields = {"image_size": predictor.image_size, "resize": predictor.resize, "dataset": dataset, "data_dir": data_dir}
-    asked = Data(**{**dict(section), **{key: value for key, value in fields.items() if value is not None}})
+    section = Data(data_dir=data_dir) if run is None else own_images.section_of(run, dataset, data_dir)
+    fields = {"image_size": predictor.image_size, "resize": predictor.resize, "dataset": dataset}
+    asked = section.model_copy(update={key: value for key, value in fields.items() if value is not None})
+    if run is not None and room.contents is None:
+        room = replace(room, contents=run.path.parent)
     if dataset is not None:
         asked = _with_split_file(asked, run)
         try:
-            splits = data.load_uncut(asked)
+            splits = data.load_uncut(asked, room)
         except UserError:
             if asked.split_file is None:
                 raise
             # The file names the run's own images: what lacks them is others', with the splits that it comes with.
-            return data.load_uncut(asked.model_copy(update={"split_file": None})), False
+            return data.load_uncut(asked.model_copy(update={"split_file": None}), room), False
         # The run's images under another path are its own still: what it learned from is never scored as test.
-        if splits.fingerprint != known:
+        if run is None or not alike(run, splits.fingerprint, splits.former):
             return splits, False
-    splits = data.load(asked)
-    if run is not None and splits.fingerprint != known:
+    assert run is not None
+    with own_images.asking_where(run):
+        splits = data.load(asked, room)
+    if not alike(run, splits.fingerprint, splits.former):
         raise UserError(_changed(run, asked.dataset))
-    return splits, True
+    return splits.arranged(run.split_rows()), True
 
 
 def _with_split_file(asked: Data, run: Run | None) -> Data:
@@ -195,7 +217,8 @@ def _changed(run: Run, dataset: str) -> str:
 
 
 def _check_classes(predictor: Predictor, splits: Splits) -> None:
-    strange = [name for name in splits.class_names if name not in predictor.class_names]
+    known = {composed(name) for name in predictor.class_names}
+    strange = [name for name in splits.class_names if composed(name) not in known]
     if strange:
         raise UserError(
             f"{splits.name} has classes that the artefact does not know: {', '.join(strange[:5])}"

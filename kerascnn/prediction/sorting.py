@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kerascnn.errors import UserError
 from kerascnn.escaping import as_file_name, one_line, within
-from kerascnn.files import clear_dead, copy_file, link_file
+from kerascnn.files import clear_dead, copy_file, link_file, make_output
 
 UNSURE = "unsure"
 _NAME_BYTES, _DIGITS = 255, 8
@@ -40,7 +40,7 @@ class Sorting:
         self._names = _folder_names([*class_names, UNSURE])
         self._taken: dict[Path, str] = {}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_output(self.folder)
         except OSError as error:
             raise UserError(f"--sort-into: {one_line(folder)} cannot be a folder: {error.strerror}") from error
 

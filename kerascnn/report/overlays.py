@@ -13,8 +13,9 @@ from PIL import Image
 from kerascnn import explain
 from kerascnn.config import UserError
 from kerascnn.data import decode
+from kerascnn.data.walking import SUFFIXES, is_output
 from kerascnn.escaping import as_file_name, within
-from kerascnn.files import write_file
+from kerascnn.files import make_output, write_file
 
 SIDE = 256  # pixels; what the network sees of a small image is enlarged to at least that
 
@@ -32,7 +33,7 @@ class Overlays:
         resize: How an image gets there.
 
     Raises:
-        UserError: The folder cannot be one.
+        UserError: The folder cannot be one, or holds other images: pictures among them would be taken for data.
     """
 
     def __init__(
@@ -41,9 +42,14 @@ class Overlays:
         self.folder, self.model, self.image_size, self.resize = Path(folder), model, image_size, resize
         explain.stages(model)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_output(self.folder)
+            strangers = sorted(path.name for path in self.folder.iterdir() if path.suffix.lower() in SUFFIXES)
         except OSError as error:
             raise UserError(f"{self.folder} cannot hold pictures: {error.strerror}") from error
+        if strangers and not is_output(self.folder):
+            raise UserError(
+                f"{self.folder} holds other images, as {strangers[0]!r}: give a folder of its own for overlays"
+            )
 
     def write(self, files: Sequence[str], classes: Sequence[int], class_names: Sequence[str]) -> list[Path]:
         """One picture per file: what the network sees of it, and which places speak for the class.

@@ -25,7 +25,7 @@ import numpy as np
 
 from kerascnn import ambient, cli, rates
 from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
-from kerascnn.escaping import resolved, within
+from kerascnn.escaping import one_line, resolved, within
 from kerascnn.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
 from kerascnn.runs.facts import described, scored
 from kerascnn.runs.identity import default_name, identity
@@ -67,14 +67,28 @@ class Run:
         self._held: Held | None = None
 
     @classmethod
-    def prepare(cls, config: Config, fingerprint: str, dataset: str) -> "Run":
+    def prepare(
+        cls,
+        config: Config,
+        fingerprint: str,
+        dataset: str,
+        former: tuple[str, float] | None = None,
+        say: Callable[[str], None] = print,
+    ) -> "Run":
         """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
+
+        Args:
+            config: Resolved.
+            fingerprint: Of its data.
+            dataset: Its short name.
+            former: What earlier versions called the same images, and when these changed last (`runs.earlier`).
+            say: Told where a run of an earlier version is taken over, or is not.
 
         Raises:
             UserError: `--run NAME` has been trained with another identity: lists the keys that differ. Or it would leave
                 the runs.
         """
-        run = cls(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
+        run = cls._meant(config, fingerprint, dataset, former, say)
         clear_leftovers(run.path)
         strangers = not run.config_file.exists() and names_in(run.path) - _NEW
         if strangers or (run.path.exists() and not run.path.is_dir()):
@@ -84,6 +98,27 @@ class Run:
                 remove(run.path)
         elif run.config_file.exists() and run.data_file.exists() and (differ := run._differing(config, fingerprint)):
             run._give_way(differ)
+        return run
+
+    @classmethod
+    def _meant(
+        cls,
+        config: Config,
+        fingerprint: str,
+        dataset: str,
+        former: tuple[str, float] | None,
+        say: Callable[[str], None],
+    ) -> "Run":
+        """The directory by its name, or the one that an earlier version gave this run."""
+        from kerascnn.runs import earlier
+
+        run = cls(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
+        if former is None or config.logging.overwrite:
+            return run
+        if config.logging.run is None and not run.config_file.exists():
+            old = cls(within(config.logging.runs_dir, default_name(config, former[0], dataset)))
+            return old if earlier.taken_over(old, fingerprint, former, say) else run
+        earlier.taken_over(run, fingerprint, former, say)
         return run
 
     def _give_way(self, differ: list[str]) -> None:
@@ -130,6 +165,18 @@ class Run:
     def data(self) -> dict[str, Any]:
         """Fingerprint, class names and counts."""
         return described(read_json(self.data_file), self.data_file)
+
+    def split_rows(self) -> dict[str, str]:
+        """Path -> train, val or test: who was where when the run was trained.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        with self.split_file.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            try:
+                return {row["path"]: row["split"] for row in csv.DictReader(file)}
+            except (KeyError, csv.Error) as error:
+                raise UserError(f"{self.split_file} is damaged: expected path,label,split ({error!r})") from None
 
     def metrics(self) -> dict[str, Any]:
         """Final scores and costs.
@@ -208,7 +255,7 @@ class Run:
         size = config.data.image_size
         used = None if size is None else rates.resolved(config, size)
         text = cli.dumps(config.replace(logging={"overwrite": False}), used)
-        self._write(self.config_file, text.encode())
+        self._write(self.config_file, text.encode("utf-8", "surrogateescape"))
 
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]
@@ -285,15 +332,26 @@ class Run:
         starts.append(
             {
                 "started": now(),
+                **_directory(),
                 **facts,
                 "variables": variables,
                 "overridden": ambient.overridden(),
-                "command": shown_command(),
+                "command": one_line(shown_command()),
                 "git_commit": _git_commit(),
             }
         )
         self._write(self.environment_file, _json_bytes(starts))
         return starts
+
+
+def _directory() -> dict[str, str]:
+    """Where a start was made, for relative paths; nothing where that is gone or no text."""
+    try:
+        here = str(Path.cwd())
+        here.encode()
+    except (OSError, UnicodeEncodeError):
+        return {}
+    return {"directory": here}
 
 
 def now() -> str:

@@ -68,7 +68,7 @@ def _speed(config: Config) -> float:
         from kerascnn.data import pipeline
 
         plan = distribute.setup(config.devices, config.fit.batch_size)
-        splits = data.load(config.data)
+        splits = data.load(config.data, data.Room(config.logging.runs_dir))
         config = training.resolve(config, splits)
         model = training.build_and_compile(config, splits, plan)
     steps = pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size)

@@ -44,7 +44,7 @@ class Search:
         self.tune, self.screen = request.tune, screen
         hours = request.fit.max_hours
         self._end = None if hours is None else time.monotonic() + hours * 3600
-        self.splits: Splits = data.load(request.data)
+        self.splits: Splits = data.load(request.data, data.Room(request.logging.runs_dir, screen.counting))
         if not len(self.splits.val):
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
         base = resolve(request.config, self.splits).replace(fit={"max_hours": None, "stop_epoch": None})

@@ -152,7 +152,7 @@ def load(name: str, base: Config) -> Space:
     """
     path = cli.recipe_path(name, "spaces")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this is no TOML: {error}") from None
     for key in content.keys() - {"arch", "fixed", "parameters"}:

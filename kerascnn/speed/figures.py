@@ -146,7 +146,7 @@ def read(path: Path) -> list[dict[str, Any]]:
         UserError: No such file, or another content.
     """
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         if rows and all(
             isinstance(row["arch"] + row["form"] + row["device"], str)
             and all(isinstance(row.get(name, 0.0), int | float) for name in SHOWN)

@@ -15,6 +15,7 @@ from kerascnn.config import Config
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.data.grouping import groups_of
 from kerascnn.distribute import Plan
+from kerascnn.escaping import one_line
 from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.screen import Screen
@@ -54,11 +55,11 @@ def train(
         UserError: Another process trains the run, or something in the config cannot be.
         TrainingFailed: The loss is not finite, or memory does not suffice.
         OSError: A file cannot be written; where the disk is full, what was kept before stays.
-        Stopped: By a signal or by time; everything is kept.
+        Stopped: By a signal or by time, or because images cannot be read; everything is kept.
     """
     screen = screen or Screen()
     plan = distribute.setup(config.devices, config.fit.batch_size)
-    splits = splits or data.load(config.data)
+    splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting))
     config = resolve(config, splits)
     with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
         if run.finished:
@@ -67,7 +68,7 @@ def train(
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         screen.log_to(run.log_file)
         try:
-            with failing.noted(run):
+            with failing.noted(run), pipeline.telling(splits.train.source):
                 try:
                     return Training(config, run, splits, plan, screen, draw, read_test).go(until)
                 except tf.errors.ResourceExhaustedError as error:
@@ -143,10 +144,11 @@ class Training:
         self.screen.say(f"run     {self.run.path}")
         facts.note_environment(self.run, self.plan, self.screen.say)
         board = self.run.tensorboard
-        tensorboard.write_config(board, f"```toml\n{dumps(self.config, self._resolved())}```")
+        shown = dumps(self.config, self._resolved()).encode("utf-8", "backslashreplace").decode()
+        tensorboard.write_config(board, f"```toml\n{shown}```")
         if self.read_test:  # a search has a table of its candidates, under the names that it varied
             tensorboard.write_graph(board, self.twin)
-            tensorboard.write_hparams(board, self.run.name, self._hparams())
+            tensorboard.write_hparams(board, one_line(self.run.name), self._hparams())
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
             images, answers, _ = next(iter(self._training_data(0).take(1)))
             pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
@@ -233,6 +235,8 @@ class Training:
         execution.adopt(self.model, steps)
         stream, wait = pipeline.timed(self._training_data(step))
         kept = self._callbacks(schedule, step, checkpoint, stop, wait.seconds)
+        save = kept[-1]
+        assert isinstance(save, callbacks.SaveCheckpoints)
         try:
             self.model.fit(
                 stream,
@@ -244,6 +248,11 @@ class Training:
                 shuffle=False,
                 verbose=0,
             )
+        except tf.errors.OpError:
+            # Images cannot be read: the step that lacks them was not done. Of several steps an execution some may have been.
+            if self.splits.train.source.ended_by and steps == 1 and save.step % schedule.steps_per_epoch:
+                save.keep()
+            raise
         finally:
             for callback in kept:
                 if isinstance(callback, callbacks.ShowProgress):
@@ -348,7 +357,7 @@ class Training:
             for name in ("accuracy", "macro_f1", "loss")
         }
         if self.read_test:
-            tensorboard.write_hparams(self.run.tensorboard, self.run.name, self._hparams(), scores)
+            tensorboard.write_hparams(self.run.tensorboard, one_line(self.run.name), self._hparams(), scores)
         found |= {
             "finished": now(),
             "params": self.count.params,

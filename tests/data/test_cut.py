@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 
 import numpy as np
 import pytest
@@ -48,10 +49,57 @@ def test_only_val_is_cut_where_test_is_given():
     assert len(result.train) + len(result.val) == 1800
 
 
-def test_new_images_move_no_old_one():
-    few = where(splits(listing((300, 60), ids=_ids(300, 60))))
-    many = where(splits(listing((900, 500), ids=_ids(900, 500))))
-    assert few.items() <= many.items()
+@pytest.mark.parametrize("counts", [(10, 11), (33, 47), (100, 7), (1000, 213)], ids=str)
+def test_each_class_is_cut_within_one_image_of_its_share(counts):
+    for seed in range(5):
+        found = splits(listing(counts), split_seed=seed).summary()["counts"]
+        for label, count in zip(CLASSES, counts, strict=False):
+            for name, share in (("train", 0.7), ("val", 0.15), ("test", 0.15)):
+                assert abs(found[name][label] - share * count) <= 1, (name, label)
+
+
+def test_a_cut_of_groups_is_within_half_a_group_of_its_share():
+    ids = [f"{label}/film{i // 8}_{i}.jpg" for label in ("ant", "bee") for i in range(400)]
+    found = splits(listing((400, 400), ids=ids), group_by=r"^\w+/film\d+_").summary()["counts"]
+    for name in ("val", "test"):
+        assert found[name]["ant"] == pytest.approx(60, abs=8)
+
+
+def kept(result, folder):
+    """A split file of what was cut."""
+    file = folder / "old.csv"
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        csv.writer(lines).writerows([("path", "label", "split"), *result.rows()])
+    return str(file)
+
+
+def again(found, **options):
+    section = Data(**options)
+    return cut(split_file.applied(found, section), section, 32, "squash", Cache("off"))
+
+
+def test_a_split_file_keeps_its_images_and_each_new_one_goes_by_its_own_hash(tmp_path):
+    """The same new image lands in the same split, whatever else came: doubled classes move nothing."""
+    first = splits(listing((10, 12), ids=_ids(10, 12)))
+    old = kept(first, tmp_path)
+    few = where(again(listing((20, 24), ids=_ids(20, 24)), split_file=old))
+    many = where(again(listing((400, 300), ids=_ids(400, 300)), split_file=old))
+    assert where(first).items() <= few.items() <= many.items()
+    new = [split for path, split in many.items() if path not in where(first)]
+    for name in ("val", "test"):
+        assert new.count(name) / len(new) == pytest.approx(0.15, abs=0.05)
+
+
+def test_a_new_image_goes_where_its_group_lies(tmp_path):
+    def ids(last):
+        return [f"{label}/film{i}_{k}.jpg" for label in ("ant", "bee") for i in range(30) for k in range(last)]
+
+    options = {"group_by": r"^\w+/film\d+_"}
+    old = kept(splits(listing((60, 60), ids=ids(2)), **options), tmp_path)
+    films = {}
+    for path, split in where(again(listing((150, 150), ids=ids(5)), split_file=old, **options)).items():
+        films.setdefault(path.split("_")[0], set()).add(split)
+    assert all(len(names) == 1 for names in films.values())
 
 
 def _ids(*counts):
@@ -169,10 +217,28 @@ def test_a_runs_split_csv_repeats_its_splits(tmp_path):
     csv.writer(text).writerows([("path", "label", "split"), *first.rows()[:-3]])
     file = tmp_path / "split.csv"
     file.write_text(text.getvalue())
-    section = Data(split_file=str(file))
-    again = cut(split_file.applied(found, section), section, 32, "squash", Cache("off"))
-    assert where(again) == dict(list(where(first).items())[:-3])
-    assert again.fingerprint != first.fingerprint
+    repeated = again(found, split_file=str(file), unlisted="out")
+    assert where(repeated) == dict(list(where(first).items())[:-3])
+    assert repeated.fingerprint != first.fingerprint
+    assert again(found, split_file=str(file)).rows()[0] == first.rows()[0]
+    assert len(again(found, split_file=str(file)).rows()) == 200
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_split_file_may_name_things_as_a_mac_or_windows_does(tmp_path, form):
+    ids = [f"Käse/{i}.jpg" for i in range(9)] + [f"Brot/é {i}.jpg" for i in range(9)]
+    labels = np.repeat([0, 1], 9)
+    found = Listing(Source(ids, labels, ("Käse", "Brot"), 32, "squash"), np.full(18, ""), "0" * 64, "food")
+    rows = [
+        f"{name.replace('/', chr(92))},{name.split('/')[0]},{('train', 'val', 'test')[i % 3]}"
+        for i, name in enumerate(ids)
+    ]
+    file = tmp_path / "split.csv"
+    file.write_text(unicodedata.normalize(form, "\ufeffpath,label,split\r\n" + "\r\n".join(rows)), encoding="utf-8")
+    assert len(again(found, split_file=str(file)).train) == 6
+    file.write_text("path,label,split\nKäse/1.jpg,Käse,train\nKäse\\1.jpg,Käse,test\n", encoding="utf-8")
+    with pytest.raises(UserError, match="twice"):
+        again(found, split_file=str(file))
 
 
 @pytest.mark.parametrize(

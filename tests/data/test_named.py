@@ -72,6 +72,7 @@ def test_the_output_is_not_looked_into(tree: Path) -> None:
         (b"a/10.jpg\nb/x.jpg", ["a/10.jpg", "b/x.jpg"]),
         (b"a/10.jpg\r\n\r\nb/x.jpg\r\n", ["a/10.jpg", "b/x.jpg"]),
         (b"new\nline.jpg\0b/x.jpg\0", ["new\nline.jpg", "b/x.jpg"]),
+        (b"\xef\xbb\xbfa/10.jpg\nb/x.jpg\n", ["a/10.jpg", "b/x.jpg"]),
         (b"\xff.jpg\n", [os.fsdecode(b"\xff.jpg")]),
         (b"", []),
     ],

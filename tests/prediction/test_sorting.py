@@ -20,7 +20,11 @@ def image(path: Path, content: bytes = b"") -> str:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".kerascnn"
+    }
 
 
 @pytest.mark.parametrize("link", [False, True])

@@ -1,0 +1,180 @@
+"""One rule for all commands: which files below a folder may be images, and what is passed over. No TensorFlow."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kerascnn import cli
+from kerascnn.data.trouble import SYSTEM, gone
+from kerascnn.files import CONTENTS_FOLDER, OUTPUT_MARK
+
+SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"))
+# Folders that file managers, NAS systems and archives leave among people's images, in small letters: thumbnails and what was
+# deleted. Names that begin with a dot are passed over without a word.
+DROPPINGS = frozenset(
+    (
+        "@eadir", "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot", "$recycle.bin", "recycler",
+        "system volume information", "lost+found", "thumbnails", "__macosx",
+    )
+)  # fmt: skip
+# Files by which a folder of this program's own output is recognized: a run, a search, a comparison, an export, an evaluation.
+_TRACES = (
+    frozenset((OUTPUT_MARK,)),
+    frozenset((CONTENTS_FOLDER,)),
+    frozenset(("config.toml", "data.json")),
+    frozenset(("config.toml", "environment.json")),
+    frozenset(("config.toml", ".lock")),
+    frozenset(("search.toml", "oracle")),
+    frozenset(("comparison.toml",)),
+    frozenset(("saved_model.pb",)),
+    frozenset(("parity.json",)),
+    frozenset(("metrics.json", "predictions")),
+)
+_NAMES = frozenset().union(*_TRACES)
+
+
+class Closed(NamedTuple):
+    """A folder that cannot be opened, and why."""
+
+    path: str
+    why: str
+
+
+class Walk:
+    """Walks below folders and remembers what it passed over.
+
+    Folders that are links are followed; a folder that leads back to one above it is not entered again.
+
+    Args:
+        leave_out: Folders that are not looked into: a name or a pattern for any depth, or, with a slash, a path below `root`.
+        root: The data set's folder: what paths in `leave_out` are relative to; a link to it is not entered.
+        places: Folders that are not looked into, by their real path.
+
+    Attributes:
+        passed: Path -> why, of folders that are not data: left by other programs, written by this one, left out on request.
+        hollow: Folders that hold nothing, or that link to one above them.
+        closed: Folders that cannot be opened, and why.
+        used: Those of `leave_out` that met a folder.
+    """
+
+    def __init__(
+        self, leave_out: Iterable[str] = (), root: str | os.PathLike[str] | None = None, places: Iterable[str] = ()
+    ) -> None:
+        self.patterns = [composed(pattern.strip("/")) for pattern in leave_out]
+        self.root, self.places = os.fspath(root or "."), frozenset(places)
+        self._top = frozenset() if root is None else frozenset((_number(os.stat(root)),))  # noqa: PTH116
+        self.passed: dict[str, str] = {}
+        self.hollow: list[str] = []
+        self.closed: list[Closed] = []
+        self.used: set[str] = set()
+        self._known: dict[str, bool] = {}
+
+    def folders(self, path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+        """Folders right below `path` that can hold images, by name.
+
+        Raises:
+            OSError: `path` cannot be opened.
+        """
+        with os.scandir(path) as entries:
+            kept = [entry for entry in entries if not entry.name.startswith(".") and is_folder(entry)]
+        return sorted((entry for entry in kept if not self._passes(entry.path)), key=lambda entry: entry.name)
+
+    def files(self, folder: str, above: frozenset[tuple[int, int]] | None = None) -> Iterator[str]:
+        """Every file below `folder` that is not hidden: each folder's files before its folders, 2 before 10."""
+        try:
+            here = os.stat(folder)  # noqa: PTH116 - half a million Path objects are felt
+            with os.scandir(folder) as entries:
+                inside = sorted(
+                    (entry for entry in entries if not entry.name.startswith(".")),
+                    key=lambda entry: counted(entry.name),
+                )
+        except OSError as error:
+            self._fails(folder, error)
+            return
+        above = (self._top if folder != self.root else frozenset()) if above is None else above
+        if not inside or _number(here) in above:
+            self.hollow.append(folder)
+            return
+        below = []
+        for entry in inside:
+            if is_folder(entry):
+                below.append(entry.path)
+            else:
+                yield entry.path
+        for path in below:
+            if not self._passes(path):
+                yield from self.files(path, above | {_number(here)})
+
+    def inside_passed(self, folder: str, start: str) -> bool:
+        """Whether `folder`, or a folder between `start` and it, is none of the data's."""
+        while folder and folder not in (start, os.sep):
+            if folder not in self._known:
+                self._known[folder] = self._passes(folder)
+            if self._known[folder]:
+                return True
+            folder = os.path.dirname(folder)  # noqa: PTH120
+        return False
+
+    def _passes(self, path: str) -> bool:
+        """Whether a folder is none of the data's; remembers why."""
+        if self.places and os.path.realpath(path) in self.places:
+            return True
+        why = self._why(path)
+        if why:
+            self.passed[path] = why
+        return bool(why)
+
+    def _why(self, path: str) -> str:
+        name = os.path.basename(path)  # noqa: PTH119
+        if name.casefold() in DROPPINGS:
+            return "left by another program"
+        if self.patterns:
+            below = composed(os.path.relpath(path, self.root).replace(os.sep, "/"))
+            for pattern in self.patterns:
+                if fnmatch.fnmatchcase(below if "/" in pattern else composed(name), pattern):
+                    self.used.add(pattern)
+                    return "left out on request"
+        return "written by kerascnn" if is_output(path) else ""
+
+    def _fails(self, folder: str, error: OSError) -> None:
+        if error.errno in SYSTEM:
+            raise cli.Stopped(gone([(folder, error.strerror or str(error))])) from None
+        self.closed.append(Closed(folder, error.strerror or str(error)))
+
+
+def is_output(folder: str | os.PathLike[str]) -> bool:
+    """Whether this program wrote the folder: a run, an export, a search, a comparison, pictures."""
+    there = {name for name in _NAMES if os.path.lexists(Path(folder, name))}
+    return any(trace <= there for trace in _TRACES)
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a directory's entry is a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _number(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def composed(text: str) -> str:
+    """`text` in composed Unicode (NFC): macOS names files in decomposed form, everybody else types composed."""
+    return unicodedata.normalize("NFC", text)
+
+
+def counted(name: str) -> list[tuple[bool, int, str]]:
+    """A sort key by which digits compare as numbers."""
+    parts = re.split(r"([0-9]+)", name)
+    return [
+        (part.isascii() and part.isdigit(), int(part) if part.isascii() and part.isdigit() else 0, part)
+        for part in parts
+    ]
