@@ -63,7 +63,7 @@ def test_what_has_no_images_is_reported(tree: Path) -> None:
 
 
 def test_the_output_is_not_looked_into(tree: Path) -> None:
-    assert listed("a", leave_out="b/../a/deep")[0] == ["a/2.JPG", "a/10.jpg"]
+    assert listed("a", leave_out=["b/../a/deep"])[0] == ["a/2.JPG", "a/10.jpg"]
 
 
 @pytest.mark.parametrize(
