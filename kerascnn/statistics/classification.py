@@ -30,7 +30,11 @@ def balanced_accuracy(
     shared = 0.0 if groups is None else recall[labels]
     influence = (right - shared) / images[labels] / there.sum()
     return share_interval(
-        float(recall[there].mean()), spread(influence, labels, groups), base_of(labels, groups), len(labels)
+        float(recall[there].mean()),
+        spread(influence, labels, groups),
+        base_of(labels, groups),
+        len(labels),
+        growth=0.0 if groups is None else 1.0,
     )
 
 
@@ -51,6 +55,7 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int, groups: np
         base_of(labels, groups),
         len(labels),
         bias / seen.sum(),
+        growth=0.0 if groups is None else 1.0,
     )
 
 
@@ -164,8 +169,9 @@ def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | 
             influence[i] += area.influence / len(both)
             influence[i, truth] += 0.0 if groups is not None else area.own / len(both)
             bias[i] += area.bias / len(both)
-    base = base_of(labels, groups)
+    base, growth = base_of(labels, groups), 0.5 if groups is None else 1.0
     intervals = (
-        share_interval(float(value[i]), spread(influence[i], labels, groups), base, n, float(bias[i])) for i in range(2)
+        share_interval(float(value[i]), spread(influence[i], labels, groups), base, n, float(bias[i]), growth)
+        for i in range(2)
     )
     return Ranking(*intervals)

@@ -85,12 +85,14 @@ def _strata(classes: np.ndarray) -> np.ndarray:
     return merged[classes]
 
 
-def share_interval(value: float, found: Spread, base: float, n: int, bias: float = 0.0) -> Interval:
+def share_interval(
+    value: float, found: Spread, base: float, n: int, bias: float = 0.0, growth: float = 1.0
+) -> Interval:
     """A score from 0 to 1 with the exact binomial interval (Clopper and Pearson, 1934) at its effective sample size.
 
     The effective sample size is that of the binomial proportion whose variance the score has (Korn and Graubard, 1998). It is
-    at most `base` times the number of images that the variance rests on, since few mistakes tell little of it. Where there
-    are none the interval is that of `base` of `base` images, from 0.025 ** (1 / base) to 1, which holds the truth in at least
+    at most `base`, or `base` times a power of the number of images that the variance rests on, since few mistakes tell little
+    of it. Where there are none the interval is that of `base` of `base` images, from 0.025 ** (1 / base) to 1, which holds the truth in at least
     97.5 % of splits if all classes are equally hard.
 
     Args:
@@ -99,15 +101,16 @@ def share_interval(value: float, found: Spread, base: float, n: int, bias: float
         base: The number of independent images that the score would rest on if all classes were equally hard.
         n: The number of images, which the result says.
         bias: How far the score is expected to lie above what the population has; it is known to about half of itself.
+        growth: That power. 0 where images are right or wrong and classes are resampled, 0.5 where they can be partly right, and
+            1 for groups, whose images may be anything from one to independent.
     """
     center, variance = min(max(value - bias, 0.0), 1.0), found.variance + bias**2 / 4
     if min(center, 1 - center) < _ROUNDING:
         center = round(center)
+    effective = base
     if variance > 0 and 0 < center < 1:
-        quantiles = special.ndtri((1 + LEVEL) / 2) / special.stdtrit(found.freedom, (1 + LEVEL) / 2)
-        effective = min(center * (1 - center) / variance * float(quantiles) ** 2, base * max(1.0, found.carriers))
-    else:
-        effective = base
+        quantiles = float(special.ndtri((1 + LEVEL) / 2) / special.stdtrit(found.freedom, (1 + LEVEL) / 2))
+        effective = min(center * (1 - center) / variance * quantiles**2, base * max(1.0, found.carriers) ** growth)
     hits = center * effective
     low = float(special.betaincinv(hits, effective - hits + 1, (1 - LEVEL) / 2)) if hits > 0 else 0.0
     high = float(special.betaincinv(hits + 1, effective - hits, (1 + LEVEL) / 2)) if hits < effective else 1.0
@@ -151,7 +154,8 @@ def mean_share(values: np.ndarray, groups: np.ndarray | None = None) -> Interval
     data = np.asarray(values, "float64")
     n, value = len(data), float(data.mean())
     found = spread((data - value) / n, np.zeros(n, int), groups)
-    return share_interval(value, found, n if groups is None else len(np.unique(groups)), n)
+    base, growth = (n, 0.5) if groups is None else (len(np.unique(groups)), 1.0)
+    return share_interval(value, found, base, n, growth=growth)
 
 
 def mean_interval(values: np.ndarray, groups: np.ndarray | None = None, worst: float | None = None) -> Interval:

@@ -100,6 +100,19 @@ def test_coverage_near_one(n: int) -> None:
         assert np.mean([holds(score(truth, predicted, 2), 0.975) for predicted, truth in found]) >= 0.93
 
 
+def test_rare_classes_keep_the_interval_wide() -> None:
+    """Ten classes, of which one has 16 images: few of its rare mistakes are seen, and the variance misses them."""
+    rng = np.random.default_rng(0)
+    sizes = np.array([317, 227, 163, 117, 84, 60, 43, 31, 22, 16])
+    labels, truth = np.repeat(np.arange(10), sizes), np.array([0.99] * 8 + [0.9, 0.9])
+    held = 0
+    for _ in range(300):
+        right = rng.random(len(labels)) < truth[labels]
+        predicted = np.where(right, labels, (labels + rng.integers(1, 10, len(labels))) % 10)
+        held += holds(balanced_accuracy(labels, predicted, 10), truth.mean())
+    assert held >= 0.93 * 300
+
+
 def test_many_classes_of_few_images() -> None:
     """1,000 classes of 5 images: percentile bootstraps of macro F1 missed their own value in 40 of 40 test sets."""
     rng = np.random.default_rng(0)
