@@ -92,8 +92,8 @@ def share_interval(
 
     The effective sample size is that of the binomial proportion whose variance the score has (Korn and Graubard, 1998). It is
     at most `base`, or `base` times a power of the number of images that the variance rests on, since few mistakes tell little
-    of it. Where there are none the interval is that of `base` of `base` images, from 0.025 ** (1 / base) to 1, which holds the truth in at least
-    97.5 % of splits if all classes are equally hard.
+    of it. Where there are none the interval is that of `base` of `base` images, from 0.025 ** (1 / base) to 1, which holds the
+    truth in at least 97.5 % of splits if all classes are equally hard.
 
     Args:
         value: The score.
