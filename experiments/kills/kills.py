@@ -260,8 +260,8 @@ def phases(bench: Path) -> Iterator[Phase]:
 LAST_STEP = [0]
 
 
-def made_bench(bench: Path) -> None:
-    """A finished run, pairs of runs with their comparison, and a search: what later phases start from."""
+def made_bench(bench: Path, wanted: list[str] | None) -> None:
+    """A finished run, pairs of runs with their comparison, and a search: what the phases start from, as far as it is missing."""
 
     def do(*command: str) -> None:
         code = Started(list(command), bench).wait()
@@ -270,14 +270,18 @@ def made_bench(bench: Path) -> None:
 
     (bench / "tmp").mkdir(parents=True, exist_ok=True)
     (bench / "space.toml").write_text(SPACE)
-    do("fit", *FIT, "--runs-dir", "runs", "--no-export")
+    if not (bench / "runs/run/metrics.json").exists():
+        do("fit", *FIT, "--runs-dir", "runs", "--no-export")
     LAST_STEP[0] = max(int(path.name[5:]) for path in (bench / "runs" / "run" / "checkpoints").glob("step-*"))
+    if wanted and not {"compare's conclusion", "promotion"} & set(wanted):
+        return
     for arch in ("resnet20", "resnet32"):
         for seed in ("0", "1"):
             words = ["--arch", arch, *TINY, "--epochs", "1", "--seed", seed, "--runs-dir", "pairs", "--no-export"]
             do("fit", *words)
     do("compare", "pairs", "--comparisons-dir", "comparisons", "--name", "both")
-    do("tune", *TUNE)
+    if not wanted or "promotion" in wanted:
+        do("tune", *TUNE)
 
 
 def span(phase: Phase, folder: Path) -> float:
@@ -321,7 +325,9 @@ def differences(got: dict[str, object], expected: dict[str, object]) -> list[str
 
 
 def leftovers(folder: Path) -> list[str]:
-    found = [*files.leftovers(folder), *(folder / "tmp").iterdir()]
+    """What the killed left, but for the sources that TensorFlow writes to the system's temporary folder at each trace."""
+    temporary = [path for path in (folder / "tmp").iterdir() if not path.name.startswith("__autograph_generated_file")]
+    found = [*files.leftovers(folder), *temporary]
     return [str(path.relative_to(folder)) for path in found]
 
 
@@ -374,7 +380,8 @@ def page(rows: list[dict[str, object]], command: str) -> str:
         "",
         "SIGKILL at random moments of each phase, up to five in a row; then the same command runs to its end. *Same*: weights,",
         "histories, scores but for times, predictions, tables and the names of all files as an undisturbed twin's, a report, and",
-        "nothing left behind by the killed processes. A moment after the phase's end does not count as a kill.",
+        "nothing left behind by the killed processes (but sources that TensorFlow writes to the temporary folder). A moment",
+        "after the phase's end does not count as a kill.",
         "",
         "| phase | seconds of it, undisturbed | kills | moments too late | ends | same as the twin |",
         "|---|---|---|---|---|---|",
@@ -409,10 +416,7 @@ def main() -> None:
 
     folder = (asked.folder or Path(tempfile.mkdtemp(prefix="kills-"))).resolve()
     bench = folder / "bench"
-    if (bench / "searches").exists():
-        LAST_STEP[0] = max(int(path.name[5:]) for path in (bench / "runs" / "run" / "checkpoints").glob("step-*"))
-    else:
-        made_bench(bench)
+    made_bench(bench, asked.phases)
     rng = random.Random(asked.seed)
     rows = []
     for phase in phases(bench):
