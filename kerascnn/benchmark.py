@@ -3,7 +3,7 @@
 import sys
 
 from kerascnn import cli, preflight
-from kerascnn.screen import Screen, quiet
+from kerascnn.screen import Screen, quiet, starting
 from kerascnn.speed import figures, options
 
 
@@ -14,14 +14,15 @@ def main(argv: list[str]) -> int:
     asked = request.benchmark
     preflight.check(request.config, asked.archs)
     before = figures.read(asked.against) if asked.against else []
-    with quiet(request.logging.verbose):
+    data_only = asked.as_json or asked.csv
+    # Beside rows for programs everything else goes where errors go.
+    screen = Screen(errors=data_only)
+    with quiet(request.logging.verbose), starting(screen):
         from kerascnn.speed import kernels, measure, tracing
     if asked.trace:
         tracing.require()
-    data_only = asked.as_json or asked.csv
-    # Beside rows for programs everything else goes where errors go.
-    say = _to_stderr if data_only else Screen().say
-    found, environment = measure.run(request, say, before)
+    say = screen.say
+    found, environment = measure.run(request, say, before, screen)
     if asked.as_json:
         print(figures.as_json(found, environment))
     elif asked.csv:
@@ -35,10 +36,6 @@ def main(argv: list[str]) -> int:
     if kernels.off_needlessly():
         _say_all(say, kernels.worth(found, request.configs(), asked))
     return cli.DONE
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _say_all(say, lines) -> None:

@@ -6,16 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kerascnn import cli
 from kerascnn.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
-from kerascnn.screen import Screen, duration
 from kerascnn.stopping import StopRequest
 
 Row = dict[str, float]
-# Between two looks at the loss for the live bar: each one waits for the device.
-NOTE_SECONDS = 0.5
 LOOK_SECONDS = 10.0  # between two looks for the folder that checkpoints go to
 
 
@@ -281,90 +277,3 @@ class SaveCheckpoints(keras.callbacks.Callback):
         scale = [variable.value.numpy().item() for variable in loss_scale_of(self.model)]
         self.store.save(step, {"rows": self.rows, "spent": spent, "loss_scale": scale}, variables_of(self.model))
         self.saved = step
-
-
-class ShowProgress(keras.callbacks.Callback):
-    """A row per epoch over a live bar; without a terminal one plain line per epoch.
-
-    Args:
-        screen: Where to.
-        epochs: Of the whole schedule.
-        steps_per_epoch: Steps of an epoch.
-        first_step: Steps that were done when this fit began.
-        monitor: The column to mark when it is the best so far.
-        rows: One row per epoch.
-    """
-
-    def __init__(
-        self, screen: Screen, *, epochs: int, steps_per_epoch: int, first_step: int, monitor: str, rows: list[Row]
-    ) -> None:
-        super().__init__()
-        self.screen, self.epochs, self.steps_per_epoch = screen, epochs, steps_per_epoch
-        self.first_step, self.monitor, self.rows = first_step, monitor, rows
-        self._bar: Progress | None = None
-        self._noted = 0.0
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self._start = time.perf_counter()
-        if self.first_step < 1:
-            self.screen.say(self._header())
-        if self.screen.live:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
-            )
-            self._bar = Progress(*columns, console=self.screen.console, transient=True)
-            self._bar.start()
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if self._bar:
-            done = self.first_step - epoch * self.steps_per_epoch
-            self._offset = max(done, 0)
-            for task in self._bar.task_ids:
-                self._bar.remove_task(task)
-            self._task = self._bar.add_task(
-                f"epoch {epoch + 1}", total=self.steps_per_epoch, completed=self._offset, note=""
-            )
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if not self._bar:
-            return
-        self._bar.update(self._task, completed=self._offset + batch + 1)
-        if logs and time.perf_counter() > self._noted + NOTE_SECONDS:
-            note = f"loss {float(logs['loss']):.4f}  accuracy {float(logs['accuracy']):.4f}"
-            self._bar.update(self._task, note=note)
-            self._noted = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        row = self.rows[-1]
-        done = (epoch + 1) * self.steps_per_epoch - self.first_step
-        left = (self.epochs - epoch - 1) * self.steps_per_epoch * (time.perf_counter() - self._start) / max(done, 1)
-        best = "*" if "val_loss" in row and best_epoch(self.rows, self.monitor) == epoch + 1 else " "
-        self.screen.say(self._line(row, best) + f"  {duration(left) if left else 'done':>12}")
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take the bar off the screen."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
-
-    def _header(self) -> str:
-        return (
-            f"{'epoch':>9}  {'loss':>7} {'accuracy':>8}  {'val loss':>8} {'val acc':>8} {'macro F1':>8}  {'images/s':>8}"
-            f" {'wait':>5}  {'left':>12}"
-        )
-
-    def _line(self, row: Row, best: str) -> str:
-        def number(name: str, width: int) -> str:
-            return f"{row[name]:{width}.4f}" if name in row else " " * (width - 1) + "-"
-
-        return (
-            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number('accuracy', 8)}"
-            f"  {number('val_loss', 8)} {number('val_accuracy', 8)} {number('val_macro_f1', 8)}{best}"
-            f" {row['images_per_second']:>8.0f} {row['input_wait']:>5.1%}"
-        )

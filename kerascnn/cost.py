@@ -40,23 +40,24 @@ def weightless() -> Iterator[None]:
         yield
 
 
-def count(model: keras.Model, image_size: int | None = None) -> Cost:
+def count(model: keras.Model, image_size: int | None = None, graph: tf.Graph | None = None) -> Cost:
     """Counts what `model` costs for one image, in its traced inference graph, called functions included.
 
     Args:
         model: A model with one image input, built as usual, or inside the same `weightless` as this call.
         image_size: Height and width in pixels where the model's own are None (ValueError if both are missing).
+        graph: Its inference of one image, where that has been traced already (`inference_graph`).
     """
     height, width, channels = model.input_shape[1:]
     height, width = height or image_size, width or image_size
     if height is None or width is None:
         raise ValueError("the model takes images of any size: give image_size")
-    graph = _inference_graph(model, (1, height, width, channels))
+    graph = graph or inference_graph(model, (1, height, width, channels))
     macs, activations = _count_graph(graph)
     return Cost(model.count_params(), _size(model.trainable_variables), macs, activations)
 
 
-def _inference_graph(model: keras.Model, shape: tuple[int, ...]) -> tf.Graph:
+def inference_graph(model: keras.Model, shape: tuple[int, ...]) -> tf.Graph:
     """A graph that holds one inference, and what `weightless` put there, which has neither convolution nor product."""
     if tf.executing_eagerly():
         traced = tf.function(lambda images: model(images, training=False))

@@ -9,7 +9,7 @@ from kerascnn.config import UserError
 from kerascnn.escaping import one_line
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.runs import finding
-from kerascnn.screen import Screen, quiet
+from kerascnn.screen import Screen, quiet, starting
 
 _SHOWN = {
     "accuracy": "accuracy",
@@ -35,14 +35,12 @@ def main(argv: list[str]) -> int:
         raise UserError("which network? kerascnn evaluate RUN (kerascnn evaluate --help)")
     asked = asked.model_copy(update={"target": str(finding.find(asked.target))})
     preflight.dataset(asked.dataset, asked.data_dir)
-    screen = Screen()
-    with quiet():
+    screen = Screen(errors=asked.as_json)
+    with quiet(), starting(screen):
         from kerascnn.data import Room
         from kerascnn.evaluation import session
-    if asked.as_json:
-        found = session.evaluate(asked, lambda line: None)
-    else:
-        found = session.evaluate(asked, screen.say, Room(counting=screen.counting))
+    say = (lambda line: None) if asked.as_json else screen.say
+    found = session.evaluate(asked, say, Room(counting=screen.counting), screen)
     if asked.as_json:
         print(json.dumps(found, allow_nan=False))
     else:

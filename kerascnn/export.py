@@ -11,7 +11,7 @@ from kerascnn import cli, preflight
 from kerascnn.config import Section, UserError
 from kerascnn.escaping import one_line
 from kerascnn.runs import Run, finding
-from kerascnn.screen import quiet
+from kerascnn.screen import Screen, quiet, starting
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
@@ -51,8 +51,10 @@ def main(argv: list[str]) -> int:
     run.config()  # names what is no run, before TensorFlow is started
     run.metrics()
     preflight.dataset(asked.dataset, asked.data_dir)
+    screen = Screen()
     with quiet(asked.verbose):
-        from kerascnn.artefacts import exporting
+        with starting(screen):
+            from kerascnn.artefacts import exporting
 
         done = exporting.export(
             run,
@@ -60,7 +62,8 @@ def main(argv: list[str]) -> int:
             exporting.Options(asked.formats, asked.name, asked.calibrate, asked.allow_drop),
             dataset=asked.dataset,
             data_dir=asked.data_dir,
-            say=lambda line: print(line, flush=True),
+            say=screen.say,
+            phases=screen,
         )
     return report(done)
 

@@ -15,8 +15,8 @@ from kerascnn import cli, flags, preflight
 from kerascnn.config import SHAPE, Config, Model
 from kerascnn.data.room import Missing
 from kerascnn.models import tables
-from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, pin
-from kerascnn.screen import Screen, duration, quiet
+from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, parents_ear, pin
+from kerascnn.screen import Screen, duration, quiet, starting
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
@@ -35,14 +35,14 @@ def main(argv: list[str]) -> int:
     if child:
         _end_with_parent()
         pin()
-    with quiet(config.logging.verbose):
+    screen = Screen(tell=parents_ear() if child else None)
+    with quiet(config.logging.verbose), starting(screen) as phase:
         from kerascnn import data, distribute, training
         from kerascnn.artefacts import exporting
 
         distribute.setup(config.devices, config.fit.batch_size)
-    screen = Screen()
     with _images_may_return(child):
-        splits = data.load(config.data, data.Room(config.logging.runs_dir, screen.counting))
+        splits = data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
     for line in [*splits.lines(), *([start] if start else [])]:
         screen.say(line)
     config = training.resolve(config, splits)
@@ -60,15 +60,21 @@ def main(argv: list[str]) -> int:
     trained = not run.finished
     with _goes_on(config.logging.overwrite):
         if trained:
-            # Two comparisons may share a run: who comes second takes what is there.
-            patience = math.inf if child else 0.0
             training.train(
-                config, run, splits=splits, screen=screen, draw=not child, read_test=read_test, patience=patience
+                config,
+                run,
+                splits=splits,
+                screen=screen,
+                draw=not child,
+                read_test=read_test,
+                # Two comparisons may share a run: who comes second takes what is there.
+                patience=math.inf if child else 0.0,
+                export_start=phase.seconds if config.logging.export else None,
             )
         if trained and run.finished:
             screen.log_to(run.log_file)
         if run.finished and config.logging.export:
-            _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits))
+            _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits, phases=screen))
     if run.finished:
         _say_scores(screen, run.metrics())
         _say_next(screen, run, asked)

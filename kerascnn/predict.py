@@ -17,8 +17,9 @@ from kerascnn import cli
 from kerascnn.config import Section, UserError
 from kerascnn.escaping import one_line
 from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
+from kerascnn.progress import SILENT
 from kerascnn.runs import finding
-from kerascnn.screen import quiet
+from kerascnn.screen import Screen, quiet, starting
 
 if TYPE_CHECKING:
     from kerascnn.artefacts import Predictor
@@ -88,16 +89,19 @@ def main(argv: list[str]) -> int:
         raise UserError("--json and --csv: choose one")
     _check_sorting(asked)
     asked = asked.model_copy(update={"artefact": str(finding.find(asked.artefact))})
+    # Beside answers on the same terminal, else where they do not go.
+    screen = Screen(errors=sys.stdout is None or not sys.stdout.isatty())
     with quiet():
-        from kerascnn import artefacts
-        from kerascnn.data import named
-
-        predictor = artefacts.open(
-            asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
-        )
-        overlays = _overlays(asked, predictor)
+        with starting(screen):
+            from kerascnn import artefacts
+            from kerascnn.data import named
+        with screen.phase("loading the network"):
+            predictor = artefacts.open(
+                asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
+            )
+            overlays = _overlays(asked, predictor)
     sorting = _sorting(asked, predictor)
-    with Output(asked, len(predictor.class_names)) as output:
+    with Output(asked, len(predictor.class_names), screen) as output:
         files: Iterable[str] = named.files(
             asked.images,
             output.refuse,
@@ -164,15 +168,11 @@ def _class_names(asked: Predict) -> list[str] | None:
 def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     if asked.cam is None:
         return None
-    from kerascnn.artefacts.predictor import load_keras
     from kerascnn.report.overlays import Overlays
-    from kerascnn.runs import Run
 
-    path = Path(asked.artefact)
-    path = Run(path).best_model if Run(path).config_file.exists() else path
-    if path.suffix != ".keras":
-        raise UserError(f"--cam: {path} holds no layers to look into: give the run or its .keras file")
-    return Overlays(asked.cam, load_keras(path), predictor.image_size, predictor.resize)
+    if predictor.network is None:
+        raise UserError(f"--cam: {asked.artefact} holds no layers to look into: give the run or its .keras file")
+    return Overlays(asked.cam, predictor.network, predictor.image_size, predictor.resize)
 
 
 def _check_sorting(asked: Predict) -> None:
@@ -191,17 +191,22 @@ def _sorting(asked: Predict, predictor: "Predictor") -> Sorting | None:
 
 
 class Output:
-    """Answers on standard output; problems, and a bar where there is a terminal, on standard error.
+    """Answers on standard output; problems on standard error, and how far it is on the screen.
+
+    Args:
+        asked: Their form.
+        classes: Number of classes.
+        screen: Where the phase is shown, above which answers stand on a terminal.
 
     Attributes:
         refused: Images that could not be used, and folders and patterns without any.
     """
 
-    def __init__(self, asked: Predict, classes: int) -> None:
+    def __init__(self, asked: Predict, classes: int, screen: Screen) -> None:
+        self._screen, self._phase = screen, SILENT.phase("predicting")
         self.refused = 0
         self._shown = 0
         self._line = _as_json if asked.as_json else _as_csv if asked.as_csv else _as_text
-        self._bar: Any = None
         if asked.as_csv:
             # A path goes out as the bytes it came in, UTF-8 or not.
             if isinstance(sys.stdout, io.TextIOWrapper):
@@ -218,42 +223,30 @@ class Output:
             )
 
     def __enter__(self) -> "Output":
-        if sys.stderr.isatty():
-            from rich import progress
-            from rich.console import Console
-
-            columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
-            # Where answers go to the same terminal, they are printed above the bar.
-            console = Console(stderr=not sys.stdout.isatty(), highlight=False, soft_wrap=True, emoji=False)
-            self._bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False)
-            self._task = self._bar.add_task("images", total=None)
-            self._bar.start()
+        self._phase = self._screen.phase("predicting", told=False)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._phase.end()
         if kind is None and self.refused:
             print(f"kerascnn: {self.refused} could not be used, {self._shown} answered", file=sys.stderr)
 
     def expect(self, total: int) -> None:
         """Say how many images there are."""
-        if self._bar is not None:
-            self._bar.update(self._task, total=total)
+        self._phase.expect(total)
 
     def refuse(self, image: str, problem: str) -> None:
         """Report an image that cannot be used."""
         self.refused += 1
         self._say(f"kerascnn: {one_line(image)}: {one_line(problem)}")
-        if self._bar is not None:
-            self._bar.advance(self._task)
+        self._phase.advance()
 
     def _say(self, message: str) -> None:
-        if self._bar is None:
+        if self._screen.live:
+            self._screen.say(message)
+        else:
             sys.stdout.flush()
             print(message, file=sys.stderr, flush=True)
-        else:
-            self._bar.console.print(message, markup=False)
 
     def note(self, folder: str, why: str) -> None:
         """Say that a folder is passed over, which is no problem."""
@@ -263,12 +256,11 @@ class Output:
         """Print one answer."""
         self._shown += 1
         self._write(self._line(answered))
-        if self._bar is not None:
-            self._bar.advance(self._task)
+        self._phase.advance()
 
     def _write(self, line: str) -> None:
-        if self._bar is not None and sys.stdout.isatty():
-            self._bar.console.print(line, markup=False)
+        if self._screen.live and sys.stdout.isatty():
+            self._screen.say(line)
         else:
             print(line, flush=True)  # a reader sees each answer as it is there, and one that has gone stops the rest
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from scipy.special import softmax
 
 from kerascnn.config import UserError
+from kerascnn.progress import Phase
 from kerascnn.statistics import Interval, classification, proper_scores, proportion
 
 TOP = 5
@@ -47,7 +48,9 @@ class Predictions:
         return {"ids": self.ids, "labels": self.labels, "probabilities": self.probabilities}
 
 
-def predict(model: Any, dataset: tf.data.Dataset, labels: np.ndarray, ids: Sequence[Any]) -> Predictions:
+def predict(
+    model: Any, dataset: tf.data.Dataset, labels: np.ndarray, ids: Sequence[Any], phase: Phase | None = None
+) -> Predictions:
     """The model's logits for every image of a split, in the split's order.
 
     The model runs as it is, on one device: a float32 model gives float32 numbers. Rows of weight 0 are dropped, be they
@@ -58,10 +61,11 @@ def predict(model: Any, dataset: tf.data.Dataset, labels: np.ndarray, ids: Seque
         dataset: Full batches of (images [batch, H, W, 3], one-hot [batch, C], weight [batch]), each image once, in order.
         labels: True classes of the split, [n].
         ids: Who is who in the split, [n].
+        phase: Advanced batch by batch.
     """
     infer = tf.function(lambda images: tf.cast(model(images, training=False), tf.float32), reduce_retracing=True)
     # Kept as tensors until the end, so that a GPU is not waited for at every batch.
-    batches = [(infer(images), weight) for images, _, weight in dataset]
+    batches = [(infer(images), weight) for images, _, weight in (phase.over(dataset) if phase else dataset)]
     if not batches:
         raise UserError("nothing to score: the split has no images")
     logits, weight = (tf.concat(parts, axis=0).numpy() for parts in zip(*batches, strict=True))

@@ -249,20 +249,19 @@ def _read(path: Path) -> tuple[list[bytes], bool]:
     return records, True
 
 
-def write_graph(log_dir: str | os.PathLike[str], model: keras.Model) -> None:
+def write_graph(log_dir: str | os.PathLike[str], model: keras.Model, graph: tf.Graph) -> None:
     """The layers (TensorBoard's conceptual graph) and the operations of inference, in train/.
 
     Args:
         log_dir: The run's `tensorboard` directory.
         model: The functional network itself: TensorBoard cannot draw a subclass around it.
+        graph: Its inference, traced (`cost.inference_graph`).
     """
     kind = tf.compat.v1.SummaryMetadata()
     kind.plugin_data.plugin_name, kind.plugin_data.content = "graph_keras_model", b"1"
-    images = tf.TensorSpec((None, *model.inputs[0].shape[1:]), model.inputs[0].dtype, name="images")
-    infer = tf.function(lambda images: model(images, training=False)).get_concrete_function(images)
     with _only(Path(log_dir) / TRAIN, "graph"):
         tf.summary.write("keras", model.to_json(), step=0, metadata=kind)
-        tf.summary.graph(infer.graph)
+        tf.summary.graph(graph)
 
 
 def write_config(log_dir: str | os.PathLike[str], markdown: str) -> None:

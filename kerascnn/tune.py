@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kerascnn import cli, preflight
-from kerascnn.screen import Screen, quiet
+from kerascnn.screen import Screen, quiet, starting
 from kerascnn.search import options
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def main(argv: list[str]) -> int:
     if start:
         screen.say(start)
     with quiet(request.logging.verbose):
-        from kerascnn.data.contents import carry
-        from kerascnn.search.session import Search
-
+        with starting(screen):
+            from kerascnn.data.contents import carry
+            from kerascnn.search.session import Search
         search = Search(request, screen)
     search.check_smallest()
     _introduce(search)
@@ -71,7 +71,8 @@ def _train(search: "Search") -> None:
         from kerascnn.search import board, execute, results
 
     screen = search.screen
-    execution = execute.Execution(search, after=lambda: results.keep(search))
+    with screen.phase("scaling the network uniformly to the budget"):
+        execution = execute.Execution(search, after=lambda: results.keep(search))
     try:
         with board.Board(search, screen) as shown:
             execution.run(shown.tick)
@@ -92,8 +93,9 @@ def _train(search: "Search") -> None:
 def _conclude(search: "Search") -> None:
     from kerascnn.search import results
 
-    results.keep(search, whole=True)
-    _report(search)
+    with search.screen.phase("writing the results"):
+        results.keep(search, whole=True)
+        _report(search)
     search.screen.say()
     _say(search.screen, results.lines(search))
 

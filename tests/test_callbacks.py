@@ -6,12 +6,13 @@ import signal
 import keras
 import pytest
 
-from kerascnn.callbacks import CallbackList, SaveCheckpoints, ShowProgress, StopAtNaN, best_epoch, exhausted
+from kerascnn.callbacks import CallbackList, SaveCheckpoints, StopAtNaN, best_epoch, exhausted
 from kerascnn.checkpoints import Store
 from kerascnn.cli import TrainingFailed
 from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
 from kerascnn.tensorboard import TensorBoard
+from kerascnn.training.showing import ShowProgress
 
 
 def rows(*pairs: tuple[float, float]) -> list[dict[str, float]]:

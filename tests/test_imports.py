@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 ROWS = (
     {"errors", "streams"},
     {"config"},
-    {"escaping", "ambient"},
+    {"progress", "escaping", "ambient"},
     {"screen", "files", "devices", "flags", "rates"},
     {"command", "scratch"},
     {"cli"},

@@ -1,10 +1,14 @@
 """What a command shows where its reader has gone, or is no terminal."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
+
+from kerascnn.progress import SILENT
+from kerascnn.screen import starting
 
 SPEAKS = """
 import sys
@@ -35,3 +39,29 @@ def test_a_pipe_gets_no_bars(tmp_path, variables) -> None:
     done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
     assert done.stderr == "plain\n"
     assert done.stdout.splitlines()[-1] == "line 1999"
+
+
+FIRST = """
+import gc
+from kerascnn.progress import SILENT
+from kerascnn.screen import starting
+with starting(SILENT):
+    assert not gc.isenabled()
+    import tensorflow
+assert gc.isenabled()
+print(gc.get_freeze_count())
+"""
+
+
+def test_what_an_import_leaves_is_never_looked_through_again() -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 100_000
+
+
+def test_garbage_of_a_caller_that_has_tensorflow_is_collected_as_ever() -> None:
+    assert "tensorflow" in sys.modules
+    before = gc.get_freeze_count()
+    with pytest.raises(KeyError), starting(SILENT):
+        raise KeyError
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == before

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import kerascnn.layers  # noqa: F401 - best.keras names its classes
 from kerascnn import runs
 from kerascnn.config import Config
 from kerascnn.runs import Run
+from kerascnn.screen import Screen
 
 SMALL = [
     "--arch",
@@ -125,7 +127,7 @@ def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: 
     assert not run.config().logging.overwrite
 
 
-def test_a_launched_run_ends_with_its_parent(tmp_path: Path) -> None:
+def test_a_launched_run_says_what_it_does_and_ends_with_its_parent(tmp_path: Path, capsys) -> None:
     config = Config(
         data={"fraction": 0.1},
         model={"arch": "resnet20", "width": 0.25},
@@ -134,8 +136,13 @@ def test_a_launched_run_ends_with_its_parent(tmp_path: Path) -> None:
     )
     run = Run(tmp_path / "run")
     run.write_config(config)
-    rows = runs.launch(run.path)
+    shown = Screen(worth=0.0)
+    rows = runs.launch(run.path, phases=shown, whose="child")
     assert next(rows)["epoch"] == 1
+    out = capsys.readouterr().out
+    assert "child: starting TensorFlow ..." in out
+    assert re.search(r"child: compiling the training step: [\d.]+ s\n", out)
     rows.close()  # what a killed parent does: the child's standard input closes
     with run.lock():  # nobody holds it any more
         assert len(run.history()) < 200
+    assert not shown.active()

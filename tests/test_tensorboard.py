@@ -16,6 +16,7 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
+from kerascnn import cost
 from kerascnn import tensorboard as tb
 
 STEPS = 6  # of an epoch
@@ -209,7 +210,7 @@ def test_graph(tmp_path):
     block = keras.layers.Conv2D(4, 3, padding="same", name="stage1_block1")(stem)
     model = keras.Model(inputs, keras.layers.Add(name="stage1")([stem, block]), name="net")
     for _ in range(2):
-        tb.write_graph(tmp_path, model)
+        tb.write_graph(tmp_path, model, cost.inference_graph(model, (1, 8, 8, 3)))
     content = {tag: value.tensor.string_val[0] for tag, _, value in records(tmp_path / "train")}
     assert len(records(tmp_path / "train")) == len(content) == 2
     nodes = {node.op for node in tf.compat.v1.GraphDef.FromString(content["__run_graph__"]).node}

@@ -25,6 +25,7 @@ from kerascnn.data import Splits
 from kerascnn.errors import FULL, PASSING, CheckFailed
 from kerascnn.escaping import within
 from kerascnn.files import read_json
+from kerascnn.progress import SILENT, Phases
 from kerascnn.runs import Run
 from kerascnn.scratch import scratch
 
@@ -73,6 +74,7 @@ def export(
     dataset: str | None = None,
     data_dir: str | None = None,
     say: Callable[[str], None] = lambda line: None,
+    phases: Phases = SILENT,
 ) -> Exported:
     """The best model of a finished run as the next version; the same run and options reuse the version that is there.
 
@@ -84,6 +86,7 @@ def export(
         dataset: Where the run's data are now, if they have moved.
         data_dir: The same for what TensorFlow Datasets prepared.
         say: Hears a line per artefact.
+        phases: Where it is shown what is done.
 
     Raises:
         UserError: The run is not finished or not calibrated, a package is missing, its data are gone or have changed, or the
@@ -110,8 +113,13 @@ def export(
         return Exported(version, rows, reused=True)
     splits = splits or own_images.load(run, dataset, data_dir, say=say)
     with scratch() as place, aside(folder) as version:
-        sample = draw(splits, place)
-        rows = _Making(run, options, temperature, sample, version, say).all(made_of)
+        with phases.phase("reading images for the proof"):
+            sample = draw(splits, place)
+        making = _Making(run, options, temperature, sample, version, say, phases)
+        try:
+            rows = making.all(made_of)
+        finally:
+            making.prover.close()
         parity = {"images": f"{len(sample.images)} of {sample.split}, evenly spread", "artefacts": rows}
         (version / PARITY_FILE).write_text(json.dumps(parity, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         card.write(version, run, folder.name, rows)
@@ -179,13 +187,17 @@ class _Making:
         sample: Sample,
         folder: Path,
         say: Callable[[str], None],
+        phases: Phases,
     ) -> None:
         self.run, self.options, self.sample, self.folder, self.say = run, options, sample, folder, say
+        self.phases = phases
         self.known = run.data()
-        best = load_keras(run.best_model)
+        with phases.phase("loading the best model"):
+            best = load_keras(run.best_model)
         self.model = best if temperature is None else folding.calibrated(best, temperature)
         savedmodel.check(self.model, self.known["class_names"])
-        self.prover = proof.Prover(run.path, best, temperature or 1.0, sample, options.allow_drop)
+        with phases.phase("asking the run about the proof's images"):
+            self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop)
 
     def all(self, made_of: dict[str, Any]) -> list[dict[str, Any]]:
         """Write and prove every artefact; returns the rows of parity.json."""
@@ -201,7 +213,8 @@ class _Making:
         (self.folder / "assets").mkdir()
         for name, content in assets.items():
             (self.folder / "assets" / name).write_bytes(content)
-        network = folding.served(folding.folded(self.model))
+        with self.phases.phase("folding the normalizations"):
+            network = folding.served(folding.folded(self.model))
         rows = []
         for artefact in dict.fromkeys(artefact for form in self.options.formats for artefact in proof.FORMATS[form]):
             rows.append(self._made(artefact, network, assets))
@@ -216,8 +229,11 @@ class _Making:
     def _made(self, artefact: proof.Artefact, network: keras.Model, assets: dict[str, bytes]) -> dict[str, Any]:
         """Write and prove one artefact; returns its row. Whatever a converter or a runtime raises is that artefact's alone."""
         try:
-            self._write(artefact, network, assets)
-            return self.prover.prove(artefact, self.folder)
+            self.prover.expect(artefact.form)
+            with self.phases.phase(f"writing {artefact.name}"):
+                self._write(artefact, network, assets)
+            with self.phases.phase(f"proving {artefact.name} in a fresh process"):
+                return self.prover.prove(artefact, self.folder)
         except Exception as error:  # each of these libraries has errors of its own
             system = refused(error)
             if isinstance(error, MemoryError) or (system is not None and system.errno in (*FULL, *PASSING)):
@@ -237,7 +253,7 @@ class _Making:
         path, known = self.folder / artefact.file, self.known
         contract = {name: known[name] for name in ("class_names", "image_size", "resize")}
         if artefact.form == "savedmodel":
-            savedmodel.write(self.model, self.folder, **contract, assets=assets)
+            savedmodel.write_served(network, self.folder, **contract, assets=assets)
         elif artefact.form == "litert":
             images = self.sample.images[:: max(1, len(self.sample.images) // CALIBRATION)]
             litert.write(network, path, artefact.name.split()[1], images)  # type: ignore[arg-type]

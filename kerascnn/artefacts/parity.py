@@ -1,8 +1,6 @@
 """An artefact against its network: it is reloaded in a fresh process and asked the same."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact, savedmodel
+from kerascnn.artefacts.fresh import FreshProcess
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.data import decode
-from kerascnn.scratch import scratch
 
 
 class Agreement(NamedTuple):
@@ -47,22 +45,6 @@ class Agreement(NamedTuple):
         return cls(len(expected), float(same.mean()), float(difference.max()), float(difference.mean()))
 
 
-class Answers(NamedTuple):
-    """What an artefact answered in a process of its own.
-
-    Attributes:
-        images: Probabilities, float32 [n, classes].
-        files: Probabilities of encoded images; of a SavedModel only.
-        milliseconds: Of single calls with one image, warm.
-        note: What is to be said of how it ran; empty for nothing.
-    """
-
-    images: np.ndarray
-    files: np.ndarray
-    milliseconds: np.ndarray
-    note: str = ""
-
-
 def compare(
     version: Path,
     model: keras.Model,
@@ -90,7 +72,8 @@ def compare(
     size, resize = metadata["image_size"], metadata["resize"]
     contents = [decode.read(os.fsencode(file)).numpy() for file in files]
     shown = np.empty((0, size, size, 3), "float32") if images is None else np.asarray(images, "float32")
-    answered = ask("savedmodel", version, shown, contents, environment)
+    with FreshProcess("savedmodel", environment) as fresh:
+        answered = fresh.ask("savedmodel", version, shown, contents)
     found = {}
     infer = probabilities_of(model)
     if len(shown):
@@ -108,39 +91,3 @@ def batched(infer: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
     """`infer` of float32 images, in the batches of the other process: another size may choose another algorithm."""
     step = run_artefact.BATCH
     return np.concatenate([np.asarray(infer(tf.constant(images[i : i + step]))) for i in range(0, len(images), step)])
-
-
-def ask(
-    form: str,
-    path: Path,
-    images: np.ndarray,
-    contents: Sequence[bytes] = (),
-    environment: Mapping[str, str] | None = None,
-) -> Answers:
-    """Ask an artefact in a fresh process.
-
-    Args:
-        form: A key of `run_artefact.FORMATS`.
-        path: The artefact.
-        images: float32 [n, image_size, image_size, 3], 0-255.
-        contents: Encoded images, JPEG or PNG; for a SavedModel.
-        environment: Variables for the process, beside this one's.
-
-    Raises:
-        RuntimeError: It does not run; ends with what it printed last.
-    """
-    # A .keras file needs this package's layers, wherever the package was started from; nothing else may need it.
-    home = Path(__file__).resolve().parents[2]
-    paths = {"PYTHONPATH": os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])}
-    with scratch() as folder:
-        inputs, outputs = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
-        ends = np.cumsum([len(content) for content in contents], dtype=np.int64)
-        np.savez(inputs, images=images, bytes=np.frombuffer(b"".join(contents), np.uint8), ends=ends)
-        command = [sys.executable, run_artefact.__file__, form, str(path), str(inputs), str(outputs)]
-        variables = {**os.environ, **(paths if form == "keras" else {}), **(environment or {})}
-        ran = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", check=False)
-        if ran.returncode:
-            last = "\n".join(ran.stderr.strip().splitlines()[-5:])
-            raise RuntimeError(f"{path} does not run in a fresh process:\n{last}")
-        with np.load(outputs) as arrays:
-            return Answers(arrays["images"], arrays["bytes"], arrays["milliseconds"], str(arrays["note"]))

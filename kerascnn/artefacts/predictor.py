@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,12 +57,14 @@ class Predictor:
         image_size: Height and width that the network sees.
         resize: How an image gets there: crop, pad or squash.
         infer: float32 [batch, image_size, image_size, 3] in 0-255 -> float32 [batch, classes], rows that sum to 1.
+        network: What `infer` computes with, of a run or a `.keras` file; None of another artefact.
     """
 
     class_names: tuple[str, ...]
     image_size: int
     resize: decode.Mode
     infer: Callable[[Any], Any]
+    network: keras.Model | None = field(default=None, kw_only=True)
 
     def predict(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> np.ndarray:
         """Probabilities, float32 [n, classes], in the order of the items.
@@ -173,6 +175,12 @@ def _open_run(run: Run, given: Given) -> Predictor:
     return _open_keras(run.best_model, _known_nearby(run.best_model, given))
 
 
+def of_run(run: Run, model: keras.Model) -> Predictor:
+    """What `open_any` gives for a finished run, whose best model is loaded already."""
+    given = _known_nearby(run.best_model, Given())
+    return _of_network(run.best_model, model, given)
+
+
 def _known_nearby(path: Path, given: Given) -> Given:
     """What the run or the export that `path` lies in says of it; `given` where it lies alone. Whatever is given must agree."""
     run = Run(path.parent)
@@ -197,8 +205,12 @@ def _agreed(where: str, known: Given, given: Given) -> Given:
 
 
 def _open_keras(path: Path, given: Given) -> Predictor:
-    model = load_keras(path)
-    return _described(path, model.input_shape[1], model.output_shape[-1], given, probabilities_of(model))
+    return _of_network(path, load_keras(path), given)
+
+
+def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
+    found = _described(path, model.input_shape[1], model.output_shape[-1], given, probabilities_of(model))
+    return replace(found, network=model)
 
 
 def _open_onnx(path: Path, given: Given) -> Predictor:

@@ -1,4 +1,7 @@
-"""Each artefact of an export, reloaded in a fresh process, against its run: the rows of parity.json."""
+"""Each artefact of an export, reloaded in a fresh process, against its run: the rows of parity.json.
+
+One process is asked about all of them but `.keras` files, which need the package and get another.
+"""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import artefacts
-from kerascnn.artefacts import parity
+from kerascnn.artefacts import parity, predictor
+from kerascnn.artefacts.fresh import FreshProcess
 from kerascnn.artefacts.parity import Agreement
 from kerascnn.artefacts.sample import Sample
 from kerascnn.data import decode
+from kerascnn.runs import Run
 
 TOLERANCE = 1e-4  # of any probability, for what computes in float32
 MAX_DROP = 1.0  # per cent of images whose answer may change, for the rest
@@ -54,7 +58,7 @@ class Prover:
     """What the run answers to a sample, and how artefacts compare.
 
     Args:
-        run: The run's directory: its best model is what everything is held against.
+        run: The run: its best model is what everything is held against.
         model: That model, loaded.
         temperature: What the logits are divided by, 1 without calibration.
         sample: Images and files.
@@ -62,17 +66,33 @@ class Prover:
     """
 
     def __init__(
-        self, run: Path, model: keras.Model, temperature: float, sample: Sample, allow_drop: float = MAX_DROP
+        self, run: Run, model: keras.Model, temperature: float, sample: Sample, allow_drop: float = MAX_DROP
     ) -> None:
         self.sample, self.allow_drop = sample, allow_drop
+        self._fresh: FreshProcess | None = None
         self.images = sample.images.astype("float32")
-        self.expected = parity.batched(_cooled(model, temperature), self.images)
+        asked = predictor.of_run(run, model)
+        infer = asked.infer if temperature == 1 else _cooled(model, temperature)
+        self.expected = parity.batched(infer, self.images)
         # As `predict RUN` reads them; a file that it refuses proves nothing.
-        answers = zip(sample.files, artefacts.open(run).answers(sample.files), strict=True)
+        answers = zip(sample.files, asked.answers(sample.files), strict=True)
         read = {file: answer.probabilities for file, answer in answers if answer.probabilities is not None}
         self.contents = [decode.read(os.fsencode(file)).numpy() for file in read]
         powers = np.stack(list(read.values())).astype("float64") ** (1 / temperature)
         self.expected_of_files = (powers / powers.sum(1, keepdims=True)).astype("float32")
+
+    def expect(self, form: str) -> None:
+        """Start the fresh process for an artefact of this form, unless there is one that can be asked."""
+        if self._fresh is not None and (not self._fresh.alive or self._fresh.packaged != (form == "keras")):
+            self.close()
+        if self._fresh is None:
+            self._fresh = FreshProcess(form)
+
+    def close(self) -> None:
+        """End the fresh process."""
+        if self._fresh is not None:
+            self._fresh.close()
+            self._fresh = None
 
     def prove(self, artefact: Artefact, folder: Path) -> dict[str, Any]:
         """One row: `images` through it, and for a SavedModel `files` too; `passed` says whether it agrees well enough.
@@ -82,7 +102,9 @@ class Prover:
         """
         path = folder / artefact.file if artefact.file else folder
         contents = self.contents if artefact.form == "savedmodel" else []
-        answered = parity.ask(artefact.form, path, self.images, contents)
+        self.expect(artefact.form)
+        assert self._fresh is not None
+        answered = self._fresh.ask(artefact.form, path, self.images, contents)
         found = {"images": Agreement.of(self.expected, answered.images)}
         if contents:
             found["files"] = Agreement.of(self.expected_of_files, answered.files)

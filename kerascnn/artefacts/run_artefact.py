@@ -1,22 +1,29 @@
-"""Run an artefact in a process that knows nothing of kerascnn, as a user of it would; `parity` starts it as a script.
+"""Run artefacts in a process that knows nothing of kerascnn, as their users would; `fresh` starts it as a script.
 
-    python run_artefact.py FORMAT ARTEFACT INPUTS.npz OUTPUTS.npz
+    python run_artefact.py FORMAT
 
-FORMAT: savedmodel, litert, onnx, keras. Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (n files' contents, one
-behind the other, and where each ends; for a SavedModel only). Outputs: the probabilities of each, `images` and `bytes`,
-float32 [n, classes], `milliseconds`, the time of each of some calls with the first image, and `note`, what is to be said.
+imports what FORMAT needs (savedmodel, litert, onnx, keras) at once. Then each line of standard input asks about one artefact,
+as JSON: [FORMAT, ARTEFACT, INPUTS.npz, OUTPUTS.npz]; a line of standard output answers null, or with the traceback.
+
+Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (n files' contents, one behind the other, and where each ends;
+for a SavedModel only). Outputs: the probabilities of each, `images` and `bytes`, float32 [n, classes], `milliseconds`, the time
+of each of some calls with the first image, and `note`, what is to be said.
 """
 
+import gc
+import importlib
+import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 BATCH = 32
 WIDEST = 1e20  # of one step of 8 bits
 NOTES: list[str] = []
-CALLS, WARM, SECONDS = 50, 5, 3.0
+CALLS, WARM, SECONDS = 50, 3, 1.0
 
 
 def savedmodel(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
@@ -90,6 +97,13 @@ def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None,
 
 
 FORMATS = {"savedmodel": savedmodel, "litert": litert, "onnx": onnx, "keras": keras}
+# What each imports, and takes seconds for.
+RUNTIMES = {
+    "savedmodel": ("tensorflow",),
+    "litert": ("ai_edge_litert.interpreter",),
+    "onnx": ("onnxruntime",),
+    "keras": ("kerascnn.layers",),
+}
 
 
 def main(form: str, path: str, inputs: str, outputs: str) -> None:
@@ -126,9 +140,30 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def serve(first: str) -> None:
+    """Answer requests until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    gc.disable()  # a search for garbage among what is imported finds none, and takes a second
+    for name in ("numpy", *RUNTIMES[first]):
+        importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+    for line in sys.stdin:
+        form, *places = json.loads(line)
+        problem = None
+        NOTES.clear()
+        try:
+            main(form, *places)
+            if "kerascnn" in sys.modules and form != "keras":
+                problem = "the artefact imported kerascnn: it must not need it"
+        except Exception:  # whatever a runtime raises of an artefact is what is asked for
+            problem = traceback.format_exc()
+        answers.write(json.dumps(problem) + "\n")
+        answers.flush()
+
+
 if __name__ == "__main__":
     # Modules beside this file must not be taken for the libraries they are named after, nor the package be there at all.
     del sys.path[0]
-    main(*sys.argv[1:])
-    if "kerascnn" in sys.modules and sys.argv[1] != "keras":
-        raise SystemExit("the artefact imported kerascnn: it must not need it")
+    serve(sys.argv[1])

@@ -107,12 +107,32 @@ def write(
     assets: Mapping[str, bytes],
 ) -> None:
     """Write the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content). See `export`."""
+    write_served(
+        served(folded(model)),
+        folder,
+        class_names=class_names,
+        image_size=image_size,
+        resize=resize,
+        assets=assets,
+    )
+
+
+def write_served(
+    network: keras.Model,
+    folder: Path,
+    *,
+    class_names: Sequence[str],
+    image_size: int,
+    resize: decode.Mode,
+    assets: Mapping[str, bytes],
+) -> None:
+    """As `write`, of a network that is folded and served already."""
     with scratch() as place:
         files = []
         for name, content in assets.items():
             files.append(Path(place, name))
             files[-1].write_bytes(content)
-        saved = _Served(model, [_as_bytes(name) for name in class_names], image_size, resize, files)
+        saved = _Served(network, [_as_bytes(name) for name in class_names], image_size, resize, files)
         with in_text(folder) as named:
             tf.saved_model.save(
                 saved,
@@ -162,7 +182,7 @@ class _Served(tf.Module):
 
     def __init__(
         self,
-        model: keras.Model,
+        network: keras.Model,
         class_names: Sequence[bytes],
         image_size: int,
         resize: decode.Mode,
@@ -172,7 +192,6 @@ class _Served(tf.Module):
         self._names, self._size, self._resize = list(class_names), image_size, resize
         self._assets = [tf.saved_model.Asset(str(asset)) for asset in assets]
         shape = (image_size, image_size, 3)
-        network = served(folded(model))
         # The graph itself, called by every signature: a tf.function would be traced, and saved, twice.
         compute = _plain(lambda x: network(x, training=False), tf.TensorSpec([None, *shape], tf.float32))
         self._network = compute.get_concrete_function()

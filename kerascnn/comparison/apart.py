@@ -1,5 +1,6 @@
 """Run functions in a process of their own: what they load and keep is gone with it, be it memory or a GPU."""
 
+import inspect
 import multiprocessing
 import os
 import threading
@@ -10,7 +11,9 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from kerascnn.config import UserError
+from kerascnn.progress import SILENT, Mirror, Phases, Relay
 
+WAIT = 0.2  # seconds between two looks at whether it has ended
 Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
@@ -18,14 +21,20 @@ Found = TypeVar("Found")
 class Apart:
     """A fresh process, from the first call to the end of the `with`: `apart(function, *args)` is what `function` returns there.
 
-    Arguments and results are pickled. Raises what the function raises, and UserError where the process was killed. The process
-    ends with this one, however this one ends.
+    Arguments and results are pickled; a function with a parameter `phases` is given some that are shown here. Raises what the
+    function raises, and UserError where the process was killed. The process ends with this one, however this one ends.
+
+    Args:
+        phases: Where it is shown what the process does.
     """
 
+    def __init__(self, phases: Phases = SILENT) -> None:
+        self.phases = phases
+
     def __enter__(self) -> "Apart":
-        self._pool = ProcessPoolExecutor(
-            1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-        )
+        context = multiprocessing.get_context("spawn")
+        self._ear, self._mouth = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_listened, initargs=(self._mouth,))
         return self
 
     def __exit__(
@@ -37,14 +46,33 @@ class Apart:
             ):  # public from Python 3.14 on: terminate_workers
                 process.terminate()
         self._pool.shutdown(cancel_futures=True)
+        self._ear.close()
+        self._mouth.close()
 
     def __call__(self, function: Callable[Given, Found], *args: Given.args, **kwargs: Given.kwargs) -> Found:
+        found = self._pool.submit(_told, function, args, kwargs)
+        mirror = Mirror(self.phases, "")
         try:
-            return self._pool.submit(_told, function, args, kwargs).result()
+            while not found.done():
+                if self._ear.poll(WAIT):
+                    mirror.show(self._ear.recv())
+            return found.result()
         except BrokenProcessPool:
             raise UserError(
                 f"the process that ran {function.__name__} was killed: is there memory enough? (a smaller --batch-size)"
             ) from None
+        finally:
+            mirror.end()
+
+
+_mouth: Any = None
+
+
+def _listened(mouth: Any) -> None:
+    """Keep, in the child, what its phases are sent by, and end it with its parent."""
+    global _mouth
+    _mouth = mouth
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:
@@ -61,6 +89,8 @@ def _end_with_parent() -> None:
 
 def _told(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A user's mistake as its plain form, which travels between processes."""
+    if "phases" in inspect.signature(function).parameters:
+        kwargs = {"phases": Relay(_mouth.send), **kwargs}
     try:
         return function(*args, **kwargs)
     except UserError as error:

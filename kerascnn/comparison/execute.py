@@ -1,7 +1,8 @@
 """Run a plan: show it, train what is not finished, seed by seed."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+import time
+from collections.abc import Collection, Iterator
 
 from kerascnn import runs
 from kerascnn.cli import Stopped, TrainingFailed
@@ -9,7 +10,7 @@ from kerascnn.comparison import plan as planning
 from kerascnn.comparison.directory import clock
 from kerascnn.comparison.plan import Cell, Plan
 from kerascnn.runs import Run
-from kerascnn.screen import duration
+from kerascnn.screen import Screen, duration
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -46,33 +47,55 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"note    {earlier} runs of an earlier version are not reused: their val and test were cut by another rule"
     left = expected(plan)
     if left:
-        yield f"end     about {clock(left)}, in {duration(left)}, at the speed of a few warm steps now"
+        yield f"end     about {clock(left)}, in {duration(left)}, with starts, compiling and scoring, as a few steps took now"
 
 
-def expected(plan: Plan, without: Collection[str] = ()) -> float:
-    """Seconds that the rest of the plan would take, `without` the runs of these names."""
-    return sum(_left(cell, run) for _, cell, run in plan.every() if run.name not in without)
+def expected(plan: Plan, without: Collection[str] = (), pace: float = 1.0) -> float:
+    """Seconds that the rest of the plan would take, `without` the runs of these names.
+
+    Args:
+        plan: What is to be trained.
+        without: Names of runs that are not tried again.
+        pace: What the runs of this start have taken, as a multiple of what had been expected of them.
+    """
+    return pace * sum(_left(cell, run) for _, cell, run in plan.every() if run.name not in without)
+
+
+class Pace:
+    """What runs have taken, as a multiple of what had been expected of them; 1 before the first one has ended."""
+
+    def __init__(self) -> None:
+        self._expected = self._taken = 0.0
+
+    def ended(self, expected: float, taken: float) -> None:
+        """A run has ended."""
+        self._expected, self._taken = self._expected + expected, self._taken + taken
+
+    @property
+    def factor(self) -> float:
+        """The multiple so far."""
+        return self._taken / self._expected if self._expected else 1.0
 
 
 def _whole(cell: Cell) -> float:
     """Seconds of one run from its start."""
-    return planning.START_UP + cell.seconds
+    return cell.around_seconds + cell.seconds
 
 
 def _left(cell: Cell, run: Run) -> float:
     if run.finished:
         return 0.0
-    return planning.START_UP + cell.epoch_seconds * max(cell.epochs - len(run.history()), 0)
+    return cell.around_seconds + cell.epoch_seconds * max(cell.epochs - len(run.history()), 0)
 
 
-def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours: float | None = None) -> None:
+def train(plan: Plan, screen: Screen, failed: dict[str, str], hours: float | None = None) -> None:
     """Train every run of the plan that is not finished, each in a process of its own.
 
     A run that cannot be trained, as at a learning rate of the grid that is too high, does not keep the others from it.
 
     Args:
         plan: What is to be trained.
-        say: Where lines go.
+        screen: Where lines go, and what the runs do.
         failed: Is given the name of each run that cannot be trained, and why.
         hours: When to stop.
 
@@ -85,45 +108,48 @@ def train(plan: Plan, say: Callable[[str], None], failed: dict[str, str], hours:
     if timer:
         timer.daemon = True
         timer.start()
+    pace = Pace()
     try:
         every, choosing = list(plan.every()), {run.name for _, _, run in plan.choosing()}
         for number, (seed, cell, run) in enumerate(every, 1):
             head = f"{number}/{len(every)}  {run.name}"
             if run.finished:
-                say(f"{head}: finished on {run.metrics()['finished']}, reused")
+                screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
                 continue
+            left, start = _left(cell, run), time.monotonic()
             try:
-                _train(run, cell, seed, head, stop, say, candidate=run.name in choosing)
+                _train(run, cell, seed, head, stop, screen, candidate=run.name in choosing)
+                pace.ended(left, time.monotonic() - start)
                 said = _result(run, plan.compare.metric)
             except TrainingFailed as error:
                 failed[run.name] = said = str(error)
-            say(f"{head}: {said}; {_rest(plan, failed)}")
+            screen.say(f"{head}: {said}; {_rest(plan, failed, pace)}")
     except Stopped:
         if stop.is_set():
-            raise Stopped(f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan, failed)})") from None
+            raise Stopped(
+                f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan, failed, pace)})"
+            ) from None
         raise
     finally:
         if timer:
             timer.cancel()
 
 
-def _train(
-    run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, say: Callable[[str], None], candidate: bool
-) -> None:
+def _train(run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, screen: Screen, candidate: bool) -> None:
     """One run, in a process of its own, from wherever it was left; a candidate's test is not read."""
     if stop.is_set():
         raise Stopped("time is up")
     run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
     begun = len(run.history())
-    say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
-    for row in runs.launch(run.path, candidate=candidate, stop=stop):
-        say(f"    {_epoch(row, cell)}")
+    screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
+    for row in runs.launch(run.path, candidate=candidate, stop=stop, phases=screen, whose=cell.key):
+        screen.say(f"    {_epoch(row, cell)}")
     if candidate and run.finished:
         run.drop_checkpoints()
 
 
-def _rest(plan: Plan, failed: Collection[str]) -> str:
-    left = expected(plan, without=failed)
+def _rest(plan: Plan, failed: Collection[str], pace: Pace) -> str:
+    left = expected(plan, without=failed, pace=pace.factor)
     done = f"all runs finished but {len(failed)}" if failed else "all runs finished"
     return f"{duration(left)} left, until {clock(left)}" if left else done
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
 from kerascnn.config import UserError
 from kerascnn.escaping import as_file_name, resolved
+from kerascnn.progress import Phases
 from kerascnn.runs import Run, identity, shown_command
+from kerascnn.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -67,24 +69,27 @@ class Found:
             val = "no val score" if state.val is None else f"val accuracy {state.val:.4f}"
             yield f"left    {state.run.name}: {state.problem} ({val})"
 
-    def entries(self, directory: Directory, say: Callable[[str], None]) -> list[Entry]:
+    def entries(self, directory: Directory, screen: Screen) -> list[Entry]:
         """The groups with what their networks cost, measured unless comparison.toml has it."""
         request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
         solved = directory.solved(request)
         if solved:
             costs = {label: Cost.read(solved[label]) for label in self.groups}
         else:
-            say(f"measure inference of {len(self.groups)} networks in turn, latency in {measure.PROCESSES} processes")
-            costs = self._costs()
+            screen.say(
+                f"measure inference of {len(self.groups)} networks in turn, latency in {measure.PROCESSES} processes"
+            )
+            costs = self._costs(screen)
         directory.path.mkdir(parents=True, exist_ok=True)
         cells = {label: {"arch": label, "variant": "", "cost": measure.kept(cost)} for label, cost in costs.items()}
         directory.keep(shown_command(), request, cells, request["runs"])
         return [Entry(label, "", runs, costs[label]) for label, runs in self.groups.items()]
 
-    def _costs(self) -> dict[str, Cost]:
+    def _costs(self, phases: Phases) -> dict[str, Cost]:
         """Inference measured here; the training speed is what the runs say of themselves."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
-        facts = measure.inference([(run.config(), tuple(run.data()["class_names"])) for run in firsts])
+        networks = [(run.config(), tuple(run.data()["class_names"])) for run in firsts]
+        facts = measure.inference(networks, phases)
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {
             label: Cost(images_per_second=sum(speed) / len(speed), **one)

@@ -1,8 +1,9 @@
 """What the plan needs of TensorFlow: who trains on what, what it costs. Each function but `inference` runs `apart`."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from kerascnn import matching
 from kerascnn.comparison.apart import Apart
 from kerascnn.config import Config, UserError
 from kerascnn.models import filters
+from kerascnn.progress import SILENT, Phases
 from kerascnn.scratch import scratch
-from kerascnn.screen import quiet
+from kerascnn.screen import quiet, starting
 
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
 PROCESSES = 5  # in each of which latencies are measured: what one process says holds for that process alone
@@ -52,6 +54,8 @@ class Cost:
         export: Bytes of the SavedModel.
         memory: Peak bytes of the process that trained; None where none was measured.
         latencies: The median latency of each process, in all of which every network was measured.
+        start_up: Seconds from the start of a process to its second training step; None where none was measured.
+        trace: Seconds of the first batch of inference, beyond those of another one; None where none was measured.
     """
 
     params: int
@@ -63,6 +67,8 @@ class Cost:
     export: int
     memory: int | None = None
     latencies: tuple[float, ...] = ()
+    start_up: float | None = None
+    trace: float | None = None
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> "Cost":
@@ -81,16 +87,17 @@ class Cost:
             ) from None
 
 
-def subjects(configs: list[Config]) -> list[Subject]:
+def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Subject]:
     """Each config with what its data decides; each data set is loaded once."""
     with quiet(configs[0].logging.verbose):
-        from kerascnn import distribute
+        with starting(phases):
+            from kerascnn import distribute
 
-        distribute.setup(configs[0].devices, configs[0].fit.batch_size)
-        return _subjects(configs)
+            distribute.setup(configs[0].devices, configs[0].fit.batch_size)
+        return _subjects(configs, phases)
 
 
-def _subjects(configs: list[Config]) -> list[Subject]:
+def _subjects(configs: list[Config], phases: Phases) -> list[Subject]:
     from kerascnn import data, training
 
     loaded: dict[str, Any] = {}
@@ -98,7 +105,7 @@ def _subjects(configs: list[Config]) -> list[Subject]:
     for config in configs:
         key = repr(config.data)
         if key not in loaded:
-            loaded[key] = data.load(config.data, data.Room(config.logging.runs_dir))
+            loaded[key] = data.load(config.data, data.Room(config.logging.runs_dir), phases)
         splits = loaded[key]
         images = {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)}
         if not images["test"]:
@@ -116,8 +123,13 @@ def counted(config: Config, classes: int) -> tuple[int, int]:
     return training.price(config, classes)
 
 
-def scaled(first: Config, other: Config, classes: int, by: str) -> matching.Match:
+def scaled(first: Config, other: Config, classes: int, by: str, phases: Phases = SILENT) -> matching.Match:
     """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
+    with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
+        return _scaled(first, other, classes, by)
+
+
+def _scaled(first: Config, other: Config, classes: int, by: str) -> matching.Match:
     if by == "latency":
         return _by_latency(first, other, classes)
     place = ("params", "macs").index(by)
@@ -168,29 +180,39 @@ def _size(config: Config) -> int:
     return config.data.image_size
 
 
-def trained(subject: Subject) -> tuple[float, int]:
-    """Images per second of a few warm training steps, and the most bytes that this process has held."""
+class Trained(NamedTuple):
+    """A few warm training steps: their speed, the most bytes that this process has held, and the seconds that they took."""
+
+    images_per_second: float
+    memory: int
+    warm_seconds: float
+
+
+def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
+    """Train a few steps."""
     with quiet(subject.config.logging.verbose):
-        from kerascnn import data, distribute, timing, training
+        with starting(phases):
+            from kerascnn import data, distribute, timing, training
 
-        plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
-        splits = data.load(subject.config.data, data.Room(subject.config.logging.runs_dir))
-        model = training.build_and_compile(subject.config, splits, plan)
-    step = training.seconds_per_step(model, subject.config, splits)
-    return subject.config.fit.batch_size / step, timing.peak_memory()
+            plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
+        splits = data.load(subject.config.data, data.Room(subject.config.logging.runs_dir), phases)
+        with phases.phase(f"building {subject.config.model.arch}"):
+            model = training.build_and_compile(subject.config, splits, plan)
+    step, warm = training.seconds_per_step(model, subject.config, splits, phases)
+    return Trained(subject.config.fit.batch_size / step, timing.peak_memory(), warm)
 
 
-def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, Any]]:
+def inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
     """Parameters, MACs, latency, throughput and export size of each (resolved config, class names).
 
     Latency and throughput are taken in rounds in which every network has its turn, so that a machine that slows down
     slows all of them; each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
     """
-    with Apart() as apart:
+    with Apart(phases) as apart:
         found = apart(_inference, networks)
     apiece = [[(one["latency_p50"], one["latency_p95"]) for one in found]]
     for _ in range(PROCESSES - 1):
-        with Apart() as apart:
+        with Apart(phases) as apart:
             apiece.append(apart(_latencies, networks))
     for i, one in enumerate(found):
         p50, p95 = zip(*(each[i] for each in apiece), strict=True)
@@ -198,36 +220,44 @@ def inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, 
     return found
 
 
-def _latencies(networks: list[tuple[Config, tuple[str, ...]]]) -> list[tuple[float, float]]:
+def _latencies(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = SILENT) -> list[tuple[float, float]]:
     """The median and the 95 % quantile of each network's latency in this process, in milliseconds."""
     with quiet(networks[0][0].logging.verbose):
-        from kerascnn import timing
-
-        calls = [timing.inference(_float32(*network), 1, _size(network[0])) for network in networks]
-        rounds = [[timing.latency(call, calls=CALLS) for call in calls] for _ in range(ROUNDS)]
+        with starting(phases):
+            from kerascnn import timing, training  # noqa: F401 - here, so that it is no part of what follows
+        with phases.phase("building the networks"):
+            calls = [timing.inference(_float32(*network), 1, _size(network[0])) for network in networks]
+        with phases.phase("timing latency", ROUNDS) as phase:
+            rounds = [[timing.latency(call, calls=CALLS) for call in calls] for _ in phase.over(range(ROUNDS))]
     return [
         (float(np.median([each[i].p50_ms for each in rounds])), float(np.median([each[i].p95_ms for each in rounds])))
         for i in range(len(networks))
     ]
 
 
-def _inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str, Any]]:
+def _inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
     """What one process says of all networks."""
-    latencies = _latencies(networks)
+    latencies = _latencies(networks, phases)
     with quiet(networks[0][0].logging.verbose):
         from kerascnn import timing
 
-        models = [_float32(config, names) for config, names in networks]
+        with phases.phase("building the networks"):
+            models = [_float32(config, names) for config, names in networks]
         batches = [_batch(_size(config)) for config, _ in networks]
         many = [
             timing.inference(model, batch, _size(config))
             for model, batch, (config, _) in zip(models, batches, networks, strict=True)
         ]
-        throughputs = [
-            [timing.throughput(call, batch, seconds=0.5) for call, batch in zip(many, batches, strict=True)]
-            for _ in range(ROUNDS)
-        ]
-        sizes = [_exported(model, *network) for model, network in zip(models, networks, strict=True)]
+        with phases.phase("compiling inference", len(many)) as phase:
+            traces = [_seconds(call) - _seconds(call) for call in phase.over(many)]
+        with phases.phase("timing throughput", ROUNDS) as phase:
+            throughputs = [
+                [timing.throughput(call, batch, seconds=0.5) for call, batch in zip(many, batches, strict=True)]
+                for _ in phase.over(range(ROUNDS))
+            ]
+        with phases.phase("measuring the exports' sizes", len(models)) as phase:
+            every = phase.over(zip(models, networks, strict=True))
+            sizes = [_exported(model, *network) for model, network in every]
     found = []
     for i, (config, names) in enumerate(networks):
         params, macs = counted(config, len(names))
@@ -239,6 +269,7 @@ def _inference(networks: list[tuple[Config, tuple[str, ...]]]) -> list[dict[str,
                 "latency_p95": latencies[i][1],
                 "throughput": float(np.median([each[i] for each in throughputs])),
                 "export": sizes[i],
+                "trace": max(0.0, traces[i]),
             }
         )
     return found
@@ -254,6 +285,12 @@ def _float32(config: Config, class_names: tuple[str, ...]) -> Any:
     from kerascnn import training
 
     return training.network(config.model, _size(config), len(class_names))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def _exported(model: Any, config: Config, class_names: tuple[str, ...]) -> int:
@@ -275,6 +312,13 @@ def kept(cost: Cost) -> dict[str, Any]:
         return float(f"{value:.4g}") if isinstance(value, float) else value
 
     return {key: digits(value) for key, value in asdict(cost).items() if value is not None}
+
+
+def seconds_around(subject: Subject, cost: Cost) -> float:
+    """Of a run before its epochs and after them: val's scores are compiled, at the end val and test are scored."""
+    trace = cost.trace or 0.0
+    scored = (subject.images["val"] + subject.images["test"]) / cost.throughput
+    return (cost.start_up or 0.0) + 2 * trace + scored
 
 
 def seconds_per_epoch(subject: Subject, cost: Cost) -> float:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +17,8 @@ from kerascnn.data import default_image_size
 from kerascnn.matching import Match
 from kerascnn.models import tables
 from kerascnn.runs import Run, default_name, identity
+from kerascnn.screen import Screen
 
-START_UP = 15.0  # seconds of a run before and after its epochs
 # Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
 FIRST_CHOOSING = 1000
 
@@ -68,6 +69,11 @@ class Cell:
     def seconds(self) -> float:
         """Of one run's epochs."""
         return self.epochs * self.epoch_seconds
+
+    @property
+    def around_seconds(self) -> float:
+        """Of one run before and after its epochs."""
+        return measure.seconds_around(self.subject, self.price)
 
     def run(self, seed: int) -> Run:
         """The ordinary run that `fit` would make of this cell and seed."""
@@ -133,7 +139,7 @@ class Plan:
 def make(
     request: Request,
     configs: list[Config],
-    say: Callable[[str], None],
+    screen: Screen,
     hold: Callable[[Directory], object] = lambda directory: None,
 ) -> Plan:
     """Everything that is decided before the first step; what an earlier start solved is taken from comparison.toml.
@@ -147,14 +153,14 @@ def make(
     Raises:
         UserError: A budget that cannot be met, weights that a scaled width cannot take, an unknown arch, no data.
     """
-    with Apart() as apart:
-        return _made(request.compare, configs, say, hold, apart)
+    with Apart(screen) as apart:
+        return _made(request.compare, configs, screen, hold, apart)
 
 
 def _made(
     compare: Compare,
     configs: list[Config],
-    say: Callable[[str], None],
+    screen: Screen,
     hold: Callable[[Directory], object],
     apart: Apart,
 ) -> Plan:
@@ -164,10 +170,10 @@ def _made(
     hold(directory)
     solved = directory.solved(asked)
     if all(cell.key in solved for cell in cells):
-        say(f"solved  earlier, in {directory.comparison_file}")
+        screen.say(f"solved  earlier, in {directory.comparison_file}")
         return Plan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
-    cells = _widths(compare, cells, say, apart)
-    cells = _costs(cells, say)
+    cells = _widths(compare, cells, screen, apart)
+    cells = _costs(cells, screen)
     if compare.match == "train-time":
         cells = [_in_time(cell, compare) for cell in cells]
     return Plan(compare, asked, tuple(cells), directory)
@@ -232,7 +238,7 @@ def _name(compare: Compare, cells: list[Cell], asked: dict[str, Any]) -> str:
     return f"{archs}_{cells[0].subject.dataset}_{compare.match}-{terms}"
 
 
-def _widths(compare: Compare, cells: list[Cell], say: Callable[[str], None], apart: Apart) -> list[Cell]:
+def _widths(compare: Compare, cells: list[Cell], screen: Screen, apart: Apart) -> list[Cell]:
     """Every arch but the first at the width that meets the first one's budget; each question is answered once."""
     if compare.match in ("none", "train-time"):
         return cells
@@ -249,7 +255,7 @@ def _widths(compare: Compare, cells: list[Cell], say: Callable[[str], None], apa
             if question not in known:
                 classes = len(other.class_names)
                 known[question] = apart(measure.scaled, first.config, other.config, classes, compare.match)
-                say(f"match   {_met(known[question], first, other, compare)}")
+                screen.say(f"match   {_met(known[question], first, other, compare)}")
             cell = _at_width(cell, known[question])
         out.append(cell)
     return out
@@ -273,18 +279,28 @@ def _at_width(cell: Cell, found: Match) -> Cell:
     return replace(cell, match=found, subject=replace(cell.subject, config=config.replace(model=width)))
 
 
-def _costs(cells: list[Cell], say: Callable[[str], None]) -> list[Cell]:
+def _costs(cells: list[Cell], screen: Screen) -> list[Cell]:
     """Every cell with its cost; a network is measured once for each image size."""
     subjects = {_network(cell): cell.subject for cell in reversed(cells)}
     known = {}
     for network, subject in reversed(subjects.items()):
-        say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
-        with Apart() as alone:  # its peak of memory is its own
-            known[network] = alone(measure.trained, subject)
-    say(f"measure inference of {len(subjects)} networks in turn, latency in {measure.PROCESSES} processes")
-    facts = measure.inference([(subject.config, subject.class_names) for subject in subjects.values()])
+        screen.say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
+        start = time.monotonic()
+        with Apart(screen) as alone:  # its peak of memory is its own
+            trained = alone(measure.trained, subject)
+        # All of it but the warm steps is what a run does before it trains: a process, TensorFlow, images, the compiled step.
+        start_up = time.monotonic() - start - trained.warm_seconds
+        known[network] = trained, start_up
+    screen.say(f"measure inference of {len(subjects)} networks in turn, latency in {measure.PROCESSES} processes")
+    networks = [(subject.config, subject.class_names) for subject in subjects.values()]
+    facts = measure.inference(networks, screen)
     costs = {
-        network: Cost(images_per_second=known[network][0], memory=known[network][1], **one)
+        network: Cost(
+            images_per_second=known[network][0].images_per_second,
+            memory=known[network][0].memory,
+            start_up=known[network][1],
+            **one,
+        )
         for network, one in zip(subjects, facts, strict=True)
     }
     return [replace(cell, cost=costs[_network(cell)]) for cell in cells]

@@ -22,12 +22,14 @@ def publish(
     lost: Sequence[str] = (),
 ) -> Conclusion:
     """Conclude, show it, keep the tables and the report."""
-    found = conclude(entries, compare, seeds, lost)
+    with screen.phase("resampling the runs' scores"):
+        found = conclude(entries, compare, seeds, lost)
     for line in lines(found):
         screen.say(line)
-    shown = page(found, directory.name, _repeat(entries))
-    directory.write_tables(sheets.comparison_csv(shown), markdown.comparison_markdown(shown), sheets.sheets(shown))
-    directory.write_report(html.comparison_html(shown))
+    with screen.phase("writing tables and report.html"):
+        shown = page(found, directory.name, _repeat(entries))
+        directory.write_tables(sheets.comparison_csv(shown), markdown.comparison_markdown(shown), sheets.sheets(shown))
+        directory.write_report(html.comparison_html(shown))
     screen.say()
     screen.say(f"report  {directory.report_file}")
     screen.say(f"tables  {directory.table_file}, {directory.markdown_file.name}, {directory.tables.name}/")

@@ -26,7 +26,7 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
     from kerascnn.comparison import execute, plan
 
     if request.compare.dry_run:
-        looked_at = plan.make(request, configs, screen.say)
+        looked_at = plan.make(request, configs, screen)
         for line in execute.lines(looked_at):
             screen.say(line)
         with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison that is under way has kept its own
@@ -35,7 +35,7 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
             screen.say(f"kept    {kept}; the same command without --dry-run starts from it")
         return
     with contextlib.ExitStack() as held:
-        made = plan.make(request, configs, screen.say, lambda directory: held.enter_context(directory.lock()))
+        made = plan.make(request, configs, screen, lambda directory: held.enter_context(directory.lock()))
         _carry_out(made, request, screen)
 
 
@@ -50,7 +50,7 @@ def _carry_out(made: Plan, request: Request, screen: Screen) -> None:
     screen.say(f"kept    {made.directory.path}")
     failed: dict[str, str] = {}
     try:
-        execute.train(made, screen.say, failed, request.fit.max_hours)
+        execute.train(made, screen, failed, request.fit.max_hours)
     except (Stopped, TrainingFailed):
         _conclude(made, failed, screen)
         raise
@@ -65,7 +65,7 @@ def _carry_out(made: Plan, request: Request, screen: Screen) -> None:
 
 def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
     """The verdict of the seeds that every arch has finished, but for the runs that cannot be trained."""
-    with quiet():
+    with quiet(), screen.phase("loading what concludes"):
         from kerascnn.comparison.conclude import Entry
         from kerascnn.comparison.publish import publish
     runs: dict[int, list[Run]] = {}
@@ -105,7 +105,7 @@ def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
     planned = [name for name in (*AXES, "native", "budget", "dry_run") if getattr(compare, name)]
     if planned:
         raise UserError(f"--{planned[0].replace('_', '-')} is for a comparison that trains; these runs are as they are")
-    with quiet():
+    with quiet(), screen.phase("loading what concludes"):
         from kerascnn.comparison import finished
         from kerascnn.comparison.publish import publish
     found = finished.gather(list(paths))
@@ -113,6 +113,6 @@ def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
         screen.say(line)
     directory = Directory(within(compare.comparisons_dir, compare.name or found.name))
     with directory.lock():
-        entries = found.entries(directory, screen.say)
+        entries = found.entries(directory, screen)
         screen.log_to(directory.log_file)
         publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)

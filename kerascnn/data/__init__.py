@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kerascnn.config import Data, UserError
 from kerascnn.data.room import Missing, Room
 from kerascnn.escaping import expanded, resolved
+from kerascnn.progress import SILENT, Phases
 
 if TYPE_CHECKING:
     from kerascnn.data.cache import Cache
@@ -71,7 +72,7 @@ def resize_mode(section: Data, image_size: int) -> Mode:
     return "crop" if image_size > 64 else "squash"
 
 
-def load(section: Data, room: Room = Room()) -> Splits:  # noqa: B008 - frozen
+def load(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008 - frozen
     """The data set that `section` names, cut into train, val and test.
 
     Args:
@@ -83,11 +84,11 @@ def load(section: Data, room: Room = Room()) -> Splits:  # noqa: B008 - frozen
     """
     from kerascnn.data.cut import cut
 
-    listing, size, resize, cache = _listed(section, room)
+    listing, size, resize, cache = _listed(section, room, phases)
     return cut(listing, section, size, resize, cache)
 
 
-def load_uncut(section: Data, room: Room = Room()) -> Splits:  # noqa: B008
+def load_uncut(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008
     """The data set that `section` names with the splits that it comes with, to score a network that never saw it.
 
     One without splits is wholly test; train may be empty, and classes may be few.
@@ -97,10 +98,10 @@ def load_uncut(section: Data, room: Room = Room()) -> Splits:  # noqa: B008
     """
     from kerascnn.data.uncut import uncut
 
-    return uncut(*_listed(section, room))
+    return uncut(*_listed(section, room, phases))
 
 
-def _listed(section: Data, room: Room) -> tuple[Listing, int, Mode, Cache]:
+def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mode, Cache]:
     from kerascnn.data.cache import Cache
 
     form, name = parse(section.dataset)
@@ -108,7 +109,8 @@ def _listed(section: Data, room: Room) -> tuple[Listing, int, Mode, Cache]:
     resize = resize_mode(section, size)
     if form == "folder" and not name:
         raise UserError("folder: needs a path, as in folder:photos")
-    listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
+    with phases.phase(f"listing {short_name(section.dataset)}"):
+        listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
     return listing, size, resize, Cache(section.cache)
 
 

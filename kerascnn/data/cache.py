@@ -14,6 +14,7 @@ import tensorflow as tf
 from kerascnn.data import stream
 from kerascnn.data.sources import Encoded, Table, resident, table
 from kerascnn.data.splits import TEST, Split
+from kerascnn.progress import SILENT, Phases
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Cache:
         self.left = {"auto": free_memory() / 4, "memory": math.inf, "off": 0.0}[mode]
         self._stores: dict[tuple[str, bytes, bool], Store] = {}
 
-    def store(self, split: Split, *, whole: bool) -> Store:
+    def store(self, split: Split, *, whole: bool, phases: Phases = SILENT) -> Store:
         """How to reach the split's images; `whole` where each is wanted as scoring sees it, without a random crop."""
         # A part of a split has the split's name, and other images at the same places.
         key = split.name, hashlib.sha256(split.indices.tobytes()).digest(), whole
@@ -53,23 +54,25 @@ class Cache:
             if isinstance(source, Table):
                 self._stores[key] = Decoded(lambda places: source.fetch(tf.gather(indices, places)))
             elif isinstance(source, Encoded):
-                self._stores[key] = self._kept(source, split, whole)
+                self._stores[key] = self._kept(source, split, whole, phases)
             else:
                 raise TypeError(f"expected a Table or Encoded, got {type(source).__name__}")
         return self._stores[key]
 
-    def _kept(self, source: Encoded, split: Split, whole: bool) -> Store:
+    def _kept(self, source: Encoded, split: Split, whole: bool, phases: Phases) -> Store:
         indices, count = tf.constant(split.indices), len(split)
         direct = Undecoded(source, lambda place: source.read(indices[place]))
         if split.name == TEST:
             return direct
         if whole and self._take(count * source.size**2 * 3):
             images = table((count, source.size, source.size, 3))
-            source.know(split.indices, stream.decode_all(direct.read, images, source.mode))
+            with phases.phase(f"decoding {split.name} into memory", count) as phase:
+                source.know(split.indices, stream.decode_all(direct.read, images, source.mode, phase.advance))
             kept = resident(images)
             return Decoded(lambda places: tf.gather(kept, places))
         if self._take(source.encoded_size(split.indices)):
-            buffers = stream.read_all(direct.read, count)
+            with phases.phase(f"reading {split.name} into memory", count) as phase:
+                buffers = stream.read_all(direct.read, count, phase)
             source.judge(split.indices[tf.strings.length(buffers).numpy() == 0])
             return Undecoded(source, lambda place: buffers[place])
         return direct

@@ -16,6 +16,7 @@ from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
 from kerascnn.data.timing import InputWait, timed
+from kerascnn.progress import SILENT, Phases
 
 __all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "telling", "timed", "training"]
 
@@ -37,6 +38,7 @@ def training(
     start_step: int = 0,
     label_smoothing: float = 0.0,
     class_weights: np.ndarray | None = None,
+    phases: Phases = SILENT,
 ) -> tf.data.Dataset:
     """Batches of train without end, from batch number `start_step` on.
 
@@ -46,6 +48,7 @@ def training(
 
     Args:
         class_weights: float [classes], weight of an image in the loss by its class, or None.
+        phases: Where reading and decoding into memory is shown.
 
     Returns:
         (uint8 [batch, size, size, 3], float32 one-hot [batch, classes] with smoothing and mixing applied,
@@ -66,10 +69,10 @@ def training(
             answers = answers * share[:, None] + tf.roll(answers, 1, 0) * (1.0 - share[:, None])
         return images, answers, weights
 
-    store = splits.cache.store(splits.train, whole=not windows)
+    store = splits.cache.store(splits.train, whole=not windows, phases=phases)
     pairs = stream.order(len(splits.train), seed, batch_size, start_step)
     if isinstance(store, Decoded):
-        batches = _fetched(pairs, splits, store, windows, augment, seed)
+        batches = _fetched(pairs, splits, store, windows, augment, seed, phases)
     else:
         batches = _decoded(pairs, splits, store, windows, augment, seed, batch_size)
     return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), tf.data.INFINITE_CARDINALITY)
@@ -88,12 +91,14 @@ def _answers(splits: Splits, label_smoothing: float, class_weights: np.ndarray |
     return answer
 
 
-def _fetched(pairs, splits: Splits, store: Decoded, windows: tuple[str, ...], augment: Augment, seed: int):
+def _fetched(
+    pairs, splits: Splits, store: Decoded, windows: tuple[str, ...], augment: Augment, seed: int, phases: Phases
+):
     """(epoch, index, images, used, sound) from a table of decoded images, a batch at a time.
 
     `used` is what shows in the place of `index`, another one where that is damaged; `sound` is 0 where nothing does.
     """
-    used_for, there = stream.successors(_sound(splits.train))
+    used_for, there = stream.successors(_sound(splits.train, phases))
 
     def fetch(epoch, index):
         used = tf.gather(used_for, index)
@@ -165,7 +170,7 @@ def balanced(split: Split, classes: int) -> np.ndarray:
 
 
 @as_written
-def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
+def scoring(split: Split, splits: Splits, batch_size: int, phases: Phases = SILENT) -> tf.data.Dataset:
     """Every image of `split` once, in its order, in full batches.
 
     Fill rows weigh 0 and real ones rows / n, so that Keras' mean over rows is the mean over the n images. A damaged image is
@@ -178,8 +183,8 @@ def scoring(split: Split, splits: Splits, batch_size: int) -> tf.data.Dataset:
         UserError: The split has no images, or more damaged ones than may be left out.
         cli.Stopped: Images cannot be read.
     """
-    store = splits.cache.store(split, whole=True)
-    sound = _sound(split)
+    store = splits.cache.store(split, whole=True, phases=phases)
+    sound = _sound(split, phases)
     if not sound.any():
         raise UserError(f"{split.name} has no image that could be scored, of {len(split)}")
     _check_share(split, splits, sound)
@@ -241,14 +246,15 @@ def shrunk(dataset: tf.data.Dataset, side: int) -> tf.data.Dataset:
     return dataset.map(shrink, num_parallel_calls=tf.data.AUTOTUNE).prefetch(AHEAD)
 
 
-def _sound(split: Split) -> np.ndarray:
+def _sound(split: Split, phases: Phases) -> np.ndarray:
     """Which images of the split can be decoded, bool [n]: those that nothing is known of yet are tried, once."""
     source = split.source
     if not isinstance(source, Encoded):
         return np.ones(len(split), bool)
     unknown = split.indices[~source.tried[split.indices]]
     if len(unknown):
-        source.know(unknown, stream.decodable(source.read, unknown))
+        with phases.phase(f"checking the images of {split.name}", len(unknown)) as phase:
+            source.know(unknown, stream.decodable(source.read, unknown, phase.advance))
     return ~source.damaged[split.indices]
 
 

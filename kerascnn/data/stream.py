@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from kerascnn.data import decode
+from kerascnn.progress import Phase
 
 TRIES = 101  # an image and its successors: more damaged files than that are no data set
 # AutoGraph would translate what needs no translating: it is slow, and fails on bound methods.
@@ -18,6 +19,10 @@ _STRING = [tf.TensorSpec([], tf.string)]
 read_file = tf.function(decode.read, input_signature=_STRING, autograph=False)
 decoded = tf.function(decode.decode, input_signature=_STRING, autograph=False)
 Read = Callable[[tf.Tensor], tf.Tensor]
+
+
+def _nobody(parts: int) -> None:
+    """Hears that some are done, and tells nobody."""
 
 
 @as_written
@@ -63,28 +68,43 @@ def successors(sound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @as_written
-def read_all(read: Read, count: int) -> tf.Tensor:
+def read_all(read: Read, count: int, phase: Phase | None = None) -> tf.Tensor:
     """Every encoded image, string [count]; "" for one that cannot be read."""
+    # Counted by TensorFlow: all of them are one batch, which is never copied.
+    with tf.device("CPU:0"):
+        counted = tf.Variable(0, dtype=tf.int64, trainable=False, name="read")
+
+    def noted(place: tf.Tensor) -> tf.Tensor:
+        counted.assign_add(1, read_value=False)
+        return read(place)
 
     def one(place: tf.Tensor) -> tf.data.Dataset:
-        return or_else(tf.data.Dataset.from_tensors(place).map(read), tf.data.Dataset.from_tensors(b""))
+        return or_else(tf.data.Dataset.from_tensors(place).map(noted), tf.data.Dataset.from_tensors(b""))
 
+    if phase is not None:
+        phase.watch(lambda: int(counted.numpy()))
     return next(iter(in_order(tf.data.Dataset.range(count), one).batch(count)))
 
 
 @as_written
-def decodable(read: Read, places: np.ndarray) -> np.ndarray:
+def decodable(read: Read, places: np.ndarray, advance: Callable[[int], None] = _nobody) -> np.ndarray:
     """Which of the encoded images at int64 [n] places can be decoded, bool [n]."""
 
     def sound(place: tf.Tensor) -> tf.Tensor:
         return tf.size(decoded(read(place))) > 0
 
     flags = in_order(tf.data.Dataset.from_tensor_slices(places), lambda place: _attempt(place, sound, False))
-    return np.fromiter(flags.as_numpy_iterator(), bool, len(places))
+
+    def counted() -> Iterator[bool]:
+        for flag in flags.as_numpy_iterator():
+            advance(1)
+            yield flag
+
+    return np.fromiter(counted(), bool, len(places))
 
 
 @as_written
-def decode_all(read: Read, into: np.ndarray, mode: decode.Mode) -> np.ndarray:
+def decode_all(read: Read, into: np.ndarray, mode: decode.Mode, advance: Callable[[int], None] = _nobody) -> np.ndarray:
     """Fill uint8 [n, size, size, 3] with the images as scoring sees them: which of them can be decoded, bool [n]."""
     count, size = into.shape[:2]
     sound, at = np.zeros(count, bool), 0
@@ -92,6 +112,7 @@ def decode_all(read: Read, into: np.ndarray, mode: decode.Mode) -> np.ndarray:
     for some, flags in images.batch(64).prefetch(2).as_numpy_iterator():
         into[at : at + len(some)], sound[at : at + len(some)] = some, flags
         at += len(some)
+        advance(len(some))
     return sound
 
 

@@ -8,23 +8,30 @@ from kerascnn.data.stream import as_written
 
 
 class InputWait:
-    """Seconds that a timed data set kept its consumer waiting, summed over all batches."""
+    """Seconds that a timed data set kept its consumer waiting, summed over all batches, and how many these are."""
 
     def __init__(self) -> None:
         with tf.device("CPU:0"):
             self._total = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="input_wait")
+            self._batches = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches")
 
     def seconds(self) -> float:
         """The sum so far."""
         return float(self._total.numpy())
 
+    def batches(self) -> int:
+        """Those that were asked for so far, also while a step runs."""
+        return int(self._batches.numpy())
+
     def reset(self) -> None:
         """Start again from 0."""
         self._total.assign(0.0)
+        self._batches.assign(0)
 
     def add(self, seconds: tf.Tensor) -> None:
         """Called by the data set."""
         self._total.assign_add(seconds, read_value=False)
+        self._batches.assign_add(1, read_value=False)
 
 
 @as_written

@@ -6,9 +6,10 @@ import numpy as np
 
 from kerascnn import explain
 from kerascnn.evaluation.subject import Subject
+from kerascnn.progress import SILENT, Phases
 
 
-def measured(subject: Subject, most: int | None) -> dict[str, Any]:
+def measured(subject: Subject, most: int | None, phases: Phases = SILENT) -> dict[str, Any]:
     """Deletion score and sanity check of Grad-CAM on every stage.
 
     Returns:
@@ -20,12 +21,14 @@ def measured(subject: Subject, most: int | None) -> dict[str, Any]:
     images, indices = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     groups = subject.groups(np.array(subject.split.ids())[indices])
     found: dict[str, Any] = {"n": len(images), "stages": {}}
-    for stage in explain.stages(model):
-        heat = explain.grad_cam(model, images, stage=stage)
-        deletion = explain.deletion(subject.predictor.infer, images, heat, groups=groups)
-        correlation = explain.head_matters(model, images, stage, groups=groups)
-        found["stages"][stage] = {
-            **{name: interval._asdict() for name, interval in deletion._asdict().items()},
-            "head_correlation": None if correlation is None else correlation._asdict(),
-        }
+    stages = explain.stages(model)
+    with phases.phase("measuring Grad-CAM by stage", len(stages)) as phase:
+        for stage in phase.over(stages):
+            heat = explain.grad_cam(model, images, stage=stage)
+            deletion = explain.deletion(subject.predictor.infer, images, heat, groups=groups)
+            correlation = explain.head_matters(model, images, stage, groups=groups)
+            found["stages"][stage] = {
+                **{name: interval._asdict() for name, interval in deletion._asdict().items()},
+                "head_correlation": None if correlation is None else correlation._asdict(),
+            }
     return found

@@ -1,5 +1,6 @@
 """What the answers are worth when images are not as they should be, and what several looks at one image add."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from PIL import Image
 
 from kerascnn.data import corruptions
 from kerascnn.evaluation.subject import Answers, Subject, View
+from kerascnn.progress import SILENT, Phases
 from kerascnn.statistics import proportion
 
 # Sides of what is kept of an image, before it is brought back to full size.
@@ -55,11 +57,12 @@ def _cut(images: np.ndarray, top: int, left: int, kept: int) -> np.ndarray:
 VIEWS: dict[str, View] = {"flip": _flip, "shifts": _shifts, "crops": _crops}
 
 
-def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
+def under_corruptions(subject: Subject, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
     """Accuracy under each corruption and severity: rows of corruption, severity, and accuracy with interval and n."""
     rows, sample = [], subject.sample(most)
-    for name in corruptions.CORRUPTIONS:
-        for severity in corruptions.SEVERITIES:
+    every = list(itertools.product(corruptions.CORRUPTIONS, corruptions.SEVERITIES))
+    with phases.phase("scoring under corruptions", len(every)) as phase:
+        for name, severity in phase.over(every):
 
             def worse(
                 images: np.ndarray, places: np.ndarray, name: str = name, severity: int = severity
@@ -72,16 +75,17 @@ def under_corruptions(subject: Subject, most: int | None) -> list[dict[str, Any]
     return rows
 
 
-def over_resolutions(subject: Subject, most: int | None) -> list[dict[str, Any]]:
+def over_resolutions(subject: Subject, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
     """Accuracy on images that were brought to a smaller side and back: rows of pixels, and accuracy with interval and n."""
     rows, sample = [], subject.sample(most)
-    for share in RESOLUTIONS:
+    with phases.phase("scoring at lower resolutions", len(RESOLUTIONS)) as phase:
+        for share in phase.over(RESOLUTIONS):
 
-        def smaller(images: np.ndarray, places: np.ndarray, share: float = share) -> Iterator[np.ndarray]:
-            yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
+            def smaller(images: np.ndarray, places: np.ndarray, share: float = share) -> Iterator[np.ndarray]:
+                yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
 
-        pixels = round(share * subject.predictor.image_size)
-        rows.append({"pixels": pixels, **_accuracy(subject, subject.answers(smaller, sample))})
+            pixels = round(share * subject.predictor.image_size)
+            rows.append({"pixels": pixels, **_accuracy(subject, subject.answers(smaller, sample))})
     return rows
 
 

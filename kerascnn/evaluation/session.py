@@ -15,6 +15,7 @@ from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Answers, Subject, find
 from kerascnn.files import make_output
+from kerascnn.progress import SILENT, Phases
 from kerascnn.report import pictures, plots, score_plots
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
@@ -27,7 +28,12 @@ from kerascnn.statistics.calibration import Temperature
 MAPS = 12
 
 
-def evaluate(asked: Evaluate, say: Callable[[str], None], room: Room = Room()) -> dict[str, Any]:  # noqa: B008 - frozen
+def evaluate(
+    asked: Evaluate,
+    say: Callable[[str], None],
+    room: Room = Room(),  # noqa: B008 - frozen
+    phases: Phases = SILENT,
+) -> dict[str, Any]:
     """Ask the artefact, score the answers, keep them; returns what `--json` prints.
 
     Args:
@@ -41,22 +47,22 @@ def evaluate(asked: Evaluate, say: Callable[[str], None], room: Room = Room()) -
     """
     if asked.output:
         _check_output(Path(asked.output))
-    subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split, room)
+    subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split, room, phases)
     if asked.output:
         make_output(Path(asked.output))
     run = _kept_beside(subject, asked, say)
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     for note in subject.notes():
         say(f"        {note}")
-    found = _scored(subject, asked, say)
+    found = _scored(subject, asked, say, phases)
     if asked.corruptions:
-        found["corruptions"] = robustness.under_corruptions(subject, asked.most)
+        found["corruptions"] = robustness.under_corruptions(subject, asked.most, phases)
     if asked.resolutions:
-        found["resolutions"] = robustness.over_resolutions(subject, asked.most)
+        found["resolutions"] = robustness.over_resolutions(subject, asked.most, phases)
     if asked.explain:
-        found["explanation"] = explanation.measured(subject, asked.most)
+        found["explanation"] = explanation.measured(subject, asked.most, phases)
     answers = found.pop("answers")
-    kept = _keep(subject, run, asked, found, answers)
+    kept = _keep(subject, run, asked, found, answers, phases)
     say(f"kept    {kept or 'nothing: --output FOLDER keeps scores, predictions, pictures'}")
     return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
 
@@ -95,13 +101,16 @@ def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) 
         return None
 
 
-def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None]) -> dict[str, Any]:
+def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None], phases: Phases) -> dict[str, Any]:
     names = subject.predictor.class_names
-    plain = subject.answers()
+    count = len(subject.split)
+    with phases.phase(f"scoring {subject.split.name}", count) as phase:
+        plain = subject.answers(phase=phase)
     if lacking := len(subject.split) - len(plain.ids):
         say(f"        {lacking} of {len(subject.split):,} images are damaged and do not count")
-    groups = subject.groups(plain.ids)
-    found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names, groups)}
+    with phases.phase("resampling the scores"):
+        groups = subject.groups(plain.ids)
+        found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names, groups)}
     if subject.split.name == "val" and subject.own:
         found["scores"] |= _kept(calibration.temperature(plain.probabilities, plain.labels))
     elif (temperature := _of_val(subject)) is not None:
@@ -110,7 +119,8 @@ def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None]) -> di
             **({"reason": temperature.reason} if temperature.reason else {}),
         }
     if asked.tta != "none":
-        several = subject.answers(robustness.VIEWS[asked.tta])
+        with phases.phase(f"scoring {subject.split.name} with views: {asked.tta}", count) as phase:
+            several = subject.answers(robustness.VIEWS[asked.tta], phase=phase)
         found["tta"] = {"views": asked.tta, **scores.of(several, names, subject.groups(several.ids))}
     return found
 
@@ -135,20 +145,27 @@ def _of_whom(subject: Subject) -> str:
     return " that are not the run's own" if subject.run else ""
 
 
-def _keep(subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], answers: Answers) -> str:
+def _keep(
+    subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], answers: Answers, phases: Phases
+) -> str:
     """Beside the subject's `own` run, and below `--output`; returns where."""
     split = subject.split.name
     if own is None and not asked.output:
         return ""
-    pngs = _pictures(subject, found, answers)
+    with phases.phase("drawing the pictures"):
+        pngs = _pictures(subject, found, answers)
     if own is not None:
         with own.lock_when_free():  # another evaluation writes for seconds: what this one found is worth the wait
             own.write_predictions(split, **answers._asdict())
             own.write_metrics(_merged(own.metrics(), split, found, _of_val(subject)))
             for name, png in pngs.items():
                 own.write_plot(f"{name}.png", png)
-            _log(own, split, answers, pngs, subject.predictor.class_names)
-            own.write_report(run_html(run_page(own, _gallery(subject, answers))))
+            with phases.phase("writing for TensorBoard"):
+                _log(own, split, answers, pngs, subject.predictor.class_names)
+            with phases.phase("explaining the worst mistakes"):
+                gallery = _gallery(subject, answers)
+            with phases.phase("writing report.html"):
+                own.write_report(run_html(run_page(own, gallery)))
     if asked.output:
         out = Run(asked.output)
         out.write_predictions(split, **answers._asdict())

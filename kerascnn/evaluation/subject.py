@@ -11,13 +11,13 @@ import numpy as np
 
 from kerascnn import artefacts, data
 from kerascnn.artefacts import Predictor, own_images
-from kerascnn.artefacts.predictor import load_keras
 from kerascnn.config import Data, UserError, nearest
 from kerascnn.data import Room, Split, Splits, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
 from kerascnn.data.walking import composed
 from kerascnn.escaping import expanded
+from kerascnn.progress import SILENT, Phase, Phases
 from kerascnn.runs import Run
 from kerascnn.runs.earlier import alike
 
@@ -69,10 +69,8 @@ class Subject:
 
     def network(self) -> keras.Model:
         """The network itself, which maps need; UserError for a format that has none."""
-        if self.run is not None:
-            return load_keras(self.run.best_model)
-        if self.path.suffix == ".keras":
-            return load_keras(self.path)
+        if self.predictor.network is not None:
+            return self.predictor.network
         raise UserError(f"{self.path}: maps need the network itself: give the run or its .keras file")
 
     def groups(self, ids: np.ndarray) -> np.ndarray | None:
@@ -119,7 +117,10 @@ class Subject:
         return own[self.split.labels[places]].astype(np.int64)
 
     def answers(
-        self, view: View | None = None, sample: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]] | None = None
+        self,
+        view: View | None = None,
+        sample: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]] | None = None,
+        phase: Phase | None = None,
     ) -> Answers:
         """The artefact's probabilities for the split, or a sample of it; with a view the mean over its versions."""
         ids, rows, found = self.split.ids(), [], []
@@ -128,6 +129,8 @@ class Subject:
             asked = [np.asarray(self.predictor.infer(version.astype("float32"))) for version in versions]
             found.append(np.mean(asked, axis=0, dtype="float64").astype("float32"))
             rows.append(places)
+            if phase:
+                phase.advance(len(places))
         places = np.concatenate(rows)
         return Answers(np.array([ids[i] for i in places]), self.labels(places), np.concatenate(found))
 
@@ -142,6 +145,7 @@ def find(
     data_dir: str | None,
     split: str,
     room: Room = Room(),  # noqa: B008 - frozen
+    phases: Phases = SILENT,
 ) -> Subject:
     """The artefact at `path` and the images it is to be asked about.
 
@@ -156,10 +160,11 @@ def find(
         UserError: No artefact, no such images, other classes, or a run's images that have changed since.
     """
     run = _run_of(path)
-    predictor = artefacts.open(path)
+    with phases.phase("loading the network"):
+        predictor = artefacts.open(path)
     if dataset is None and run is None:
         raise UserError(f"{path} does not say which images it is for: --dataset NAME_OR_FOLDER")
-    splits, own = _images_of(run, dataset, data_dir, predictor, room)
+    splits, own = _images_of(run, dataset, data_dir, predictor, room, phases)
     _check_classes(predictor, splits)
     return Subject(path, predictor, run, own, splits, _chosen(splits, split))
 
@@ -174,7 +179,7 @@ def _run_of(path: Path) -> Run | None:
 
 
 def _images_of(
-    run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor, room: Room
+    run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor, room: Room, phases: Phases
 ) -> tuple[Splits, bool]:
     """The data set, brought to the size that the artefact sees, and whether it is the run's own, cut as in training."""
     section = Data(data_dir=data_dir) if run is None else own_images.section_of(run, dataset, data_dir)
@@ -185,18 +190,18 @@ def _images_of(
     if dataset is not None:
         asked = _with_split_file(asked, run)
         try:
-            splits = data.load_uncut(asked, room)
+            splits = data.load_uncut(asked, room, phases)
         except UserError:
             if asked.split_file is None:
                 raise
             # The file names the run's own images: what lacks them is others', with the splits that it comes with.
-            return data.load_uncut(asked.model_copy(update={"split_file": None}), room), False
+            return data.load_uncut(asked.model_copy(update={"split_file": None}), room, phases), False
         # The run's images under another path are its own still: what it learned from is never scored as test.
         if run is None or not alike(run, splits.fingerprint, splits.former):
             return splits, False
     assert run is not None
     with own_images.asking_where(run):
-        splits = data.load(asked, room)
+        splits = data.load(asked, room, phases)
     if not alike(run, splits.fingerprint, splits.former):
         raise UserError(_changed(run, asked.dataset))
     return splits.arranged(run.split_rows()), True

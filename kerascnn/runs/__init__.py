@@ -1,6 +1,6 @@
 """Runs: a directory and the names in it, its identity and its lock, its training in a process of its own. No TensorFlow."""
 
-from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, ChildLost, child_environment, launch, pin
+from kerascnn.runs.children import CANDIDATE, PARENT_PIPE, ChildLost, child_environment, launch, parents_ear, pin
 from kerascnn.runs.directory import Run, now, shown_command, with_door
 from kerascnn.runs.facts import described
 from kerascnn.runs.identity import WEIGHTS_PIN, default_name, digest, identity
@@ -22,6 +22,7 @@ __all__ = [
     "identity",
     "launch",
     "now",
+    "parents_ear",
     "pin",
     "shown_command",
     "with_door",

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kerascnn import cli
+from kerascnn.progress import SILENT, Mirror, Phases, State, to_descriptor
 from kerascnn.runs.directory import Run
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
 PARENT_PIPE = "KERASCNN_PARENT_PIPE"
+PROGRESS_PIPE = "KERASCNN_PROGRESS_PIPE"  # the descriptor that a child says by what it does
 CANDIDATE = "candidate"  # its value where test is not to be read
 CPUS = "KERASCNN_CPUS"  # the cores that a child may use
 # How a child ends by its own doing, and would again: a config that cannot be, a loss that is not finite, a batch too large.
@@ -40,6 +42,8 @@ def launch(
     cpus: Sequence[int] = (),
     gpu: str = "",
     stop: threading.Event | None = None,
+    phases: Phases = SILENT,
+    whose: str = "",
 ) -> Iterator[dict[str, float]]:
     """Train the run in `run_dir` (its config.toml is there) in a process of its own; yields history rows as they come.
 
@@ -53,6 +57,8 @@ def launch(
         cpus: The cores that the child may use; all where none is given.
         gpu: The GPU that it may see, as CUDA_VISIBLE_DEVICES names it; all where none is given.
         stop: Ends the child as a signal would once it is set.
+        phases: Where it is shown what the child does.
+        whose: What stands before the names of its phases.
 
     Raises:
         cli.TrainingFailed: The config or its training is at fault, and would be again: names the log.
@@ -66,6 +72,10 @@ def launch(
     seen = len(run.history())
     run.path.mkdir(parents=True, exist_ok=True)
     environment = {**child_environment(cpus, gpu), PARENT_PIPE: CANDIDATE if candidate else "1"}
+    heard, told = os.pipe()
+    os.set_blocking(heard, False)
+    environment[PROGRESS_PIPE] = str(told)
+    mirror = Mirror(phases, whose)
     with (run.path / "child.log").open("ab") as log:
         child = subprocess.Popen(
             command,
@@ -73,11 +83,14 @@ def launch(
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            pass_fds=(told,),
             start_new_session=stop is not None,  # one Ctrl-C is the parent's: it asks its children to stop
         )
+    os.close(told)
     try:
         while True:
             ended = child.poll() is not None
+            mirror.read(heard)
             rows = run.history()
             yield from rows[seen:]
             seen = max(seen, len(rows))
@@ -88,6 +101,8 @@ def launch(
         if child.stdin:
             child.stdin.close()
         child.wait()
+        mirror.end()
+        os.close(heard)
     if stop is not None and stop.is_set():
         raise cli.Stopped(f"run {run.name} was stopped")
     code = child.returncode
@@ -97,6 +112,12 @@ def launch(
     if code in OWN_DOING:
         raise cli.TrainingFailed(said)
     raise ChildLost(said, killed=code < 0)
+
+
+def parents_ear() -> Callable[[list[State]], None] | None:
+    """What tells this process' parent what it does; None where none listens."""
+    descriptor = os.environ.pop(PROGRESS_PIPE, None)
+    return None if descriptor is None else to_descriptor(int(descriptor))
 
 
 def child_environment(cpus: Sequence[int], gpu: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from types import TracebackType
 
-from rich.live import Live
 from rich.table import Table
 
 from kerascnn.screen import Screen
@@ -23,23 +22,20 @@ class Board:
 
     def __init__(self, search: Search, screen: Screen) -> None:
         self.search = search
-        self._live = Live(console=screen.console, auto_refresh=False, transient=True) if screen.live else None
+        self.screen = screen
 
     def __enter__(self) -> "Board":
-        if self._live:
-            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
+        self.screen.head(None)
 
     def tick(self) -> None:
         """Show what is known now."""
-        if self._live:
-            self._live.update(table(self.search), refresh=True)
+        if self.screen.live:
+            self.screen.head(table(self.search))
 
 
 def table(search: Search) -> Table:

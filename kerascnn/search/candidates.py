@@ -13,6 +13,7 @@ from kerascnn import distribute, runs
 from kerascnn.cli import TrainingFailed
 from kerascnn.config import Config, UserError
 from kerascnn.devices import hardware
+from kerascnn.progress import SILENT, Phases
 from kerascnn.runs import Run
 from kerascnn.search import measure
 from kerascnn.training import Price
@@ -76,7 +77,7 @@ def latency_ms(run: Run, classes: int, place: Place) -> float:
     """
     known = run.latency_ms()
     if known is None:
-        known = measure.in_child("latency", run, classes, place.cpus, place.gpu)
+        (known,) = measure.in_child("latency", run, classes, place.cpus, place.gpu)
         run.write_latency({"p50_ms": known, "calls": measure.CALLS})
     return known
 
@@ -91,6 +92,7 @@ def train(
     stop: threading.Event,
     candidate: bool = True,
     say: Callable[[dict[str, float]], None] = lambda row: None,
+    phases: Phases = SILENT,
 ) -> float:
     """Train a candidate to epoch `until`, from wherever it is, and give its best score so far.
 
@@ -101,7 +103,17 @@ def train(
         UserError: The history has no such column.
     """
     if not run.finished and (len(run.history()) < until or until == run.config().fit.epochs):
-        for row in runs.launch(run.path, until, candidate=candidate, cpus=place.cpus, gpu=place.gpu, stop=stop):
+        rows = runs.launch(
+            run.path,
+            until,
+            candidate=candidate,
+            cpus=place.cpus,
+            gpu=place.gpu,
+            stop=stop,
+            phases=phases,
+            whose=run.name,
+        )
+        for row in rows:
             say(row)
     return score(run, until, column, direction)
 

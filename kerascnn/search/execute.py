@@ -227,6 +227,7 @@ class Execution:
                 stop=self.search.stop,
                 candidate=candidate,
                 say=seen,
+                phases=self.search.screen,
             )
         except TrainingFailed as error:
             outcome.reason = str(error)

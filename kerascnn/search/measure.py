@@ -2,7 +2,7 @@
 
     python -m kerascnn.search.measure latency|speed CONFIG CLASSES
 
-prints one number: the milliseconds of one image, or the seconds of one training epoch.
+prints the milliseconds of one image, or the seconds of one training epoch and those that were spent on warm steps.
 """
 
 import os
@@ -19,7 +19,7 @@ from kerascnn.screen import quiet
 CALLS = 50
 
 
-def in_child(what: str, run: Run, classes: int, cpus: Sequence[int], gpu: str) -> float:
+def in_child(what: str, run: Run, classes: int, cpus: Sequence[int], gpu: str) -> list[float]:
     """What `python -m kerascnn.search.measure` says of a run's config.
 
     Raises:
@@ -39,7 +39,7 @@ def in_child(what: str, run: Run, classes: int, cpus: Sequence[int], gpu: str) -
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"code {done.returncode}"])[-1]
         raise UserError(f"the {what} of {run.name} could not be measured: {reason}")
-    return float(done.stdout)
+    return [float(number) for number in done.stdout.split()]
 
 
 def main(argv: Sequence[str]) -> None:
@@ -47,8 +47,7 @@ def main(argv: Sequence[str]) -> None:
     what, path, classes = argv
     runs.pin()
     config = cli.load_recipe(Path(path))
-    found = _latency(config, int(classes)) if what == "latency" else _speed(config)
-    print(found)
+    print(*([_latency(config, int(classes))] if what == "latency" else _speed(config)))
 
 
 def _latency(config: Config, classes: int) -> float:
@@ -61,8 +60,8 @@ def _latency(config: Config, classes: int) -> float:
     return timing.latency(call, calls=CALLS).p50_ms
 
 
-def _speed(config: Config) -> float:
-    """Seconds of an epoch, from a few warm steps of `fit`."""
+def _speed(config: Config) -> tuple[float, float]:
+    """Seconds of an epoch, from a few warm steps of `fit`, and of those steps."""
     with quiet():
         from kerascnn import data, distribute, training
         from kerascnn.data import pipeline
@@ -72,7 +71,8 @@ def _speed(config: Config) -> float:
         config = training.resolve(config, splits)
         model = training.build_and_compile(config, splits, plan)
     steps = pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size)
-    return steps * training.seconds_per_step(model, config, splits)
+    step, warm = training.seconds_per_step(model, config, splits)
+    return steps * step, warm
 
 
 if __name__ == "__main__":

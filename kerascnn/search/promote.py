@@ -70,8 +70,17 @@ class Promotion:
         run = self.run(outcome, seed)
         if not run.config_file.exists():
             run.write_config(outcome.config.replace(fit={"seed": seed}))
-        candidate = seed in self.choosing
-        for _ in runs.launch(run.path, candidate=candidate, cpus=place.cpus, gpu=place.gpu, stop=self.search.stop):
+        candidate, screen, stop = seed in self.choosing, self.search.screen, self.search.stop
+        rows = runs.launch(
+            run.path,
+            candidate=candidate,
+            cpus=place.cpus,
+            gpu=place.gpu,
+            stop=stop,
+            phases=screen,
+            whose=run.name,
+        )
+        for _ in rows:
             pass
         if not run.finished:
             raise TrainingFailed(f"{run.path} ended without its scores")

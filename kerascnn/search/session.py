@@ -21,8 +21,6 @@ from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
 from kerascnn.training import Price, resolve
 
-# Seconds of a child before and after its epochs: Python, TensorFlow, the graph, the best model's scores.
-START_UP = 10.0
 ROUNDINGS = (8, 4, 2, 1)
 NARROWEST, WIDEST = 1 / 64, 16.0
 # A uniform network this close below the budget is close enough.
@@ -44,7 +42,7 @@ class Search:
         self.tune, self.screen = request.tune, screen
         hours = request.fit.max_hours
         self._end = None if hours is None else time.monotonic() + hours * 3600
-        self.splits: Splits = data.load(request.data, data.Room(request.logging.runs_dir, screen.counting))
+        self.splits: Splits = data.load(request.data, data.Room(request.logging.runs_dir, screen.counting), screen)
         if not len(self.splits.val):
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
         base = resolve(request.config, self.splits).replace(fit={"max_hours": None, "stop_epoch": None})
@@ -218,15 +216,16 @@ class Search:
         """For each bracket (candidates, epochs) of its rungs."""
         return oracles.brackets(self.tune.tuner, self.tune.trials, self.epochs)
 
-    def seconds_per_epoch(self) -> float:
-        """Of the baseline: as it was trained, or else from a few steps now."""
-        rows = self.directory.run(BASELINE).history()
-        if rows:
-            return sum(row["seconds"] for row in rows) / len(rows)
-        with scratch() as folder:
+    def seconds(self) -> tuple[float, float]:
+        """Of the baseline: an epoch, as it was trained or else from a few steps now; and the start of its process until then."""
+        place, rows = self.places[0], self.directory.run(BASELINE).history()
+        with scratch() as folder, self.screen.phase("timing the uniform network's start and steps"):
             run = Run(folder / BASELINE)
             run.write_config(self._counted())
-            return measure.in_child("speed", run, self.classes, self.places[0].cpus, self.places[0].gpu)
+            begun = time.monotonic()
+            epoch, warm = measure.in_child("speed", run, self.classes, place.cpus, place.gpu)
+            start = time.monotonic() - begun - warm
+        return sum(row["seconds"] for row in rows) / len(rows) if rows else epoch, start
 
     def plan(self) -> list[str]:
         """The brackets with their epochs, and what all of it will take."""
@@ -238,7 +237,8 @@ class Search:
             total += epochs
             rungs = ", then the best ".join(f"{size} to epoch {until}" for size, until in bracket)
             lines.append(f"bracket {number:>2}  {rungs}  ({epochs} epochs)")
-        seconds = (total * self.seconds_per_epoch() + starts * START_UP) / self.tune.workers
+        epoch, start = self.seconds()
+        seconds = (total * epoch + starts * start) / self.tune.workers
         workers = f"{self.tune.workers} workers" if self.tune.workers > 1 else "one worker"
         lines.append(
             f"in all      {total} epochs with the baseline's {self.epochs}, {starts} starts: about {duration(seconds)}"
@@ -246,7 +246,7 @@ class Search:
         )
         if self.tune.promote:
             judged, chosen = (self.tune.promote + 1) * self.tune.seeds, self.tune.promote * self.tune.choose_seeds
-            each = self.epochs * self.seconds_per_epoch() + START_UP
+            each = self.epochs * epoch + start
             more = (judged + chosen) * each / self.tune.workers
             lines.append(
                 f"promote     {judged} retrainings with {self.tune.seeds} fresh seeds that judge, {chosen} with"

@@ -20,6 +20,7 @@ from kerascnn.data import Splits, pipeline
 from kerascnn.devices import hardware as machine
 from kerascnn.distribute import Plan
 from kerascnn.layers.paths import onednn
+from kerascnn.progress import SILENT, Phases
 from kerascnn.speed import tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
 from kerascnn.speed.options import Request
@@ -127,7 +128,7 @@ class Subject:
 
 
 def run(
-    request: Request, say: Callable[[str], None], before: Sequence[Mapping[str, Any]] = ()
+    request: Request, say: Callable[[str], None], before: Sequence[Mapping[str, Any]] = (), phases: Phases = SILENT
 ) -> tuple[list[Figures], dict[str, Any]]:
     """The figures of every arch and form that is asked for, and what they were measured on.
 
@@ -136,7 +137,7 @@ def run(
     """
     asked, configs = request.benchmark, request.configs()
     plan = distribute.setup(configs[0].devices, configs[0].fit.batch_size)
-    splits = data.load(configs[0].data)
+    splits = data.load(configs[0].data, phases)
     environment = facts(plan)
     require_same_device(environment, before)
     versions = f"tensorflow {environment['tensorflow']}, keras {environment['keras']}"
@@ -146,9 +147,10 @@ def run(
     for config in configs:
         resolved = training.resolve(config, splits)
         for form in forms:
-            subjects.append(Subject(resolved, form, splits, plan, asked.parts))
-    for _ in range(asked.rounds):
-        for subject in subjects:
+            with phases.phase(f"compiling {resolved.model.arch} ({form})"):
+                subjects.append(Subject(resolved, form, splits, plan, asked.parts))
+    with phases.phase("timing", asked.rounds * len(subjects)) as phase:
+        for subject in phase.over(asked.rounds * subjects):
             subject.round(asked.seconds)
     peaks = {f"peak_{dtype}": timing.matmul_peak(dtype) for dtype in ("float32", compute_dtype(plan.policy))}
     shown = ", ".join(f"{name.removeprefix('peak_')} {value / 1e9:.0f}" for name, value in peaks.items())

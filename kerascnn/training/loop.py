@@ -2,7 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -22,7 +23,9 @@ from kerascnn.screen import Screen
 from kerascnn.stopping import StopRequest
 from kerascnn.training import assembly, execution, facts, failing, finetune, symptoms, whitening
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
+from kerascnn.training.ending import Ending
 from kerascnn.training.saving import save_model
+from kerascnn.training.showing import ShowProgress
 
 
 def train(
@@ -35,6 +38,7 @@ def train(
     draw: bool = True,
     read_test: bool = True,
     patience: float = 0.0,
+    export_start: float | None = None,
 ) -> dict[str, Any]:
     """Train `run` to its end, or to epoch `until`, from wherever it was left; returns its metrics.
 
@@ -47,6 +51,7 @@ def train(
         draw: Whether pictures of images and mistakes are made.
         read_test: Whether test is scored at the end; a search's candidates go without, without graph and report too.
         patience: Seconds to wait for another process that trains the run.
+        export_start: Where an export follows, the seconds until a fresh process has TensorFlow: for the time left.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -59,7 +64,7 @@ def train(
     """
     screen = screen or Screen()
     plan = distribute.setup(config.devices, config.fit.batch_size)
-    splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting))
+    splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
     config = resolve(config, splits)
     with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
         if run.finished:
@@ -70,7 +75,7 @@ def train(
         try:
             with failing.noted(run), pipeline.telling(splits.train.source):
                 try:
-                    return Training(config, run, splits, plan, screen, draw, read_test).go(until)
+                    return Training(config, run, splits, plan, screen, draw, read_test, export_start).go(until)
                 except tf.errors.ResourceExhaustedError as error:
                     raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
         finally:
@@ -89,6 +94,7 @@ class Training:
         screen: Screen,
         draw: bool,
         read_test: bool,
+        export_start: float | None = None,
     ) -> None:
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
         self.draw, self.read_test = draw, read_test
@@ -99,13 +105,19 @@ class Training:
         self.trained_on = splits
         self.noticed: set[str] = set()  # symptoms that were said
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
+        scored = len(splits.val) + (len(splits.test) if read_test else 0)
+        self.ending = Ending(config.fit.batch_size, scored, export_start=export_start)
 
     def go(self, until: int | None) -> dict[str, Any]:
         """Fit what is left, then score the best model."""
         schedule = Schedule.of(self.config.fit, len(self.splits.train), until)
-        self.model = build_and_compile(self.config, self.splits, self.plan)
-        loaded = self._load_weights()
-        self.twin = models.float32_twin(network_of(self.model))
+        with self.screen.phase(f"building {self.config.model.arch}") as phase:
+            self.model = build_and_compile(self.config, self.splits, self.plan)
+        self.ending.build = phase.seconds
+        with self.screen.phase("loading weights"):
+            loaded = self._load_weights()
+        with self.screen.phase("building its float32 twin"):
+            self.twin = models.float32_twin(network_of(self.model))
         finetune.choose(self.twin, self.twin, freeze=0)  # what is frozen here is nobody else's matter
         self._introduce(schedule, loaded)
         self._fit(schedule)
@@ -128,7 +140,10 @@ class Training:
 
     def _introduce(self, schedule: Schedule, loaded: list[str]) -> None:
         """Say and keep what is about to happen."""
-        self.count = cost.count(self.twin)
+        with self.screen.phase("tracing the network") as phase:
+            graph = cost.inference_graph(self.twin, (1, *self.twin.input_shape[1:]))
+            self.count = cost.count(self.twin, graph=graph)
+        self.ending.trace = phase.seconds
         optimizer, fit = self.config.optim, self.config.fit
         size = f"{self.count.params:,} parameters, {self.count.macs / 1e6:,.1f} M MACs at {self.splits.image_size} px"
         self.screen.say(f"model   {self.config.model.arch}: {size}")
@@ -147,12 +162,17 @@ class Training:
         shown = dumps(self.config, self._resolved()).encode("utf-8", "backslashreplace").decode()
         tensorboard.write_config(board, f"```toml\n{shown}```")
         if self.read_test:  # a search has a table of its candidates, under the names that it varied
-            tensorboard.write_graph(board, self.twin)
-            tensorboard.write_hparams(board, one_line(self.run.name), self._hparams())
+            with self.screen.phase("drawing the graph for TensorBoard"):
+                tensorboard.write_graph(board, self.twin, graph)
+                tensorboard.write_hparams(board, one_line(self.run.name), self._hparams())
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
-            images, answers, _ = next(iter(self._training_data(0).take(1)))
-            pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
-            self._show("train", pngs)
+            batches = self._training_data(0)
+            with self.screen.phase("drawing the first batch"):
+                images, answers, _ = next(iter(batches.take(1)))
+                start = time.perf_counter()
+                pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
+                self.ending.picture = time.perf_counter() - start
+                self._show("train", pngs)
 
     def _hparams(self) -> dict[str, Any]:
         return facts.hparams(self.config, self.splits.name, self.count) | self._resolved()
@@ -207,7 +227,8 @@ class Training:
         """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
         self.trained_on = assembly.small(self.splits) if small else self.splits
         weights = distribute.host_values(self.model.weights)
-        self.model = build_and_compile(self.config, self.trained_on, self.plan)
+        with self.screen.phase(f"building {self.config.model.arch} for {self.trained_on.image_size} px"):
+            self.model = build_and_compile(self.config, self.trained_on, self.plan)
         with self.plan.scope():
             self.model.set_weights(weights)
         self.small = small
@@ -234,7 +255,8 @@ class Training:
         )
         execution.adopt(self.model, steps)
         stream, wait = pipeline.timed(self._training_data(step))
-        kept = self._callbacks(schedule, step, checkpoint, stop, wait.seconds)
+        val = self._val_data()
+        kept = self._callbacks(schedule, step, checkpoint, stop, wait)
         save = kept[-1]
         assert isinstance(save, callbacks.SaveCheckpoints)
         try:
@@ -243,7 +265,7 @@ class Training:
                 steps_per_epoch=schedule.steps_per_epoch - done,
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else until,
-                validation_data=self._val_data(),
+                validation_data=val,
                 callbacks=callbacks.CallbackList(kept, add_history=True, model=self.model),
                 shuffle=False,
                 verbose=0,
@@ -255,7 +277,7 @@ class Training:
             raise
         finally:
             for callback in kept:
-                if isinstance(callback, callbacks.ShowProgress):
+                if isinstance(callback, ShowProgress):
                     callback.close()
 
     def _callbacks(
@@ -264,10 +286,10 @@ class Training:
         step: int,
         checkpoint: checkpoints.Checkpoint | None,
         stop: StopRequest,
-        waited: Callable[[], float],
+        wait: pipeline.InputWait,
     ) -> list[keras.callbacks.Callback]:
         fit, rows = self.config.fit, self.rows
-        stats = callbacks.EpochStats(fit.batch_size, waited, checkpoint.state["spent"] if checkpoint else None)
+        stats = callbacks.EpochStats(fit.batch_size, wait.seconds, checkpoint.state["spent"] if checkpoint else None)
         # On a CPU a step's loss is there when Python goes on; a GPU would wait for Python after each one.
         finite = callbacks.StopAtNaN(
             step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.log_steps
@@ -282,20 +304,24 @@ class Training:
             check=finite.look,
             there=self.run.still_there,
         )
-        show = callbacks.ShowProgress(
+        show = ShowProgress(
             self.screen,
             epochs=schedule.epochs,
             steps_per_epoch=schedule.steps_per_epoch,
             first_step=step,
             monitor=self.monitor,
             rows=rows,
+            val_steps=math.ceil(len(self.splits.val) / fit.batch_size) or None,
+            # Under a strategy TensorFlow fetches ahead of the step.
+            batches=wait.batches if self.plan.replicas == 1 else None,
+            after=self.ending.seconds,
         )
         board = tensorboard.TensorBoard(
             self.run.tensorboard,
             every_steps=self.config.logging.log_steps,
             step=step,
             epochs_done=len(rows),
-            input_wait=waited,
+            input_wait=wait.seconds,
             images_per_step=fit.batch_size,
         )
         return [
@@ -330,27 +356,30 @@ class Training:
             start_step=step,
             label_smoothing=self.config.optim.label_smoothing,
             class_weights=weights,
+            phases=self.screen,
         )
         return self._sized(batches)
 
     def _val_data(self) -> tf.data.Dataset | None:
         if not len(self.splits.val):
             return None
-        return self._sized(pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size))
+        return self._sized(pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size, self.screen))
 
     def _sized(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
 
     def _save_best(self) -> None:
-        self.twin.set_weights(averaged(self.model))
-        save_model(self.twin, self.run.best_model)
+        with self.screen.phase("saving the best model", told=False):
+            self.twin.set_weights(averaged(self.model))
+            save_model(self.twin, self.run.best_model)
 
     def _finish(self) -> dict[str, Any]:
         """Score the best model on val and test, once, and keep everything; metrics.json comes last: with it the run is done."""
         epoch = callbacks.best_epoch(self.rows, self.monitor)
         found, answered = self._score_splits()
         if self.draw:
-            self._show("train", pictures.curves(self.rows, epoch))
+            with self.screen.phase("drawing the curves"):
+                self._show("train", pictures.curves(self.rows, epoch))
         scores = {
             f"{split}_{name}": found[split][name]["value"]
             for split in found
@@ -377,20 +406,23 @@ class Training:
                 self.screen.say(f"note: {line}")
         if answered and self.read_test:
             split, predictions = answered[-1] if self.draw else (None, None)
-            run_report.write(self.run, split, predictions, metrics=found)
+            with self.screen.phase("writing report.html"):
+                run_report.write(self.run, split, predictions, metrics=found)
         self.run.write_metrics(found)
         return found
 
     def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, scoring.Predictions]]]:
         """Scores of the best model by split, and what they were made of; test comes last."""
-        best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
+        with self.screen.phase("loading the best model"):
+            best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
         found: dict[str, Any] = {}
         answered = []
         for split in self.splits.parts()[1:]:
             if not len(split) or (split.name == "test" and not self.read_test):
                 continue
-            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size)
-            predictions = scoring.predict(best, batches, split.labels, split.ids())
+            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.screen)
+            with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
+                predictions = scoring.predict(best, batches, split.labels, split.ids(), phase)
             groups = groups_of(predictions.ids, self.config.data.group_by)
             found[split.name] = scoring.score(
                 predictions.probabilities, predictions.labels, self.splits.class_names, groups
@@ -398,5 +430,6 @@ class Training:
             self.run.write_predictions(split.name, **predictions.arrays())
             answered.append((split, predictions))
             if self.draw and split.name == "val":
-                self._show("val", pictures.answers(split, predictions, self.splits.class_names))
+                with self.screen.phase("drawing val's answers"):
+                    self._show("val", pictures.answers(split, predictions, self.splits.class_names))
         return found, answered

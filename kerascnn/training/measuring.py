@@ -11,6 +11,7 @@ from kerascnn import cost
 from kerascnn.config import Config
 from kerascnn.data import Splits, pipeline
 from kerascnn.models import counting
+from kerascnn.progress import SILENT, Phases
 from kerascnn.training.assembly import network
 from kerascnn.training.finetune import SHAPE
 
@@ -47,22 +48,31 @@ def image_size(config: Config) -> int:
     return config.data.image_size
 
 
-def seconds_per_step(model: keras.Model, config: Config, splits: Splits) -> float:
-    """Median time of a training step on real batches, warm, in `fit`'s own loop.
+def seconds_per_step(
+    model: keras.Model, config: Config, splits: Splits, phases: Phases = SILENT
+) -> tuple[float, float]:
+    """Median time of a training step on real batches, warm, in `fit`'s own loop; and that of all steps but the first.
 
     Args:
         model: From `build_and_compile`; a few steps train it.
         config: Resolved.
         splits: The config's data.
+        phases: Where it is shown.
     """
     ends: list[float] = []
 
     class Enough(Exception):
         """The clock has run long enough."""
 
+    compiling, warm = phases.phase("compiling the training step"), SILENT.phase("warm steps", MOST_STEPS)
+
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            nonlocal warm
             ends.append(time.perf_counter())
+            if len(ends) == 1:
+                compiling.end()
+                warm = phases.phase("timing warm steps")
             if len(ends) > WARM_STEPS + 2 and ends[-1] - ends[WARM_STEPS] > SECONDS:
                 raise Enough
 
@@ -72,7 +82,12 @@ def seconds_per_step(model: keras.Model, config: Config, splits: Splits) -> floa
         seed=config.fit.seed,
         batch_size=config.fit.batch_size,
         label_smoothing=config.optim.label_smoothing,
+        phases=phases,
     )
-    with pipeline.telling(splits.train.source), contextlib.suppress(Enough):
-        model.fit(stream, steps_per_epoch=MOST_STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
-    return float(np.median(np.diff(ends[WARM_STEPS:])))
+    try:
+        with pipeline.telling(splits.train.source), contextlib.suppress(Enough):
+            model.fit(stream, steps_per_epoch=MOST_STEPS, epochs=1, callbacks=[Clock()], shuffle=False, verbose=0)
+    finally:
+        compiling.end()
+        warm.end()
+    return float(np.median(np.diff(ends[WARM_STEPS:]))), ends[-1] - ends[0]

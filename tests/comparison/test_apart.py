@@ -1,5 +1,6 @@
-"""A process of its own ends with the one that asked it, however that one ends."""
+"""A process of its own ends with the one that asked it, however that one ends, and what it does is shown there."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
 from kerascnn.config import UserError
+from kerascnn.progress import SILENT, Phases
+from kerascnn.screen import Screen
 
 ASKS = """
 import os, time
@@ -67,3 +71,25 @@ def test_a_damaged_comparison_is_a_message(tmp_path, text: str) -> None:
     directory.comparison_file.write_text(text)
     with pytest.raises(UserError, match=r"comparison\.toml is damaged"):
         Cost.read(directory.solved({})["a"])
+
+
+def worked(count: int, phases: Phases = SILENT) -> int:
+    with phases.phase("working far away", count) as phase:
+        for _ in phase.over(range(count)):
+            pass
+    return count
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_its_phases_are_shown_here_and_its_death_is_a_message(capsys) -> None:
+    screen = Screen(worth=0.0)
+    with Apart(screen) as apart:
+        assert apart(worked, 3) == 3
+        assert apart(len, "four") == 4
+        assert not screen.active()
+        with pytest.raises(UserError, match="was killed"):
+            apart(killed)
+    assert "working far away ..." in capsys.readouterr().out

@@ -48,7 +48,7 @@ def train_choosing(plan: Plan, accuracy: dict[str, float]) -> None:
         finish(run, config, accuracy.get(cell.key, 0.5), images=200, split="val")
 
 
-def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path):
+def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path, capsys):
     plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
     first, second = plan.cells
     config = first.subject.config
@@ -56,8 +56,9 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path):
     config = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": -1.0})})
     plan = replace(plan, cells=(replace(first, subject=replace(first.subject, config=config)), second))
     train(second, 0, 0.7)
-    said, failed = [], {}
-    execute.train(plan, said.append, failed)
+    failed = {}
+    execute.train(plan, Screen(), failed)
+    said = capsys.readouterr().out.splitlines()
     assert list(failed) == [plan.cells[0].run(0).name]
     assert "ended with code 2" in failed[plan.cells[0].run(0).name]
     assert "ended with code 2" in said[-2]
@@ -72,9 +73,9 @@ def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
     full.write_text(f"#!/bin/sh\nexit {cli.STOPPED}\n")
     full.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(full))
-    said, failed = [], {}
+    failed = {}
     with pytest.raises(runs.ChildLost, match="the same command goes on") as lost:
-        execute.train(plan, said.append, failed)
+        execute.train(plan, Screen(), failed)
     assert lost.value.code == cli.STOPPED
     assert not failed
     assert not plan.cells[1].run(0).config_file.exists()  # the next one had no turn
@@ -141,6 +142,23 @@ def test_an_arch_that_alone_fails_is_named_beside_the_verdict(tmp_path, capsys):
     assert said.replace(", lr 0.1 (lr 0.1)", " (lr 0.1)") in out
     assert "with failed runs counted as chance: test accuracy: " in out
     assert said.partition(" could")[2] in plan.directory.report_file.read_text(encoding="utf-8")
+
+
+def test_what_is_left_has_start_compiling_and_scoring_in_it_and_follows_what_runs_took(tmp_path):
+    plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 2)
+    bare = execute.expected(plan)
+    cost = replace(COST, start_up=40.0, trace=5.0)
+    plan = replace(plan, cells=tuple(replace(cell, cost=cost) for cell in plan.cells))
+    scored = (20 + 200) / COST.throughput
+    assert execute.expected(plan) == pytest.approx(bare + 4 * (40 + 2 * 5))
+    assert plan.cells[0].around_seconds == pytest.approx(40 + 2 * 5 + scored)
+    pace = execute.Pace()
+    assert pace.factor == 1
+    pace.ended(expected=20.0, taken=30.0)
+    pace.ended(expected=20.0, taken=50.0)
+    assert execute.expected(plan, pace=pace.factor) == pytest.approx(2 * execute.expected(plan))
+    train(plan.cells[0], 0, 0.8)
+    assert execute.expected(plan) == pytest.approx(execute.expected(plan, without=[plan.cells[0].run(0).name]))
 
 
 def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):
