@@ -138,6 +138,10 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
         f" (95 %, n = {accuracy['n']} images{groups}, 1 seed){mark}",
         style="bold",
     )
+    screen.say(
+        "        1 seed: [ ] is the spread over images alone; --seed 1 trains another network, with another score",
+        style="dim",
+    )
     screen.say(f"macro F1 {f1['value']:.4f}  [{f1['low']:.4f}, {f1['high']:.4f}]")
     worst = scores["worst_class"]
     screen.say(f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})")
