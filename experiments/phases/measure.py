@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parents[2]
 # A phase that has ended says so: its name, a colon, and how long it took.
 ENDED = re.compile(r"^\s+(?P<name>[^:]+(?: \d+ of \d+)?): (?:(?P<minutes>\d+) min )?(?P<seconds>[\d.]+) s$")
 TRAINED = ("--arch", "resnet18", "--image-size", "128", "--epochs", "2", "--run", "photos")
-COMPARED = ("--archs", "resnet18", "googlenet", "--image-size", "64", "--epochs", "1", "--seeds", "1")
+COMPARED = ("--archs", "resnet20", "inception_small", "--image-size", "32", "--epochs", "2", "--seeds", "1")
 
 
 def commands(photos: Path, place: Path) -> dict[str, list[str]]:

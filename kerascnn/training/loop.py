@@ -102,6 +102,7 @@ class Training:
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard.Profile(run.tensorboard)
         self.head_alone = self.small = False
+        self.first_batches: tf.data.Dataset | None = None
         self.trained_on = splits
         self.noticed: set[str] = set()  # symptoms that were said
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
@@ -166,9 +167,9 @@ class Training:
                 tensorboard.write_graph(board, self.twin, graph)
                 tensorboard.write_hparams(board, one_line(self.run.name), self._hparams())
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
-            batches = self._training_data(0)
+            self.first_batches = self._training_data(0)
             with self.screen.phase("drawing the first batch"):
-                images, answers, _ = next(iter(batches.take(1)))
+                images, answers, _ = next(iter(self.first_batches.take(1)))
                 start = time.perf_counter()
                 pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
                 self.ending.picture = time.perf_counter() - start
@@ -254,7 +255,10 @@ class Training:
             profile=logging.profile,
         )
         execution.adopt(self.model, steps)
-        stream, wait = pipeline.timed(self._training_data(step))
+        # Tracing the pipeline takes seconds, and what begins at the first step has been traced for its picture.
+        ready = self.first_batches if not step and not self.small else None
+        stream, wait = pipeline.timed(self._training_data(step) if ready is None else ready)
+        self.first_batches = None
         val = self._val_data()
         kept = self._callbacks(schedule, step, checkpoint, stop, wait)
         save = kept[-1]
