@@ -9,6 +9,7 @@ import keras
 
 from kerascnn import cli
 from kerascnn.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
+from kerascnn.progress import SILENT, Phases
 from kerascnn.stopping import StopRequest
 
 Row = dict[str, float]
@@ -221,6 +222,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         every: Steps between two checkpoints, or None for one per epoch.
         check: Raises where what would be saved is not worth it.
         there: Raises where the place to save in is gone; asked every few seconds.
+        phases: Where it is shown.
     """
 
     def __init__(
@@ -233,8 +235,10 @@ class SaveCheckpoints(keras.callbacks.Callback):
         every: int | None,
         check: Callable[[], None],
         there: Callable[[], None] = lambda: None,
+        phases: Phases = SILENT,
     ) -> None:
         super().__init__()
+        self.phases = phases
         self.there, self._looked = there, time.monotonic()
         self.store, self.rows, self.spent, self.stop, self.every = store, rows, spent, stop, every
         self.check = check
@@ -275,5 +279,6 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self.check()
         self.there()
         scale = [variable.value.numpy().item() for variable in loss_scale_of(self.model)]
-        self.store.save(step, {"rows": self.rows, "spent": spent, "loss_scale": scale}, variables_of(self.model))
+        with self.phases.phase("saving the checkpoint"):
+            self.store.save(step, {"rows": self.rows, "spent": spent, "loss_scale": scale}, variables_of(self.model))
         self.saved = step

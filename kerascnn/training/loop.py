@@ -192,6 +192,8 @@ class Training:
         stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
         with stop.listening(self.screen.say):
             for segment in itertools.count():
+                if segment and (len(self.rows) >= schedule.until or self._exhausted()):
+                    break  # nothing follows: the checkpoint that was just written is not read
                 checkpoint = self.store.latest(self.screen.say)
                 step = checkpoint.step if checkpoint else 0
                 self.rows[:] = checkpoint.state["rows"] if checkpoint else []
@@ -307,6 +309,7 @@ class Training:
             fit.checkpoint_every,
             check=finite.look,
             there=self.run.still_there,
+            phases=self.screen,
         )
         show = ShowProgress(
             self.screen,
@@ -373,7 +376,7 @@ class Training:
         return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
 
     def _save_best(self) -> None:
-        with self.screen.phase("saving the best model", told=False):
+        with self.screen.phase("saving the best model"):
             self.twin.set_weights(averaged(self.model))
             save_model(self.twin, self.run.best_model)
 
