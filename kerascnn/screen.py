@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -37,7 +37,7 @@ class Lines(Console):
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        streams.let_go(sys.stdout)
+        streams.let_go(cast("TextIO", self.file))  # standard output, or error
 
 
 class Screen(Watched):
