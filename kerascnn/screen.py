@@ -220,15 +220,36 @@ class Screen(Watched):
         return Group(self._head, self._bars) if self._head is not None else self._bars
 
 
+class _StandardError(io.TextIOBase):
+    """Standard error as it is now, also while `quiet` holds it; nowhere where it is closed."""
+
+    def __init__(self) -> None:
+        there = sys.stderr is not None
+        self._descriptor = os.dup(sys.stderr.fileno()) if there else os.open(os.devnull, os.O_WRONLY)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, text: str) -> int:
+        left = text.encode(errors="backslashreplace")
+        while left:
+            left = left[os.write(self._descriptor, left) :]
+        return len(text)
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
 def _standard_error() -> IO[str]:
-    """Standard error as it is now, also while `quiet` holds it."""
-    if sys.stderr is None:  # closed by who started this
-        return Path(os.devnull).open("w")
     try:
-        raw = os.fdopen(os.dup(sys.stderr.fileno()), "wb", 0)
+        return cast("IO[str]", _StandardError())
     except (OSError, ValueError):  # a test's or a notebook's, which is not a file
         return sys.stderr
-    return io.TextIOWrapper(raw, sys.stderr.encoding, "backslashreplace", write_through=True)
 
 
 def _progress(phase: Phase) -> str:
