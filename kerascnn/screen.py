@@ -28,9 +28,6 @@ from kerascnn.progress import Phase, Phases, State, Watched, states
 # Seconds after which a phase is worth a line, and those between two lines of a long one.
 WORTH, AGAIN = 1.0, 15.0
 
-# Seconds until a wait shows what it waits for, and between two lines of it in a log.
-WAIT, EVERY = 2.0, 10.0
-
 
 class Lines(Console):
     """A console whose reader may go away (`fit | head`): the work goes on, and its lines go to the log alone."""

@@ -111,7 +111,9 @@ def export(
         version, rows = found
         clear_dead(folder)
         return Exported(version, rows, reused=True)
-    splits = splits or own_images.load(run, dataset, data_dir, say=say)
+    if splits is None:
+        with phases.phase("listing the run's images"):
+            splits = own_images.load(run, dataset, data_dir, say=say)
     with scratch() as place, aside(folder) as version:
         with phases.phase("reading images for the proof"):
             sample = draw(splits, place)
