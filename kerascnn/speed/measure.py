@@ -137,7 +137,7 @@ def run(
     """
     asked, configs = request.benchmark, request.configs()
     plan = distribute.setup(configs[0].devices, configs[0].fit.batch_size)
-    splits = data.load(configs[0].data, phases)
+    splits = data.load(configs[0].data, phases=phases)
     environment = facts(plan)
     require_same_device(environment, before)
     versions = f"tensorflow {environment['tensorflow']}, keras {environment['keras']}"
