@@ -6,6 +6,7 @@ The kernel lets go of a lock when its process dies, whatever its number and in w
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -14,7 +15,9 @@ from pathlib import Path
 
 from kerascnn.errors import UserError
 
-PREFIX = "kerascnn-"
+PREFIX = ".kerascnn-scratch-"
+# Nothing but a process' number and eight digits of chance follow: a folder that somebody else named is never taken for ours.
+_REST = re.compile(r"\d+-[0-9a-f]{8}")
 
 
 @contextlib.contextmanager
@@ -57,7 +60,8 @@ def sweep(parent: Path, prefix: str = PREFIX) -> None:
     """Remove the folders that dead processes of this user left in `parent`."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(parent)):
-            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+            ours = entry.name.startswith(prefix) and _REST.fullmatch(entry.name.removeprefix(prefix))
+            if ours and entry.is_dir(follow_symlinks=False):
                 with contextlib.suppress(OSError):  # another user's, or a living one's
                     _remove_dead(Path(entry.path))
 

@@ -46,6 +46,22 @@ def test_the_living_keep_theirs_and_the_dead_leave_none(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
+def test_a_folder_that_somebody_else_named_is_never_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ["kerascnn-photos", "kerascnn-1-0badcafe", ".kerascnn-scratch-photos", ".kerascnn-scratch-1-0badcafe-old"]
+    for name in names:
+        (tmp_path / name / "dear").mkdir(parents=True)
+    (tmp_path / ".kerascnn-scratch-1-0badcafe").mkdir()
+    with scratch():
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for name in (".aside-photos", ".aside-1-0badcafe-2"):
+        (tmp_path / name).mkdir()
+    sweep(tmp_path, ".aside-")
+    assert (tmp_path / ".aside-photos").exists()
+    assert (tmp_path / ".aside-1-0badcafe-2").exists()
+
+
 def test_what_was_renamed_stays(tmp_path: Path) -> None:
     with scratch(tmp_path, ".aside-") as folder:
         (folder / "whole").touch()
