@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact, savedmodel
-from kerascnn.artefacts.fresh import FreshProcess
+from kerascnn.artefacts.fresh import Answers, FreshProcess
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.data import decode
 
@@ -85,6 +85,12 @@ def compare(
         pixels = np.stack([fit(content) for content in contents]).astype("float32")
         found["files"] = Agreement.of(batched(infer, pixels), answered.files)
     return found
+
+
+def ask(form: str, path: Path, images: np.ndarray, contents: Sequence[bytes] = ()) -> Answers:
+    """Ask one artefact in a fresh process of its own; see `FreshProcess.ask`."""
+    with FreshProcess(form) as fresh:
+        return fresh.ask(form, path, images, contents)
 
 
 def batched(infer: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:

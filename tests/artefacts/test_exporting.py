@@ -221,7 +221,7 @@ def test_a_full_disk_is_no_artefacts_fault(run: Run, splits: data.Splits, tmp_pa
     def full(*args: object, **kwargs: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, f"{tmp_path}/part; No space left on device")
 
-    monkeypatch.setattr(exporting.savedmodel, "write", full)
+    monkeypatch.setattr(exporting.savedmodel, "write_served", full)
     with pytest.raises(tf.errors.ResourceExhaustedError):
         exporting.export(run, tmp_path, Options(("savedmodel",)), splits=splits)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
