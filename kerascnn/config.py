@@ -17,8 +17,8 @@ from kerascnn.errors import UserError as UserError
 AugmentName = Literal[
     "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
 ]
-OptimizerName = Literal["sgd", "adamw", "muon"]
-ScheduleName = Literal["cosine", "linear", "step", "constant"]
+OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
+ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
 MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_balanced_accuracy"]
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
 
@@ -231,21 +231,24 @@ class Optim(Section):
     """How weights are updated."""
 
     optimizer: OptimizerName = Field(
-        "sgd",
-        description="sgd: Nesterov momentum; muon: kernels of convolutions by Muon (Jordan et al., 2024), the rest by AdamW",
+        "auto",
+        description="sgd: Nesterov momentum; muon: kernels of convolutions by Muon (Jordan et al., 2024), the rest by AdamW"
+        " (auto: muon up to 64 px from scratch, else sgd)",
     )
     lr: float | None = Field(
         None,
         gt=0,
         description="peak learning rate for the global batch"
-        " (default: adamw 0.001, muon 0.05, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
+        " (default: adamw 0.001, muon 0.1, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
     weight_decay: float | None = Field(
         None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)"
     )
     schedule: ScheduleName = Field(
-        "cosine", description="how the learning rate falls after warm-up (linear: one cycle, down to 0)"
+        "auto",
+        description="how the learning rate falls after warm-up; linear: one cycle, down to 0"
+        " (auto: linear with muon, else cosine)",
     )
     warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
     step_epochs: tuple[float, ...] = Field(
@@ -270,7 +273,12 @@ class Optim(Section):
 class Fit(Section):
     """How long, in what batches, and what counts as best."""
 
-    epochs: int | None = Field(None, ge=1, description="length of the whole schedule (default: 12, inception_small 6)")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="length of the whole schedule (default: 12, up to 64 px 6 of which 4 are --small-epochs; inception_small"
+        " half of that)",
+    )
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
     accumulate: int = Field(
         1, ge=1, description="average the gradients of so many batches before an update; on one device only"
@@ -285,10 +293,11 @@ class Fit(Section):
     head_epochs: int = Field(
         0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
     )
-    small_epochs: int = Field(
-        0,
+    small_epochs: int | None = Field(
+        None,
         ge=0,
-        description="train so many of the epochs first on images of three quarters of the size, val too",
+        description="train so many of the epochs first on images of three quarters of the size, val too"
+        " (default: 0, but for the default --epochs up to 64 px)",
     )
     checkpoint_every: int | None = Field(
         None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
@@ -358,7 +367,7 @@ class Config(Section):
             raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
         if self.fit.epochs is not None and self.fit.head_epochs >= self.fit.epochs:
             raise ValueError(f"head-epochs ({self.fit.head_epochs}) must be fewer than epochs ({self.fit.epochs})")
-        if self.fit.epochs is not None and self.fit.small_epochs >= self.fit.epochs:
+        if self.fit.epochs is not None and (self.fit.small_epochs or 0) >= self.fit.epochs:
             raise ValueError(f"small-epochs ({self.fit.small_epochs}) must be fewer than epochs ({self.fit.epochs})")
         if self.fit.small_epochs and self.fit.head_epochs:
             raise ValueError("small-epochs and head-epochs: give one of the two")

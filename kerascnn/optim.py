@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules by name."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -116,6 +117,24 @@ class AdamW(_Scaled, keras.optimizers.AdamW):
     """Keras' AdamW, whose learning rate may differ for some variables."""
 
 
+@functools.cache
+def _jordan(a: float, b: float, c: float, steps: int, dtype: str) -> Callable:
+    """A Gram matrix [n, n] -> the product of the iteration's polynomials in it, [n, n].
+
+    One function for every kernel: traced for each of a network's, these would double the time until its first step.
+    """
+
+    def product_of(gram):
+        unit = product = tf.eye(tf.shape(gram)[0], dtype=dtype)
+        for _ in range(steps):
+            factor = a * unit + b * gram + c * tf.matmul(gram, gram)
+            product = tf.matmul(product, factor)
+            gram = tf.matmul(tf.matmul(gram, factor), factor)
+        return product
+
+    return tf.function(product_of, input_signature=[tf.TensorSpec([None, None], dtype)], autograph=False)
+
+
 @keras.saving.register_keras_serializable(package="kerascnn")
 class Muon(_Scaled, keras.optimizers.Muon):
     """Kernels of convolutions move by orthogonal matrices near their mean gradient, the rest by AdamW (Jordan et al., 2024).
@@ -140,11 +159,7 @@ class Muon(_Scaled, keras.optimizers.Muon):
         matrix = matrix / (ops.norm(matrix) + 1e-7)
         tall = matrix.shape[0] >= matrix.shape[1]
         gram = ops.matmul(ops.transpose(matrix), matrix) if tall else ops.matmul(matrix, ops.transpose(matrix))
-        unit = product = ops.eye(gram.shape[0], dtype=x.dtype)
-        for _ in range(steps):
-            factor = self.muon_a * unit + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
-            product = ops.matmul(product, factor)
-            gram = ops.matmul(ops.matmul(gram, factor), factor)
+        product = _jordan(self.muon_a, self.muon_b, self.muon_c, steps, x.dtype)(gram)
         return ops.reshape(ops.matmul(matrix, product) if tall else ops.matmul(product, matrix), x.shape)
 
     def lr_adjust(self, x):

@@ -307,7 +307,7 @@ def test_any_runs_weights_fit_as_the_readme_says(tmp_path, section) -> None:
 def test_few_images_from_scratch_are_told_of_fine_tuning(splits, source) -> None:
     said = str(finetune.advice(splits, training.resolve(BASE, splits)))
     assert said.startswith(
-        "note    13 training images a class, from scratch; fine-tuning needs fewer: --config finetune"
+        "note    14 training images a class, from scratch; fine-tuning needs fewer: --config finetune"
     )
     assert "resnet9 has none published" in said
     other = BASE.replace(data={"image_size": 96}, model={"arch": "resnet50"})

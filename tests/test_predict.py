@@ -186,7 +186,7 @@ def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.Captur
     for words, message in (
         ([], "which network and which images?"),
         ([str(run.path)], "which network and which images?"),
-        ([str(tmp_path / "nowhere"), "x.jpg"], "found nothing"),
+        ([str(tmp_path / "nowhere"), "x.jpg"], "there is no"),
         ([str(run.path), "x.jpg", "--json", "--csv"], "choose one"),
         ([str(run.path), "x.jpg", "--top", "0"], "--top: expected"),
         ([str(run.path), "x.jpg", "--class-names", "cat,dog"], "leave it out"),

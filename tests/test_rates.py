@@ -31,7 +31,8 @@ TABLE = {
 
 def config(batch_size: int = 64, optimizer: str = "sgd", accumulate: int = 1, **optim) -> Config:
     return Config(
-        optim={"optimizer": optimizer, **optim}, fit={"batch_size": batch_size, "accumulate": accumulate, "epochs": 3}
+        optim={"optimizer": optimizer, "schedule": "cosine", **optim},
+        fit={"batch_size": batch_size, "accumulate": accumulate, "epochs": 3},
     )
 
 
@@ -40,7 +41,7 @@ def test_the_table(batch_size: int, image_size: int) -> None:
     expected = TABLE[batch_size, image_size]
     assert rates.resolved(config(batch_size), image_size)["lr"] == pytest.approx(expected, rel=1e-12)
     assert rates.default_lr("adamw", batch_size, image_size) == 0.001
-    assert rates.default_lr("muon", batch_size, image_size) == 0.05
+    assert rates.default_lr("muon", batch_size, image_size) == 0.1
 
 
 def test_it_is_in_proportion_to_the_batch_at_every_size_and_falls_without_a_jump() -> None:
@@ -70,6 +71,24 @@ def test_runs_of_before_keep_their_identity() -> None:
     assert rates.with_lr(small, 32) == small
     assert rates.with_lr(large, 224).optim.lr == 0.1 * 48 / 256
     assert rates.with_lr(config(256), 224).optim.lr == 0.1
+
+
+@pytest.mark.parametrize(
+    ("given", "image_size", "weights", "expected"),
+    [
+        ({}, 32, None, ("muon", "linear")),
+        ({}, 64, None, ("muon", "linear")),
+        ({}, 65, None, ("sgd", "cosine")),
+        ({}, 32, "RUN", ("sgd", "cosine")),
+        ({"optimizer": "sgd"}, 32, None, ("sgd", "cosine")),
+        ({"optimizer": "muon"}, 224, None, ("muon", "linear")),
+        ({"schedule": "step"}, 32, None, ("muon", "step")),
+        ({"optimizer": "adamw", "schedule": "constant"}, 32, None, ("adamw", "constant")),
+    ],
+)
+def test_optimizer_and_schedule_of_auto(given, image_size, weights, expected) -> None:
+    found = rates.with_optimizer(Config(optim=given, model={"weights": weights}), image_size).optim
+    assert (found.optimizer, found.schedule) == expected
 
 
 def written(folder: Path, given: Config, *, before: bool) -> Run:

@@ -328,7 +328,7 @@ def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
     } <= names
     assert not [name for name in names if "aside" in name]
     assert cli.load_recipe(run.path).fit.epochs == 1
-    used = {"lr": 0.025, "weight_decay": 0.005, "image_size": 32}  # a quarter of the batch that 0.1 is for
+    used = {"lr": 0.1, "weight_decay": 0.05, "image_size": 32}  # Muon's, which auto means here
     assert cli.load_toml(run.config_file)["resolved"] == used
     assert {key: hparams(run)[key] for key in used} == pytest.approx(used)
     test = run.metrics()["test"]["accuracy"]

@@ -156,7 +156,7 @@ def _on_same_data(state: State, reference: State) -> State:
     what = "other data"
     if mine["class_names"] != theirs["class_names"]:
         what = f"other classes ({len(mine['class_names'])} against {len(theirs['class_names'])})"
-    if state.fingerprint[:2] != reference.fingerprint[:2]:
+    elif ("-" in state.fingerprint) != ("-" in reference.fingerprint):  # what tells the content begins with "2-"
         what = "a fingerprint of another version, which tells other things of its data,"
     problem = f"{what} than {reference.run.name}: {mine['name']} against {theirs['name']}"
     return State(state.run, problem, state.val, state.group, state.seed, state.fingerprint)

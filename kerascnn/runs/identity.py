@@ -10,6 +10,9 @@ from kerascnn.config import IDENTITY_SECTIONS, Config
 # Behind the place of weights in a resolved config: what they are, which alone belongs to the identity.
 WEIGHTS_PIN = "#sha256="
 
+# What these were by default when they had no `auto`, left out of an identity as then: runs of those days keep their names.
+_FORMER = {"optim.optimizer": "sgd", "optim.schedule": "cosine", "fit.small_epochs": 0}
+
 
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
     """What makes a run this run: flat `section.field` keys of all that differs from the defaults, and the data's fingerprint.
@@ -22,6 +25,7 @@ def identity(config: Config, fingerprint: str) -> dict[str, Any]:
         section = getattr(config, name)
         values = section.model_dump(mode="json", exclude_defaults=True)
         flat |= {f"{name}.{key}": value for key, value in values.items() if key not in section.volatile_fields()}
+    flat = {key: value for key, value in flat.items() if key not in _FORMER or value != _FORMER[key]}
     if "model.weights" in flat:
         flat["model.weights"] = flat["model.weights"].rpartition(WEIGHTS_PIN)[2]
     return flat

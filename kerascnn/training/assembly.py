@@ -10,7 +10,7 @@ from kerascnn.config import SHAPE, Config, Fit, Model, UserError
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.distribute import Plan
 from kerascnn.models import auxiliary, tables
-from kerascnn.rates import with_lr
+from kerascnn.rates import with_lr, with_optimizer
 from kerascnn.training import finetune, whitening
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
@@ -18,6 +18,8 @@ IMBALANCE = 3
 # It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
 DEFAULT_EPOCHS = 12
+# What Muon needs of these, and how many of its epochs see small images (experiments/results/first_command.md).
+MUON_EPOCHS, SMALL_SHARE = 1 / 2, 2 / 3
 
 
 def resolve(config: Config, splits: Splits) -> Config:
@@ -34,15 +36,32 @@ def resolve(config: Config, splits: Splits) -> Config:
         monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
     arch = tables.resolve(config.model.arch, size)
     stem = config.model.stem
-    if config.fit.small_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
+    config = with_optimizer(config, size)
+    epochs, small_epochs = length(config, arch, size)
+    if small_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
         stem = "large"  # that of the whole images, where the small ones would choose another
     config = with_lr(config, size).replace(
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
         model={"arch": arch, "stem": stem},
-        fit={"monitor": monitor, "epochs": config.fit.epochs or EPOCHS.get(arch, DEFAULT_EPOCHS)},
+        fit={"monitor": monitor, "epochs": epochs, "small_epochs": small_epochs},
     )
     return finetune.resolve(config, size)
+
+
+def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
+    """Epochs, and those of small images, of a config with a resolved optimizer.
+
+    Who gives neither gets both: the default number, shorter where Muon trains small images from scratch. Whoever gives one
+    of the two decides: no small images but those that are asked for.
+    """
+    fit = config.fit
+    whole = EPOCHS.get(arch, DEFAULT_EPOCHS)
+    short = config.optim.optimizer == "muon" and image_size <= tables.SMALL_IMAGE and config.model.weights is None
+    if fit.epochs is None and fit.small_epochs is None and short and small_size(image_size) < image_size:
+        epochs = round(whole * MUON_EPOCHS)
+        return epochs, round(epochs * SMALL_SHARE)
+    return fit.epochs or (round(whole * MUON_EPOCHS) if short else whole), fit.small_epochs or 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +78,7 @@ class Schedule:
     @classmethod
     def of(cls, fit: Fit, images: int, until: int | None) -> "Schedule":
         """The schedule of `images` training images; `until` or `--stop-epoch` only end it early."""
-        if fit.epochs is None:
+        if fit.epochs is None or fit.small_epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
         return cls(
@@ -79,8 +98,13 @@ class Schedule:
 
 def small(splits: Splits) -> Splits:
     """The same images at three quarters of their size, as `--small-epochs` trains on them, a multiple of 8 where it can be."""
-    side = splits.image_size * 3 // 4
-    return replace(splits, image_size=side - side % 8 or side)
+    return replace(splits, image_size=small_size(splits.image_size))
+
+
+def small_size(image_size: int) -> int:
+    """Three quarters of a size in pixels, a multiple of 8 where it can be."""
+    side = image_size * 3 // 4
+    return side - side % 8 or side
 
 
 def network_of(model: keras.Model) -> keras.Model:

@@ -269,7 +269,7 @@ def test_an_export_names_no_place_of_this_machine(tmp_path: Path) -> None:
     weights = f"{tmp_path}/learned.pth#sha256={'0' * 64}"
     places = {"dataset": str(tmp_path / "photos"), "data_dir": str(tmp_path), "split_file": str(tmp_path / "split.csv")}
     run.write_config(Config(data=places, model={"weights": weights}, logging={"runs_dir": tmp_path}))
-    run.write_data({"name": "photos"}, [], [])
+    run.write_data({"name": "photos", "image_size": 32}, [], [])
     assert str(tmp_path) in run.config_file.read_text(encoding="utf-8")
     written = exporting._placeless(run)
     assert str(tmp_path) not in written

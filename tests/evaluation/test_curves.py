@@ -16,4 +16,5 @@ def test_curves_stand_under_their_own_names_where_a_class_is_passed_over() -> No
     figure = score_plots.ranking_curves(found, NAMES)
     for axis in figure.axes:
         assert [line.get_label() for line in axis.lines] == ["ant", "cat", "dog"]
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["ant", "cat", "dog"]
+    legends = figure.legends
+    assert [text.get_text() for legend in legends for text in legend.get_texts()] == ["ant", "cat", "dog"]

@@ -97,7 +97,7 @@ def test_confusion_matrix_counts():
     (axis,) = figure.axes
     assert {text.get_position(): text.get_text() for text in axis.texts} == {(0, 0): "1", (1, 0): "2", (1, 1): "2"}
     assert [label.get_text() for label in axis.get_yticklabels()] == ["ants (3)", "bees (2)"]
-    assert figure.get_suptitle() == "3 of 5 right (60.0%)\nmost often ants answered as bees: 2 of 3"
+    assert figure.get_suptitle() == "3 of 5 right (60.0%)\nmost often ants predicted as bees: 2 of 3"
     colors = axis.images[0].get_array()
     assert colors[0, 0, 2] > colors[0, 0, 0], "right answers are blue"
     assert colors[0, 1, 0] > colors[0, 1, 2], "mistakes are red"

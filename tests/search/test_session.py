@@ -29,7 +29,7 @@ def test_a_rate_that_nobody_gave_is_that_of_the_candidates_optimizer_and_batch(t
         if optimizer == "sgd":
             assert rate == pytest.approx(LEARNING_RATE["sgd"] * batch * accumulate / sgd_batch(96))
         else:
-            assert rate is None, "the optimizer's own"
+            assert rate == {"adamw": None, "muon": LEARNING_RATE["muon"]}[optimizer], "None: the optimizer's own"
     batch = large.base.fit.batch_size
     assert large.request()["identity"]["optim.lr"] == str(LEARNING_RATE["sgd"] * batch / sgd_batch(96))
 
