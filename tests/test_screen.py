@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from kerascnn.progress import SILENT
-from kerascnn.screen import starting
+from kerascnn.screen import Screen, starting
 
 SPEAKS = """
 import sys
@@ -65,3 +65,14 @@ def test_garbage_of_a_caller_that_has_tensorflow_is_collected_as_ever() -> None:
         raise KeyError
     assert gc.isenabled()
     assert gc.get_freeze_count() == before
+
+
+def test_names_reach_the_terminal_and_the_log_as_they_are_called(tmp_path, capsys) -> None:
+    """Escape sequences are shown and not obeyed, ":cd:" is no picture and "[red]" no color; line breaks stay."""
+    screen = Screen()
+    screen.log_to(tmp_path / "log.txt")
+    screen.say("class \x1b]0;owned\x07\x1b[31mred\nfolder 08:cd:af [red]")
+    screen.close()
+    said = "class \\x1b]0;owned\\x07\\x1b[31mred\nfolder 08:cd:af [red]"
+    assert capsys.readouterr().out == f"{said}\n"
+    assert said in (tmp_path / "log.txt").read_text(encoding="utf-8")
