@@ -33,14 +33,14 @@ def main(argv: list[str]) -> int:
     search.check_smallest()
     _introduce(search)
     if request.tune.dry_run:
-        _say(screen, search.plan())
+        _say(screen, search.plan(*search.seconds()))
         return cli.DONE
     with search.directory.lock():
         search.directory.claim(search.request())
         carry(request.logging.runs_dir, search.directory.trials)
         screen.log_to(search.directory.log_file)
         if not search.told:
-            _say(screen, search.plan())
+            _say(screen, search.plan(*search.seconds()))
         _train(search)
         if request.tune.promote:
             _promote(search)

@@ -227,8 +227,13 @@ class Search:
             start = time.monotonic() - begun - warm
         return sum(row["seconds"] for row in rows) / len(rows) if rows else epoch, start
 
-    def plan(self) -> list[str]:
-        """The brackets with their epochs, and what all of it will take."""
+    def plan(self, epoch: float, start: float) -> list[str]:
+        """Lists the brackets with their epochs, and what all of it will take.
+
+        Args:
+            epoch: Seconds that the baseline trains an epoch.
+            start: Seconds from the start of its process until then, as `seconds` measures both.
+        """
         lines, starts, total = [], 1, self.epochs
         for number, bracket in enumerate(self.brackets(), 1):
             before, epochs = 0, 0
@@ -237,7 +242,6 @@ class Search:
             total += epochs
             rungs = ", then the best ".join(f"{size} to epoch {until}" for size, until in bracket)
             lines.append(f"bracket {number:>2}  {rungs}  ({epochs} epochs)")
-        epoch, start = self.seconds()
         seconds = (total * epoch + starts * start) / self.tune.workers
         workers = f"{self.tune.workers} workers" if self.tune.workers > 1 else "one worker"
         lines.append(

@@ -98,6 +98,9 @@ def test_a_plan_says_sensible_durations(tmp_path: Path) -> None:
     """Seconds and minutes, not hours with a zero before the point."""
     found = make_search.search(tmp_path, "random", "--promote", "2")
     make_search.train_all(found)
-    whole, promoted = found.plan()[-2:]
+    epoch, start = found.seconds()
+    assert epoch > 0
+    assert start > 0
+    whole, promoted = found.plan(epoch=0.5, start=4)[-2:]
     assert re.search(r"about \d+ (s|min \d+ s) of one worker", whole)
     assert re.search(r"about \d+ (s|min \d+ s) more", promoted)

@@ -95,8 +95,7 @@ def test_the_winner_is_named_by_runs_that_do_not_judge_it(tmp_path: Path) -> Non
 
 def test_the_plan_says_what_a_promotion_costs(tmp_path: Path) -> None:
     search = make_search.search(tmp_path, "random", "--promote", "3", "--seeds", "5", space=SPACE)
-    search.directory.run(BASELINE).write_history([{"epoch": 1, "seconds": 60.0}])
-    line = search.plan()[-1]
+    line = search.plan(epoch=60, start=10)[-1]
     assert line.startswith(
         "promote     20 retrainings with 5 fresh seeds that judge, 6 with 2 others that name the winner"
     )
