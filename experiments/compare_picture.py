@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from kerascnn.cli import load_toml
+from kerascnn.cli.recipes import load_toml
 from kerascnn.comparison.directory import Directory
 from kerascnn.runs import Run
 

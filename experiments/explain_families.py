@@ -1,6 +1,6 @@
 """Which family's Grad-CAM explains its answers better: deletion scores of finished runs, as Markdown.
 
-    python experiments/explain_families.py RUN... --keep FOLDER > experiments/results/explain.md
+    python experiments/explain_families.py RUN... --keep FOLDER > experiments/results/grad_cam.md
 
 Runs are grouped by arch; all have the same test images and the same seeds. What was measured of a run is kept in FOLDER, so
 that the command goes on where it was stopped.
@@ -26,7 +26,7 @@ with Student's 95 % intervals.
 
 Made by
 
-    python experiments/explain_families.py RUN... --keep FOLDER --most {most} > experiments/results/explain.md
+    python experiments/explain_families.py RUN... --keep FOLDER --most {most} > experiments/results/grad_cam.md
 
 with the runs {names} of `{command}`.
 """
@@ -38,18 +38,18 @@ def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
     file = keep / f"{path.name}.npz"
     if not file.exists():
         # Only here: what is kept already needs no TensorFlow.
-        from kerascnn import explain
         from kerascnn.artefacts.predictor import load_keras
         from kerascnn.evaluation import subject
+        from kerascnn.scoring import grad_cam
 
         found = subject.find(path, None, None, "test")
         images = np.concatenate([batch for batch, _ in found.images(most)])
         model, rows = load_keras(Run(path).best_model), {}
-        for stage in explain.stages(model):
-            heat = explain.grad_cam(model, images, stage=stage)
-            confidences = explain.confidences(found.predictor.infer, images, heat)
+        for stage in grad_cam.stages(model):
+            heat = grad_cam.grad_cam(model, images, stage=stage)
+            confidences = grad_cam.confidences(found.predictor.infer, images, heat)
             rows |= {f"{stage} {name}": values for name, values in confidences._asdict().items()}
-            head = explain.head_matters(model, images, stage)
+            head = grad_cam.head_matters(model, images, stage)
             rows[f"{stage} head"] = np.array([np.nan if head is None else head.value])
         keep.mkdir(parents=True, exist_ok=True)
         np.savez(file, **rows)

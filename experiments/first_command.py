@@ -29,15 +29,17 @@ PASSES = 3
 
 def measure(words: list[str]) -> dict:
     """One training by the flags in `words`; val alone judges it."""
-    from kerascnn import cli, cost, data, training
+    from kerascnn import data, training
+    from kerascnn.cli.parsing import parse_config
+    from kerascnn.cli.screen import Screen
+    from kerascnn.models import cost
     from kerascnn.runs import Run
-    from kerascnn.screen import Screen
     from kerascnn.training import assembly
 
     seed = words[words.index("--seed") + 1]
     with tempfile.TemporaryDirectory() as folder:
         flags = [*words, "--split-seed", seed, "--runs-dir", folder, "--run", "run", "--no-export"]
-        config = cli.parse_config(flags, prog="first_command", description="")
+        config = parse_config(flags, prog="first_command", description="")
         splits = data.load(config.data)
         config = training.resolve(config, splits)
         run = Run.prepare(config, splits.fingerprint, splits.name)
@@ -126,7 +128,8 @@ def finals(places: list[Path]) -> str:
 
 def _training_macs(run: dict) -> int:
     """Of a finished run, counted at the sizes that its epochs had."""
-    from kerascnn import cost, models
+    from kerascnn import models
+    from kerascnn.models import cost
     from kerascnn.training import assembly
 
     size, fit = run["config"]["data"]["image_size"], run["fit"]

@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from kerascnn import cli
-from kerascnn.config import UserError
-from kerascnn.files import write_file
+from kerascnn.cli.command import command
+from kerascnn.cli.recipes import load_toml
+from kerascnn.errors import DONE, CheckFailed, UserError
 from kerascnn.runs import with_door
+from kerascnn.runs.files import write_file
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -50,7 +51,7 @@ def results(folder: Path) -> list[Result]:
     Raises:
         UserError: An entry lacks a field, or its file is missing.
     """
-    entries = cli.load_toml(folder / "results.toml")["result"]
+    entries = load_toml(folder / "results.toml")["result"]
     found = [_entry(folder, entry) for entry in entries]
     found += [_comparison(folder, file.parent) for file in sorted(folder.glob("*/comparison.toml"))]
     known = {row.file for row in found}
@@ -78,7 +79,7 @@ def _comparison(folder: Path, path: Path) -> Result:
     text = _plain((path / "comparison.md").read_text(encoding="utf-8"))
     verdict = _found(r"\*\*(.+?)\*\*", text, path)
     shown = f"{path.name}/report.html" if (path / "report.html").exists() else f"{path.name}/comparison.md"
-    command = cli.load_toml(path / "comparison.toml")["command"]
+    command = load_toml(path / "comparison.toml")["command"]
     return Result(
         file=shown,
         what=verdict.partition(":")[0],
@@ -114,7 +115,7 @@ def table(found: list[Result]) -> str:
     return "\n".join(lines)
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """Rewrite the table, or check it."""
     if argv not in ([], ["--check"]):
@@ -126,9 +127,9 @@ def main(argv: list[str]) -> int:
         raise UserError(f"{readme.name}: expected a place for the table, {BEGIN} and {END}")
     fresh = f"{before}{BEGIN}\n{table(results(HERE / 'results'))}\n{END}{rest.partition(END)[2]}"
     if argv and fresh != text:
-        raise cli.CheckFailed("experiments/README.md is not what the results say: python experiments/results_table.py")
+        raise CheckFailed("experiments/README.md is not what the results say: python experiments/results_table.py")
     write_file(readme, fresh.encode())
-    return cli.DONE
+    return DONE
 
 
 if __name__ == "__main__":

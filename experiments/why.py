@@ -15,11 +15,14 @@ from typing import Any
 
 from pydantic import Field
 
-from kerascnn import cli, runs
+from kerascnn import runs
+from kerascnn.cli.command import command
+from kerascnn.cli.parsing import parse
+from kerascnn.cli.screen import Screen, quiet
 from kerascnn.config import Config, Section
-from kerascnn.files import write_file
+from kerascnn.errors import DONE
 from kerascnn.runs import Run
-from kerascnn.screen import Screen, quiet
+from kerascnn.runs.files import write_file
 
 GRADIENT_IMAGES, LESION_IMAGES, REACH_IMAGES = 256, 500, 32
 _SAID = ("reason", "threads", "tensorflow", "keras", "git_commit")  # of a run's environment
@@ -66,10 +69,10 @@ def networks(depths: tuple[int, ...]) -> list[Network]:
     ]
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """Train what is missing, measure, write."""
-    asked = cli.parse(Why, argv, prog="why.py", description=__doc__ or "")
+    asked = parse(Why, argv, prog="why.py", description=__doc__ or "")
     screen = Screen()
     with quiet():
         from kerascnn import data
@@ -90,7 +93,7 @@ def main(argv: list[str]) -> int:
 
     write(asked.out_dir, rows, found, _facts(asked, splits, found))
     screen.say(f"wrote   {asked.out_dir / 'why.md'}")
-    return cli.DONE
+    return DONE
 
 
 class Store:

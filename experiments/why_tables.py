@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from kerascnn import statistics
 from kerascnn.comparison.scores import Answers, contrast
-from kerascnn.files import write_file
 from kerascnn.report import markdown, plots
 from kerascnn.report.cells import show
 from kerascnn.report.page import Cell, Column, Table, Unit
 from kerascnn.runs import Run
+from kerascnn.runs.files import write_file
 from kerascnn.statistics import SHARE, Interval
 
 Rows = Mapping[str, Mapping[int, dict[str, Any]]]

@@ -21,7 +21,7 @@ def load(path: Any) -> Any:
     `evaluate(split)`.
 
     Raises:
-        kerascnn.config.UserError: Nothing that can predict is at `path`.
+        kerascnn.errors.UserError: Nothing that can predict is at `path`.
     """
     return importlib.import_module("kerascnn.evaluation.loaded").load(path)
 

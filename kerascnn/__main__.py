@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from kerascnn.command import command
+from kerascnn.cli.command import command
 from kerascnn.config import nearest
 
 # name -> (module, what it does)

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import tyro
 from pydantic import Field
 
-from kerascnn import cli
-from kerascnn.config import Section, UserError
-from kerascnn.models import filters, tables
-from kerascnn.screen import quiet
+from kerascnn.architectures import filters, tables
+from kerascnn.cli.command import command
+from kerascnn.cli.parsing import parse
+from kerascnn.cli.screen import quiet
+from kerascnn.config import Section
+from kerascnn.errors import DONE, UserError
 
 
 class Archs(Section):
@@ -30,10 +32,10 @@ class Archs(Section):
     )
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn archs`: a table, or JSON lines."""
-    asked = cli.parse(Archs, argv, prog="kerascnn archs", description=__doc__ or "")
+    asked = parse(Archs, argv, prog="kerascnn archs", description=__doc__ or "")
     names = [name for name in tables.ARCHS if fnmatch.fnmatchcase(name, asked.pattern)]
     names = names or [name for name in tables.ARCHS if name.startswith(asked.pattern)]
     if not names:
@@ -42,20 +44,21 @@ def main(argv: list[str]) -> int:
     if asked.layers:
         for name in names:
             _show_layers(name)
-        return cli.DONE
+        return DONE
     if not asked.as_json:
         columns = f"{'name':<24} {'family':<10} {'year':<5} {'px':>4} {'classes':>7}"
         print(f"{columns} {'parameters':>13} {'MACs':>11}  activations  paper")
     for name in names:
         facts = count(name, asked.image_size, asked.classes)
         print(json.dumps(facts) if asked.as_json else _line(facts), flush=True)
-    return cli.DONE
+    return DONE
 
 
 def count(name: str, image_size: int | None, classes: int | None) -> dict[str, Any]:
     """What one network costs; builds it without weights."""
     with quiet():
-        from kerascnn import cost, models
+        from kerascnn import models
+        from kerascnn.models import cost
     row = tables.row(name)
     size = image_size or row.image_size
     classes = classes or (10 if size <= tables.SMALL_IMAGE else 1000)

@@ -2,12 +2,14 @@
 
 import sys
 
-from kerascnn import cli, preflight
-from kerascnn.screen import Screen, quiet, starting
+from kerascnn.cli.command import command
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.data import preflight
+from kerascnn.errors import DONE
 from kerascnn.speed import figures, options
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn benchmark`: a table, JSON lines or CSV."""
     request = options.parse(argv, prog="kerascnn benchmark", description=__doc__ or "")
@@ -35,7 +37,7 @@ def main(argv: list[str]) -> int:
         _say_all(say, measure.trace(request))
     if kernels.off_needlessly():
         _say_all(say, kernels.worth(found, request.configs(), asked))
-    return cli.DONE
+    return DONE
 
 
 def _say_all(say, lines) -> None:

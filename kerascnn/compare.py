@@ -2,13 +2,15 @@
 
 import sys
 
-from kerascnn import cli, preflight
+from kerascnn.cli.command import command
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison import options
+from kerascnn.data import preflight
+from kerascnn.errors import DONE
 from kerascnn.runs import finding
-from kerascnn.screen import Screen
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn compare`: plan, train, conclude; `kerascnn compare RUN ...`: conclude from finished runs."""
     request, configs = options.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
@@ -21,7 +23,7 @@ def main(argv: list[str]) -> int:
         comparison.of_runs(runs, request.compare, Screen())
     else:
         comparison.of_archs(request, configs, Screen())
-    return cli.DONE
+    return DONE
 
 
 _DESCRIPTION = (

@@ -4,12 +4,14 @@ import json
 import sys
 from typing import Any
 
-from kerascnn import cli, preflight
-from kerascnn.config import UserError
-from kerascnn.escaping import one_line
+from kerascnn.cli.command import command
+from kerascnn.cli.escaping import one_line
+from kerascnn.cli.parsing import parse
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.data import preflight
+from kerascnn.errors import DONE, UserError
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.runs import finding
-from kerascnn.screen import Screen, quiet, starting
 
 _SHOWN = {
     "accuracy": "accuracy",
@@ -27,10 +29,10 @@ _GREYED = {"before": 7, "hottest": 8, "elsewhere": 9, "scattered": 9}
 _PROPORTIONS = {"accuracy", "top5", "macro_f1", "balanced_accuracy", "ece"}
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn evaluate RUN`."""
-    asked = cli.parse(Evaluate, argv, prog="kerascnn evaluate", description=__doc__ or "")
+    asked = parse(Evaluate, argv, prog="kerascnn evaluate", description=__doc__ or "")
     if not asked.target:
         raise UserError("which network? kerascnn evaluate RUN (kerascnn evaluate --help)")
     asked = asked.model_copy(update={"target": str(finding.find(asked.target))})
@@ -45,7 +47,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps(found, allow_nan=False))
     else:
         _show(screen, found)
-    return cli.DONE
+    return DONE
 
 
 def _show(screen: Screen, found: dict[str, Any]) -> None:

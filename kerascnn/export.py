@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from pydantic import Field
 
-from kerascnn import cli, preflight
-from kerascnn.config import Section, UserError
-from kerascnn.escaping import one_line
+from kerascnn.cli.command import command
+from kerascnn.cli.escaping import one_line
+from kerascnn.cli.parsing import parse
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.config import Section
+from kerascnn.data import preflight
+from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.runs import Run, finding
-from kerascnn.screen import Screen, quiet, starting
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
@@ -41,10 +44,10 @@ class Export(Section):
     verbose: bool = Field(False, description="show what TensorFlow and the converters print")
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn export RUN`: write, prove, publish; 1 where an artefact does not agree with the run."""
-    asked = cli.parse(Export, argv, prog="kerascnn export", description=__doc__ or "")
+    asked = parse(Export, argv, prog="kerascnn export", description=__doc__ or "")
     if not asked.run:
         raise UserError("which run? kerascnn export RUN (kerascnn export --help)")
     run = Run(finding.find(asked.run))
@@ -80,7 +83,7 @@ def report(done: "Exported") -> int:
     for lacking in missing:
         drop = " (--allow-drop P)" if lacking.get("limit", "").startswith("top-1") else ""
         print(f"kerascnn: {lacking['artefact']} was not kept: {one_line(proof.why(lacking))}{drop}", file=sys.stderr)
-    return cli.CHECK_FAILED if missing else cli.DONE
+    return CHECK_FAILED if missing else DONE
 
 
 if __name__ == "__main__":

@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kerascnn import cli, flags, preflight
+from kerascnn.architectures import tables
+from kerascnn.cli import flags
+from kerascnn.cli.command import command, explained
+from kerascnn.cli.parsing import OfData, parse_config, told
+from kerascnn.cli.screen import Screen, duration, quiet, starting
 from kerascnn.config import SHAPE, Config, Model
+from kerascnn.data import preflight
 from kerascnn.data.room import Missing
-from kerascnn.models import tables
+from kerascnn.errors import DONE, FULL, Stopped
 from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, parents_ear, pin
-from kerascnn.screen import Screen, duration, quiet, starting
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
@@ -24,23 +28,24 @@ if TYPE_CHECKING:
 _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
-    asked = cli.parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=cli.OfData).config
+    asked = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=OfData).config
     child = PARENT_PIPE in os.environ
     with _images_may_return(child):
-        config, start = preflight.adopt(preflight.check(asked), cli.told(argv, cli.OfData))
+        config, start = preflight.adopt(preflight.check(asked), told(argv, OfData))
     preflight.check_shape(config)
     if child:
         _end_with_parent()
         pin()
     screen = Screen(tell=parents_ear() if child else None)
     with quiet(config.logging.verbose), starting(screen) as phase:
-        from kerascnn import data, distribute, training
+        from kerascnn import data, training
         from kerascnn.artefacts import exporting
+        from kerascnn.devices.plan import setup
 
-        distribute.setup(config.devices, config.fit.batch_size)
+        setup(config.devices, config.fit.batch_size)
     with _images_may_return(child):
         splits = data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
     for line in [*splits.lines(), *([start] if start else [])]:
@@ -79,7 +84,7 @@ def main(argv: list[str]) -> int:
         _say_scores(screen, run.metrics())
         _say_next(screen, run, asked)
     screen.close()
-    return cli.DONE
+    return DONE
 
 
 @contextlib.contextmanager
@@ -90,7 +95,7 @@ def _images_may_return(child: bool) -> Iterator[None]:
     except Missing as error:
         if not child:
             raise
-        raise cli.Stopped(f"{error}\nonce the images are back, the same command continues") from None
+        raise Stopped(f"{error}\nonce the images are back, the same command continues") from None
 
 
 @contextlib.contextmanager
@@ -99,14 +104,14 @@ def _goes_on(overwrite: bool) -> Iterator[None]:
     leave_out = " (without --overwrite, which starts anew)"
     try:
         yield
-    except cli.Stopped as error:
+    except Stopped as error:
         if not overwrite:
             raise
-        raise cli.Stopped(f"{error}{leave_out}", error.code) from None
+        raise Stopped(f"{error}{leave_out}", error.code) from None
     except OSError as error:
-        if not overwrite or error.errno not in cli.FULL:
+        if not overwrite or error.errno not in FULL:
             raise
-        raise cli.Stopped(cli.explained(error) + leave_out) from None
+        raise Stopped(explained(error) + leave_out) from None
 
 
 def _end_with_parent() -> None:

@@ -10,9 +10,11 @@ from typing import Annotated
 import tyro
 from pydantic import Field
 
-from kerascnn import cli
-from kerascnn.config import Config, Section, UserError
-from kerascnn.escaping import one_line
+from kerascnn.cli.command import command
+from kerascnn.cli.escaping import one_line
+from kerascnn.cli.parsing import parse
+from kerascnn.config import Config, Section
+from kerascnn.errors import DONE, UserError
 from kerascnn.runs import finding, summary
 from kerascnn.runs.summary import Summary
 
@@ -30,10 +32,10 @@ class List(Section):
     )
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn list`: a table, or JSON lines."""
-    asked = cli.parse(List, argv, prog="kerascnn list", description=__doc__ or "")
+    asked = parse(List, argv, prog="kerascnn list", description=__doc__ or "")
     home = Config().logging.runs_dir
     folder = finding.find(asked.folder, home, finished=False) if asked.folder else home
     if asked.folder and not folder.is_dir():
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> int:
             print(line)
     else:
         print(f"no runs in {one_line(str(folder))}: kerascnn fit trains one (kerascnn list DIR looks elsewhere)")
-    return cli.DONE
+    return DONE
 
 
 def _lines(found: list[Summary]) -> Iterator[str]:

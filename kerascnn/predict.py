@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import tyro
 from pydantic import Field
 
-from kerascnn import cli
-from kerascnn.config import Section, UserError
-from kerascnn.escaping import one_line
+from kerascnn.cli.command import command
+from kerascnn.cli.escaping import one_line
+from kerascnn.cli.parsing import parse
+from kerascnn.cli.progress import SILENT
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.config import Section
+from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
-from kerascnn.progress import SILENT
 from kerascnn.runs import finding
-from kerascnn.screen import Screen, quiet, starting
 
 if TYPE_CHECKING:
     from kerascnn.artefacts import Predictor
@@ -79,10 +81,10 @@ class Answered(NamedTuple):
     sorted: Path | None = None
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn predict MODEL IMAGE...`: one line per image, in their order; 1 where some could not be used."""
-    asked = cli.parse(Predict, argv, prog="kerascnn predict", description=__doc__ or "")
+    asked = parse(Predict, argv, prog="kerascnn predict", description=__doc__ or "")
     if not asked.artefact or not asked.images:
         raise UserError("which network and which images? kerascnn predict MODEL IMAGE... (kerascnn predict --help)")
     if asked.as_json and asked.as_csv:
@@ -118,7 +120,7 @@ def main(argv: list[str]) -> int:
         print(
             f"kerascnn: sorted into {one_line(str(sorting.folder))}: {sorting.summary() or 'nothing'}", file=sys.stderr
         )
-    return cli.CHECK_FAILED if output.refused else cli.DONE
+    return CHECK_FAILED if output.refused else DONE
 
 
 def answers(

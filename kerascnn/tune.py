@@ -6,21 +6,25 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kerascnn import cli, preflight
-from kerascnn.screen import Screen, quiet, starting
+from kerascnn.cli.command import command
+from kerascnn.cli.parsing import told
+from kerascnn.cli.recipes import recipe_path
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.data import preflight
+from kerascnn.errors import DONE
 from kerascnn.search import options
 
 if TYPE_CHECKING:
     from kerascnn.search.session import Search
 
 
-@cli.command
+@command
 def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote what the best are worth."""
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
-    checked, start = preflight.adopt(preflight.check(request.config), cli.told(argv, options.Request))
+    checked, start = preflight.adopt(preflight.check(request.config), told(argv, options.Request))
     preflight.check_shape(checked)
-    cli.recipe_path(request.tune.space, "spaces")
+    recipe_path(request.tune.space, "spaces")
     request = request.model_copy(update=dict(checked))
     screen = Screen()
     if start:
@@ -34,7 +38,7 @@ def main(argv: list[str]) -> int:
     _introduce(search)
     if request.tune.dry_run:
         _say(screen, search.plan(*search.seconds()))
-        return cli.DONE
+        return DONE
     with search.directory.lock():
         search.directory.claim(search.request())
         carry(request.logging.runs_dir, search.directory.trials)
@@ -44,7 +48,7 @@ def main(argv: list[str]) -> int:
         _train(search)
         if request.tune.promote:
             _promote(search)
-    return cli.DONE
+    return DONE
 
 
 def _introduce(search: "Search") -> None:

@@ -8,8 +8,8 @@ import pytest
 from make_folder import make
 
 import kerascnn
-from kerascnn import cli
 from kerascnn.artefacts import parity
+from kerascnn.errors import DONE
 from kerascnn.fit import main
 from kerascnn.runs import Run
 
@@ -20,7 +20,7 @@ def test_fit_file_and_export_agree_on_every_file(tmp_path: Path, dtype: str) -> 
     folder = make(tmp_path / "photos", photos if photos.is_dir() else None)  # else from the embedded images
     places = ["--runs-dir", str(tmp_path / "runs"), "--exports-dir", str(tmp_path / "exports"), "--run", "run"]
     small = ["--image-size", "72", "--arch", "resnet18", "--width", "0.125", "--epochs", "1", "--batch-size", "16"]
-    assert main(["--dataset", str(folder), "--dtype", dtype, *small, *places]) == cli.DONE
+    assert main(["--dataset", str(folder), "--dtype", dtype, *small, *places]) == DONE
     run = Run(tmp_path / "runs" / "run")
     assert run.config().fit.monitor == "val_macro_f1"  # 10 to 1
     for split in ("val", "test"):

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from kerascnn import ambient
+from kerascnn.cli import ambient
 
 CODE = """
 import json
-from kerascnn.screen import quiet
+from kerascnn.cli.screen import quiet
 with quiet():
     import keras
-from kerascnn import ambient
+from kerascnn.cli import ambient
 c = keras.config
 print(json.dumps([c.backend(), c.image_data_format(), c.floatx(), c.epsilon(), c.max_epochs(), c.max_steps_per_epoch(),
                   ambient.overridden()]))

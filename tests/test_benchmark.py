@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from kerascnn import cli
 from kerascnn.benchmark import main
 from kerascnn.devices import hardware
+from kerascnn.errors import DONE, USER_ERROR
 from kerascnn.speed import kernels
 
 SMALL = ["--arch", "resnet20", "--width", "0.125", "--batch-size", "8", "--rounds", "3", "--seconds", "0.01"]
@@ -22,7 +22,7 @@ QUICK = [*SMALL, "--parts", "input", "train"]
 
 @pytest.mark.slow
 def test_json_lines_of_both_forms(capsys, tmp_path):
-    assert main([*SMALL, "--parts", "train", "inference", "--vs", "stock", "--json"]) == cli.DONE
+    assert main([*SMALL, "--parts", "train", "inference", "--vs", "stock", "--json"]) == DONE
     text = capsys.readouterr().out
     fast, stock = (json.loads(line) for line in text.splitlines())
     assert (fast["form"], stock["form"]) == ("kerascnn", "stock")
@@ -42,35 +42,35 @@ def test_json_lines_of_both_forms(capsys, tmp_path):
     assert 0.5 < operations / fast["rounds"]["train_share"][0] / peak < 2
     kept = tmp_path / "before.json"
     kept.write_text(text)
-    assert main([*QUICK, "--against", str(kept)]) == cli.DONE
+    assert main([*QUICK, "--against", str(kept)]) == DONE
     assert "x what it was" in capsys.readouterr().out
-    assert main([*QUICK, "--width", "0.25", "--against", str(kept)]) == cli.USER_ERROR  # another network of this name
+    assert main([*QUICK, "--width", "0.25", "--against", str(kept)]) == USER_ERROR  # another network of this name
     assert "no network of the file is the same" in capsys.readouterr().err
 
 
 def test_csv_and_table(capsys):
-    assert main([*QUICK, "--csv"]) == cli.DONE
+    assert main([*QUICK, "--csv"]) == DONE
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert float(row["input"]) > 0
-    assert main(QUICK) == cli.DONE
+    assert main(QUICK) == DONE
     shown = capsys.readouterr().out
     assert "training step" in shown
     assert "medians of 3 rounds" in shown
 
 
 def test_mistakes(capsys, tmp_path):
-    assert main(["--arch", "resnet21"]) == cli.USER_ERROR
+    assert main(["--arch", "resnet21"]) == USER_ERROR
     assert "resnet20" in capsys.readouterr().err
-    assert main([*QUICK, "--against", str(tmp_path / "none.json")]) == cli.USER_ERROR
-    assert main(["--rounds", "1"]) == cli.USER_ERROR
+    assert main([*QUICK, "--against", str(tmp_path / "none.json")]) == USER_ERROR
+    assert main(["--rounds", "1"]) == USER_ERROR
     damaged = tmp_path / "damaged.json"
     for row in ({"device": ["x"]}, {"device": "x", "train": "fast"}):
         damaged.write_text(json.dumps({"arch": "resnet20", "form": "kerascnn", **row}))
-        assert main([*QUICK, "--against", str(damaged)]) == cli.USER_ERROR
+        assert main([*QUICK, "--against", str(damaged)]) == USER_ERROR
         assert "expected what kerascnn benchmark --json printed" in capsys.readouterr().err
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text(json.dumps({"arch": "resnet20", "form": "kerascnn", "device": "another machine"}))
-    assert main([*QUICK, "--against", str(elsewhere)]) == cli.USER_ERROR
+    assert main([*QUICK, "--against", str(elsewhere)]) == USER_ERROR
     assert "different devices" in capsys.readouterr().err
 
 
@@ -93,15 +93,15 @@ def test_trace_names_operations_or_says_what_is_missing(capsys):
     done = main([*QUICK, "--trace"])
     shown = capsys.readouterr()
     if importlib.util.find_spec("xprof") is None:
-        assert done == cli.USER_ERROR
+        assert done == USER_ERROR
         assert "kerascnn[profile]" in shown.err
     else:
-        assert done == cli.DONE
+        assert done == DONE
         assert "Conv2DBackpropFilter" in shown.out
 
 
 @pytest.mark.slow
 def test_memory_of_a_process_of_its_own(capsys):
-    assert main([*SMALL, "--parts", "memory", "--json"]) == cli.DONE
+    assert main([*SMALL, "--parts", "memory", "--json"]) == DONE
     row = json.loads(capsys.readouterr().out)
     assert 2e8 < row["memory"] < 4e9

@@ -6,13 +6,13 @@ import signal
 import keras
 import pytest
 
-from kerascnn.callbacks import CallbackList, SaveCheckpoints, StopAtNaN, best_epoch, exhausted
-from kerascnn.checkpoints import Store
-from kerascnn.cli import TrainingFailed
-from kerascnn.screen import Screen
-from kerascnn.stopping import StopRequest
-from kerascnn.tensorboard import TensorBoard
+from kerascnn.cli.screen import Screen
+from kerascnn.errors import TrainingFailed
+from kerascnn.report.tensorboard import TensorBoard
+from kerascnn.training.callbacks import CallbackList, SaveCheckpoints, StopAtNaN, best_epoch, exhausted
+from kerascnn.training.checkpoints import Store
 from kerascnn.training.showing import ShowProgress
+from kerascnn.training.stopping import StopRequest
 
 
 def rows(*pairs: tuple[float, float]) -> list[dict[str, float]]:

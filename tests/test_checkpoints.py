@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn import checkpoints
-from kerascnn.callbacks import Resume, SaveCheckpoints
-from kerascnn.checkpoints import Checkpoint, Store
-from kerascnn.config import UserError
-from kerascnn.stopping import StopRequest
+from kerascnn.errors import UserError
+from kerascnn.training import checkpoints
+from kerascnn.training.callbacks import Resume, SaveCheckpoints
+from kerascnn.training.checkpoints import Checkpoint, Store
+from kerascnn.training.stopping import StopRequest
 
 
 def small_model(units: int = 3) -> keras.Model:

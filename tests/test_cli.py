@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import cli
 from kerascnn.__main__ import COMMANDS, main
-from kerascnn.config import Config, UserError
+from kerascnn.cli.command import command
+from kerascnn.cli.parsing import parse_config
+from kerascnn.cli.recipes import dumps, load_recipe
+from kerascnn.config import Config
+from kerascnn.errors import INTERRUPTED, Stopped, TrainingFailed, UserError
 
 
 def parse(*argv: str) -> Config:
-    return cli.parse_config(argv, prog="kerascnn fit", description="Train.")
+    return parse_config(argv, prog="kerascnn fit", description="Train.")
 
 
 def test_defaults() -> None:
@@ -63,11 +66,11 @@ def test_config_round_trips_through_toml(tmp_path: Path) -> None:
         "--filters", "stage1.3x3", "8", "--lr", "0.25", "--image-size", "96", "--run", "mine", "--step-epochs", "0.3"
     )
     path = tmp_path / "config.toml"
-    path.write_text(cli.dumps(config))
-    assert cli.load_recipe(path) == config
-    assert cli.load_recipe(tmp_path) == config  # a run's directory
+    path.write_text(dumps(config))
+    assert load_recipe(path) == config
+    assert load_recipe(tmp_path) == config  # a run's directory
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # a byte order mark, as Windows' editors write it
-    assert cli.load_recipe(path) == config
+    assert load_recipe(path) == config
 
 
 @pytest.mark.parametrize(
@@ -130,21 +133,21 @@ def test_print_config_prints_toml_and_stops(capsys: pytest.CaptureFixture[str], 
     assert raised.value.code == 0
     path = tmp_path / "printed.toml"
     path.write_text(capsys.readouterr().out)
-    assert cli.load_recipe(path).optim.lr == 0.2
+    assert load_recipe(path).optim.lr == 0.2
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
         (UserError("no"), 2),
-        (cli.TrainingFailed("nan"), 3),
-        (cli.Stopped("later"), 75),
-        (cli.Stopped("interrupted", cli.INTERRUPTED), 130),
+        (TrainingFailed("nan"), 3),
+        (Stopped("later"), 75),
+        (Stopped("interrupted", INTERRUPTED), 130),
         (KeyboardInterrupt(), 130),
     ],
 )
 def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    @cli.command
+    @command
     def fails(argv: list[str]) -> int:
         raise error
 
@@ -178,7 +181,7 @@ def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixtu
     ids=lambda value: type(value).__name__,
 )
 def test_what_the_system_refuses_is_one_message(error: OSError, code: int, message: str, capsys, monkeypatch) -> None:
-    @cli.command
+    @command
     def fails(argv: list[str]) -> int:
         raise error
 

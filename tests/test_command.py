@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from kerascnn import cli, errors
-from kerascnn.command import ending
+from kerascnn import errors
+from kerascnn.cli.command import command, ending
 
 PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -62,7 +62,7 @@ def test_what_a_signals_handler_raises_is_no_exception(path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["swallows Exception", "makes an error of everything", "none"])
 def test_sigterm_within_a_library_ends_the_command(library: str, capsys: pytest.CaptureFixture[str]) -> None:
-    @cli.command
+    @command
     def stopped(argv: list[str]) -> int:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -113,7 +113,7 @@ def no_space(text: str, kind: type[Exception] = OSError) -> Exception:
 def test_what_libraries_tell_in_words_is_the_systems_refusal(
     error: Exception, code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    @cli.command
+    @command
     def fails(argv: list[str]) -> int:
         raise error
 

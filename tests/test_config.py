@@ -2,7 +2,8 @@
 
 import pytest
 
-from kerascnn.config import Augment, Config, FieldError, Fit, Model, UserError, nearest
+from kerascnn.config import Augment, Config, FieldError, Fit, Model, nearest
+from kerascnn.errors import UserError
 
 
 @pytest.mark.parametrize(

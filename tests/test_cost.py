@@ -3,7 +3,8 @@
 import keras
 import pytest
 
-from kerascnn import cost, layers
+from kerascnn import layers
+from kerascnn.models import cost
 
 
 def test_convolutions_matrix_products_and_called_functions():

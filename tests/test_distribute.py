@@ -2,8 +2,9 @@
 
 import pytest
 
-from kerascnn.config import Devices, UserError
-from kerascnn.distribute import Hardware, decide, setup
+from kerascnn.config import Devices
+from kerascnn.devices.plan import Hardware, decide, setup
+from kerascnn.errors import UserError
 
 AMX = frozenset({"amx_bf16", "avx512f"})
 A100, V100, P100 = ("A100", (8, 0)), ("V100", (7, 0)), ("P100", (6, 0))

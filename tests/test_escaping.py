@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from kerascnn import escaping
-from kerascnn.config import UserError
-from kerascnn.escaping import expanded, resolved, within
+from kerascnn.cli import escaping
+from kerascnn.cli.escaping import expanded, resolved, within
+from kerascnn.errors import UserError
 
 HOSTILE = (
     "<script>alert(1)</script>",

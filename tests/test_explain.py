@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn import explain, models
+from kerascnn import models
 from kerascnn.artefacts.predictor import probabilities_of
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
+from kerascnn.scoring import grad_cam
 
 
 @pytest.mark.parametrize("arch", ["resnet20", "inception_small"])
@@ -19,7 +20,7 @@ def test_maps_of_a_stage(arch) -> None:
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_maps_of_every_stage_of_every_network(arch) -> None:
     model = models.build(arch, (96, 96, 3), 4, width=0.25)
-    for stage in explain.stages(model):
+    for stage in grad_cam.stages(model):
         check_maps(arch, stage, 96)
 
 
@@ -27,7 +28,7 @@ def check_maps(arch: str, stage: str | None, size: int = 32) -> None:
     model = models.build(arch, (size, size, 3), 4, width=0.25)
     images = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), "uint8")
     weights = [w.copy() for w in model.get_weights()]
-    heat = explain.grad_cam(model, images, stage=stage)
+    heat = grad_cam.grad_cam(model, images, stage=stage)
     assert heat.shape == (3, size, size)
     assert heat.dtype == np.float32
     assert heat.min() >= 0
@@ -39,10 +40,10 @@ def check_maps(arch: str, stage: str | None, size: int = 32) -> None:
 def test_what_is_frozen_is_explained_too() -> None:
     model = models.build("resnet20", (32, 32, 3), 4, width=0.25)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), "uint8")
-    learning = explain.grad_cam(model, images)
+    learning = grad_cam.grad_cam(model, images)
     for layer in model.layers:
         layer.trainable = False
-    np.testing.assert_allclose(explain.grad_cam(model, images), learning, atol=1e-5)
+    np.testing.assert_allclose(grad_cam.grad_cam(model, images), learning, atol=1e-5)
 
 
 def looks_at_a_corner() -> keras.Model:
@@ -61,7 +62,7 @@ def looks_at_a_corner() -> keras.Model:
 def test_the_map_is_where_the_answer_comes_from() -> None:
     model = looks_at_a_corner()
     images = np.full((2, 16, 16, 3), 255, "uint8")
-    heat = explain.grad_cam(model, images, [0, 1])
+    heat = grad_cam.grad_cam(model, images, [0, 1])
     assert heat[0, :8, :8].min() == 1
     assert not heat[0, 8:].any()
     assert heat[1, 8:, 8:].min() == 1
@@ -72,12 +73,12 @@ def test_hiding_what_matters_hurts_more_than_hiding_elsewhere() -> None:
     model = looks_at_a_corner()
     images = np.zeros((40, 16, 16, 3), "uint8")
     images[:, :8, :8, 0] = 255
-    found = explain.deletion(probabilities_of(model), images, explain.grad_cam(model, images))
+    found = grad_cam.deletion(probabilities_of(model), images, grad_cam.grad_cam(model, images))
     assert found.hottest.value < found.elsewhere.value <= found.before.value + 1e-6
     assert found.drop.low > 0
     assert found.drop.n == 40
     assert found.hottest.value < found.scattered.value < found.before.value
-    upside_down = explain.deletion(probabilities_of(model), images, 1 - explain.grad_cam(model, images))
+    upside_down = grad_cam.deletion(probabilities_of(model), images, 1 - grad_cam.grad_cam(model, images))
     assert upside_down.drop.value < found.drop.value
 
 
@@ -86,7 +87,7 @@ def test_a_random_head_gives_other_maps() -> None:
     model = models.build("resnet20", (32, 32, 3), 10, width=0.25)
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), "uint8")
     kept = model.get_layer("logits").get_weights()
-    assert explain.head_matters(model, images).value < 0.9
+    assert grad_cam.head_matters(model, images).value < 0.9
     for before, after in zip(kept, model.get_layer("logits").get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
 
@@ -94,13 +95,13 @@ def test_a_random_head_gives_other_maps() -> None:
 def test_an_unknown_stage() -> None:
     model = models.build("resnet20", (32, 32, 3), 10, width=0.25)
     with pytest.raises(UserError, match="it has stage1, stage2, stage3"):
-        explain.grad_cam(model, np.zeros((1, 32, 32, 3)), stage="stage9")
+        grad_cam.grad_cam(model, np.zeros((1, 32, 32, 3)), stage="stage9")
 
 
 def test_an_overlay_is_a_picture_that_shows_the_heat() -> None:
     heat = np.zeros((8, 8), "float32")
     heat[2, 3] = 1
-    picture = explain.overlay(np.full((8, 8, 3), 100, "uint8"), heat)
+    picture = grad_cam.overlay(np.full((8, 8, 3), 100, "uint8"), heat)
     assert picture.shape == (8, 8, 3)
     assert picture.dtype == np.uint8
     assert (picture[2, 3] != picture[0, 0]).any()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import files
+from kerascnn.runs import files
 
 
 def test_a_write_that_fails_names_the_file_and_leaves_everything_as_it_was(tmp_path: Path) -> None:

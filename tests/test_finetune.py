@@ -12,12 +12,16 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import cli, data, distribute, fit, models, optim, preflight, training
-from kerascnn.config import Config, UserError
-from kerascnn.data import Splits
+from kerascnn import data, fit, models, training
+from kerascnn.cli.parsing import parse_config, told
+from kerascnn.cli.recipes import load_recipe
+from kerascnn.config import Config
+from kerascnn.data import Splits, preflight
+from kerascnn.devices.plan import setup
+from kerascnn.errors import USER_ERROR, Stopped, UserError
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run, identity
-from kerascnn.training import finetune
+from kerascnn.training import finetune, optim
 
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
 BASE = Config(
@@ -94,7 +98,7 @@ def test_more_stages_than_there_are(tmp_path, splits, source) -> None:
 def test_the_body_is_what_learns_slower(splits, source) -> None:
     """How much slower, exactly: tests/test_optim.py."""
     config = resolved(splits, source, optim={"body_lr": 0.125}, model={"freeze": 1})
-    model = training.build_and_compile(config, splits, distribute.setup(BASE.devices, 16))
+    model = training.build_and_compile(config, splits, setup(BASE.devices, 16))
     factors = {v.path.split("/")[0]: model.optimizer._factor(v) for v in model.trainable_variables}
     assert factors == {"stage2_block1": 0.125, "stage3_block1": 0.125, "logits": 1.0}
 
@@ -126,7 +130,7 @@ def test_stopped_in_either_part_it_ends_as_undisturbed(tmp_path, splits, source,
     watcher = threading.Thread(target=kill)
     watcher.start()
     try:
-        with pytest.raises(cli.Stopped):
+        with pytest.raises(Stopped):
             train(run.path, splits, config)
     finally:
         watcher.join()
@@ -196,7 +200,7 @@ def test_a_flag_replaces_a_runs_own_weights(tmp_path, splits, source) -> None:
     move_head(other)
     other.save(tmp_path / "other.keras")
     words = ["--config", str(run.path), "--weights", str(tmp_path / "other.keras")]
-    asked = training.resolve(cli.parse_config(words, prog="kerascnn fit", description=""), splits)
+    asked = training.resolve(parse_config(words, prog="kerascnn fit", description=""), splits)
     assert asked.model.weights.startswith(str(tmp_path / "other.keras#sha256="))
 
 
@@ -234,7 +238,7 @@ def test_mistakes(tmp_path, source, capsys, flags, message) -> None:
         ["--arch", "resnet9", *words, "--fraction", "0.025", "--runs-dir", str(tmp_path / "runs"), "--no-export"]
     )
     error = capsys.readouterr().err
-    assert code == cli.USER_ERROR, error
+    assert code == USER_ERROR, error
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "trace").exists(), "a file of weights has run a command"
@@ -243,7 +247,7 @@ def test_mistakes(tmp_path, source, capsys, flags, message) -> None:
 def test_published_weights_need_a_package_and_a_network(tmp_path, monkeypatch, capsys) -> None:
     words = ["--image-size", "96", "--weights", "imagenet", "--runs-dir", str(tmp_path / "runs"), "--no-export"]
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as where it is not installed
-    assert fit.main(["--arch", "resnet18", *words]) == cli.USER_ERROR
+    assert fit.main(["--arch", "resnet18", *words]) == USER_ERROR
     error = capsys.readouterr().err
     assert "pip install 'kerascnn[hub]'" in error
     assert "--weights FILE" in error
@@ -252,7 +256,7 @@ def test_published_weights_need_a_package_and_a_network(tmp_path, monkeypatch, c
     if not list(
         (Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models").glob("inception_v3_weights*kernels.h5")
     ):
-        assert fit.main(["--arch", "inception_v3_keras", *words]) == cli.USER_ERROR
+        assert fit.main(["--arch", "inception_v3_keras", *words]) == USER_ERROR
         error = capsys.readouterr().err
         assert "could not be downloaded" in error
         assert "--weights FILE" in error
@@ -264,7 +268,7 @@ def test_published_weights_need_a_package_and_a_network(tmp_path, monkeypatch, c
 def test_the_recipes_first_epochs_do_not_explode(features, size) -> None:
     """A fresh head on 244 photos, as in the recipe's first two epochs: what published networks see of one is 50 to 2,000 long
     when squared, and SGD at 0.05 multiplied the loss by nine on the longer ones."""
-    recipe = cli.load_recipe("finetune")
+    recipe = load_recipe("finetune")
     rng = np.random.default_rng(0)
     labels = np.arange(244) % 2
     seen = (
@@ -297,7 +301,7 @@ def test_any_runs_weights_fit_as_the_readme_says(tmp_path, section) -> None:
     run.write_metrics({"test": {}})
     training.network(trained.model, 32, 10).save(run.best_model)
     words = ["--config", "finetune", "--weights", str(run.path)]
-    config, _ = preflight.adopt(cli.parse_config(words, prog="kerascnn fit", description=""), cli.told(words))
+    config, _ = preflight.adopt(parse_config(words, prog="kerascnn fit", description=""), told(words))
     config = finetune.resolve(config, config.data.image_size)
     fresh = training.network(config.model, config.data.image_size, 3)
     lines = finetune.load(fresh, config.model)

@@ -4,11 +4,13 @@ from typing import Literal
 
 import pytest
 
-from kerascnn import cli, flags
 from kerascnn.__main__ import main
 from kerascnn.archs import Archs
+from kerascnn.cli import flags
+from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.comparison import options as compare
-from kerascnn.config import Config, Section, UserError
+from kerascnn.config import Config, Section
+from kerascnn.errors import UserError
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.export import Export
 from kerascnn.list import List
@@ -17,7 +19,7 @@ from kerascnn.search import options as tune
 from kerascnn.speed import options as benchmark
 
 SCHEMAS = {
-    "fit": cli.OfData,
+    "fit": OfData,
     "list": List,
     "compare": compare.Request,
     "tune": tune.Request,
@@ -110,10 +112,10 @@ def test_a_mistake_is_one_line(words: str, message: str, capsys: pytest.CaptureF
 
 def test_words_of_a_config_give_it_back() -> None:
     words = "photos --lr 0.25 --augment flip cutout --filters stage1 12 stem 8 --crop-area 0.5 0.75 --no-export --image-size 96"
-    config = cli.parse_config(words.split(), prog="kerascnn fit", description="", schema=cli.OfData).config
+    config = parse_config(words.split(), prog="kerascnn fit", description="", schema=OfData).config
     spelt = flags.words(config, Config())
     assert spelt[:2] == ["--dataset", "photos"]
-    assert cli.parse_config(spelt, prog="kerascnn fit", description="") == config
+    assert parse_config(spelt, prog="kerascnn fit", description="") == config
     assert flags.words(Config(), Config()) == []
 
 

@@ -107,7 +107,7 @@ def test_never_tf_keras(path: Path) -> None:
         "kerascnn.__main__",
         "kerascnn.cli",
         "kerascnn.runs",
-        "kerascnn.models.tables",
+        "kerascnn.architectures.tables",
         "kerascnn.fit",
         "kerascnn.compare",
     ],

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from kerascnn import metrics
 from kerascnn.config import MonitorName, choices
+from kerascnn.training import keras_metrics
 
 
 def answers(rng, n, classes, present):
@@ -44,7 +44,7 @@ def expected(labels, predicted):
 @pytest.mark.filterwarnings("ignore:A single label was found")
 def test_agrees_with_sklearn(n, classes, present):
     labels, logits = answers(np.random.default_rng(n), n, classes, list(present))
-    for metric in metrics.build(classes):
+    for metric in keras_metrics.build(classes):
         for batch in filled(labels, logits, classes, 16):
             metric.update_state(*batch)
         assert float(metric.result()) == pytest.approx(expected(labels, logits.argmax(1))[metric.name], abs=1e-6)
@@ -53,7 +53,7 @@ def test_agrees_with_sklearn(n, classes, present):
 def test_weights_are_honoured():
     labels, logits = answers(np.random.default_rng(5), 50, 4, range(4))
     weight = np.random.default_rng(6).uniform(0, 3, 50).astype("float32")
-    metric = metrics.MacroF1(4)
+    metric = keras_metrics.MacroF1(4)
     metric.update_state(np.eye(4)[labels], logits, weight)
     true = f1_score(labels, logits.argmax(1), average="macro", sample_weight=weight)
     assert float(metric.result()) == pytest.approx(true, abs=1e-6)
@@ -61,7 +61,7 @@ def test_weights_are_honoured():
 
 def test_counts_beyond_256_in_bfloat16():
     keras.config.set_dtype_policy("mixed_bfloat16")
-    metric = metrics.BalancedAccuracy(2)
+    metric = keras_metrics.BalancedAccuracy(2)
     logits = tf.cast([[1.0, 0.0]] * 4, tf.bfloat16)
     for _ in range(200):
         metric.update_state(tf.constant([[1.0, 0], [1, 0], [1, 0], [0, 1]]), logits)
@@ -70,7 +70,7 @@ def test_counts_beyond_256_in_bfloat16():
 
 
 def test_empty_and_reset():
-    for metric in metrics.build(3)[1:]:
+    for metric in keras_metrics.build(3)[1:]:
         assert float(metric.result()) == 0.0
         metric.update_state(np.eye(3), np.eye(3))
         assert float(metric.result()) == 1.0
@@ -78,7 +78,7 @@ def test_empty_and_reset():
         assert float(metric.result()) == 0.0
 
 
-@pytest.mark.parametrize("cls", [metrics.MacroF1, metrics.BalancedAccuracy])
+@pytest.mark.parametrize("cls", [keras_metrics.MacroF1, keras_metrics.BalancedAccuracy])
 def test_config_round_trip(cls):
     metric = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cls(7, name="mine")))
     assert type(metric) is cls
@@ -93,7 +93,7 @@ def scores(devices, dataset):
         inputs = keras.Input((5,))
         model = keras.Model(inputs, keras.layers.Activation("linear")(inputs))
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-        model.compile("sgd", loss, weighted_metrics=metrics.build(5), jit_compile=False)
+        model.compile("sgd", loss, weighted_metrics=keras_metrics.build(5), jit_compile=False)
     return model.evaluate(dataset, verbose=0, return_dict=True)
 
 
@@ -110,6 +110,6 @@ def test_two_replicas_equal_one():
 
 
 def test_monitors_are_the_configs():
-    assert set(metrics.MONITORS) == set(choices(MonitorName)) - {"auto"}
-    names = {f"val_{metric.name}" for metric in metrics.build(2)} | {"val_loss"}
-    assert set(metrics.MONITORS) == names
+    assert set(keras_metrics.MONITORS) == set(choices(MonitorName)) - {"auto"}
+    names = {f"val_{metric.name}" for metric in keras_metrics.build(2)} | {"val_loss"}
+    assert set(keras_metrics.MONITORS) == names

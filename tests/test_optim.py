@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn import optim, rates
-from kerascnn.config import Optim, OptimizerName, ScheduleName, choices
+from kerascnn.config import Optim, OptimizerName, ScheduleName, choices, defaults
+from kerascnn.training import optim
 
 
 def lr(section: Optim, steps: int = 100, per_epoch: int = 10) -> np.ndarray:
@@ -19,7 +19,7 @@ def lr(section: Optim, steps: int = 100, per_epoch: int = 10) -> np.ndarray:
 def test_registries_are_the_configs_names() -> None:
     assert {"auto", *optim.SCHEDULES} == set(choices(ScheduleName))
     assert {"auto", *optim.OPTIMIZERS} == set(choices(OptimizerName))
-    assert set(optim.OPTIMIZERS) == set(rates.LEARNING_RATE) == set(rates.WEIGHT_DECAY)
+    assert set(optim.OPTIMIZERS) == set(defaults.LEARNING_RATE) == set(defaults.WEIGHT_DECAY)
 
 
 def test_cosine_warms_up_to_the_peak_and_falls_to_nothing() -> None:

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import cli
+from kerascnn.cli.recipes import load_recipe, recipe_path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_recipes_by_name_from_a_checkout() -> None:
-    assert cli.load_recipe("quick").fit.epochs == 3
-    assert cli.recipe_path("quick.toml") == cli.recipe_path("quick")
+    assert load_recipe("quick").fit.epochs == 3
+    assert recipe_path("quick.toml") == recipe_path("quick")
 
 
 def test_every_recipe_loads() -> None:
-    recipes = sorted((ROOT / "experiments" / "recipes").glob("*.toml"))
+    recipes = sorted((ROOT / "kerascnn" / "recipes").glob("*.toml"))
     assert recipes
     for path in recipes:
-        assert cli.load_recipe(path)
+        assert load_recipe(path)
 
 
 @pytest.mark.slow

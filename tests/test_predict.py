@@ -18,10 +18,12 @@ import odd_files
 import pytest
 from PIL import Image
 
-from kerascnn import artefacts, cli, predict
+from kerascnn import artefacts, predict
 from kerascnn.artefacts import savedmodel
 from kerascnn.artefacts.predictor import load_keras
+from kerascnn.cli.recipes import dumps
 from kerascnn.config import Config
+from kerascnn.errors import CHECK_FAILED, DONE, INTERRUPTED, USER_ERROR
 from kerascnn.report.overlays import Overlays
 from kerascnn.runs import Run
 
@@ -35,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("runs") / "tiny")
     run.path.mkdir()
     networks.tiny().save(run.best_model)
-    run.config_file.write_text(cli.dumps(Config()), encoding="utf-8")
+    run.config_file.write_text(dumps(Config()), encoding="utf-8")
     run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
     return run
 
@@ -68,7 +70,7 @@ def objects(out: str) -> list[dict]:
 def test_broken_files_are_reported_and_the_rest_is_answered(
     run: Run, photos: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict.main([str(run.path), str(photos), "--json", "--batch-size", "3", "--top", "7"]) == cli.CHECK_FAILED
+    assert predict.main([str(run.path), str(photos), "--json", "--batch-size", "3", "--top", "7"]) == CHECK_FAILED
     out, err = capfd.readouterr()
     rows = objects(out)
     assert [row["image"] for row in rows] == [str(photos / f"{i}.jpg") for i in GOOD]
@@ -97,7 +99,7 @@ def test_files_patterns_and_lists_are_answered_alike(
         ([str(photos / "7.jp*"), str(photos / "[68].jpg")], ""),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        assert predict.main([str(run.best_model), *words, "--json", "--top", "1"]) == cli.DONE
+        assert predict.main([str(run.best_model), *words, "--json", "--top", "1"]) == DONE
         answers.append(objects(capfd.readouterr().out))
     assert [row["image"] for row in answers[0]] == paths
     assert answers[1] == answers[2] == answers[3] == answers[0]
@@ -106,7 +108,7 @@ def test_files_patterns_and_lists_are_answered_alike(
 def test_csv_has_a_header_and_a_row_per_image(run: Run, photos: Path, tmp_path: Path, capfdbinary) -> None:
     odd = os.fsdecode(b"not_utf8_\xff, .jpg")
     shutil.copy(photos / "0.jpg", tmp_path / odd)
-    assert predict.main([str(run.path), str(tmp_path), str(photos / "1.jpg"), "--csv", "--top", "7"]) == cli.DONE
+    assert predict.main([str(run.path), str(tmp_path), str(photos / "1.jpg"), "--csv", "--top", "7"]) == DONE
     out, err = capfdbinary.readouterr()
     header, first, second = csv.reader(io.StringIO(out.decode("utf-8", "surrogateescape"), newline=""))
     assert header == ["image", *(f"{name}_{i}" for i in range(1, 8) for name in ("class", "probability"))]
@@ -118,7 +120,7 @@ def test_csv_has_a_header_and_a_row_per_image(run: Run, photos: Path, tmp_path: 
 
 
 def test_people_get_one_printable_line(run: Run, photos: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert predict.main([str(run.path), str(photos / "0.jpg"), "--top", "99"]) == cli.DONE
+    assert predict.main([str(run.path), str(photos / "0.jpg"), "--top", "99"]) == DONE
     (line,) = capfd.readouterr().out.splitlines()
     assert line.isprintable()
     assert line.startswith(str(photos / "0.jpg"))
@@ -156,12 +158,12 @@ def test_overlays_stay_in_their_folder_and_keep_apart(
 def test_what_has_no_layers_has_no_overlays(run: Run, photos: Path, tmp_path: Path, capfd) -> None:
     network = networks.tiny(size=16)
     version = savedmodel.export(network, tmp_path / "saved", class_names=NAMES, image_size=16, resize="crop")
-    assert predict.main([str(version), str(photos / "0.jpg"), "--cam", str(tmp_path / "cam")]) == cli.USER_ERROR
+    assert predict.main([str(version), str(photos / "0.jpg"), "--cam", str(tmp_path / "cam")]) == USER_ERROR
     assert "give the run or its .keras file" in capfd.readouterr().err
     (tmp_path / "file").write_text("")
-    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(tmp_path / "file")]) == cli.USER_ERROR
+    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(tmp_path / "file")]) == USER_ERROR
     assert "cannot hold pictures" in capfd.readouterr().err
-    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(photos)]) == cli.USER_ERROR
+    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(photos)]) == USER_ERROR
     assert "holds other images" in capfd.readouterr().err
 
 
@@ -172,13 +174,13 @@ def test_a_bare_file_is_told_its_classes(run: Run, photos: Path, tmp_path: Path,
     said = {}
     for names in (None, "a,b,c,d,e,f,g", str(tmp_path / "classes.txt")):
         flags = [] if names is None else ["--class-names", names]
-        assert predict.main([bare, image, "--json", "--top", "7", *flags]) == cli.DONE
+        assert predict.main([bare, image, "--json", "--top", "7", *flags]) == DONE
         (row,) = objects(capfd.readouterr().out)
         said[names] = {entry["class"] for entry in row["top"]}
     assert said[None] == set("0123456")
     assert said["a,b,c,d,e,f,g"] == set("abcdefg")
     assert said[str(tmp_path / "classes.txt")] == {"a", "b", "c\nd", "e\\n", "f", "g", "h"}
-    assert predict.main([bare, image, "--class-names", "cat,dog"]) == cli.USER_ERROR
+    assert predict.main([bare, image, "--class-names", "cat,dog"]) == USER_ERROR
     assert "7 classes apart, but 2 class names" in capfd.readouterr().err
 
 
@@ -191,11 +193,11 @@ def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.Captur
         ([str(run.path), "x.jpg", "--top", "0"], "--top: expected"),
         ([str(run.path), "x.jpg", "--class-names", "cat,dog"], "leave it out"),
     ):
-        assert predict.main(words) == cli.USER_ERROR, words
+        assert predict.main(words) == USER_ERROR, words
         out, err = capfd.readouterr()
         assert out == ""
         assert message in err
-    assert predict.main([str(run.path), str(tmp_path / "missing.jpg")]) == cli.CHECK_FAILED
+    assert predict.main([str(run.path), str(tmp_path / "missing.jpg")]) == CHECK_FAILED
     assert "missing.jpg: No such file" in capfd.readouterr().err
 
 
@@ -207,7 +209,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(run: Run, photos: Path) -> None
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
-    assert done.returncode in (cli.DONE, cli.CHECK_FAILED)
+    assert done.returncode in (DONE, CHECK_FAILED)
 
 
 @pytest.mark.slow
@@ -223,7 +225,7 @@ def test_ctrl_c_ends_it_at_once(run: Run, photos: Path) -> None:
         assert child.stdout.readline().startswith(str(photos / "0.jpg"))
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
-    assert child.returncode == cli.INTERRUPTED
+    assert child.returncode == INTERRUPTED
     assert "interrupted" in err
     assert "Traceback" not in err
 
@@ -237,7 +239,8 @@ def _drain(terminal: int, shown: bytearray) -> None:
 
 PREDICT = """
 import pathlib, sys
-from kerascnn import predict, timing
+from kerascnn import predict
+from kerascnn.devices import timing
 code = predict.main(sys.argv[2:])
 pathlib.Path(sys.argv[1]).write_text(str(timing.peak_memory()))
 sys.exit(code)
@@ -281,7 +284,7 @@ def test_images_are_sorted_by_their_answers(run: Run, photos: Path, tmp_path: Pa
     words = [str(run.path), str(tmp_path / "photos"), "--sort-into", str(out), "--min-confidence", str(least), "--json"]
     found = []
     for words_of_images in (words, words, [words[0], f"{tmp_path}/photos/**/*.jpg", *words[2:]]):
-        assert predict.main(words_of_images) == cli.CHECK_FAILED
+        assert predict.main(words_of_images) == CHECK_FAILED
         captured = capfd.readouterr()
         found.append({row["image"]: row for row in objects(captured.out)})
         assert len(found[-1]) == len(GOOD)
@@ -308,5 +311,5 @@ def test_images_are_sorted_by_their_answers(run: Run, photos: Path, tmp_path: Pa
 )
 def test_sorting_mistakes(run: Run, photos: Path, words, message: str, capfd) -> None:
     flags = [word.replace("PHOTOS", str(photos)) for word in words]
-    assert predict.main([str(run.path), str(photos), *flags]) == cli.USER_ERROR
+    assert predict.main([str(run.path), str(photos), *flags]) == USER_ERROR
     assert message in capfd.readouterr().err

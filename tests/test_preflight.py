@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import cli, preflight
-from kerascnn.config import Config, UserError
+from kerascnn.cli.parsing import OfData, parse_config, told
+from kerascnn.config import Config
+from kerascnn.data import preflight
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 
 TRAINED = Config(
@@ -33,8 +35,8 @@ def run(tmp_path: Path) -> Run:
 
 
 def started(*words: str) -> Config:
-    config = preflight.check(cli.parse_config(words, prog="kerascnn fit", description="", schema=cli.OfData).config)
-    return preflight.adopt(config, cli.told(words, cli.OfData))[0]
+    config = preflight.check(parse_config(words, prog="kerascnn fit", description="", schema=OfData).config)
+    return preflight.adopt(config, told(words, OfData))[0]
 
 
 def network(config: Config) -> tuple:
@@ -82,11 +84,9 @@ def test_an_unfinished_run_gives_no_weights(run: Run) -> None:
 
 def test_the_data_set_needs_no_flag(tmp_path: Path) -> None:
     for words in (("3", "--epochs", "3"), ("--epochs", "3", "3"), ("--no-export", "3")):
-        assert (
-            cli.parse_config(words, prog="kerascnn fit", description="", schema=cli.OfData).config.data.dataset == "3"
-        )
+        assert parse_config(words, prog="kerascnn fit", description="", schema=OfData).config.data.dataset == "3"
     with pytest.raises(UserError, match="a and --dataset b: give one of the two"):
-        cli.parse_config(("a", "--dataset", "b"), prog="kerascnn fit", description="", schema=cli.OfData)
+        parse_config(("a", "--dataset", "b"), prog="kerascnn fit", description="", schema=OfData)
 
 
 def test_mistakes_are_answered_before_tensorflow_is_loaded(run: Run, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from kerascnn.progress import SILENT, Mirror, Phase, Phases, Relay, to_descriptor
-from kerascnn.screen import Screen
+from kerascnn.cli.progress import SILENT, Mirror, Phase, Phases, Relay, to_descriptor
+from kerascnn.cli.screen import Screen
 
 
 class Kept(Phases):
@@ -80,7 +80,7 @@ def test_only_the_innermost_phase_of_each_thread_speaks(screen, tmp_path) -> Non
 
 def test_time_left_follows_from_the_speed_since_the_mark(monkeypatch) -> None:
     clock = iter([0.0, 100.0, 101.0, 102.0])
-    monkeypatch.setattr("kerascnn.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("kerascnn.cli.progress.time.monotonic", lambda: next(clock))
     phase = SILENT.phase("epoch 1", 10)
     phase.reach(4)  # of which an earlier start has done some, and one was compiled
     phase.mark()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import cli, rates, runs
-from kerascnn.config import Config
+from kerascnn import runs
+from kerascnn.cli.recipes import dumps, load_recipe, load_toml
+from kerascnn.config import Config, defaults
 from kerascnn.runs import Run
 
 SIZES = (8, 28, 32, 33, 48, 64, 65, 96, 128, 160, 192, 223, 224, 299, 448)
@@ -39,38 +40,38 @@ def config(batch_size: int = 64, optimizer: str = "sgd", accumulate: int = 1, **
 @pytest.mark.parametrize(("batch_size", "image_size"), TABLE, ids=str)
 def test_the_table(batch_size: int, image_size: int) -> None:
     expected = TABLE[batch_size, image_size]
-    assert rates.resolved(config(batch_size), image_size)["lr"] == pytest.approx(expected, rel=1e-12)
-    assert rates.default_lr("adamw", batch_size, image_size) == 0.001
-    assert rates.default_lr("muon", batch_size, image_size) == 0.1
+    assert defaults.resolved(config(batch_size), image_size)["lr"] == pytest.approx(expected, rel=1e-12)
+    assert defaults.default_lr("adamw", batch_size, image_size) == 0.001
+    assert defaults.default_lr("muon", batch_size, image_size) == 0.1
 
 
 def test_it_is_in_proportion_to_the_batch_at_every_size_and_falls_without_a_jump() -> None:
     for size in SIZES:
-        one = rates.default_lr("sgd", 1, size)
-        assert [rates.default_lr("sgd", n, size) / n for n in (4, 16, 100, 1024)] == pytest.approx([one] * 4)
-        assert rates.with_lr(config(8, accumulate=4), size) == config(8, accumulate=4).replace(
-            optim={"lr": rates.with_lr(config(32), size).optim.lr}
+        one = defaults.default_lr("sgd", 1, size)
+        assert [defaults.default_lr("sgd", n, size) / n for n in (4, 16, 100, 1024)] == pytest.approx([one] * 4)
+        assert defaults.with_lr(config(8, accumulate=4), size) == config(8, accumulate=4).replace(
+            optim={"lr": defaults.with_lr(config(32), size).optim.lr}
         )
-    every = [rates.default_lr("sgd", 64, size) for size in range(8, 400)]
+    every = [defaults.default_lr("sgd", 64, size) for size in range(8, 400)]
     assert all(0.97 * before < after <= before for before, after in itertools.pairwise(every))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_what_the_config_then_holds_is_what_is_used(size: int) -> None:
-    for batch, optimizer in itertools.product((16, 64, 105, 256), rates.LEARNING_RATE):
-        given = rates.with_lr(config(batch, optimizer), size)
-        assert rates.resolved(given, size) == rates.resolved(config(batch, optimizer), size)
+    for batch, optimizer in itertools.product((16, 64, 105, 256), defaults.LEARNING_RATE):
+        given = defaults.with_lr(config(batch, optimizer), size)
+        assert defaults.resolved(given, size) == defaults.resolved(config(batch, optimizer), size)
         if given.optim.lr is None:  # the optimizer's own, which is what `optim.peak` takes then
-            assert rates.resolved(given, size)["lr"] == rates.LEARNING_RATE[optimizer]
-    assert rates.with_lr(config(lr=0.3), size).optim.lr == 0.3
+            assert defaults.resolved(given, size)["lr"] == defaults.LEARNING_RATE[optimizer]
+    assert defaults.with_lr(config(lr=0.3), size).optim.lr == 0.3
 
 
 def test_runs_of_before_keep_their_identity() -> None:
     """A batch of 64 at 32 px, and whole photos: the same rate, kept in the same way, hence the same name."""
     small, large = config(), config(48)
-    assert rates.with_lr(small, 32) == small
-    assert rates.with_lr(large, 224).optim.lr == 0.1 * 48 / 256
-    assert rates.with_lr(config(256), 224).optim.lr == 0.1
+    assert defaults.with_lr(small, 32) == small
+    assert defaults.with_lr(large, 224).optim.lr == 0.1 * 48 / 256
+    assert defaults.with_lr(config(256), 224).optim.lr == 0.1
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_runs_of_before_keep_their_identity() -> None:
     ],
 )
 def test_optimizer_and_schedule_of_auto(given, image_size, weights, expected) -> None:
-    found = rates.with_optimizer(Config(optim=given, model={"weights": weights}), image_size).optim
+    found = defaults.with_optimizer(Config(optim=given, model={"weights": weights}), image_size).optim
     assert (found.optimizer, found.schedule) == expected
 
 
@@ -96,7 +97,7 @@ def written(folder: Path, given: Config, *, before: bool) -> Run:
     run = Run(folder / "run")
     run.write_config(given)
     if before:
-        run.config_file.write_text(cli.dumps(given))
+        run.config_file.write_text(dumps(given))
     run.add_environment({})
     return run
 
@@ -109,20 +110,20 @@ def test_a_run_of_before_goes_on_with_the_rate_that_it_began_with(tmp_path, batc
     run = written(tmp_path, given, before=True)
     run.write_data({"fingerprint": "abc"}, [], [])
     run.write_history([{"epoch": 1, "loss": 2.0}])
-    again = rates.with_lr(cli.load_recipe(run.config_file), image_size)
+    again = defaults.with_lr(load_recipe(run.config_file), image_size)
     assert again.optim.lr == rate
     assert Run.prepare(again, "abc", "mini").path == run.path
     assert run.config() == again
 
 
 def test_config_toml_says_what_was_used_and_reads_as_before(tmp_path) -> None:
-    given = rates.with_lr(config(16, weight_decay=0.01).replace(data={"image_size": 32}), 32)
+    given = defaults.with_lr(config(16, weight_decay=0.01).replace(data={"image_size": 32}), 32)
     run = written(tmp_path, given, before=False)
-    table = cli.load_toml(run.config_file)
+    table = load_toml(run.config_file)
     assert table["resolved"] == {"lr": 0.025, "weight_decay": 0.01, "image_size": 32}
-    assert run.config() == cli.load_recipe(run.path) == given
+    assert run.config() == load_recipe(run.path) == given
     assert runs.identity(run.config(), "abc") == runs.identity(given, "abc")
     bare = written(tmp_path / "bare", config().replace(data={"image_size": 32}), before=False)
-    assert cli.load_toml(bare.config_file)["resolved"] == {"lr": 0.1, "weight_decay": 0.005, "image_size": 32}
-    assert "lr" not in cli.load_toml(bare.config_file)["optim"]
+    assert load_toml(bare.config_file)["resolved"] == {"lr": 0.1, "weight_decay": 0.005, "image_size": 32}
+    assert "lr" not in load_toml(bare.config_file)["optim"]
     assert bare.config().optim.lr is None

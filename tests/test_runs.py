@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from kerascnn import runs
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config
+from kerascnn.errors import UserError
 from kerascnn.runs import Run, directory
 
 

@@ -10,7 +10,8 @@ import networks
 import odd_files
 import pytest
 
-from kerascnn import cli, fit, predict
+from kerascnn import fit, predict
+from kerascnn.errors import CHECK_FAILED, USER_ERROR
 
 PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 # The one place that unpickles, through an allow-list of four names (tests/models/test_pickled.py).
@@ -89,7 +90,7 @@ def test_a_network_with_code_of_its_own_is_refused(
     x = keras.layers.GlobalAveragePooling2D()(harmful(inputs))
     keras.Model(inputs, keras.layers.Dense(2, name="logits")(x)).save(tmp_path / "harmful.keras")
     touched.unlink(missing_ok=True)
-    assert predict.main([str(tmp_path / "harmful.keras"), image]) == cli.USER_ERROR
+    assert predict.main([str(tmp_path / "harmful.keras"), image]) == USER_ERROR
     out, err = capfd.readouterr()
     assert out == ""
     assert "harmful.keras cannot be loaded" in err
@@ -119,7 +120,7 @@ def test_a_network_that_names_other_code_is_refused(layer: dict, tmp_path: Path,
         }
         return json.dumps(config)
 
-    assert predict.main([str(rewritten(tmp_path / "network.keras", change)), image]) == cli.USER_ERROR
+    assert predict.main([str(rewritten(tmp_path / "network.keras", change)), image]) == USER_ERROR
     assert "cannot be loaded" in capfd.readouterr().err
     assert not touched.exists()
 
@@ -141,7 +142,7 @@ def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path:
     bombs = [odd for odd in odd_files.make(tmp_path / "odd") if odd.reason == "pixels"]
     assert {bomb.path.suffix for bomb in bombs} == {".jpg", ".png", ".gif", ".bmp", ".webp"}
     # 60,000 x 60,000 decoded are 10.8 GB each.
-    assert predict.main([str(tmp_path / "network.keras"), *(str(bomb.path) for bomb in bombs)]) == cli.CHECK_FAILED
+    assert predict.main([str(tmp_path / "network.keras"), *(str(bomb.path) for bomb in bombs)]) == CHECK_FAILED
     out, err = capfd.readouterr()
     assert out == ""
     assert err.count("are refused") == len(bombs)
@@ -152,7 +153,7 @@ def test_a_run_that_would_leave_its_folder_is_refused(name: str, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     words = ["--run", name, "--runs-dir", "runs", "--width", "0.25", "--epochs", "1"]
-    assert fit.main(words) == cli.USER_ERROR
+    assert fit.main(words) == USER_ERROR
     assert "folder" in capfd.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
     assert not list((tmp_path / "runs").iterdir())

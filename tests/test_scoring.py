@@ -15,9 +15,10 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from kerascnn import metrics, scoring
+from kerascnn import scoring
 from kerascnn.comparison.scores import METRICS
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
+from kerascnn.training import keras_metrics
 
 NAMES = [f"class {i}" for i in range(7)]
 
@@ -82,7 +83,7 @@ def test_scores_equal_kerass_evaluation(model, images):
     """The same numbers as val_loss, val_accuracy, val_macro_f1, val_balanced_accuracy in history.csv."""
     labels = np.random.default_rng(3).integers(0, 7, 21)
     dataset = scoring_data(images, labels, unreadable=[4])
-    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=metrics.build(7))
+    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=keras_metrics.build(7))
     kerass = model.evaluate(dataset, verbose=0, return_dict=True)
     found = scoring.predict(model, dataset, labels, range(21))
     ours = scoring.score(found.probabilities, found.labels, NAMES)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from kerascnn.errors import UserError
-from kerascnn.scratch import scratch, sweep
+from kerascnn.runs.scratch import scratch, sweep
 
 WORKS = """
 import sys, pathlib
-from kerascnn.scratch import scratch
+from kerascnn.runs.scratch import scratch
 with scratch(pathlib.Path(sys.argv[1]), ".aside-") as folder:
     (folder / "half").touch()
     print(folder, flush=True)

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from kerascnn.progress import SILENT
-from kerascnn.screen import Screen, starting
+from kerascnn.cli.progress import SILENT
+from kerascnn.cli.screen import Screen, starting
 
 SPEAKS = """
 import sys
-from kerascnn.screen import Screen
+from kerascnn.cli.screen import Screen
 screen = Screen()
 screen.log_to(__import__("pathlib").Path(sys.argv[1]))
 for number in range(2000):
@@ -43,8 +43,8 @@ def test_a_pipe_gets_no_bars(tmp_path, variables) -> None:
 
 FIRST = """
 import gc
-from kerascnn.progress import SILENT
-from kerascnn.screen import starting
+from kerascnn.cli.progress import SILENT
+from kerascnn.cli.screen import starting
 with starting(SILENT):
     assert not gc.isenabled()
     import tensorflow

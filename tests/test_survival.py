@@ -17,9 +17,9 @@ import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - best.keras names its classes
 from kerascnn import runs
+from kerascnn.cli.screen import Screen
 from kerascnn.config import Config
 from kerascnn.runs import Run
-from kerascnn.screen import Screen
 
 SMALL = [
     "--arch",

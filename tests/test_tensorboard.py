@@ -16,8 +16,8 @@ from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-from kerascnn import cost
-from kerascnn import tensorboard as tb
+from kerascnn.models import cost
+from kerascnn.report import tensorboard as tb
 
 STEPS = 6  # of an epoch
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn import timing
+from kerascnn.devices import timing
 
 
 def sleeping(seconds: float, calls: list[float]):

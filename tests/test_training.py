@@ -14,13 +14,16 @@ import pytest
 import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from kerascnn import cli, data, distribute, models, scoring, training
+from kerascnn import data, models, scoring, training
 from kerascnn.artefacts import exporting
-from kerascnn.config import Config, Devices, UserError
+from kerascnn.cli.recipes import load_recipe, load_toml
+from kerascnn.cli.screen import Screen
+from kerascnn.config import Config, Devices
 from kerascnn.data import Splits, pipeline
+from kerascnn.devices.plan import setup
+from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run
-from kerascnn.screen import Screen
 from kerascnn.training import assembly, loop
 from kerascnn.training.loop import Training
 
@@ -91,7 +94,7 @@ def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_pa
     watcher = threading.Thread(target=interrupt)
     watcher.start()
     try:
-        with pytest.raises(cli.Stopped) as raised:
+        with pytest.raises(Stopped) as raised:
             train(tmp_path / "cut", splits, fit={"checkpoint_every": 1}, **restless)
     finally:
         watcher.join()
@@ -128,7 +131,7 @@ def test_replicas_score_what_the_saved_model_scores_on_one_device(tmp_path, spli
 
 def test_replicas_hold_equal_weights_and_statistics(splits) -> None:
     config = training.resolve(BASE.replace(devices={"devices": "cpu:2"}), splits)
-    plan = distribute.setup(config.devices, 16)
+    plan = setup(config.devices, 16)
     model = training.build_and_compile(config, splits, plan)
     stream = pipeline.training(splits, augment=config.augment, seed=0, batch_size=16)
     model.fit(stream, steps_per_epoch=4, verbose=0, shuffle=False)
@@ -183,7 +186,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, splits) -> None:
 
 
 def test_nan_names_its_step_and_keeps_the_last_good_checkpoint(tmp_path, splits) -> None:
-    with pytest.raises(cli.TrainingFailed, match=r"the loss is (nan|inf) at step \d+ \(epoch \d\)"):
+    with pytest.raises(TrainingFailed, match=r"the loss is (nan|inf) at step \d+ \(epoch \d\)"):
         train(tmp_path, splits, optim={"lr": 1e30, "schedule": "constant"}, fit={"checkpoint_every": 1})
     kept = np.load(max((tmp_path / "run" / "checkpoints").glob("step-*/variables.npz")), allow_pickle=False)
     assert not (tmp_path / "run" / "metrics.json").exists()
@@ -234,7 +237,7 @@ def test_balanced_weights_are_finite_where_train_lacks_a_class(tmp_path, splits)
     train = dataclasses.replace(splits.train, indices=splits.train.indices[there], labels=splits.train.labels[there])
     lacking = dataclasses.replace(splits, train=train)
     config = training.resolve(BASE.replace(optim={"class_weights": "balanced"}), lacking)
-    plan = distribute.setup(config.devices, 16)
+    plan = setup(config.devices, 16)
     begun = Training(config, Run(tmp_path), lacking, plan, Screen(), draw=False, read_test=False)
     _, answers, weights = next(iter(begun._training_data(0)))
     assert np.isfinite(weights).all()
@@ -267,7 +270,7 @@ def test_auxiliary_loss_is_the_mean_over_replicas() -> None:
     images, answers = np.random.default_rng(0).normal(size=(8, 4)).astype("float32"), np.eye(10)[:8]
     found = []
     for devices in ("cpu", "cpu:2"):
-        plan = distribute.setup(Devices(devices=devices, dtype="float32"), 8)
+        plan = setup(Devices(devices=devices, dtype="float32"), 8)
         keras.utils.set_random_seed(0)
         with plan.scope():
             inputs = keras.Input((4,))
@@ -327,9 +330,9 @@ def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
         "plots/curves.png",
     } <= names
     assert not [name for name in names if "aside" in name]
-    assert cli.load_recipe(run.path).fit.epochs == 1
+    assert load_recipe(run.path).fit.epochs == 1
     used = {"lr": 0.1, "weight_decay": 0.05, "image_size": 32}  # Muon's, which auto means here
-    assert cli.load_toml(run.config_file)["resolved"] == used
+    assert load_toml(run.config_file)["resolved"] == used
     assert {key: hparams(run)[key] for key in used} == pytest.approx(used)
     test = run.metrics()["test"]["accuracy"]
     assert test["low"] <= test["value"] <= test["high"]

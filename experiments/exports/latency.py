@@ -25,8 +25,9 @@ import kerascnn  # noqa: F401  first: it chooses TensorFlow's CPU kernels
 import keras
 import tensorflow as tf
 
-from kerascnn import models, timing
+from kerascnn import models
 from kerascnn.artefacts import folding, litert, onnx, savedmodel
+from kerascnn.devices import timing
 from kerascnn.layers.paths import stock_paths
 
 BATCHES = {1: (7, 1.0), 32: (5, 2.5)}  # rounds, seconds per turn

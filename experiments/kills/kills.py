@@ -28,7 +28,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kerascnn import files
+from kerascnn.runs import files
 
 IN_A_ROW = 5
 TINY = ["--blocks", "1", "1", "1", "--width", "0.25", "--image-size", "16", "--fraction", "0.05", "--batch-size", "16"]

@@ -123,7 +123,7 @@ def main() -> int:
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     args = parser.parse_args()
 
-    from kerascnn import timing
+    from kerascnn.devices import timing
 
     empty = fastest(nothing(), 100)
     seconds: Counter[str] = Counter()

@@ -25,8 +25,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.tensorflow_first:
         import tensorflow  # noqa: F401
-    from kerascnn import data, distribute, layers, training
+    from kerascnn import data, layers, training
     from kerascnn.config import Config
+    from kerascnn.devices.plan import setup
     from kerascnn.speed import measure
 
     model = {"arch": args.arch, **({"aux_weight": 0.0} if args.arch == "inception_v3" else {})}
@@ -39,7 +40,7 @@ def main() -> None:
     )
     splits = data.load(config.data)
     config = training.resolve(config, splits)
-    plan = distribute.setup(config.devices, args.batch)
+    plan = setup(config.devices, args.batch)
     step = None
     for line in sys.stdin:
         if step is None:

@@ -40,15 +40,16 @@ SMALL = ("resnet20", 32, 16, 0.25)
 
 def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str, Callable[[], object]]:
     """The step with every path, and without one of them, warm."""
-    from kerascnn import data, distribute, training
+    from kerascnn import data, training
     from kerascnn.config import Config
+    from kerascnn.devices.plan import setup
     from kerascnn.speed import measure
 
     model = {"arch": arch, "width": width, **({"aux_weight": 0.0} if arch == "inception_v3" else {})}
     config = Config().replace(model=model, data={"image_size": size}, fit={"batch_size": batch})
     splits = data.load(config.data)
     config = training.resolve(config, splits)
-    plan = distribute.setup(config.devices, batch)
+    plan = setup(config.devices, batch)
     found = {"on": measure.training_step(config, splits, plan)}
     with patch(off, normalized_first if off.endswith("PoolingBlock.call") else lambda *_: False):
         found["off"] = measure.training_step(config, splits, plan)
@@ -100,7 +101,7 @@ def main() -> int:
 
     import keras
 
-    from kerascnn import timing
+    from kerascnn.devices import timing
     from kerascnn.speed.figures import quartiles
 
     print("| path | network | step without it over step with it: median [quartiles] of rounds | ms a step with it |")

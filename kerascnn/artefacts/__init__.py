@@ -29,7 +29,7 @@ def open(
     model's input, the mode crop above 64 px and squash up to it.
 
     Raises:
-        kerascnn.config.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or something
+        kerascnn.errors.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or something
             given contradicts it.
     """
     from kerascnn.artefacts import predictor

@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from kerascnn.artefacts import onnx, savedmodel
+from kerascnn.cli.escaping import as_markdown
 from kerascnn.data.decode import MAX_PIXELS
-from kerascnn.escaping import as_markdown
 from kerascnn.runs import Run
 
 README_FILE, CARD_FILE = "README.md", "MODEL_CARD.md"

@@ -12,22 +12,21 @@ from typing import Any, NamedTuple
 
 import keras
 
-from kerascnn import rates
 from kerascnn.artefacts import card, folding, litert, onnx, own_images, proof, savedmodel
 from kerascnn.artefacts.extras import require
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
-from kerascnn.cli import dumps
-from kerascnn.command import refused
-from kerascnn.config import Logging, UserError
+from kerascnn.cli.command import refused
+from kerascnn.cli.escaping import within
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.cli.recipes import dumps
+from kerascnn.config import Logging, defaults
 from kerascnn.data import Splits
-from kerascnn.errors import FULL, PASSING, CheckFailed
-from kerascnn.escaping import within
-from kerascnn.files import read_json
-from kerascnn.progress import SILENT, Phases
+from kerascnn.errors import FULL, PASSING, CheckFailed, UserError
 from kerascnn.runs import Run
-from kerascnn.scratch import scratch
+from kerascnn.runs.files import read_json
+from kerascnn.runs.scratch import scratch
 
 PARITY_FILE = "parity.json"
 CALIBRATION = 100  # images that give int8 its ranges
@@ -270,5 +269,5 @@ def _placeless(run: Run) -> str:
     config = run.config()
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
     data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None}
-    used = rates.resolved(config, run.data()["image_size"])
+    used = defaults.resolved(config, run.data()["image_size"])
     return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())), used)

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 
 def require(extra: str, *modules: str) -> None:

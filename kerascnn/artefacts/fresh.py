@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.artefacts import run_artefact
-from kerascnn.scratch import scratch
+from kerascnn.runs.scratch import scratch
 
 
 class Answers(NamedTuple):

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact
 from kerascnn.artefacts.extras import require
+from kerascnn.cli.escaping import one_line
 from kerascnn.devices.hardware import available_cpus
-from kerascnn.escaping import one_line
 from kerascnn.layers.conv import finite_padding
 
 Kind = Literal["float32", "float16", "int8"]

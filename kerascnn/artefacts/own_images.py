@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kerascnn import data
-from kerascnn.config import Data, UserError
+from kerascnn.cli.escaping import expanded
+from kerascnn.config import Data
 from kerascnn.data import Missing, Room, Splits
-from kerascnn.escaping import expanded
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.runs.earlier import alike
 

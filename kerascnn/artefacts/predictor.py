@@ -17,10 +17,11 @@ import tensorflow as tf
 import kerascnn.layers  # noqa: F401 - a .keras file names these classes
 from kerascnn.artefacts import litert, onnx, savedmodel
 from kerascnn.artefacts.versions import versions
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
+from kerascnn.errors import UserError
 from kerascnn.runs import Run, described
-from kerascnn.scratch import in_text
+from kerascnn.runs.scratch import in_text
 
 Item = str | os.PathLike[str] | np.ndarray
 BATCH = 32

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from kerascnn.config import UserError
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.data.sources import Encoded, Files
+from kerascnn.errors import UserError
 
 IMAGES, FILES, ODD = 256, 24, 4
 _ORIENTATION = 0x0112  # EXIF's tag

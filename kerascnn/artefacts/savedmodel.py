@@ -37,9 +37,9 @@ import tensorflow as tf
 from kerascnn.artefacts.folding import folded, served
 from kerascnn.artefacts.versions import aside, publish
 from kerascnn.data import decode
-from kerascnn.files import read_json
 from kerascnn.runs import described
-from kerascnn.scratch import in_text, scratch
+from kerascnn.runs.files import read_json
+from kerascnn.runs.scratch import in_text, scratch
 
 TOP = 5
 ANY = (None, None, None, 3)  # a batch of images of any size

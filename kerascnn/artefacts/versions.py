@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerascnn.files import sync
-from kerascnn.scratch import scratch, sweep
+from kerascnn.runs.files import sync
+from kerascnn.runs.scratch import scratch, sweep
 
 _ASIDE = ".aside-"
 

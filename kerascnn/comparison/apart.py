@@ -10,8 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from kerascnn.config import UserError
-from kerascnn.progress import SILENT, Mirror, Phases, Relay
+from kerascnn.cli.progress import SILENT, Mirror, Phases, Relay
+from kerascnn.errors import UserError
 
 WAIT = 0.2  # seconds between two looks at whether it has ended
 Given = ParamSpec("Given")

@@ -14,7 +14,7 @@ from kerascnn.comparison.measure import Cost
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast, scored_split
 from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 
 # What may vary, by the flag that says so: a short name, and the name of its axis.

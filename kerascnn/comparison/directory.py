@@ -9,10 +9,10 @@ from typing import Any
 
 import tomli_w
 
-from kerascnn import cli
-from kerascnn.config import UserError
-from kerascnn.files import Record, names_in, write_file
+from kerascnn.cli.recipes import load_toml
+from kerascnn.errors import UserError
 from kerascnn.runs import Held, hold
+from kerascnn.runs.files import Record, names_in, write_file
 from kerascnn.runs.locks import LOCK_FILE
 
 
@@ -48,7 +48,7 @@ class Directory:
             if names_in(self.path) - {self.log_file.name, ".lock"}:
                 raise UserError(f"{self.path} exists and is no comparison: choose another --name")
             return {}
-        kept = cli.load_toml(self.comparison_file)
+        kept = load_toml(self.comparison_file)
         if not (isinstance(kept.get("request"), dict) and _tables(kept.get("cells"))):
             raise UserError(f"{self.comparison_file} is damaged: expected the tables request and cells: remove it")
         differ = [

@@ -5,12 +5,12 @@ import time
 from collections.abc import Collection, Iterator
 
 from kerascnn import runs
-from kerascnn.cli import Stopped, TrainingFailed
+from kerascnn.cli.screen import Screen, duration
 from kerascnn.comparison import plan as planning
 from kerascnn.comparison.directory import clock
 from kerascnn.comparison.plan import Cell, Plan
+from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.screen import Screen, duration
 
 
 def lines(plan: Plan) -> Iterator[str]:

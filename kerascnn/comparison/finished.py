@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerascnn.cli.escaping import as_file_name, resolved
+from kerascnn.cli.progress import Phases
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison import measure
 from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
-from kerascnn.config import UserError
-from kerascnn.escaping import as_file_name, resolved
-from kerascnn.progress import Phases
+from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
-from kerascnn.screen import Screen
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from kerascnn import explain
 from kerascnn.artefacts import own_images
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.comparison.conclude import Entry, Pair
-from kerascnn.config import UserError
 from kerascnn.data import Splits, pipeline
+from kerascnn.errors import UserError
 from kerascnn.report.page import Answer, Exhibit, Gallery
+from kerascnn.scoring import grad_cam
 
 EACH_WAY = 4  # so many images of each arch's own successes: with two maps each that is a gallery of 24 pictures
 
@@ -84,14 +84,14 @@ def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> 
     """What the entry's run of `seed` says of each image, and why."""
     found = entry.answers
     probabilities = found.probabilities[seed][places]
-    heat = explain.grad_cam(load_keras(entry.runs[seed].best_model), images)
+    heat = grad_cam.grad_cam(load_keras(entry.runs[seed].best_model), images)
     return [
         Answer(
             entry.arch,
             found.class_names[int(row.argmax())],
             float(row.max()),
             bool(row.argmax() == found.labels[place]),
-            explain.overlay(image, warm),
+            grad_cam.overlay(image, warm),
         )
         for row, place, image, warm in zip(probabilities, places, images, heat, strict=True)
     ]

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerascnn import matching
+from kerascnn.architectures import filters
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.cli.screen import quiet, starting
 from kerascnn.comparison.apart import Apart
-from kerascnn.config import Config, UserError
-from kerascnn.models import filters
-from kerascnn.progress import SILENT, Phases
-from kerascnn.scratch import scratch
-from kerascnn.screen import quiet, starting
+from kerascnn.config import Config
+from kerascnn.errors import UserError
+from kerascnn.runs.scratch import scratch
+from kerascnn.studies import budget
 
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
 PROCESSES = 5  # in each of which latencies are measured: what one process says holds for that process alone
@@ -91,9 +92,9 @@ def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Subject]:
     """Each config with what its data decides; each data set is loaded once."""
     with quiet(configs[0].logging.verbose):
         with starting(phases):
-            from kerascnn import distribute
+            from kerascnn.devices.plan import setup
 
-            distribute.setup(configs[0].devices, configs[0].fit.batch_size)
+            setup(configs[0].devices, configs[0].fit.batch_size)
         return _subjects(configs, phases)
 
 
@@ -123,13 +124,13 @@ def counted(config: Config, classes: int) -> tuple[int, int]:
     return training.price(config, classes)
 
 
-def scaled(first: Config, other: Config, classes: int, by: str, phases: Phases = SILENT) -> matching.Match:
+def scaled(first: Config, other: Config, classes: int, by: str, phases: Phases = SILENT) -> budget.Match:
     """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
     with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
         return _scaled(first, other, classes, by)
 
 
-def _scaled(first: Config, other: Config, classes: int, by: str) -> matching.Match:
+def _scaled(first: Config, other: Config, classes: int, by: str) -> budget.Match:
     if by == "latency":
         return _by_latency(first, other, classes)
     place = ("params", "macs").index(by)
@@ -139,7 +140,7 @@ def _scaled(first: Config, other: Config, classes: int, by: str) -> matching.Mat
         return counted(config, classes)[place]
 
     unit = "parameters" if by == "params" else "MACs"
-    return matching.solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
+    return budget.solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
 
 
 def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, int], float]:
@@ -155,10 +156,11 @@ def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, i
     return at
 
 
-def _by_latency(first: Config, other: Config, classes: int) -> matching.Match:
+def _by_latency(first: Config, other: Config, classes: int) -> budget.Match:
     """Interleaved with the first arch, so that a machine that slows down slows both: cost is a share of the first's."""
     with quiet(first.logging.verbose):
-        from kerascnn import timing, training
+        from kerascnn import training
+        from kerascnn.devices import timing
 
     def single(config: Config) -> Callable[[], object]:
         return timing.inference(training.network(config.model, _size(config), classes), 1, _size(config))
@@ -171,7 +173,7 @@ def _by_latency(first: Config, other: Config, classes: int) -> matching.Match:
         return float(np.median(found["other"]) / np.median(found["first"]))
 
     what = f"latency at batch 1, as a share of {first.model.arch}'s,"
-    return matching.solve(_once(other, ratio), 1.0, what=what)
+    return budget.solve(_once(other, ratio), 1.0, what=what)
 
 
 def _size(config: Config) -> int:
@@ -192,9 +194,11 @@ def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
     """Train a few steps."""
     with quiet(subject.config.logging.verbose):
         with starting(phases):
-            from kerascnn import data, distribute, timing, training
+            from kerascnn import data, training
+            from kerascnn.devices import timing
+            from kerascnn.devices.plan import setup
 
-            plan = distribute.setup(subject.config.devices, subject.config.fit.batch_size)
+            plan = setup(subject.config.devices, subject.config.fit.batch_size)
         splits = data.load(subject.config.data, data.Room(subject.config.logging.runs_dir), phases)
         with phases.phase(f"building {subject.config.model.arch}"):
             model = training.build_and_compile(subject.config, splits, plan)
@@ -224,7 +228,7 @@ def _latencies(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = 
     """The median and the 95 % quantile of each network's latency in this process, in milliseconds."""
     with quiet(networks[0][0].logging.verbose):
         with starting(phases):
-            from kerascnn import timing, training  # noqa: F401 - here, so that it is no part of what follows
+            from kerascnn.devices import timing
         with phases.phase("building the networks"):
             calls = [timing.inference(_float32(*network), 1, _size(network[0])) for network in networks]
         with phases.phase("timing latency", ROUNDS) as phase:
@@ -239,7 +243,7 @@ def _inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = 
     """What one process says of all networks."""
     latencies = _latencies(networks, phases)
     with quiet(networks[0][0].logging.verbose):
-        from kerascnn import timing
+        from kerascnn.devices import timing
 
         with phases.phase("building the networks"):
             models = [_float32(config, names) for config, names in networks]

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import tyro
 from pydantic import Field, field_validator, model_validator
 
-from kerascnn import cli
-from kerascnn.config import Config, Section, UserError
+from kerascnn.cli.parsing import parse_config
+from kerascnn.config import Config, Section
+from kerascnn.errors import UserError
 
 MatchName = Literal["none", "macs", "params", "latency", "train-time"]
 MetricName = Literal["accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"]
@@ -134,13 +135,13 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request,
         flag = word.split("=", 1)[0]
         if flag in _DECIDED:
             raise UserError(f"{flag}: {_DECIDED[flag]}")
-    request = cli.parse_config(words, prog=prog, description=description, schema=Request)
+    request = parse_config(words, prog=prog, description=description, schema=Request)
     if not request.compare.recipes:
         return request, [_whole(request.config)]
     if any(word.split("=", 1)[0] == "--config" for word in words):
         raise UserError("--config and --recipes: a recipe is the whole start of a config; give one of them")
     configs = [
-        cli.parse_config(["--config", recipe, *words], prog=prog, description=description, schema=Request).config
+        parse_config(["--config", recipe, *words], prog=prog, description=description, schema=Request).config
         for recipe in request.compare.recipes
     ]
     return request, [_whole(config) for config in configs]

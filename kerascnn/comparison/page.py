@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from kerascnn import statistics
+from kerascnn.cli.escaping import as_file_name
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside, p_value
-from kerascnn.escaping import as_file_name
 from kerascnn.report.cells import show
 from kerascnn.report.class_charts import BARS
 from kerascnn.report.page import (

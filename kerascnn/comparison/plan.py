@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kerascnn.architectures import tables
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison import measure
 from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost, Subject
 from kerascnn.comparison.options import Compare, Request, seconds
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config
 from kerascnn.data import default_image_size
-from kerascnn.matching import Match
-from kerascnn.models import tables
+from kerascnn.errors import UserError
 from kerascnn.runs import Run, default_name, identity
-from kerascnn.screen import Screen
+from kerascnn.studies.budget import Match
 
 # Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
 FIRST_CHOOSING = 1000

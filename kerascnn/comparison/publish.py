@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison.conclude import Conclusion, Entry, conclude
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.options import Compare
@@ -10,7 +11,6 @@ from kerascnn.comparison.page import page
 from kerascnn.comparison.words import lines
 from kerascnn.report import html, markdown, sheets
 from kerascnn.runs import shown_command
-from kerascnn.screen import Screen
 
 
 def publish(

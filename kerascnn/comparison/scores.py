@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from kerascnn import scoring, statistics
-from kerascnn.config import UserError
 from kerascnn.data.grouping import groups_of
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.statistics import Difference, Interval, McNemar
 from kerascnn.statistics.proper_scores import losses

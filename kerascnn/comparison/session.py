@@ -4,14 +4,14 @@ import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from kerascnn.cli import Stopped, TrainingFailed
+from kerascnn.cli.escaping import within
+from kerascnn.cli.screen import Screen, quiet
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.options import AXES, Compare, Request
 from kerascnn.comparison.plan import Plan
-from kerascnn.config import Config, UserError
-from kerascnn.escaping import within
+from kerascnn.config import Config
+from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
-from kerascnn.screen import Screen, quiet
 
 
 def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:

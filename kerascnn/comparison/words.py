@@ -1,9 +1,9 @@
 """A conclusion as lines of text."""
 
 from kerascnn import statistics
+from kerascnn.cli.screen import duration
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.scores import METRICS, Contrast
-from kerascnn.screen import duration
 
 SMALLEST_P = 1e-6
 

@@ -6,13 +6,13 @@ import importlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from kerascnn.config import Data, UserError
+from kerascnn.cli.escaping import expanded, resolved
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.config import Data
 from kerascnn.data.room import Missing, Room
-from kerascnn.escaping import expanded, resolved
-from kerascnn.progress import SILENT, Phases
+from kerascnn.errors import UserError
 
 if TYPE_CHECKING:
-    from kerascnn.data.cache import Cache
     from kerascnn.data.decode import Mode
     from kerascnn.data.listing import Listing
     from kerascnn.data.splits import Split, Splits
@@ -84,8 +84,8 @@ def load(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:
     """
     from kerascnn.data.cut import cut
 
-    listing, size, resize, cache = _listed(section, room, phases)
-    return cut(listing, section, size, resize, cache)
+    listing, size, resize = _listed(section, room, phases)
+    return cut(listing, section, size, resize)
 
 
 def load_uncut(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008
@@ -101,8 +101,7 @@ def load_uncut(section: Data, room: Room = Room(), phases: Phases = SILENT) -> S
     return uncut(*_listed(section, room, phases))
 
 
-def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mode, Cache]:
-    from kerascnn.data.cache import Cache
+def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mode]:
 
     form, name = parse(section.dataset)
     size = section.image_size or default_image_size(section.dataset)
@@ -111,7 +110,7 @@ def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mo
         raise UserError("folder: needs a path, as in folder:photos")
     with phases.phase(f"listing {short_name(section.dataset)}"):
         listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
-    return listing, size, resize, Cache(section.cache)
+    return listing, size, resize
 
 
 def __getattr__(name: str) -> object:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import stream
 from kerascnn.data.sources import Encoded, Table, resident, table
 from kerascnn.data.splits import TEST, Split
-from kerascnn.progress import SILENT, Phases
 
 
 @dataclass(frozen=True)

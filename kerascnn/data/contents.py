@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerascnn import cli
 from kerascnn.data.transcode import probe, transcode
 from kerascnn.data.trouble import SYSTEM, gone
-from kerascnn.files import CONTENTS_FOLDER, write_file
+from kerascnn.errors import Stopped
+from kerascnn.runs.files import CONTENTS_FOLDER, write_file
 
 DIGEST = 16  # bytes
 THREADS, GROUP = 8, 64  # files of one task: fewer would cost more in hand-over than in reading
@@ -136,7 +136,7 @@ def contents(
         advance: Called with numbers of files as they are done.
 
     Raises:
-        cli.Stopped: The disk or the share fails: what could not be read may be back at the next start.
+        Stopped: The disk or the share fails: what could not be read may be back at the next start.
     """
     pool = ThreadPoolExecutor(THREADS)
     try:
@@ -163,7 +163,7 @@ def _content(path: str, table: Table) -> tuple[Content, os.stat_result | None, i
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in SYSTEM:
-            raise cli.Stopped(gone([(path, reason)])) from None
+            raise Stopped(gone([(path, reason)])) from None
         return Content(b"", 0, 0, reason, 0), None, 0
 
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerascnn.config import Data, UserError
-from kerascnn.data.cache import Cache
+from kerascnn.config import Data
 from kerascnn.data.decode import Mode
 from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import Listing
 from kerascnn.data.shares import BOTH, ONE, numbers
 from kerascnn.data.sources import Source
 from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
+from kerascnn.errors import UserError
 
 
-def cut(listing: Listing, section: Data, image_size: int, resize: Mode, cache: Cache) -> Splits:
+def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Splits:
     """The splits of `listing` under the rules of `section`.
 
     Raises:
@@ -44,7 +44,6 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode, cache: C
         name=listing.name,
         image_size=image_size,
         resize=resize,
-        cache=cache,
         notes=tuple(notes),
         skipped=listing.skipped,
         former=listing.former,

@@ -3,12 +3,12 @@
 import difflib
 from pathlib import Path
 
+from kerascnn.cli.escaping import expanded, resolved
 from kerascnn.config import Data
 from kerascnn.data import FORMS, parse, prepared
 from kerascnn.data.room import Missing
 from kerascnn.errors import UserError
-from kerascnn.escaping import expanded, resolved
-from kerascnn.files import nearest_path
+from kerascnn.runs.files import nearest_path
 
 
 def check(section: Data) -> None:

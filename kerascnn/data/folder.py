@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import existing, short_name, split_file
 from kerascnn.data.contents import Content, Table, contents
 from kerascnn.data.decode import Mode
@@ -22,6 +22,7 @@ from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.trouble import allowed, damaged
 from kerascnn.data.walking import SUFFIXES, Walk, composed, is_folder
+from kerascnn.errors import UserError
 
 
 class Found(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 
 def keys_of(ids: Sequence[str], pattern: str | None) -> tuple[list[str], int]:

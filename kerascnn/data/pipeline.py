@@ -7,16 +7,17 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.config import Augment, UserError
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.config import Augment
 from kerascnn.data import augment as augmentation
 from kerascnn.data import decode, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
-from kerascnn.data.cache import Decoded, Undecoded
+from kerascnn.data.cache import Cache, Decoded, Undecoded
 from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
 from kerascnn.data.timing import InputWait, timed
-from kerascnn.progress import SILENT, Phases
+from kerascnn.errors import UserError
 
 __all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "telling", "timed", "training"]
 
@@ -38,6 +39,7 @@ def training(
     start_step: int = 0,
     label_smoothing: float = 0.0,
     class_weights: np.ndarray | None = None,
+    cache: Cache | None = None,
     phases: Phases = SILENT,
 ) -> tf.data.Dataset:
     """Batches of train without end, from batch number `start_step` on.
@@ -48,6 +50,7 @@ def training(
 
     Args:
         class_weights: float [classes], weight of an image in the loss by its class, or None.
+        cache: Keeps the images in memory, for this stream and later ones; None keeps nothing.
         phases: Where reading and decoding into memory is shown.
 
     Returns:
@@ -69,7 +72,7 @@ def training(
             answers = answers * share[:, None] + tf.roll(answers, 1, 0) * (1.0 - share[:, None])
         return images, answers, weights
 
-    store = splits.cache.store(splits.train, whole=not windows, phases=phases)
+    store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)
     pairs = stream.order(len(splits.train), seed, batch_size, start_step)
     if isinstance(store, Decoded):
         batches = _fetched(pairs, splits, store, windows, augment, seed, phases)
@@ -170,7 +173,9 @@ def balanced(split: Split, classes: int) -> np.ndarray:
 
 
 @as_written
-def scoring(split: Split, splits: Splits, batch_size: int, phases: Phases = SILENT) -> tf.data.Dataset:
+def scoring(
+    split: Split, splits: Splits, batch_size: int, cache: Cache | None = None, phases: Phases = SILENT
+) -> tf.data.Dataset:
     """Every image of `split` once, in its order, in full batches.
 
     Fill rows weigh 0 and real ones rows / n, so that Keras' mean over rows is the mean over the n images. A damaged image is
@@ -183,7 +188,7 @@ def scoring(split: Split, splits: Splits, batch_size: int, phases: Phases = SILE
         UserError: The split has no images, or more damaged ones than may be left out.
         cli.Stopped: Images cannot be read.
     """
-    store = splits.cache.store(split, whole=True, phases=phases)
+    store = (cache or Cache("off")).store(split, whole=True, phases=phases)
     sound = _sound(split, phases)
     if not sound.any():
         raise UserError(f"{split.name} has no image that could be scored, of {len(split)}")

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from kerascnn.cli.escaping import expanded
 from kerascnn.errors import UserError
-from kerascnn.escaping import expanded
 
 SPEC = re.compile(
     r"(?P<name>\w+)(/(?P<config>[\w.+-]*[A-Za-z_][\w.+-]*))?([/:](?P<version>\d+\.\d+\.\d+))?(\[(?P<slice>[^\]]*:[^\]]*)\])?"

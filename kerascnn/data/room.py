@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 
 class Missing(UserError):

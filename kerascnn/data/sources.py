@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import cli
-from kerascnn.config import UserError
 from kerascnn.data import decode, stream, trouble
+from kerascnn.errors import Stopped, UserError
 
 ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on less
 STRING = 32  # bytes that TensorFlow keeps for a string beside its content
@@ -31,7 +30,7 @@ class Source:
     """
 
     # What ended a stream of its images: it has crossed TensorFlow, which keeps nothing of it but a message.
-    ended_by: cli.Stopped | UserError | None = None
+    ended_by: Stopped | UserError | None = None
 
     def __init__(
         self, ids: Sequence[str], labels: np.ndarray, class_names: Sequence[str], size: int, mode: decode.Mode
@@ -141,7 +140,7 @@ class Encoded(Source):
         """Find out why images could not be decoded, and count those whose content is damaged.
 
         Raises:
-            cli.Stopped: Some could not be read: they are gone, or the disk or the share fails.
+            Stopped: Some could not be read: they are gone, or the disk or the share fails.
             UserError: More of the data set is damaged than may be left out.
         """
         with self._one_at_a_time:
@@ -156,7 +155,7 @@ class Encoded(Source):
                 else:
                     unread.append((self.ids[place], reason))
             if unread:
-                raise cli.Stopped(trouble.gone(unread))
+                raise Stopped(trouble.gone(unread))
             if self.damaged.sum() > most:
                 found = [(self.ids[int(i)], self.why(int(i))[0]) for i in np.flatnonzero(self.damaged)[: trouble.SHOWN]]
                 bad, count = int(self.damaged.sum()) + len(self._skipped), len(self) + len(self._skipped)
@@ -166,14 +165,14 @@ class Encoded(Source):
         """`judge` from within a stream, which ends where this is False; `ended_by` says why."""
         try:
             self.judge(places)
-        except (cli.Stopped, UserError) as error:
+        except (Stopped, UserError) as error:
             self.ended_by = error
         return self.ended_by is None
 
     def lost(self, places: np.ndarray) -> bool:
         """From within a stream: images that were sound before and cannot be decoded now; False, and `ended_by` is set."""
         some = [int(place) for place in places[: trouble.SHOWN]]
-        self.ended_by = cli.Stopped(trouble.gone([(self.ids[place], self.why(place)[0]) for place in some]))
+        self.ended_by = Stopped(trouble.gone([(self.ids[place], self.why(place)[0]) for place in some]))
         return False
 
     def failures(self) -> list[tuple[str, str]]:

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerascnn.config import Data, UserError
+from kerascnn.cli.escaping import expanded
+from kerascnn.config import Data
 from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.shares import BOTH, numbers
 from kerascnn.data.splits import OUT, SPLIT_NAMES, TEST, TRAIN, VAL
 from kerascnn.data.walking import composed
-from kerascnn.escaping import expanded
+from kerascnn.errors import UserError
 
 COLUMNS = ("path", "label", "split")
 

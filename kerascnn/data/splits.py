@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 if TYPE_CHECKING:
-    from kerascnn.data.cache import Cache
     from kerascnn.data.decode import Mode
     from kerascnn.data.listing import Former
     from kerascnn.data.sources import Source
@@ -65,7 +64,6 @@ class Splits:
         skipped: (path, reason) of every file that was left out.
         former: What earlier versions called the same images.
         marked: Test is the val that the model was chosen by (--val-is-val).
-        cache: What is kept in memory.
     """
 
     train: Split
@@ -76,7 +74,6 @@ class Splits:
     name: str
     image_size: int
     resize: Mode
-    cache: Cache
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     former: Former | None = None

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from kerascnn.cli.progress import Phase
 from kerascnn.data import decode
-from kerascnn.progress import Phase
 
 TRIES = 101  # an image and its successors: more damaged files than that are no data set
 # AutoGraph would translate what needs no translating: it is slow, and fails on bound methods.

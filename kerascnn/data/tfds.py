@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import decode, short_name, split_file
 from kerascnn.data.cache import free_memory
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
@@ -20,6 +20,7 @@ from kerascnn.data.room import Room
 from kerascnn.data.sources import Buffers, Source, Table, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
 from kerascnn.data.stream import as_written
+from kerascnn.errors import UserError
 
 SMALL = 64  # pixels: images of one size up to this are kept decoded
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 
+from kerascnn.cli.escaping import one_line
 from kerascnn.errors import PASSING
-from kerascnn.escaping import one_line
 
 # Errors of a disk, a share or its connection, not of one file: what is behind them may be back at the next start.
 SYSTEM = frozenset(PASSING) | {

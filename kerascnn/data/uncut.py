@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerascnn.config import UserError
-from kerascnn.data.cache import Cache
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
+from kerascnn.errors import UserError
 
 
-def uncut(listing: Listing, image_size: int, resize: Mode, cache: Cache) -> Splits:
+def uncut(listing: Listing, image_size: int, resize: Mode) -> Splits:
     """The splits that `listing` gives. One without splits is wholly test; a val without a test is test.
 
     Raises:
@@ -39,7 +38,6 @@ def uncut(listing: Listing, image_size: int, resize: Mode, cache: Cache) -> Spli
         name=listing.name,
         image_size=image_size,
         resize=resize,
-        cache=cache,
         notes=tuple(notes),
         skipped=listing.skipped,
         former=listing.former,

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from kerascnn import cli
 from kerascnn.data.trouble import SYSTEM, gone
-from kerascnn.files import CONTENTS_FOLDER, OUTPUT_MARK
+from kerascnn.errors import Stopped
+from kerascnn.runs.files import CONTENTS_FOLDER, OUTPUT_MARK
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"))
 # Folders that file managers, NAS systems and archives leave among people's images, in small letters: thumbnails and what was
@@ -144,7 +144,7 @@ class Walk:
 
     def _fails(self, folder: str, error: OSError) -> None:
         if error.errno in SYSTEM:
-            raise cli.Stopped(gone([(folder, error.strerror or str(error))])) from None
+            raise Stopped(gone([(folder, error.strerror or str(error))])) from None
         self.closed.append(Closed(folder, error.strerror or str(error)))
 
 

@@ -4,29 +4,29 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import explain
+from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.evaluation.subject import Subject
-from kerascnn.progress import SILENT, Phases
+from kerascnn.scoring import grad_cam
 
 
 def measured(subject: Subject, most: int | None, phases: Phases = SILENT) -> dict[str, Any]:
     """Deletion score and sanity check of Grad-CAM on every stage.
 
     Returns:
-        n, and by stage: before, hottest, elsewhere, drop (mean confidences; see `explain.Deletion`) and head_correlation
-        (`explain.head_matters`; None where every map is empty), each with its interval.
+        n, and by stage: before, hottest, elsewhere, drop (mean confidences; see `grad_cam.Deletion`) and head_correlation
+        (`grad_cam.head_matters`; None where every map is empty), each with its interval.
     """
     model = subject.network()
     batches = list(subject.images(most))
     images, indices = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     groups = subject.groups(np.array(subject.split.ids())[indices])
     found: dict[str, Any] = {"n": len(images), "stages": {}}
-    stages = explain.stages(model)
+    stages = grad_cam.stages(model)
     with phases.phase("measuring Grad-CAM by stage", len(stages)) as phase:
         for stage in phase.over(stages):
-            heat = explain.grad_cam(model, images, stage=stage)
-            deletion = explain.deletion(subject.predictor.infer, images, heat, groups=groups)
-            correlation = explain.head_matters(model, images, stage, groups=groups)
+            heat = grad_cam.grad_cam(model, images, stage=stage)
+            deletion = grad_cam.deletion(subject.predictor.infer, images, heat, groups=groups)
+            correlation = grad_cam.head_matters(model, images, stage, groups=groups)
             found["stages"][stage] = {
                 **{name: interval._asdict() for name, interval in deletion._asdict().items()},
                 "head_correlation": None if correlation is None else correlation._asdict(),

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import corruptions
 from kerascnn.evaluation.subject import Answers, Subject, View
-from kerascnn.progress import SILENT, Phases
 from kerascnn.statistics import proportion
 
 # Sides of what is kept of an image, before it is brought back to full size.

@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import explain, tensorboard
-from kerascnn.command import explained
-from kerascnn.config import UserError
+from kerascnn.cli.command import explained
+from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import Room
+from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Answers, Subject, find
-from kerascnn.files import make_output
-from kerascnn.progress import SILENT, Phases
-from kerascnn.report import pictures, plots, score_plots
+from kerascnn.report import pictures, plots, score_plots, tensorboard
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
 from kerascnn.report.run_page import PICTURED, run_page, worst
 from kerascnn.runs import Busy, Run
-from kerascnn.scoring import Predictions
+from kerascnn.runs.files import make_output
+from kerascnn.scoring import Predictions, grad_cam
 from kerascnn.statistics import calibration
 from kerascnn.statistics.calibration import Temperature
 
@@ -227,4 +226,4 @@ def _maps(subject: Subject) -> Any:
     titles = [
         f"{names[a]}" if a == b else f"{names[a]}\ntruth: {names[b]}" for a, b in zip(answered, labels, strict=True)
     ]
-    return score_plots.maps(images, explain.grad_cam(model, images, answered), titles, list(answered != labels))
+    return score_plots.maps(images, grad_cam.grad_cam(model, images, answered), titles, list(answered != labels))

@@ -11,13 +11,13 @@ import numpy as np
 
 from kerascnn import artefacts, data
 from kerascnn.artefacts import Predictor, own_images
-from kerascnn.config import Data, UserError, nearest
+from kerascnn.cli.escaping import expanded
+from kerascnn.cli.progress import SILENT, Phase, Phases
+from kerascnn.config import Data, nearest
 from kerascnn.data import Room, Split, Splits, pipeline
-from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
 from kerascnn.data.walking import composed
-from kerascnn.escaping import expanded
-from kerascnn.progress import SILENT, Phase, Phases
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.runs.earlier import alike
 
@@ -98,10 +98,8 @@ class Subject:
 
     def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
-        # The data set's own cache would keep each part, and parts rarely come again.
-        splits = replace(self.splits, cache=Cache("off"))
         first = 0
-        batches = pipeline.scoring(part, splits, BATCH)
+        batches = pipeline.scoring(part, self.splits, BATCH)
         with pipeline.telling(self.split.source):
             for images, _, weights in batches:
                 # Fill rows and images that cannot be decoded weigh nothing.

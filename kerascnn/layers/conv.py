@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from kerascnn.devices.kernels import onednn
 from kerascnn.layers import kernel_gradient
 from kerascnn.layers.norm import BatchNormalization
-from kerascnn.layers.paths import fast, onednn
+from kerascnn.layers.paths import fast
 
 PADDINGS = ("symmetric", "same", "valid")
 

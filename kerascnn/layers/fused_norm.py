@@ -8,7 +8,7 @@ import math
 
 import tensorflow as tf
 
-from kerascnn.layers.paths import onednn
+from kerascnn.devices.kernels import onednn
 
 VECTOR = 16  # channels
 

@@ -6,7 +6,8 @@ One product for each of the kernel's places: the pixels below it against the out
 import tensorflow as tf
 
 from kerascnn.devices.hardware import cpu_flags
-from kerascnn.layers.paths import fast, onednn
+from kerascnn.devices.kernels import onednn
+from kerascnn.layers.paths import fast
 
 # Products win where there are few places for many channels; with strides oneDNN is slower, and more places are few.
 LEAST_CHANNELS, MOST_PLACES, MOST_PLACES_STRIDED = 128, 64, 289

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from kerascnn.config import UserError
-from kerascnn.models import branches as _branches
-from kerascnn.models import filters as _filters
-from kerascnn.models.rows import HEADS, Arch, ArticleInception, ArticleResNet, Inception, ResNet, ResNet9, Xception
-from kerascnn.models.tables import ARCHS, FAMILIES, resolve
+from kerascnn.architectures import branches as _branches
+from kerascnn.architectures import filters as _filters
+from kerascnn.architectures.rows import (
+    HEADS,
+    Arch,
+    ArticleInception,
+    ArticleResNet,
+    Inception,
+    ResNet,
+    ResNet9,
+    Xception,
+)
+from kerascnn.architectures.tables import ARCHS, FAMILIES, resolve
+from kerascnn.errors import UserError
 
 if TYPE_CHECKING:
     import keras

@@ -17,10 +17,10 @@ Where the article has a residual's ReLU it stays: F ends in one before the addit
 import keras
 
 from kerascnn import layers
-from kerascnn.config import UserError
+from kerascnn.architectures.rows import ArticleInception, ArticleResNet, Chain
+from kerascnn.errors import UserError
 from kerascnn.layers.article import conv_relu
 from kerascnn.models.graph import Options, check_options, check_size, classify, drop_out, named, pixels
-from kerascnn.models.rows import ArticleInception, ArticleResNet, Chain
 
 
 def build_resnet(arch: ArticleResNet, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:

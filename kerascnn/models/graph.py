@@ -6,12 +6,12 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from kerascnn.config import UserError
+from kerascnn.architectures.rows import Arch, Chain
+from kerascnn.architectures.steps import minimum
+from kerascnn.architectures.tables import PIXELS
+from kerascnn.errors import UserError
 from kerascnn.layers import Preprocess
 from kerascnn.layers.inception import step_layer
-from kerascnn.models.rows import Arch, Chain
-from kerascnn.models.steps import minimum
-from kerascnn.models.tables import PIXELS
 
 
 class Options(NamedTuple):

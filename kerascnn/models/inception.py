@@ -3,6 +3,8 @@
 import keras
 
 from kerascnn import layers
+from kerascnn.architectures.rows import Chain, Inception, Residual
+from kerascnn.architectures.steps import chosen_stem
 from kerascnn.layers.inception import step_layer
 from kerascnn.models.graph import (
     Options,
@@ -15,8 +17,6 @@ from kerascnn.models.graph import (
     pixels,
     stem,
 )
-from kerascnn.models.rows import Chain, Inception, Residual
-from kerascnn.models.steps import chosen_stem
 
 
 def build(arch: Inception, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:

@@ -3,7 +3,9 @@
 import keras
 
 from kerascnn import layers
-from kerascnn.config import UserError
+from kerascnn.architectures.rows import Chain, ResNet, ResNet9
+from kerascnn.architectures.steps import chosen_stem
+from kerascnn.errors import UserError
 from kerascnn.models.graph import (
     Options,
     check_options,
@@ -16,8 +18,6 @@ from kerascnn.models.graph import (
     pixels,
     stem,
 )
-from kerascnn.models.rows import Chain, ResNet, ResNet9
-from kerascnn.models.steps import chosen_stem
 
 
 def build(arch: ResNet, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:

@@ -3,6 +3,8 @@
 import keras
 
 from kerascnn import layers
+from kerascnn.architectures.rows import Xception
+from kerascnn.architectures.steps import chosen_stem
 from kerascnn.models.graph import (
     Options,
     check_options,
@@ -14,8 +16,6 @@ from kerascnn.models.graph import (
     pixels,
     stem,
 )
-from kerascnn.models.rows import Xception
-from kerascnn.models.steps import chosen_stem
 
 
 def build(arch: Xception, name: str, input_shape, num_classes: int, options: Options) -> keras.Model:

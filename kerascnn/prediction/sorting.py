@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from kerascnn.cli.escaping import as_file_name, one_line, within
 from kerascnn.errors import UserError
-from kerascnn.escaping import as_file_name, one_line, within
-from kerascnn.files import clear_dead, copy_file, link_file, make_output
+from kerascnn.runs.files import clear_dead, copy_file, link_file, make_output
 
 UNSURE = "unsure"
 _NAME_BYTES, _DIGITS = 255, 8

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from kerascnn.cli.screen import duration
 from kerascnn.report.page import Cell, Unit
-from kerascnn.screen import duration
 from kerascnn.statistics import Interval
 
 FIGURE_SPACE, MINUS = "\N{FIGURE SPACE}", "\N{MINUS SIGN}"  # as wide as a digit

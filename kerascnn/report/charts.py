@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from kerascnn.escaping import one_line
+from kerascnn.cli.escaping import one_line
 from kerascnn.report import cells, drawing
 from kerascnn.report.drawing import FAINT, SERIES
 from kerascnn.report.page import Calibration, Chart, Curve, Ranking, RankingCurve, Unit

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from kerascnn.escaping import as_html
+from kerascnn.cli.escaping import as_html
 
 INK, FAINT, GRID = "#1f2328", "#59636e", "#e4e8ec"
 SERIES = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#7d6608")

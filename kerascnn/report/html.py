@@ -5,7 +5,7 @@ from functools import cache
 import jinja2
 from markupsafe import Markup
 
-from kerascnn.escaping import one_line
+from kerascnn.cli.escaping import one_line
 from kerascnn.report import cells, charts, class_charts, images, markdown
 from kerascnn.report.page import ComparisonPage, Gallery, RunPage, SearchPage, Table
 

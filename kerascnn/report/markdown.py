@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kerascnn.escaping import as_markdown, one_line
+from kerascnn.cli.escaping import as_markdown, one_line
 from kerascnn.report import cells
 from kerascnn.report.page import Cell, ComparisonPage, RunPage, Statement, Table
 from kerascnn.report.sheets import bars_table

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from kerascnn import explain
-from kerascnn.config import UserError
+from kerascnn.cli.escaping import as_file_name, within
 from kerascnn.data import decode
 from kerascnn.data.walking import SUFFIXES, is_output
-from kerascnn.escaping import as_file_name, within
-from kerascnn.files import make_output, write_file
+from kerascnn.errors import UserError
+from kerascnn.runs.files import make_output, write_file
+from kerascnn.scoring import grad_cam
 
 SIDE = 256  # pixels; what the network sees of a small image is enlarged to at least that
 
@@ -40,7 +40,7 @@ class Overlays:
         self, folder: str | os.PathLike[str], model: keras.Model, image_size: int, resize: decode.Mode
     ) -> None:
         self.folder, self.model, self.image_size, self.resize = Path(folder), model, image_size, resize
-        explain.stages(model)
+        grad_cam.stages(model)
         try:
             make_output(self.folder)
             strangers = sorted(path.name for path in self.folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -66,7 +66,7 @@ class Overlays:
             tensorflow.errors.OpError: A file can no longer be decoded.
         """
         images = np.stack([self._pixels(file) for file in files])
-        heat = explain.grad_cam(self.model, images, np.asarray(classes))
+        heat = grad_cam.grad_cam(self.model, images, np.asarray(classes))
         names = [class_names[place] for place in classes]
         return [self._draw(*row) for row in zip(files, names, images, heat, strict=True)]
 
@@ -79,7 +79,7 @@ class Overlays:
         place = within(self.folder, picture)
         png = io.BytesIO()
         times = -(-SIDE // self.image_size) if self.image_size < SIDE else 1
-        drawn = explain.overlay(image, heat).repeat(times, axis=0).repeat(times, axis=1)
+        drawn = grad_cam.overlay(image, heat).repeat(times, axis=0).repeat(times, axis=1)
         Image.fromarray(drawn).save(png, "PNG")
         write_file(place, png.getvalue())
         return place

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn import explain, scoring
+from kerascnn import scoring
 from kerascnn.report import plots, rankings
 from kerascnn.report.page import (
     Answer,
@@ -29,6 +29,7 @@ from kerascnn.report.page import (
     Unit,
 )
 from kerascnn.runs import Run, identity, with_door
+from kerascnn.scoring import grad_cam
 from kerascnn.statistics import Interval, calibration
 
 SPLITS = ("test", "val", "train")
@@ -116,7 +117,7 @@ def worst(
     """
     places = plots.mistakes(labels, probabilities, PICTURED)
     answers = probabilities[places].argmax(axis=1)
-    heat = explain.grad_cam(model, images, answers) if model is not None and len(places) else None
+    heat = grad_cam.grad_cam(model, images, answers) if model is not None and len(places) else None
     exhibits = tuple(
         Exhibit(
             str(ids[place]),
@@ -128,7 +129,7 @@ def worst(
                     class_names[answers[i]],
                     float(probabilities[place, answers[i]]),
                     right=False,
-                    heat=None if heat is None else explain.overlay(images[i], heat[i]),
+                    heat=None if heat is None else grad_cam.overlay(images[i], heat[i]),
                 ),
             ),
         )

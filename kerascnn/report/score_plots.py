@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kerascnn import explain
 from kerascnn.report import drawing, plots
 from kerascnn.report.plots import FAINT, GRID, INK, VAL, WRONG
+from kerascnn.scoring import grad_cam
 
 CLASSES = 12  # more curves than this cannot be told apart: then only their mean is drawn
 
@@ -88,7 +88,7 @@ def resolutions(rows: Sequence[Mapping[str, Any]]) -> Figure:
 def maps(images: np.ndarray, heat: np.ndarray, titles: Sequence[str], wrong: Sequence[bool]) -> Figure:
     """Images beside their maps: uint8 [n, H, W, 3], heat in 0..1 [n, H, W]; up to 12."""
     shown = min(len(images), plots.GALLERY // 2)
-    pairs = [picture for i in range(shown) for picture in (images[i], explain.overlay(images[i], heat[i]))]
+    pairs = [picture for i in range(shown) for picture in (images[i], grad_cam.overlay(images[i], heat[i]))]
     words = [word for i in range(shown) for word in (titles[i], "where it looks")]
     color = [bool(wrong[i]) for i in range(shown) for _ in range(2)]
     return plots.image_grid(np.stack(pairs), words, wrong=color, heading="Grad-CAM of the answer, last stage")

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from kerascnn.escaping import one_line
+from kerascnn.cli.escaping import one_line
 from kerascnn.report.page import (
     BarRow,
     Bars,

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from kerascnn import cli
-from kerascnn.progress import SILENT, Mirror, Phases, State, to_descriptor
+from kerascnn.cli.progress import SILENT, Mirror, Phases, State, to_descriptor
+from kerascnn.errors import TRAINING_FAILED, USER_ERROR, Stopped, TrainingFailed
 from kerascnn.runs.directory import Run
 
 # A child of `launch` ends when its standard input closes, so that a killed parent leaves no training behind.
@@ -18,10 +18,10 @@ PROGRESS_PIPE = "KERASCNN_PROGRESS_PIPE"  # the descriptor that a child says by 
 CANDIDATE = "candidate"  # its value where test is not to be read
 CPUS = "KERASCNN_CPUS"  # the cores that a child may use
 # How a child ends by its own doing, and would again: a config that cannot be, a loss that is not finite, a batch too large.
-OWN_DOING = (cli.USER_ERROR, cli.TRAINING_FAILED)
+OWN_DOING = (USER_ERROR, TRAINING_FAILED)
 
 
-class ChildLost(cli.Stopped):
+class ChildLost(Stopped):
     """A child ended by what may be gone at the next start: a signal, a full disk. What it kept is good.
 
     Args:
@@ -61,9 +61,9 @@ def launch(
         whose: What stands before the names of its phases.
 
     Raises:
-        cli.TrainingFailed: The config or its training is at fault, and would be again: names the log.
+        TrainingFailed: The config or its training is at fault, and would be again: names the log.
         ChildLost: The child ended with any other code than 0: another start may go on.
-        cli.Stopped: `stop` was set; everything is kept.
+        Stopped: `stop` was set; everything is kept.
     """
     run = Run(run_dir)
     command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
@@ -104,13 +104,13 @@ def launch(
         mirror.end()
         os.close(heard)
     if stop is not None and stop.is_set():
-        raise cli.Stopped(f"run {run.name} was stopped")
+        raise Stopped(f"run {run.name} was stopped")
     code = child.returncode
     if not code:
         return
     said = f"run {run.name} {_ending(code, run)} ({run.path / 'child.log'})"
     if code in OWN_DOING:
-        raise cli.TrainingFailed(said)
+        raise TrainingFailed(said)
     raise ChildLost(said, killed=code < 0)
 
 

@@ -23,11 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import ambient, cli, rates
-from kerascnn.config import IDENTITY_SECTIONS, Config, UserError
-from kerascnn.escaping import one_line, resolved, within
-from kerascnn.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
+from kerascnn.cli import ambient
+from kerascnn.cli.escaping import one_line, resolved, within
+from kerascnn.cli.recipes import dumps, load_recipe
+from kerascnn.config import IDENTITY_SECTIONS, Config, defaults
+from kerascnn.errors import UserError
 from kerascnn.runs.facts import described, scored
+from kerascnn.runs.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
 from kerascnn.runs.identity import default_name, identity
 from kerascnn.runs.locks import LOCK_FILE, Held, hold, hold_when_free
 
@@ -160,7 +162,7 @@ class Run:
         """The merged config of the run."""
         if not self.config_file.exists():
             raise UserError(f"{self.path} is not a run: it has no {self.config_file.name}")
-        return cli.load_recipe(self.config_file)
+        return load_recipe(self.config_file)
 
     def data(self) -> dict[str, Any]:
         """Fingerprint, class names and counts."""
@@ -253,8 +255,8 @@ class Run:
         A config whose data are known also says what it uses where a field is None.
         """
         size = config.data.image_size
-        used = None if size is None else rates.resolved(config, size)
-        text = cli.dumps(config.replace(logging={"overwrite": False}), used)
+        used = None if size is None else defaults.resolved(config, size)
+        text = dumps(config.replace(logging={"overwrite": False}), used)
         self._write(self.config_file, text.encode("utf-8", "surrogateescape"))
 
     def write_data(

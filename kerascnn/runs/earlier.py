@@ -9,8 +9,8 @@ import datetime
 import json
 from collections.abc import Callable
 
-from kerascnn.files import write_file
 from kerascnn.runs.directory import Run
+from kerascnn.runs.files import write_file
 
 # What earlier versions called the same images, and when these changed last, in seconds since 1970.
 Former = tuple[str, float]

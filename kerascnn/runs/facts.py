@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from kerascnn.config import ResizeMode, UserError
+from kerascnn.config import ResizeMode
+from kerascnn.errors import UserError
 
 Facts = TypeVar("Facts", bound=dict[str, Any])
 

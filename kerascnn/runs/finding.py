@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from kerascnn.cli.escaping import expanded, one_line
 from kerascnn.config import Config
 from kerascnn.errors import UserError
-from kerascnn.escaping import expanded, one_line
-from kerascnn.files import nearest_path
 from kerascnn.runs.directory import Run
+from kerascnn.runs.files import nearest_path
 
 LATEST = "latest"
 

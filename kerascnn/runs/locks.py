@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kerascnn.config import UserError
-from kerascnn.errors import Stopped
-from kerascnn.escaping import one_line
-from kerascnn.files import clear_dead
+from kerascnn.cli.escaping import one_line
+from kerascnn.errors import Stopped, UserError
+from kerascnn.runs.files import clear_dead
 
 # What a file system without locks answers: Lustre without -o flock, some NFS and FUSE.
 _UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)

@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kerascnn.cli.escaping import one_line
 from kerascnn.config import Config
 from kerascnn.errors import UserError
-from kerascnn.escaping import one_line
 from kerascnn.runs.directory import Run
 from kerascnn.runs.finding import when
 

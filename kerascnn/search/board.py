@@ -4,7 +4,7 @@ from types import TracebackType
 
 from rich.table import Table
 
-from kerascnn.screen import Screen
+from kerascnn.cli.screen import Screen
 from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search
 

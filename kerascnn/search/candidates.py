@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from kerascnn import distribute, runs
-from kerascnn.cli import TrainingFailed
-from kerascnn.config import Config, UserError
+from kerascnn import runs
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.config import Config
 from kerascnn.devices import hardware
-from kerascnn.progress import SILENT, Phases
+from kerascnn.devices.plan import inspect_hardware
+from kerascnn.errors import TrainingFailed, UserError
 from kerascnn.runs import Run
 from kerascnn.search import measure
 from kerascnn.training import Price
@@ -36,7 +37,7 @@ def places(workers: int) -> list[Place]:
         return [Place()]
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(hardware.available_cpus())
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    found = len(distribute.hardware().gpus)
+    found = len(inspect_hardware().gpus)
     gpus = visible if len(visible) == found and any(visible) else [str(i) for i in range(found)]
     for have, what in ((len(cores), "cores"), (found or workers, "GPUs")):
         if workers > have:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from kerascnn.cli import Stopped
+from kerascnn.errors import Stopped
 from kerascnn.search.candidates import Place
 
 # One job: takes the place, does something, returns whether there may be more. IDLE says: nothing yet, ask again.

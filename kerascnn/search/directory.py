@@ -15,10 +15,10 @@ from typing import Any
 
 import tomli_w
 
-from kerascnn import cli
-from kerascnn.config import UserError
-from kerascnn.files import names_in, write_file
+from kerascnn.cli.recipes import load_toml
+from kerascnn.errors import UserError
 from kerascnn.runs import Held, Run, hold
+from kerascnn.runs.files import names_in, write_file
 
 # Of the journal: a trial began, its process was killed, it ended.
 EVENTS = ("began", "lost", "ended")
@@ -61,7 +61,7 @@ class Directory:
             UserError: The directory holds another search, or something else.
         """
         if self.search_file.exists():
-            kept, asked = _flat(cli.load_toml(self.search_file)), _flat(request)
+            kept, asked = _flat(load_toml(self.search_file)), _flat(request)
             differ = [
                 f"  {key}: {kept.get(key, 'nothing')} there, {asked.get(key, 'nothing')} asked for"
                 for key in sorted(kept.keys() | asked.keys())

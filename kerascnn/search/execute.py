@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kerascnn.cli import TrainingFailed
+from kerascnn.errors import TrainingFailed
 from kerascnn.runs import ChildLost
 from kerascnn.search import candidates, oracles
 from kerascnn.search.candidates import Place

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from kerascnn import cli
+from kerascnn.cli.recipes import load_toml
 from kerascnn.report import drawing
 from kerascnn.search.directory import Directory
 from kerascnn.search.outcomes import BASELINE
@@ -47,7 +47,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 def _comparable(directory: Directory, search: Search) -> bool:
     if not directory.search_file.exists():
         return False
-    kept, mine = cli.load_toml(directory.search_file).get("identity", {}), search.request()["identity"]
+    kept, mine = load_toml(directory.search_file).get("identity", {}), search.request()["identity"]
     return all(kept.get(term) == mine.get(term) for term in TERMS)
 
 

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kerascnn import cli, runs
-from kerascnn.config import Config, UserError
+from kerascnn import runs
+from kerascnn.cli.recipes import load_recipe
+from kerascnn.cli.screen import quiet
+from kerascnn.config import Config
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.screen import quiet
 
 CALLS = 50
 
@@ -46,13 +48,14 @@ def main(argv: Sequence[str]) -> None:
     """The child."""
     what, path, classes = argv
     runs.pin()
-    config = cli.load_recipe(Path(path))
+    config = load_recipe(Path(path))
     print(*([_latency(config, int(classes))] if what == "latency" else _speed(config)))
 
 
 def _latency(config: Config, classes: int) -> float:
     with quiet():
-        from kerascnn import timing, training
+        from kerascnn import training
+        from kerascnn.devices import timing
     size = config.data.image_size
     if size is None:
         raise ValueError("the config is not resolved: it has no image size")
@@ -63,10 +66,11 @@ def _latency(config: Config, classes: int) -> float:
 def _speed(config: Config) -> tuple[float, float]:
     """Seconds of an epoch, from a few warm steps of `fit`, and of those steps."""
     with quiet():
-        from kerascnn import data, distribute, training
+        from kerascnn import data, training
         from kerascnn.data import pipeline
+        from kerascnn.devices.plan import setup
 
-        plan = distribute.setup(config.devices, config.fit.batch_size)
+        plan = setup(config.devices, config.fit.batch_size)
         splits = data.load(config.data, data.Room(config.logging.runs_dir))
         config = training.resolve(config, splits)
         model = training.build_and_compile(config, splits, plan)

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from kerascnn import cli
-from kerascnn.config import Section, UserError, nearest
+from kerascnn.cli.parsing import OfData, parse_config
+from kerascnn.config import Section, nearest
+from kerascnn.errors import UserError
 
 # Flags of fit that a search decides itself, with what it says instead.
 _DECIDED = {
@@ -35,7 +36,7 @@ COLUMNS = {
 class Tune(Section):
     """What varies, how it is searched, what a candidate may cost."""
 
-    space: str = Field("", description="what varies: a TOML file, or the name of one in experiments/spaces")
+    space: str = Field("", description="what varies: a TOML file, or the name of one in kerascnn/spaces")
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = Field(
         "hyperband", description="who proposes candidates"
     )
@@ -85,7 +86,7 @@ class Tune(Section):
         return COLUMNS[column]
 
 
-class Request(cli.OfData):
+class Request(OfData):
     """All sections of a config, and the search's."""
 
     tune: Tune = Tune()
@@ -101,9 +102,7 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
         flag = word.split("=", 1)[0]
         if flag in _DECIDED:
             raise UserError(f"{flag}: {_DECIDED[flag]}")
-    request = cli.parse_config(list(argv), prog=prog, description=description, schema=Request)
+    request = parse_config(list(argv), prog=prog, description=description, schema=Request)
     if not request.tune.space:
-        raise UserError(
-            f"--space: which one? experiments/spaces has resnet_filters and inception_filters ({prog} --help)"
-        )
+        raise UserError(f"--space: which one? kerascnn/spaces has resnet_filters and inception_filters ({prog} --help)")
     return request

@@ -20,8 +20,8 @@ from keras_tuner.src.tuners.gridsearch import GridSearchOracle
 from keras_tuner.src.tuners.hyperband import HyperbandOracle
 from keras_tuner.src.tuners.randomsearch import RandomSearchOracle
 
-from kerascnn.config import UserError
-from kerascnn.files import write_file
+from kerascnn.errors import UserError
+from kerascnn.runs.files import write_file
 from kerascnn.search import narrowing
 from kerascnn.search.space import Parameter, Space
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from kerascnn import runs, statistics
-from kerascnn.cli import TrainingFailed
 from kerascnn.data.grouping import groups_of
+from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.search.candidates import Place
 from kerascnn.search.crew import Crew

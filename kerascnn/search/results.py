@@ -12,12 +12,11 @@ from scipy import stats
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
-from kerascnn import tensorboard
+from kerascnn.cli.screen import duration
 from kerascnn.config import IDENTITY_SECTIONS
 from kerascnn.data.grouping import groups_of
-from kerascnn.report import plots
+from kerascnn.report import plots, tensorboard
 from kerascnn.runs import Run, shown_command
-from kerascnn.screen import duration
 from kerascnn.search import front
 from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search

@@ -6,13 +6,14 @@ import time
 from typing import Any
 
 from kerascnn import data, runs, training
-from kerascnn.config import Config, UserError
+from kerascnn.architectures import tables
+from kerascnn.cli.screen import Screen, duration
+from kerascnn.config import Config
+from kerascnn.config.defaults import with_lr
 from kerascnn.data import Splits
-from kerascnn.models import tables
-from kerascnn.rates import with_lr
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.scratch import scratch
-from kerascnn.screen import Screen, duration
+from kerascnn.runs.scratch import scratch
 from kerascnn.search import candidates, measure, oracles, scaling, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import Directory

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerascnn import cli
-from kerascnn.config import IDENTITY_SECTIONS, Config, UserError, nearest
-from kerascnn.models import filters, tables
-from kerascnn.models.rows import ResNet
+from kerascnn.architectures import filters, tables
+from kerascnn.architectures.rows import ResNet
+from kerascnn.cli.recipes import recipe_path
+from kerascnn.config import IDENTITY_SECTIONS, Config, nearest
+from kerascnn.errors import UserError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -145,12 +146,12 @@ class Space:
 
 
 def load(name: str, base: Config) -> Space:
-    """The space that a file, or a name below `experiments/spaces`, describes, for the network of `base` (resolved).
+    """The space that a file, or a name below `kerascnn/spaces`, describes, for the network of `base` (resolved).
 
     Raises:
         UserError: No such file, no TOML, a name or value that the config does not have (names the nearest), no parameters.
     """
-    path = cli.recipe_path(name, "spaces")
+    path = recipe_path(name, "spaces")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 # What a figure is called, its unit, and what it is divided by to be shown in it.
 SHOWN = {

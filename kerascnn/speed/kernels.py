@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from kerascnn import cli
 from kerascnn.config import Config
 from kerascnn.devices import hardware
-from kerascnn.layers.paths import onednn
+from kerascnn.devices.kernels import onednn
+from kerascnn.errors import DONE
 from kerascnn.speed.figures import FAST, SHOWN, Figures
 from kerascnn.speed.measure import written
 from kerascnn.speed.options import Benchmark
@@ -58,6 +58,6 @@ def _measured(config: Config, parts: Sequence[str], asked: Benchmark) -> dict[st
         command += ["--parts", *parts, "--rounds", str(asked.rounds), "--seconds", str(asked.seconds)]
         variables = {**os.environ, hardware.ONEDNN: "1"}
         done = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != cli.DONE:
+    if done.returncode != DONE:
         return (done.stderr.strip().splitlines() or ["no message"])[-1]
     return json.loads(done.stdout)

@@ -14,13 +14,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import cli, cost, data, distribute, layers, models, timing, training
-from kerascnn.config import Config, UserError
+from kerascnn import data, layers, models, training
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.cli.recipes import dumps
+from kerascnn.config import Config
 from kerascnn.data import Splits, pipeline
+from kerascnn.data.cache import Cache
 from kerascnn.devices import hardware as machine
-from kerascnn.distribute import Plan
-from kerascnn.layers.paths import onednn
-from kerascnn.progress import SILENT, Phases
+from kerascnn.devices import timing
+from kerascnn.devices.kernels import onednn
+from kerascnn.devices.plan import Plan, inspect_hardware, setup, versions
+from kerascnn.errors import UserError
+from kerascnn.models import cost
 from kerascnn.speed import tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
 from kerascnn.speed.options import Request
@@ -84,7 +89,7 @@ class Subject:
         self.figures.add(found)
 
     def _input(self) -> Part:
-        batches = iter(training_data(self.config, self.splits))
+        batches = iter(training_data(self.config, self.splits, Cache(self.config.data.cache)))
 
         def part(seconds: float) -> dict[str, float]:
             for _ in range(READY):
@@ -136,7 +141,7 @@ def run(
         UserError: An unknown arch, data set or device, or rows of `before` are from another device; before anything is measured.
     """
     asked, configs = request.benchmark, request.configs()
-    plan = distribute.setup(configs[0].devices, configs[0].fit.batch_size)
+    plan = setup(configs[0].devices, configs[0].fit.batch_size)
     splits = data.load(configs[0].data, phases=phases)
     environment = facts(plan)
     require_same_device(environment, before)
@@ -158,14 +163,15 @@ def run(
     return [subject.figures for subject in subjects], {**environment, **peaks}
 
 
-def training_data(config: Config, splits: Splits) -> tf.data.Dataset:
-    """The batches that `fit` would train on."""
+def training_data(config: Config, splits: Splits, cache: Cache | None = None) -> tf.data.Dataset:
+    """The batches that `fit` would train on; `cache` as in `pipeline.training`."""
     return pipeline.training(
         splits,
         augment=config.augment,
         seed=config.fit.seed,
         batch_size=config.fit.batch_size,
         label_smoothing=config.optim.label_smoothing,
+        cache=cache,
     )
 
 
@@ -192,13 +198,13 @@ def compute_dtype(policy: str) -> str:
 
 def facts(plan: Plan) -> dict[str, Any]:
     """What figures depend on beside the arch."""
-    hardware = distribute.hardware()
+    hardware = inspect_hardware()
     device = ", ".join(name for name, _ in hardware.gpus) if plan.kind == "gpu" else _cpu_name()
     if plan.kind == "cpu":
         device += f", {hardware.cpus} cores"
     replicas = f", {plan.replicas} replicas" if plan.replicas > 1 else ""
     date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    return {"device": device + replicas, "jit": plan.jit, "onednn": onednn(), "date": date, **distribute.versions()}
+    return {"device": device + replicas, "jit": plan.jit, "onednn": onednn(), "date": date, **versions()}
 
 
 def _cpu_name() -> str:
@@ -211,7 +217,7 @@ def written(config: Config) -> Iterator[Path]:
     """The config as a file, for a child."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.toml"
-        path.write_text(cli.dumps(config), encoding="utf-8")
+        path.write_text(dumps(config), encoding="utf-8")
         yield path
 
 
@@ -232,7 +238,7 @@ def memory(config: Config, form: str) -> int:
 
 def trace(request: Request) -> list[str]:
     """The ten dearest operations of the training step of every arch, as lines; needs xprof."""
-    plan = distribute.setup(request.devices, request.fit.batch_size)
+    plan = setup(request.devices, request.fit.batch_size)
     splits = data.load(request.data)
     shown = []
     for config in request.configs():

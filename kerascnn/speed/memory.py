@@ -3,14 +3,17 @@
 import contextlib
 import sys
 
-from kerascnn import cli, data, distribute, layers, timing, training
+from kerascnn import data, layers, training
+from kerascnn.cli.recipes import load_recipe
+from kerascnn.devices import timing
+from kerascnn.devices.plan import setup
 from kerascnn.speed import figures, measure
 
 
 def main(argv: list[str]) -> None:
     """Everything that the process holds is what one training of this form needs, the interpreter included."""
-    config, form = cli.load_recipe(argv[0]), argv[1]
-    plan = distribute.setup(config.devices, config.fit.batch_size)
+    config, form = load_recipe(argv[0]), argv[1]
+    plan = setup(config.devices, config.fit.batch_size)
     splits = data.load(config.data)
     with layers.stock_paths() if form == figures.STOCK else contextlib.nullcontext():
         step = measure.training_step(training.resolve(config, splits), splits, plan)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 from pydantic import Field, field_validator
 
-from kerascnn import cli
+from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.config import Config, Section
 
 PartName = Literal["input", "train", "inference", "memory"]
@@ -48,7 +48,7 @@ class Benchmark(Section):
         return values
 
 
-class Request(cli.OfData):
+class Request(OfData):
     """All sections of a config, and the benchmark's."""
 
     benchmark: Benchmark = Benchmark()
@@ -65,4 +65,4 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
     Raises:
         UserError: An unknown flag or value.
     """
-    return cli.parse_config(argv, prog=prog, description=description, schema=Request)
+    return parse_config(argv, prog=prog, description=description, schema=Request)

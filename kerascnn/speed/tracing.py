@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 STEPS, SHOWN = 3, 10
 

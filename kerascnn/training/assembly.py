@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from kerascnn import distribute, metrics, models, optim
-from kerascnn.config import SHAPE, Config, Fit, Model, UserError
+from kerascnn import models
+from kerascnn.architectures import tables
+from kerascnn.config import SHAPE, Config, Fit, Model
+from kerascnn.config.defaults import with_lr, with_optimizer
 from kerascnn.data import Splits, augment, pipeline
-from kerascnn.distribute import Plan
-from kerascnn.models import auxiliary, tables
-from kerascnn.rates import with_lr, with_optimizer
-from kerascnn.training import finetune, whitening
+from kerascnn.devices.plan import Plan, host_values
+from kerascnn.errors import UserError
+from kerascnn.models import auxiliary
+from kerascnn.training import finetune, keras_metrics, optim, whitening
 
 # Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
 IMBALANCE = 3
@@ -165,7 +167,7 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
             optimizer,
             # Labels come one-hot, smoothed and mixed by the pipeline: the loss stays plain, and val_loss unsmoothed.
             keras.losses.CategoricalCrossentropy(from_logits=True),
-            weighted_metrics=metrics.build(len(splits.class_names)),
+            weighted_metrics=keras_metrics.build(len(splits.class_names)),
             jit_compile=plan.jit,
         )
         model.optimizer.build(trainable)
@@ -198,10 +200,10 @@ def averaged(model: keras.Model) -> list[np.ndarray]:
     """The network's weights that val judged, on the host, in the order of `get_weights`: averaged ones where EMA is on."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     weights = network_of(model).weights
-    values = distribute.host_values(weights)
+    values = host_values(weights)
     if optimizer.use_ema:
         place = {id(variable): i for i, variable in enumerate(weights)}
-        means = distribute.host_values(optimizer._model_variables_moving_average)  # Keras has no public name for them
+        means = host_values(optimizer._model_variables_moving_average)  # Keras has no public name for them
         for variable, mean in zip(optimizer._trainable_variables, means, strict=True):
             if id(variable) in place:  # not an auxiliary head's
                 values[place[id(variable)]] = mean

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from kerascnn.cli import FULL, TrainingFailed
-from kerascnn.files import write_file
+from kerascnn.errors import FULL, TrainingFailed
 from kerascnn.runs import Run
+from kerascnn.runs.files import write_file
 
 
 @contextlib.contextmanager

@@ -15,15 +15,17 @@ from typing import IO
 
 import keras
 
-from kerascnn.config import SHAPE, Config, Model, UserError
+from kerascnn import weights
+from kerascnn.architectures.tables import SMALL_IMAGE
+from kerascnn.cli.escaping import expanded
+from kerascnn.config import SHAPE, Config, Model
 from kerascnn.data import Splits
-from kerascnn.escaping import expanded
+from kerascnn.data.preflight import source
+from kerascnn.errors import UserError
 from kerascnn.layers import AuxiliaryHead
-from kerascnn.models import HEADS, weights
-from kerascnn.models.published import has_published, locate
-from kerascnn.models.tables import SMALL_IMAGE
-from kerascnn.preflight import source
+from kerascnn.models import HEADS
 from kerascnn.runs import WEIGHTS_PIN, Run
+from kerascnn.weights.published import has_published, locate
 
 # With fewer training images of a class than this a network rarely learns from scratch what a pretrained one knows.
 FEW = 2_000

@@ -10,22 +10,35 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import callbacks, checkpoints, cost, data, distribute, models, optim, rates, scoring, tensorboard
-from kerascnn.cli import dumps
-from kerascnn.config import Config
+from kerascnn import data, models, scoring
+from kerascnn.cli.escaping import one_line
+from kerascnn.cli.recipes import dumps
+from kerascnn.cli.screen import Screen
+from kerascnn.config import Config, defaults
 from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
-from kerascnn.distribute import Plan
-from kerascnn.escaping import one_line
-from kerascnn.report import pictures, run_report
+from kerascnn.devices.plan import Plan, host_values, setup
+from kerascnn.models import cost
+from kerascnn.report import pictures, run_report, tensorboard
 from kerascnn.runs import Run, now
-from kerascnn.screen import Screen
-from kerascnn.stopping import StopRequest
-from kerascnn.training import assembly, execution, facts, failing, finetune, symptoms, whitening
+from kerascnn.training import (
+    assembly,
+    callbacks,
+    checkpoints,
+    execution,
+    facts,
+    failing,
+    finetune,
+    optim,
+    symptoms,
+    whitening,
+)
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
 from kerascnn.training.ending import Ending
 from kerascnn.training.saving import save_model
 from kerascnn.training.showing import ShowProgress
+from kerascnn.training.stopping import StopRequest
 
 
 def train(
@@ -63,7 +76,7 @@ def train(
         Stopped: By a signal or by time, or because images cannot be read; everything is kept.
     """
     screen = screen or Screen()
-    plan = distribute.setup(config.devices, config.fit.batch_size)
+    plan = setup(config.devices, config.fit.batch_size)
     splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
     config = resolve(config, splits)
     with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
@@ -98,6 +111,7 @@ class Training:
     ) -> None:
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
         self.draw, self.read_test = draw, read_test
+        self.cache = Cache(config.data.cache)
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard.Profile(run.tensorboard)
@@ -179,7 +193,7 @@ class Training:
         return facts.hparams(self.config, self.splits.name, self.count) | self._resolved()
 
     def _resolved(self) -> dict[str, Any]:
-        return rates.resolved(self.config, self.splits.image_size)
+        return defaults.resolved(self.config, self.splits.image_size)
 
     def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
         """A picture below plots/ says that TensorBoard has it too: it is written last."""
@@ -229,7 +243,7 @@ class Training:
     def _resize(self, small: bool) -> None:
         """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
         self.trained_on = assembly.small(self.splits) if small else self.splits
-        weights = distribute.host_values(self.model.weights)
+        weights = host_values(self.model.weights)
         with self.screen.phase(f"building {self.config.model.arch} for {self.trained_on.image_size} px"):
             self.model = build_and_compile(self.config, self.trained_on, self.plan)
         with self.plan.scope():
@@ -363,6 +377,7 @@ class Training:
             start_step=step,
             label_smoothing=self.config.optim.label_smoothing,
             class_weights=weights,
+            cache=self.cache,
             phases=self.screen,
         )
         return self._sized(batches)
@@ -370,7 +385,9 @@ class Training:
     def _val_data(self) -> tf.data.Dataset | None:
         if not len(self.splits.val):
             return None
-        return self._sized(pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size, self.screen))
+        return self._sized(
+            pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size, self.cache, self.screen)
+        )
 
     def _sized(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
@@ -427,7 +444,7 @@ class Training:
         for split in self.splits.parts()[1:]:
             if not len(split) or (split.name == "test" and not self.read_test):
                 continue
-            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.screen)
+            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.cache, self.screen)
             with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
                 predictions = scoring.predict(best, batches, split.labels, split.ids(), phase)
             groups = groups_of(predictions.ids, self.config.data.group_by)

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from kerascnn import cost
+from kerascnn.architectures import counting
+from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Config
 from kerascnn.data import Splits, pipeline
-from kerascnn.models import counting
-from kerascnn.progress import SILENT, Phases
+from kerascnn.data.cache import Cache
+from kerascnn.models import cost
 from kerascnn.training.assembly import network
 from kerascnn.training.finetune import SHAPE
 
@@ -82,6 +83,7 @@ def seconds_per_step(
         seed=config.fit.seed,
         batch_size=config.fit.batch_size,
         label_smoothing=config.optim.label_smoothing,
+        cache=Cache(config.data.cache),
         phases=phases,
     )
     try:

@@ -2,8 +2,8 @@
 
 import contextlib
 
-from kerascnn.config import UserError
 from kerascnn.data import Splits
+from kerascnn.errors import UserError
 from kerascnn.report import run_report
 from kerascnn.runs import Run
 from kerascnn.scoring import Predictions

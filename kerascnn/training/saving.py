@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from kerascnn.files import naming, sync
+from kerascnn.runs.files import naming, sync
 
 
 def save_model(model: keras.Model, path: Path) -> None:

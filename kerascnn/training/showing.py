@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import keras
 
-from kerascnn.callbacks import Row, best_epoch
-from kerascnn.progress import Phase
-from kerascnn.screen import Screen, duration
+from kerascnn.cli.progress import Phase
+from kerascnn.cli.screen import Screen, duration
+from kerascnn.training.callbacks import Row, best_epoch
 
 # Between two looks at the loss for the live bar: each one waits for the device.
 NOTE_SECONDS = 0.5

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from kerascnn.callbacks import Row
 from kerascnn.scoring import exploded
+from kerascnn.training.callbacks import Row
 
 
 def one_class(row: Mapping[str, float], images: np.ndarray) -> int | None:

@@ -5,7 +5,6 @@ Its outputs are uncorrelated and of equal variance from the first step on; a sho
 """
 
 import math
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -13,7 +12,6 @@ import tensorflow as tf
 
 from kerascnn.config import Augment, Fit
 from kerascnn.data import Splits, pipeline
-from kerascnn.data.cache import Cache
 
 IMAGES = 2_000  # whose patches are looked at: two million of them at 32 px, for a covariance of 27 x 27 numbers
 # Added to each direction's variance, of pixels as the network sees them: what hardly varies is not blown up to noise.
@@ -40,8 +38,6 @@ def convolution(network: keras.Model) -> keras.layers.Conv2D:
 def batches(splits: Splits, fit: Fit) -> tf.data.Dataset:
     """Training images as they are, enough of them to whiten by, in the order of the run's first epoch."""
     size = min(fit.batch_size, len(splits.train))
-    # So few images are not worth a table of all of them, decoded, which random crops would never ask for.
-    splits = replace(splits, cache=Cache("off"))
     plain = pipeline.training(splits, augment=Augment(augment=("none",)), seed=fit.seed, batch_size=size)
     return plain.take(math.ceil(min(IMAGES, len(splits.train)) / size))
 

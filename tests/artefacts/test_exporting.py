@@ -13,10 +13,11 @@ import pytest
 import tensorflow as tf
 from markdown_it import MarkdownIt
 
-from kerascnn import artefacts, cli, data, export
+from kerascnn import artefacts, data, export
 from kerascnn.artefacts import exporting, extras, folding, proof, sample, savedmodel
 from kerascnn.artefacts.exporting import Options
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config
+from kerascnn.errors import CHECK_FAILED, UserError
 from kerascnn.runs import Run
 
 NASTY = "<script>alert(1)</script> | `rm` [x](javascript:alert(1))"
@@ -88,8 +89,7 @@ def test_a_temperature_that_val_could_not_say_changes_nothing(run: Run) -> None:
     assert "val has no mistake among 50 images" in said[0]
 
 
-def test_the_sample_is_spread_though_the_whole_split_is_in_memory(splits: data.Splits, tmp_path: Path) -> None:
-    splits.cache.store(splits.val, whole=True)  # as after a training
+def test_the_sample_is_spread(splits: data.Splits, tmp_path: Path) -> None:
     drawn = sample.draw(splits, tmp_path)
     places = np.linspace(0, len(splits.val) - 1, sample.IMAGES).round().astype(int)
     np.testing.assert_array_equal(drawn.images, splits.val.source.fetch(splits.val.indices[places]))
@@ -99,7 +99,7 @@ def test_int8_that_answers_otherwise_fails_alone(everything: exporting.Exported,
     int8 = next(row for row in everything.rows if row["artefact"] == "litert int8")
     assert 0.8 < int8["images"]["top1"] < 1, "some answers should change in 8 bits: the test would not see a mistake"
     assert not int8["passed"]
-    assert export.report(everything) == cli.CHECK_FAILED
+    assert export.report(everything) == CHECK_FAILED
     assert re.search(r"litert int8 was not kept: \d+\.\d+% of 256 answers are the same", capsys.readouterr().err)
 
 
@@ -123,7 +123,7 @@ def test_each_file_answers_as_the_run(everything: exporting.Exported, run: Run, 
 def test_the_same_is_reused(everything: exporting.Exported, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     folder = everything.version.parents[1]
     words = ["--formats", *ALL.formats, "--calibrate", "--allow-drop", "0", "--exports-dir", str(folder)]
-    assert export.main([str(run.path), *words]) == cli.CHECK_FAILED  # again: int8 is missing still
+    assert export.main([str(run.path), *words]) == CHECK_FAILED  # again: int8 is missing still
     assert f"there already: {everything.version}" in capsys.readouterr().out
     assert [path.name for path in everything.version.parent.iterdir()] == ["1"]
     described = savedmodel.read_metadata(everything.version)["export"]
@@ -180,7 +180,7 @@ def test_what_disagrees_leaves_nothing_behind(
         return copy
 
     monkeypatch.setattr(folding, "folded", wrong)
-    assert export.main([str(run.path), "--formats", "onnx", "--exports-dir", str(tmp_path)]) == cli.CHECK_FAILED
+    assert export.main([str(run.path), "--formats", "onnx", "--exports-dir", str(tmp_path)]) == CHECK_FAILED
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     said = capsys.readouterr().err
     assert "nothing was exported, and no version was left behind" in said
@@ -202,7 +202,7 @@ def test_what_passed_is_kept_and_what_fails_is_tried_again(
     monkeypatch.setattr(exporting.onnx, "write", raises)
     monkeypatch.setattr(exporting.litert, "write", lambda network, path, kind, images: path.write_bytes(b"noise"))
     words = [str(run.path), "--formats", "onnx", "litert-int8", "keras", "--exports-dir", str(tmp_path)]
-    assert export.main(words) == cli.CHECK_FAILED
+    assert export.main(words) == CHECK_FAILED
     said = capsys.readouterr()
     assert "kerascnn: onnx was not kept: no such operation at layer 3" in said.err
     assert "kerascnn: litert int8 was not kept:" in said.err

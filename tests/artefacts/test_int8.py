@@ -11,7 +11,7 @@ import pytest
 from kerascnn import artefacts, models
 from kerascnn.artefacts import folding, litert, parity
 from kerascnn.artefacts.predictor import probabilities_of
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 QUICK = ("resnet20", "resnet18")  # without and with a padded maximum in the stem
 NARROW = 0.25

@@ -8,7 +8,8 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.artefacts import own_images
-from kerascnn.config import Config, Data, UserError
+from kerascnn.config import Config, Data
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 
 

@@ -15,11 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
 import networks
 import odd_files
 
-from kerascnn import artefacts, cli
+from kerascnn import artefacts
 from kerascnn.artefacts import savedmodel
 from kerascnn.artefacts.predictor import Predictor, probabilities_of
-from kerascnn.config import Config, UserError
+from kerascnn.cli.recipes import dumps
+from kerascnn.config import Config
 from kerascnn.data import decode
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 
 NAMES = tuple("abcdefg")
@@ -36,7 +38,7 @@ def run(network, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("runs") / "tiny")
     run.path.mkdir()
     network.save(run.best_model)
-    run.config_file.write_text(cli.dumps(Config()), encoding="utf-8")
+    run.config_file.write_text(dumps(Config()), encoding="utf-8")
     run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
     return run
 
@@ -182,6 +184,6 @@ def test_a_strangers_saved_model_is_refused(saved: Path, tmp_path: Path) -> None
 def test_a_run_without_a_model_is_not_ready(tmp_path: Path) -> None:
     run = Run(tmp_path / "young")
     run.path.mkdir()
-    run.config_file.write_text(cli.dumps(Config()), encoding="utf-8")
+    run.config_file.write_text(dumps(Config()), encoding="utf-8")
     with pytest.raises(UserError, match=r"run young has no best\.keras yet"):
         artefacts.open(run.path)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison.apart import Apart
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost
-from kerascnn.config import UserError
-from kerascnn.progress import SILENT, Phases
-from kerascnn.screen import Screen
+from kerascnn.errors import UserError
 
 ASKS = """
 import os, time

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from make_runs import NAMES, finish
 
-from kerascnn import cli, runs
+from kerascnn import runs
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison import execute, session
 from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import Cost, Subject
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.plan import Cell, Plan
-from kerascnn.config import Config, UserError
-from kerascnn.screen import Screen
+from kerascnn.config import Config
+from kerascnn.errors import STOPPED, UserError
 
 COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)
 
@@ -70,13 +71,13 @@ def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
     """What killed one, or filled the disk, may end all: the comparison stops, and goes on by the same command."""
     plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
     full = tmp_path / "python"
-    full.write_text(f"#!/bin/sh\nexit {cli.STOPPED}\n")
+    full.write_text(f"#!/bin/sh\nexit {STOPPED}\n")
     full.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(full))
     failed = {}
     with pytest.raises(runs.ChildLost, match="the same command goes on") as lost:
         execute.train(plan, Screen(), failed)
-    assert lost.value.code == cli.STOPPED
+    assert lost.value.code == STOPPED
     assert not failed
     assert not plan.cells[1].run(0).config_file.exists()  # the next one had no turn
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from make_runs import finished
 
+from kerascnn.cli.screen import Screen
 from kerascnn.comparison import finished as found
 from kerascnn.comparison import page, words
 from kerascnn.comparison.conclude import Entry, conclude
@@ -16,8 +17,7 @@ from kerascnn.comparison.directory import Directory
 from kerascnn.comparison.measure import PROCESSES, Cost, inference, kept
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.publish import publish
-from kerascnn.config import UserError
-from kerascnn.screen import Screen
+from kerascnn.errors import UserError
 
 COSTS = {
     "resnet20": Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000, 10**9, (2.0, 2.01, 1.99)),

@@ -3,8 +3,9 @@
 import pytest
 
 from kerascnn.comparison import measure
-from kerascnn.config import Config, UserError
-from kerascnn.matching import TOLERANCE, solve
+from kerascnn.config import Config
+from kerascnn.errors import UserError
+from kerascnn.studies.budget import TOLERANCE, solve
 
 
 def stepped(scale, channels):

@@ -2,10 +2,11 @@
 
 import pytest
 
-from kerascnn import cli
+from kerascnn.cli.recipes import dumps
 from kerascnn.comparison.options import Compare, parse, seconds
 from kerascnn.comparison.plan import variants
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config
+from kerascnn.errors import UserError
 
 
 def asked(*words):
@@ -60,7 +61,7 @@ def test_a_run_s_config_gives_neither_its_name_nor_its_end(tmp_path):
     kept = Config().replace(
         fit={"epochs": 9, "stop_epoch": 3}, logging={"run": "mine", "overwrite": True, "runs_dir": tmp_path}
     )
-    (tmp_path / "config.toml").write_text(cli.dumps(kept))
+    (tmp_path / "config.toml").write_text(dumps(kept))
     expected = [Config().replace(fit={"epochs": 9}, logging={"runs_dir": tmp_path})]
     assert asked("--config", str(tmp_path / "config.toml"))[1] == expected
     assert asked("--recipes", str(tmp_path / "config.toml"), "quick")[1][:1] == expected

@@ -7,7 +7,7 @@ from sklearn.metrics import top_k_accuracy_score
 
 from kerascnn import scoring
 from kerascnn.comparison.scores import METRICS, Answers, contrast
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 
 
 def answers(tmp_path, arch, accuracy, seeds=(0, 1, 2), **options):

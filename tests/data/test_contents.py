@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn import cli, data
+from kerascnn import data
 from kerascnn.config import Data
 from kerascnn.data import Room, contents
 from kerascnn.data.contents import Table
+from kerascnn.errors import Stopped
 
 AGO = 1_600_000_000
 
@@ -150,7 +151,7 @@ def test_a_disk_that_fails_while_files_are_listed_stops_and_names_the_file(photo
         raise OSError(5, "Input/output error", path)
 
     monkeypatch.setattr(contents, "digest", fails)
-    with pytest.raises(cli.Stopped, match=r"(?s)cannot be read.*bmp.*Input/output error"):
+    with pytest.raises(Stopped, match=r"(?s)cannot be read.*bmp.*Input/output error"):
         load(photos)
 
 

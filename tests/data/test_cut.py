@@ -7,12 +7,13 @@ import unicodedata
 import numpy as np
 import pytest
 
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import split_file
 from kerascnn.data.cache import Cache
 from kerascnn.data.cut import cut, numbers
 from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Source
+from kerascnn.errors import UserError
 
 CLASSES = ("ant", "bee", "cicada")
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from kerascnn import data
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import decode
 from kerascnn.data.sources import Table
+from kerascnn.errors import UserError
 
 
 def test_names_and_sizes_load_no_tensorflow():

@@ -11,8 +11,9 @@ from make_folder import COUNTS, make
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import folder, pipeline
+from kerascnn.errors import UserError
 
 
 def fill(path: Path, count: int, start: int = 0) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kerascnn.config import UserError
 from kerascnn.data.grouping import groups_of, keys_of
+from kerascnn.errors import UserError
 
 
 def test_groups_are_what_the_pattern_matches() -> None:

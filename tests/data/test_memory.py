@@ -12,16 +12,17 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Data
-from kerascnn.data.cache import Decoded, Undecoded, free_memory
+from kerascnn.data.cache import Cache, Decoded, Undecoded, free_memory
 from kerascnn.data.embedded import FILE
 
 CHILD = """
 import sys
-from kerascnn import data, timing
+from kerascnn import data
 from kerascnn.config import Augment, Data
 from kerascnn.data import pipeline
+from kerascnn.devices import timing
 
-splits = data.load(Data(dataset=sys.argv[1], image_size=224, cache="off"))
+splits = data.load(Data(dataset=sys.argv[1], image_size=224))
 steps = pipeline.steps_per_epoch(len(splits.train), 32)
 for _ in pipeline.training(splits, augment=Augment(), seed=0, batch_size=32).take(steps):
     pass
@@ -33,14 +34,18 @@ print(timing.peak_memory())
 KEPT = """
 import sys
 import tensorflow as tf
-from kerascnn import data, distribute, timing
+from kerascnn import data
 from kerascnn.config import Augment, Data, Devices
 from kerascnn.data import pipeline
+from kerascnn.data.cache import Cache
+from kerascnn.devices import timing
+from kerascnn.devices.plan import setup
 
-plan = distribute.setup(Devices(devices=sys.argv[2]), 16)
+plan = setup(Devices(devices=sys.argv[2]), 16)
 for size in (32, 224):
-    splits = data.load(Data(dataset=sys.argv[1], image_size=size, resize="squash", cache="memory"))
-    batches = pipeline.training(splits, augment=Augment(augment=("flip",)), seed=0, batch_size=16)
+    splits = data.load(Data(dataset=sys.argv[1], image_size=size, resize="squash"))
+    flip = Augment(augment=("flip",))
+    batches = pipeline.training(splits, augment=flip, seed=0, batch_size=16, cache=Cache("memory"))
     with plan.scope():
         stream = iter(tf.distribute.get_strategy().experimental_distribute_dataset(batches))
     for _ in range(5):
@@ -98,27 +103,30 @@ def test_free_memory_is_less_than_there_is():
     [(0, Undecoded, Undecoded), (400_000, Undecoded, Undecoded), (10**7, Decoded, Undecoded)],
 )
 def test_the_cache_stays_within_its_budget(tmp_path, budget, whole, cropped):
-    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="auto"))
-    assert splits.cache.left <= free_memory() / 3
-    splits.cache.left = budget
-    stores = [splits.cache.store(splits.train, whole=True), splits.cache.store(splits.train, whole=False)]
+    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64))
+    cache = Cache("auto")
+    assert cache.left <= free_memory() / 3
+    cache.left = budget
+    stores = [cache.store(splits.train, whole=True), cache.store(splits.train, whole=False)]
     assert [type(store) for store in stores] == [whole, cropped]
     decoded = len(splits.train) * 64 * 64 * 3
     encoded = splits.train.source.encoded_size(splits.train.indices)
     taken = {0: 0, 400_000: encoded, 10**7: decoded + encoded}[budget]
-    assert splits.cache.left == budget - taken
-    assert splits.cache.store(splits.train, whole=True) is stores[0]
+    assert cache.left == budget - taken
+    assert cache.store(splits.train, whole=True) is stores[0]
 
 
 def test_a_part_of_a_split_is_not_taken_for_the_whole(tmp_path):
-    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="memory"))
+    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64))
+    cache = Cache("memory")
     part = replace(splits.val, indices=splits.val.indices[1::2], labels=splits.val.labels[1::2])
-    whole, some = (splits.cache.store(split, whole=True) for split in (splits.val, part))
+    whole, some = (cache.store(split, whole=True) for split in (splits.val, part))
     places = np.arange(len(part))
     np.testing.assert_array_equal(some.fetch(places), whole.fetch(2 * places + 1))
 
 
 def test_test_is_read_once_and_not_kept(tmp_path):
-    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64, cache="memory"))
-    assert isinstance(splits.cache.store(splits.val, whole=True), Decoded)
-    assert isinstance(splits.cache.store(splits.test, whole=True), Undecoded)
+    splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64))
+    cache = Cache("memory")
+    assert isinstance(cache.store(splits.val, whole=True), Decoded)
+    assert isinstance(cache.store(splits.test, whole=True), Undecoded)

@@ -10,11 +10,13 @@ import tensorflow as tf
 from make_folder import make
 from PIL import Image
 
-from kerascnn import cli, data
-from kerascnn.config import Augment, Data, UserError
+from kerascnn import data
+from kerascnn.config import Augment, Data
 from kerascnn.data import pipeline, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
+from kerascnn.data.cache import Cache
 from kerascnn.data.splits import Split
+from kerascnn.errors import Stopped, UserError
 
 ALL = tuple(AUGMENTATIONS)
 PLAIN = Augment(augment=("none",))
@@ -62,14 +64,14 @@ def test_starting_at_a_step_equals_getting_there(embedded, start):
 
 def test_starting_at_a_step_equals_getting_there_in_files(photos):
     options = {**EVERYTHING, "class_weights": None}
-    whole = batches(load(photos, cache="off"), 9, **options)
-    assert_same(whole[5:], batches(load(photos, cache="off"), 4, start_step=5, **options))
+    whole = batches(load(photos), 9, **options)
+    assert_same(whole[5:], batches(load(photos), 4, start_step=5, **options))
 
 
 @pytest.mark.parametrize("augment", [PLAIN, Augment(augment=("resized_crop", "flip"))])
 def test_what_is_cached_changes_nothing(photos, augment):
-    streamed = batches(load(photos, cache="off"), 6, augment=augment)
-    assert_same(streamed, batches(load(photos, cache="memory"), 6, augment=augment))
+    streamed = batches(load(photos), 6, augment=augment)
+    assert_same(streamed, batches(load(photos), 6, augment=augment, cache=Cache("memory")))
 
 
 def test_threads_change_nothing(photos):
@@ -77,7 +79,7 @@ def test_threads_change_nothing(photos):
         options = tf.data.Options()
         options.threading.private_threadpool_size = threads
         options.autotune.enabled = threads > 1
-        dataset = pipeline.training(load(photos, cache="off"), augment=Augment(augment=ALL), seed=7, batch_size=16)
+        dataset = pipeline.training(load(photos), augment=Augment(augment=ALL), seed=7, batch_size=16)
         return list(dataset.with_options(options).take(6).as_numpy_iterator())
 
     assert_same(run(1), run(8))
@@ -143,9 +145,9 @@ def test_scoring_shows_each_image_once_in_order(embedded, batch_size):
 
 
 def test_scoring_of_files_is_the_one_decode_path(photos):
-    for cache in ("off", "memory"):
-        splits = load(photos, cache=cache)
-        images, _, weights = rows(pipeline.scoring(splits.val, splits, 16))
+    for mode in ("off", "memory"):
+        splits = load(photos)
+        images, _, weights = rows(pipeline.scoring(splits.val, splits, 16, Cache(mode)))
         sound = weights > 0
         assert sound.sum() == len(splits.val)
         np.testing.assert_array_equal(images[sound], splits.val.source.fetch(splits.val.indices))
@@ -200,10 +202,10 @@ def lenient(monkeypatch):
 
 
 @pytest.mark.usefixtures("lenient")
-@pytest.mark.parametrize("cache", ["off", "memory"])
-def test_a_damaged_image_weighs_nothing_and_does_not_count(damaged, cache):
-    splits = load(damaged, cache=cache)
-    images, labels, weights = rows(pipeline.scoring(splits.val, splits, 4))
+@pytest.mark.parametrize("mode", ["off", "memory"])
+def test_a_damaged_image_weighs_nothing_and_does_not_count(damaged, mode):
+    splits = load(damaged)
+    images, labels, weights = rows(pipeline.scoring(splits.val, splits, 4, Cache(mode)))
     np.testing.assert_allclose(weights, [2, 2, 2, 0, 0, 2, 2, 2, 0, 0, 0, 0], rtol=1e-6)
     assert (images[[3, 4]] == 0).all()
     np.testing.assert_array_equal(labels[:10].argmax(1), [0] * 5 + [1] * 5)
@@ -216,10 +218,10 @@ def test_a_damaged_image_weighs_nothing_and_does_not_count(damaged, cache):
 @pytest.mark.parametrize("augment", [PLAIN, Augment(augment=("resized_crop",))])
 def test_a_damaged_image_is_replaced_by_its_successor(damaged, augment):
     seen = {}
-    for cache in ("off", "memory"):
-        splits = load(damaged, cache=cache)
-        seen[cache] = batches(splits, 6, batch_size=8, augment=augment)  # two epochs
-        images, labels, weights = (np.concatenate(parts) for parts in zip(*seen[cache], strict=True))
+    for mode in ("off", "memory"):
+        splits = load(damaged)
+        seen[mode] = batches(splits, 6, batch_size=8, augment=augment, cache=Cache(mode))  # two epochs
+        images, labels, weights = (np.concatenate(parts) for parts in zip(*seen[mode], strict=True))
         np.testing.assert_array_equal(weights, 1)
         red = images[:, 20, 20, 0] > 100
         np.testing.assert_array_equal(labels.argmax(1), red)
@@ -242,15 +244,15 @@ def test_successors_go_round_and_give_up():
     assert stream.successors(np.zeros(3, bool))[1].sum() == 0
 
 
-@pytest.mark.parametrize("cache", ["off", "memory"])
-def test_more_damaged_images_than_may_be_left_out_end_a_training_and_a_score(damaged, cache):
+@pytest.mark.parametrize("mode", ["off", "memory"])
+def test_more_damaged_images_than_may_be_left_out_end_a_training_and_a_score(damaged, mode):
     """12 of 44: their headers are sound, so that the listing lets them pass."""
     crop = Augment(augment=("resized_crop",))  # what is cached is encoded, and tried as it comes
     for use in (
-        lambda splits: batches(splits, 6, batch_size=8, augment=crop),
-        lambda splits: rows(pipeline.scoring(splits.val, splits, 4)),
+        lambda splits: batches(splits, 6, batch_size=8, augment=crop, cache=Cache(mode)),
+        lambda splits: rows(pipeline.scoring(splits.val, splits, 4, Cache(mode))),
     ):
-        splits = load(damaged, cache=cache)
+        splits = load(damaged)
         refused = pytest.raises(UserError, match=r"(?s)of 44 files in .* cannot be decoded.*\d\d\.png")
         with refused, pipeline.telling(splits.train.source):
             use(splits)
@@ -259,7 +261,7 @@ def test_more_damaged_images_than_may_be_left_out_end_a_training_and_a_score(dam
 def test_a_split_that_lacks_half_of_its_images_is_not_scored(damaged, monkeypatch):
     """Few of all images, but many of these."""
     monkeypatch.setattr(trouble, "SHARE", 0.1)
-    splits = load(damaged, cache="off")
+    splits = load(damaged)
     splits.val.source.damaged[splits.val.indices[:1]] = True  # one is always allowed
     splits.val.source.tried[splits.val.indices] = True
     pipeline.scoring(splits.val, splits, 4)
@@ -276,8 +278,8 @@ def share(tmp_path):
 
 def test_a_training_whose_images_go_away_ends_at_the_step_that_lacks_them(share):
     """Every batch before it is what it would have been, and once they are back it continues as if nothing had been."""
-    whole = batches(load(share, cache="off"), 30)
-    splits = load(share, cache="off")
+    whole = batches(load(share), 30)
+    splits = load(share)
     seen = []
 
     def train():
@@ -287,7 +289,7 @@ def test_a_training_whose_images_go_away_ends_at_the_step_that_lacks_them(share)
                 share.rename(share.with_name("away"))
             assert number < 30, "trained on nothing"
 
-    stopped = pytest.raises(cli.Stopped, match=r"(?s)cannot be read:.*No such file.*the same command continues")
+    stopped = pytest.raises(Stopped, match=r"(?s)cannot be read:.*No such file.*the same command continues")
     with stopped, pipeline.telling(splits.train.source):
         train()
     assert_same(seen, whole[: len(seen)])
@@ -302,29 +304,29 @@ def batches_of(splits):
 
 def test_one_file_that_vanishes_or_changes_is_no_damaged_one(share):
     for change in (Path.unlink, lambda path: path.write_bytes(damaged_png())):
-        splits = load(share, cache="off")
+        splits = load(share)
         scored = pipeline.scoring(splits.val, splits, 8)
         path = share / splits.val.ids()[3]
         content = path.read_bytes()
         change(path)
-        with pytest.raises(cli.Stopped, match=path.name), pipeline.telling(splits.val.source):
+        with pytest.raises(Stopped, match=path.name), pipeline.telling(splits.val.source):
             rows(scored)
         path.write_bytes(content)
         assert splits.failures() == []
         assert len(rows(scored)[0]) >= len(splits.val)
 
 
-@pytest.mark.parametrize("cache", ["off", "memory"])
-def test_images_that_are_gone_before_the_first_step_are_said(share, cache):
-    splits = load(share, cache=cache)
+@pytest.mark.parametrize("mode", ["off", "memory"])
+def test_images_that_are_gone_before_the_first_step_are_said(share, mode):
+    splits, crop = load(share), Augment(augment=("resized_crop",))
     share.rename(share.with_name("away"))
-    for use in (lambda: batches(splits, 1, augment=Augment(augment=("resized_crop",))), lambda: scores(splits)):
-        with pytest.raises(cli.Stopped, match="5 images cannot be read"), pipeline.telling(splits.train.source):
+    for use in (lambda: batches(splits, 1, augment=crop, cache=Cache(mode)), lambda: scores(splits, Cache(mode))):
+        with pytest.raises(Stopped, match="5 images cannot be read"), pipeline.telling(splits.train.source):
             use()
 
 
-def scores(splits):
-    return rows(pipeline.scoring(splits.test, splits, 8))
+def scores(splits, cache):
+    return rows(pipeline.scoring(splits.test, splits, 8, cache))
 
 
 def model(size):

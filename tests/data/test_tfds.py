@@ -5,9 +5,10 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import data
-from kerascnn.config import Augment, Data, UserError
+from kerascnn.config import Augment, Data
 from kerascnn.data import pipeline, tfds
 from kerascnn.data.sources import Buffers, Table
+from kerascnn.errors import UserError
 
 
 def prepare(home, name, splits, *, shape=(20, 20, 3), version="1.0.0", config=None, classes=("ant", "bee")):

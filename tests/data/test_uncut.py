@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
+from kerascnn.errors import UserError
 
 
 def folder(root: Path, places: tuple[str, ...], each: int = 3) -> Path:

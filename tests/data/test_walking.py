@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from kerascnn import data
-from kerascnn.config import Data, UserError
+from kerascnn.config import Data
 from kerascnn.data import named
 from kerascnn.data.walking import DROPPINGS, Walk, is_output
-from kerascnn.files import make_output
+from kerascnn.errors import UserError
+from kerascnn.runs.files import make_output
 
 
 @pytest.fixture

@@ -86,22 +86,21 @@ TENSORFLOW_FIRST = """
 import json, platform, sys
 from tensorflow.python.util import _pywrap_util_port
 import kerascnn.layers, keras, numpy
-from kerascnn import distribute
-from kerascnn.devices import hardware
+from kerascnn.devices import hardware, plan
 layer = kerascnn.layers.Conv2D(4, 3)
 for _ in range(2):
     layer(numpy.ones((1, 8, 8, 3), "float32"))
 flags = hardware._flags_of_cpuinfo()
 rule = hardware.onednn_by_default(platform.system(), platform.machine(), flags)
-said = distribute.hardware().onednn
+said = plan.inspect_hardware().onednn
 print(json.dumps({"on": bool(_pywrap_util_port.IsMklEnabled()), "rule": rule, "pays": hardware.onednn_pays_here(), "said": said}))
 """
 OURS_FIRST = """
 import json
 import kerascnn.layers
-from kerascnn import distribute
-from kerascnn.layers.paths import onednn
-print(json.dumps({"on": onednn(), "said": distribute.hardware().onednn}))
+from kerascnn.devices import plan
+from kerascnn.devices.kernels import onednn
+print(json.dumps({"on": onednn(), "said": plan.inspect_hardware().onednn}))
 """
 X86_LINUX = pytest.mark.skipif(
     not (sys.platform == "linux" and os.uname().machine == "x86_64"), reason="the rule is x86 Linux's"
@@ -129,13 +128,13 @@ def test_the_package_turns_onednn_on(variables, expected) -> None:
 THREADS = """
 import json, os, pathlib
 import kerascnn, tensorflow as tf
-from kerascnn import distribute
+from kerascnn.devices import plan
 
 def names():
     return [task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()]
 
 tf.linalg.matmul(tf.ones((300, 300)), tf.ones((300, 300)))
-print(json.dumps({"all": len(names()), "between": names().count("tf_Compute"), **distribute.kernels()}))
+print(json.dumps({"all": len(names()), "between": names().count("tf_Compute"), **plan.kernels()}))
 """
 
 

@@ -15,9 +15,9 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 import kerascnn
-from kerascnn import cli, data, evaluate, fit
-from kerascnn.config import UserError
+from kerascnn import data, evaluate, fit
 from kerascnn.data import corruptions
+from kerascnn.errors import DONE, USER_ERROR, UserError
 from kerascnn.evaluation import subject
 from kerascnn.runs import Run, locks
 
@@ -26,7 +26,7 @@ from kerascnn.runs import Run, locks
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     words = "--arch resnet9 --width 0.125 --fraction 0.05 --epochs 1 --warmup 0 --run learned --no-export"
-    assert fit.main([*words.split(), "--runs-dir", str(folder)]) == cli.DONE
+    assert fit.main([*words.split(), "--runs-dir", str(folder)]) == DONE
     return folder / "learned"
 
 
@@ -48,7 +48,7 @@ def photos(folder: Path, names: tuple[str, ...], each: int = 8) -> Path:
 def test_everything_of_a_run(run, capsys) -> None:
     before = Run(run).metrics()
     words = ["--tta", "flip", "--corruptions", "--resolutions", "--explain", "--most", "16"]
-    assert evaluate.main([str(run), *words, "--json"]) == cli.DONE
+    assert evaluate.main([str(run), *words, "--json"]) == DONE
     found = json.loads(capsys.readouterr().out)
     scores, kept = found["scores"], Run(run).metrics()
     answers = Run(run).read_predictions("test")
@@ -88,7 +88,7 @@ def test_the_screen_says_what_n_is_and_scores_wait_for_who_holds_the_run(run, ca
         held.enter_context(Run(run).lock())
         slept = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
         monkeypatch.setattr(locks, "time", slept)  # whoever holds it lets go once somebody waits
-        assert evaluate.main([str(run), "--split", "val"]) == cli.DONE
+        assert evaluate.main([str(run), "--split", "val"]) == DONE
     assert "brier" in Run(run).metrics()["val"]
     out = capsys.readouterr().out
     assert "n = 600 images" in out
@@ -101,7 +101,7 @@ def test_images_that_are_cut_together_are_resampled_together(run, capsys) -> Non
     before = Run(run).metrics()["test"]
     Run(run).write_config(Run(run).config().replace(data={"group_by": r"^(.*)\d$"}))  # test/12? is a group
     words = ["--resolutions", "--explain", "--most", "40"]
-    assert evaluate.main([str(run), *words]) == cli.DONE
+    assert evaluate.main([str(run), *words]) == DONE
     assert "n = 1,000 images in 100 groups, 1 network" in capsys.readouterr().out
     metrics = Run(run).metrics()["test"]
     assert metrics["groups"] == 100
@@ -116,7 +116,7 @@ def test_a_temperature_that_val_cannot_say_is_1(run, capsys) -> None:
     val = Run(run).read_predictions("val")
     val["probabilities"] = np.eye(10, dtype="float32")[val["labels"]] * 0.9 + 0.01
     Run(run).write_predictions("val", **val)
-    assert evaluate.main([str(run)]) == cli.DONE
+    assert evaluate.main([str(run)]) == DONE
     assert "at temperature 1.000, kept: val has no mistake among 600 images:" in capsys.readouterr().out
     metrics = Run(run).metrics()
     assert (metrics["val"]["temperature"], metrics["test"]["calibrated"]["temperature"]) == (1, 1)
@@ -131,12 +131,12 @@ def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, 
     (run / ".lock").mkdir()  # as on a disk that may only be read: also for root
     kept = Run(run).metrics()
     words = [str(run), "--split", "test", "--output", str(tmp_path / "own")]
-    assert evaluate.main(words) == cli.DONE
+    assert evaluate.main(words) == DONE
     assert f"its scores are kept in {tmp_path / 'own'} alone" in capsys.readouterr().out
     assert Run(tmp_path / "own").has_predictions("test")
     assert Run(run).metrics() == kept
     monkeypatch.setattr(subject.Subject, "answers", lambda *_: pytest.fail("it was scored for nothing"))
-    assert evaluate.main(words[:3]) == cli.USER_ERROR
+    assert evaluate.main(words[:3]) == USER_ERROR
     assert "run learned cannot take the scores: --output FOLDER keeps them elsewhere" in capsys.readouterr().err
 
 
@@ -145,7 +145,7 @@ def test_other_images_of_the_same_classes(run, tmp_path, capsys) -> None:
     folder = photos(tmp_path / "photos", tuple(name for name in names if "/" not in name), each=3)
     code = evaluate.main([str(run), "--dataset", str(folder), "--output", str(tmp_path / "out"), "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert code == cli.DONE
+    assert code == DONE
     assert found["scores"]["accuracy"]["n"] == 3 * (len(names) - 1), "a flat folder is wholly test"
     assert "calibrated" in found["scores"]
     assert Run(tmp_path / "out").has_predictions("test")
@@ -193,7 +193,7 @@ def test_the_run_s_own_images_elsewhere_keep_their_split_file(run, by_file, tmp_
 def test_nothing_is_kept_of_other_images_unless_asked(run, tmp_path, capsys) -> None:
     folder = photos(tmp_path / "photos", ("Bag", "Coat"), each=2)
     before = sorted(path.name for path in run.rglob("*"))
-    assert evaluate.main([str(run), "--dataset", str(folder)]) == cli.DONE
+    assert evaluate.main([str(run), "--dataset", str(folder)]) == DONE
     assert "nothing: --output FOLDER keeps" in capsys.readouterr().out
     assert sorted(path.name for path in run.rglob("*")) == before
 
@@ -201,7 +201,7 @@ def test_nothing_is_kept_of_other_images_unless_asked(run, tmp_path, capsys) -> 
 def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
     copy = tmp_path / "model.keras"
     copy.write_bytes(Run(run).best_model.read_bytes())
-    assert evaluate.main([str(copy)]) == cli.USER_ERROR
+    assert evaluate.main([str(copy)]) == USER_ERROR
     assert "--dataset" in capsys.readouterr().err
 
 
@@ -230,7 +230,7 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
         places["KNOWN"] = str(photos(tmp_path / "known", ("Bag", "Coat"), each=2))
     if "OTHER" in words:
         places["OTHER"] = str(photos(tmp_path / "other", ("cat", "dog")))
-    assert evaluate.main([places.get(word, word) for word in words]) == cli.USER_ERROR
+    assert evaluate.main([places.get(word, word) for word in words]) == USER_ERROR
     out, err = capsys.readouterr()
     assert message in err
     assert "Traceback" not in err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 from kerascnn.report import markdown
 from kerascnn.report.page import Column, ComparisonPage, Statement, Table
 

@@ -15,7 +15,9 @@ import pytest
 import units
 from units import Unit
 
-from kerascnn import cli, cost, models
+from kerascnn import models
+from kerascnn.cli.parsing import parse_config
+from kerascnn.models import cost
 from kerascnn.speed import options as benchmark_options
 
 SAYS = ("python", "-c", "print('torch some 12.5 images/s')")
@@ -118,7 +120,7 @@ def test_every_unit_says_its_command(unit):
         assert benchmark_options.parse(flags, prog=module, description="").benchmark.as_json
     else:
         assert module == "kerascnn.fit"
-        assert cli.parse_config(flags, prog=module, description="").fit.epochs == 1
+        assert parse_config(flags, prog=module, description="").fit.epochs == 1
 
 
 def test_the_bound_counts_every_convolution():

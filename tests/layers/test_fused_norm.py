@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerascnn.devices.kernels import onednn
 from kerascnn.layers import fused_norm
-from kerascnn.layers.paths import onednn
 
 EPSILON = 1e-3
 pytestmark = pytest.mark.skipif(not onednn(tf.bfloat16), reason="TensorFlow's CPU kernels of bfloat16 are not oneDNN's")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerascnn.devices.kernels import onednn
 from kerascnn.layers import Conv2D, kernel_gradient, stock_paths
-from kerascnn.layers.paths import onednn
 
 needs_onednn = pytest.mark.skipif(not onednn(), reason="this TensorFlow's CPU kernels are not oneDNN's")
 needs_bfloat16 = pytest.mark.skipif(not onednn(tf.bfloat16), reason="bfloat16 is not oneDNN's on this CPU")

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import cost, models
-from kerascnn.config import UserError
-from kerascnn.models import branches, tables
+from kerascnn import models
+from kerascnn.architectures import branches, tables
+from kerascnn.errors import UserError
+from kerascnn.models import cost
 
 SHAPE = (32, 32, 3)
 

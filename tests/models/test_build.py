@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn import cost, layers, models
-from kerascnn.config import UserError
+from kerascnn import layers, models
+from kerascnn.errors import UserError
+from kerascnn.models import cost
 
 # One member for each kind of block in the default suite; the others differ in numbers only.
 KINDS = [
@@ -120,7 +121,7 @@ def test_every_other_network_runs_and_reloads(arch, tmp_path):
 
 def test_importing_the_tables_loads_no_tensorflow():
     code = (
-        "import sys, kerascnn.models.filters, kerascnn.models.tables; print({'tensorflow', 'keras'} & {*sys.modules})"
+        "import sys; from kerascnn.architectures import filters, tables;print({'tensorflow', 'keras'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

@@ -3,9 +3,10 @@
 import pytest
 from figures import FIGURES, equal
 
-from kerascnn import cost, models
-from kerascnn.config import UserError
-from kerascnn.models.counting import counted
+from kerascnn import models
+from kerascnn.architectures.counting import counted
+from kerascnn.errors import UserError
+from kerascnn.models import cost
 
 UNKNOWN = {"resnet9", "xception", "xception_keras", "resnet_article", "inception_article"}
 

@@ -4,7 +4,8 @@ import keras
 import pytest
 from figures import FIGURES, VARIANTS, equal
 
-from kerascnn import cost, models
+from kerascnn import models
+from kerascnn.models import cost
 
 
 def test_every_arch_has_its_figures():

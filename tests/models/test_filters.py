@@ -5,11 +5,12 @@ import re
 import keras
 import pytest
 
-from kerascnn import cost, layers, models
-from kerascnn.config import UserError
-from kerascnn.models import filters
-from kerascnn.models.modules import v3
-from kerascnn.models.tables import row
+from kerascnn import layers, models
+from kerascnn.architectures import filters
+from kerascnn.architectures.modules import v3
+from kerascnn.architectures.tables import row
+from kerascnn.errors import UserError
+from kerascnn.models import cost
 
 
 def test_labels_follow_the_kernels():

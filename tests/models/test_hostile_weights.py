@@ -13,7 +13,7 @@ import pytest
 from peer_files import ORDERED_DICT, integer, program, text
 
 from kerascnn.errors import UserError
-from kerascnn.models import keras_files, pickled, safetensors
+from kerascnn.weights import keras_files, pickled, safetensors
 
 pytestmark = pytest.mark.timeout(60)  # what is refused is refused at once; unbounded these would never end
 SELF = b"\x80\x02}q\x00" + text("state_dict") + b"q\x01h\x00s."

@@ -8,8 +8,8 @@ import peer_files
 import pytest
 from peer_files import ORDERED_DICT, integer, program, text, together
 
-from kerascnn.config import UserError
-from kerascnn.models import pickled, safetensors
+from kerascnn.errors import UserError
+from kerascnn.weights import pickled, safetensors
 
 PEERS = Path(peer_files.__file__).parent
 FLOATS = np.arange(24, dtype="float32").reshape(2, 3, 4) / 8

@@ -2,9 +2,10 @@
 
 import pytest
 
-from kerascnn import cost, models
-from kerascnn.config import UserError
-from kerascnn.models import graph, tables
+from kerascnn import models
+from kerascnn.architectures import tables
+from kerascnn.errors import UserError
+from kerascnn.models import cost, graph
 
 
 def test_families_resolve_by_image_size():

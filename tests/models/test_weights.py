@@ -9,9 +9,9 @@ import peer_weights
 import pytest
 import tensorflow as tf
 
-from kerascnn import models
-from kerascnn.config import UserError
-from kerascnn.models import keras_files, names, published, weights
+from kerascnn import models, weights
+from kerascnn.errors import UserError
+from kerascnn.weights import keras_files, names, published
 
 FLOATS = np.zeros((2, 3, 4), "float32")
 

@@ -10,8 +10,8 @@ import peer_files
 import peer_weights
 import pytest
 
-from kerascnn import models
-from kerascnn.models import names, weights
+from kerascnn import models, weights
+from kerascnn.weights import names
 
 SMALL = ("resnet18", "resnet50", "resnext50_32x4d", "googlenet_tv", "inception_v3")
 SMALL_TIMM = ("resnet50d", "resnetv2_50", "resnetrs50", "xception")

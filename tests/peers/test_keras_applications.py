@@ -9,8 +9,8 @@ import peer_weights
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
-from kerascnn import models
-from kerascnn.models import names, weights
+from kerascnn import models, weights
+from kerascnn.weights import names
 
 # arch, gain of the kernels, image size
 CASES = {

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kerascnn.errors import UserError
-from kerascnn.files import copy_file
 from kerascnn.prediction import sorting
 from kerascnn.prediction.sorting import Sorting
+from kerascnn.runs.files import copy_file
 
 NAMES = ("../../up", "a/b", "a-b", "cat", "Cat", "unsure", "con", "line\nbreak", ".hidden")
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from kerascnn.escaping import one_line
+from kerascnn.cli.escaping import one_line
 from kerascnn.report import cells, charts, class_charts, markdown, rankings, sheets
 from kerascnn.report.html import PICTURES, comparison_html, run_html
 from kerascnn.report.page import (

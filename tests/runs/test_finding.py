@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn.config import Config, UserError
+from kerascnn.config import Config
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.runs.finding import find
 

@@ -12,8 +12,8 @@ import pytest
 
 from kerascnn import runs
 from kerascnn.comparison.directory import Directory
-from kerascnn.config import Config, UserError
-from kerascnn.errors import Stopped
+from kerascnn.config import Config
+from kerascnn.errors import Stopped, UserError
 from kerascnn.runs import Run
 
 

@@ -4,8 +4,8 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+from kerascnn.cli.screen import Screen
 from kerascnn.runs import Run
-from kerascnn.screen import Screen
 from kerascnn.search import options
 from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kerascnn.cli import Stopped
+from kerascnn.errors import Stopped
 from kerascnn.search.candidates import Budget, Place, Price, places
 from kerascnn.search.crew import Crew
 

@@ -12,8 +12,8 @@ import make_search
 import pytest
 from doomed import doom
 
-from kerascnn.cli import load_recipe
-from kerascnn.config import UserError
+from kerascnn.cli.recipes import load_recipe
+from kerascnn.errors import UserError
 from kerascnn.runs import ChildLost
 from kerascnn.search import front, narrowing, results
 from kerascnn.search.directory import Directory, Journal

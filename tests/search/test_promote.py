@@ -9,8 +9,8 @@ from doomed import doom
 from PIL import Image
 
 from kerascnn import statistics
-from kerascnn.cli import Stopped
-from kerascnn.screen import duration
+from kerascnn.cli.screen import duration
+from kerascnn.errors import Stopped
 from kerascnn.search.execute import Execution
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.promote import Promotion

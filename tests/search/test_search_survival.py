@@ -11,7 +11,8 @@ from pathlib import Path
 import make_search
 import pytest
 
-from kerascnn import models, timing
+from kerascnn import models
+from kerascnn.devices import timing
 from kerascnn.runs import Run
 from kerascnn.search.directory import Directory
 

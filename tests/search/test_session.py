@@ -6,7 +6,7 @@ from pathlib import Path
 import make_search
 import pytest
 
-from kerascnn.rates import LEARNING_RATE, sgd_batch
+from kerascnn.config.defaults import LEARNING_RATE, sgd_batch
 from kerascnn.search.session import Search
 
 SPACE = """

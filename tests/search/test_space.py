@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn.config import Config, UserError
-from kerascnn.models import filters
+from kerascnn.architectures import filters
+from kerascnn.config import Config
+from kerascnn.errors import UserError
 from kerascnn.search import space
 
 RESNET = Config(model={"arch": "resnet20"}, data={"image_size": 32})

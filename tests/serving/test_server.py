@@ -118,7 +118,7 @@ def test_the_only_model_is_found(version: Path, tmp_path: Path, photos: list[Pat
 @pytest.mark.slow
 def test_load_finds_the_model_of_a_folder(version: Path, photos: list[Path]) -> None:
     """A server process and clients of a second."""
-    script = Path(__file__).resolve().parents[2] / "experiments" / "serving" / "load.py"
+    script = Path(__file__).resolve().parents[2] / "examples" / "serving" / "load.py"
     flags = ["--serve", str(version.parent.parent), "--seconds", "1", "--clients", "2"]
     done = subprocess.run([sys.executable, script, *flags, *photos[:2]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from kerascnn.config import UserError
+from kerascnn.errors import UserError
 from kerascnn.speed import figures
 from kerascnn.speed.figures import FAST, STOCK, Figures
 

@@ -4,8 +4,9 @@ import contextlib
 
 import pytest
 
-from kerascnn import data, distribute, layers, training
+from kerascnn import data, layers, training
 from kerascnn.config import Config
+from kerascnn.devices.plan import setup
 from kerascnn.layers import norm
 from kerascnn.speed import measure
 from kerascnn.speed.figures import FAST, STOCK
@@ -17,7 +18,7 @@ CONFIG = Config(model={"arch": "resnet20", "width": 0.125}, fit={"batch_size": 4
 def test_everything_is_traced_in_its_form_before_the_first_round(form, monkeypatch) -> None:
     monkeypatch.setattr(measure, "BATCHES", (1, 2))
     splits = data.load(CONFIG.data)
-    plan = distribute.setup(CONFIG.devices, 4)
+    plan = setup(CONFIG.devices, 4)
     asked = []
     decide = norm.fast
     monkeypatch.setattr(norm, "fast", lambda: asked.append(decide()) or asked[-1])
@@ -33,7 +34,7 @@ def test_everything_is_traced_in_its_form_before_the_first_round(form, monkeypat
 def test_batches_that_were_ready_are_not_counted(monkeypatch) -> None:
     """A stream that is slower than its turn: what it had prepared before must not make it look faster."""
     splits = data.load(CONFIG.data)
-    plan = distribute.setup(CONFIG.devices, 4)
+    plan = setup(CONFIG.devices, 4)
     drawn = []
     monkeypatch.setattr(measure, "training_data", lambda *_: (drawn.append(0) for _ in range(1000)))
     subject = measure.Subject(training.resolve(CONFIG, splits), FAST, splits, plan, ("input",))

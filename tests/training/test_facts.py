@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import distribute
 from kerascnn.config import Devices
-from kerascnn.distribute import Hardware
+from kerascnn.devices import plan
+from kerascnn.devices.kernels import onednn
+from kerascnn.devices.plan import Hardware, decide
 from kerascnn.runs import Run
 from kerascnn.training import facts
 
-PLAN = distribute.decide(Hardware(cpus=2), Devices(), 64)
+PLAN = decide(Hardware(cpus=2), Devices(), 64)
 BEFORE = {
     "tensorflow": "2.21.0",
     "cpu": "AMD EPYC",
@@ -31,8 +32,8 @@ def test_a_start_under_another_setting_is_noted(tmp_path: Path, monkeypatch: pyt
     assert said == []
     threads = json.loads(run.environment_file.read_text())[-1]["threads"]
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(threads + 5))
-    other = not distribute.onednn()
-    monkeypatch.setattr(distribute, "onednn", lambda: other)
+    other = not onednn()
+    monkeypatch.setattr(plan, "onednn", lambda: other)
     facts.note_environment(run, PLAN, said.append)
     assert [line.split(" was ")[0] for line in said] == ["note: oneDNN", "note: threads"]
     assert f"threads was {threads} before, now {threads + 5}" in said[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from kerascnn.cli import TrainingFailed
+from kerascnn.errors import TrainingFailed
 from kerascnn.training import failing
 
 

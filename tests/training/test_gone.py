@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn import cli, data, training
+from kerascnn import data, training
 from kerascnn.config import Config
+from kerascnn.errors import Stopped
 from kerascnn.runs import Run
 
 
@@ -57,7 +58,7 @@ def test_a_training_whose_images_go_away_stops_and_continues_to_the_same_bits(tm
     watcher = threading.Thread(target=take_away)
     watcher.start()
     try:
-        with pytest.raises(cli.Stopped, match=r"(?s)cannot be read:\n.*\.jpg': No such file") as raised:
+        with pytest.raises(Stopped, match=r"(?s)cannot be read:\n.*\.jpg': No such file") as raised:
             train(tmp_path / "cut", photos)
     finally:
         watcher.join()

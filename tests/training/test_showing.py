@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from kerascnn.progress import Phase
-from kerascnn.screen import Screen
+from kerascnn.cli.progress import Phase
+from kerascnn.cli.screen import Screen
 from kerascnn.training.ending import Ending
 from kerascnn.training.showing import ShowProgress
 

@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from kerascnn import cost, data, distribute, models, training
-from kerascnn.config import Config, UserError
+from kerascnn import data, models, training
+from kerascnn.architectures import tables
+from kerascnn.config import Config
 from kerascnn.data import Splits
-from kerascnn.models import tables
+from kerascnn.devices.plan import setup
+from kerascnn.errors import UserError
+from kerascnn.models import cost
 from kerascnn.runs import Run
 from kerascnn.training import whitening
 
@@ -86,7 +89,7 @@ def test_the_normalization_behind_it_has_the_statistics_of_the_images(splits: Sp
 
 
 def test_no_gradient_reaches_the_stem(splits: Splits) -> None:
-    plan = distribute.setup(BASE.devices, BASE.fit.batch_size)
+    plan = setup(BASE.devices, BASE.fit.batch_size)
     model = training.build_and_compile(training.resolve(BASE, splits), splits, plan)
     trained = {variable.path for variable in model.trainable_variables}
     assert trained

@@ -1,0 +1,198 @@
+"""Config <-> flags. No TensorFlow.
+
+Precedence: default < recipe (`--config`) < flag.
+"""
+
+import contextlib
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+import tyro
+from pydantic import Field
+
+from kerascnn.cli import flags
+from kerascnn.cli.recipes import dumps, load_recipe, load_toml, recipe_path
+from kerascnn.config import Config, Data, FieldError, Model, Section
+from kerascnn.errors import DONE, UserError
+
+# Other tools' flags, with what this one says instead.
+FOREIGN = {
+    "--model": "--arch",
+    "-m": "--arch",
+    "--network": "--arch",
+    "--pretrained": "--weights imagenet",
+    "--imgsz": "--image-size",
+    "--img-size": "--image-size",
+    "--size": "--image-size",
+    "--data": "--dataset",
+    "--name": "--run",
+    "--project": "--runs-dir",
+    "--amp": "--dtype mixed_bfloat16",
+    "--precision": "--dtype",
+    "--patience": "--early-stop",
+    "--batch": "--batch-size",
+    "-b": "--batch-size",
+    "--opt": "--optimizer",
+    "--sched": "--schedule",
+    "--learning-rate": "--lr",
+    "--wd": "--weight-decay",
+    "--smoothing": "--label-smoothing",
+    "--gpus": "--devices gpu:N",
+    "--device": "--devices",
+    "--num-classes": "nothing: the classes are the data set's",
+}
+ANSWERED = {
+    "--resume": "is not needed: the same command resumes where it was stopped",
+    "-j": "is not needed: input threads are chosen automatically",
+    "--workers": "is not needed here: input threads are chosen automatically",
+    "--num-workers": "is not needed: input threads are chosen automatically",
+}
+
+
+Parsed = TypeVar("Parsed", bound=Section)
+ParsedConfig = TypeVar("ParsedConfig", bound=Config)
+
+
+def parse_config(
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    schema: type[ParsedConfig] = Config,  # type: ignore[assignment]
+) -> ParsedConfig:
+    """The config that `argv` describes, on top of the recipe it names.
+
+    Exits 0 after `--help` and `--print-config`, which prints what a run keeps.
+
+    Args:
+        argv: Flags.
+        prog: The command's name.
+        description: What it does.
+        schema: Config, or a command's own with further sections.
+
+    Raises:
+        UserError: An unknown flag, key or value.
+    """
+    rest, recipe = _take(list(argv), "--config")
+    print_config = "--print-config" in rest
+    rest = [word for word in rest if word != "--print-config"]
+    description += (
+        " --config FILE starts from a recipe's or a run's TOML file (or a recipe's name); --print-config prints"
+        " the merged config and stops."
+    )
+    start = load_recipe(recipe) if recipe is not None else Config()
+    # tyro turns the entries of a filled dict into flags of their own (filters.stem into a second --stem).
+    bare = start.replace(model={"filters": {}})
+    config = parse(schema, rest, prog=prog, description=description, default=schema(**dict(bare)))
+    config = _with_dataset(_with_filters(config, start.model.filters), flags.given(schema, rest))
+    if print_config:
+        print(dumps(Config(**{name: getattr(config, name) for name in Config.model_fields})), end="")
+        raise SystemExit(DONE)
+    return config
+
+
+class OfData(Config):
+    """A config whose data set may stand on the command line without its flag: `kerascnn fit photos`."""
+
+    images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATASET]", help_behavior_hint="")] = Field(
+        "", description="the same as --dataset DATASET"
+    )
+
+    @property
+    def config(self) -> Config:
+        """The sections that a run keeps."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+
+def _with_dataset(config: ParsedConfig, given: set[str]) -> ParsedConfig:
+    """`config` with the data set that stood without its flag."""
+    if not isinstance(config, OfData) or not config.images:
+        return config
+    if "dataset" in given:
+        raise UserError(f"{config.images} and --dataset {config.data.dataset}: give one of the two")
+    values = {**dict(config), "images": "", "data": Data(**{**dict(config.data), "dataset": config.images})}
+    return type(config)(**values)
+
+
+def told(argv: Sequence[str], schema: type[Section] = Config) -> set[str]:
+    """The names of the fields that a recipe or a flag in `argv` sets: everything else is a default."""
+    rest, recipe = _take(list(argv), "--config")
+    tables = load_toml(recipe_path(recipe)).values() if recipe is not None else ()
+    return flags.given(schema, rest) | {key for table in tables if isinstance(table, dict) for key in table}
+
+
+def _with_filters(config: ParsedConfig, filters: dict[str, int]) -> ParsedConfig:
+    """`config` with a recipe's filter counts under those that --filters gave."""
+    model = {**dict(config.model), "filters": {**filters, **config.model.filters}}
+    return type(config)(**{**dict(config), "model": Model(**model)})
+
+
+def parse(
+    schema: type[Parsed], argv: Sequence[str], *, prog: str, description: str, default: Parsed | None = None
+) -> Parsed:
+    """Flags as a checked `schema`; a section's fields become flat flags, grouped by section in the help.
+
+    Raises:
+        UserError: A word that is not a flag or a value of one; says what was expected in one line.
+    """
+    _answer_foreign(argv, schema)
+    try:
+        if not _asks_for_help(argv):
+            flags.check(schema, argv, further=("--config", "--print-config"))
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                schema,
+                args=list(argv),
+                default=schema() if default is None else default,
+                prog=prog,
+                description=description,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
+            )
+    except FieldError as error:
+        flag = f"--{error.key.replace('_', '-')}: " if error.key else ""
+        raise UserError(f"{flag}{error.problem} ({prog} --help)") from None
+    except UserError as error:
+        raise UserError(f"{error} ({prog} --help)") from None
+    except SystemExit as error:
+        if error.code:  # a mistake that `flags.check` does not know
+            raise UserError(f"{_plain(errors.getvalue())} ({prog} --help)") from None
+        raise
+
+
+def _asks_for_help(argv: Sequence[str]) -> bool:
+    return any(word in ("-h", "--help") or word.startswith("--tyro-") for word in argv)
+
+
+def _plain(box: str) -> str:
+    """What tyro's message says, without its title, its frame and the advice below."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    said = list(itertools.takewhile(lambda line: not line.startswith("─"), lines))
+    return re.sub(r"\s+", " ", " ".join(said)).strip() or "these flags do not fit together"
+
+
+def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
+    """`argv` without `flag VALUE` or `flag=VALUE`, and the value."""
+    for i, word in enumerate(argv):
+        if word.startswith(f"{flag}="):
+            return argv[:i] + argv[i + 1 :], word.split("=", 1)[1]
+        if word == flag:
+            if i + 1 == len(argv):
+                raise UserError(f"{flag}: expected a file or a recipe's name after it")
+            return argv[:i] + argv[i + 2 :], argv[i + 1]
+    return argv, None
+
+
+def _answer_foreign(argv: Sequence[str], schema: type[Section]) -> None:
+    own = flags.table(schema)
+    for word in argv:
+        flag = word.split("=", 1)[0]
+        if flag in own:
+            continue
+        if flag in FOREIGN:
+            raise UserError(f"{flag}: this is called {FOREIGN[flag]} here")
+        if flag in ANSWERED:
+            raise UserError(f"{flag} {ANSWERED[flag]}")

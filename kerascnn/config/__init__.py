@@ -1,0 +1,424 @@
+"""The persisted config of a run: one field is one flag, one TOML key, one line of help, one check.
+
+No TensorFlow, no file access: `cli` reads and writes it, every other module takes the section that it needs.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+
+from kerascnn.errors import UserError
+
+AugmentName = Literal[
+    "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
+]
+OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
+ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
+MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_balanced_accuracy"]
+ResizeMode = Literal["auto", "crop", "pad", "squash"]
+
+# Fields marked so may change between two starts of one run: they are not part of its identity.
+VOLATILE: dict[str, JsonValue] = {"volatile": True}
+
+
+_BOUNDS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
+
+
+class FieldError(UserError):
+    """A key or value that a section does not take.
+
+    Attributes:
+        section: Name of the section's class, lower case.
+        key: The field, or the key that is none.
+        problem: What was expected and what came, with the nearest name where there is one.
+    """
+
+    def __init__(self, section: str, key: str, problem: str) -> None:
+        super().__init__(f"{key.replace('_', '-')}: {problem}" if key else problem)
+        self.section, self.key, self.problem = section, key, problem
+
+
+class Section(BaseModel):
+    """A frozen group of fields; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def __init__(self, **fields: Any) -> None:
+        for key, value in fields.items():
+            if "\0" in str(value):  # no path and no name can hold it: every system call would refuse it
+                raise FieldError(
+                    type(self).__name__.lower(), key, f"expected text without NUL characters, got {value!r}"
+                )
+        # pydantic takes no text with bytes that are no UTF-8, which a path may have (PEP 383): it checks a twin without them.
+        odd = {key: value for key, value in fields.items() if _has_odd_bytes(value)}
+        try:
+            super().__init__(**{**fields, **{key: _twin(value) for key, value in odd.items()}})
+        except ValidationError as error:
+            raise _field_error(type(self), error) from None
+        for key, value in odd.items():
+            checked = getattr(self, key)
+            self.__dict__[key] = type(checked)(value) if isinstance(checked, Path | tuple) else value
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Write each field's bounds into its help, so that they are stated once."""
+        for field in cls.model_fields.values():
+            bounds = [
+                f"{sign} {getattr(rule, name):g}"
+                for rule in field.metadata
+                for kind, name, sign in _BOUNDS
+                if isinstance(rule, kind)
+            ]
+            if bounds and field.description:
+                field.description = f"{field.description} [{', '.join(bounds)}]"
+
+    @classmethod
+    def volatile_fields(cls) -> set[str]:
+        """Names of the fields that don't belong to a run's identity."""
+        extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
+        return {name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("volatile")}
+
+
+class Data(Section):
+    """Which images, and who is in train, val and test."""
+
+    dataset: Annotated[str, Field(min_length=1)] = Field(
+        "fashion_mnist_mini",
+        description="fashion_mnist_mini (embedded), tfds:NAME, or the path of a folder of images (folder:PATH where ambiguous)",
+        json_schema_extra=VOLATILE,
+    )
+    data_dir: str | None = Field(
+        None, description="where TensorFlow Datasets keeps its prepared data", json_schema_extra=VOLATILE
+    )
+    download: bool = Field(
+        False, description="let TensorFlow Datasets fetch what is not prepared yet", json_schema_extra=VOLATILE
+    )
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="height and width in pixels (default: the data set's own, else 224)"
+    )
+    resize: ResizeMode = Field(
+        "auto",
+        description="crop: shorter side to size / 0.875, then the centre; pad: whole image, black border; "
+        "squash: ignore the aspect (auto: crop above 64 px, else squash)",
+    )
+    fraction: float = Field(
+        1.0, gt=0, le=1, description="use this share of the training images (stratified; smaller ones are subsets)"
+    )
+    val_fraction: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share cut from train as val (default: 0.1, or 0.15 where test is cut too; 0: none, keep the last epoch)",
+    )
+    split_seed: int = Field(0, ge=0, description="moves the cut of val and test, nothing else")
+    split_file: str | None = Field(
+        None,
+        description="CSV of path,label,split that says who is where (a run's own split.csv)",
+        json_schema_extra=VOLATILE,
+    )
+    unlisted: Literal["cut", "out"] = Field(
+        "cut", description="images that --split-file does not name: cut, each by a hash of its own path, or out"
+    )
+    leave_out: tuple[str, ...] = Field(
+        (),
+        description="folders that hold no data: names or patterns for any depth, or paths below the data set",
+        json_schema_extra=VOLATILE,
+    )
+    group_by: str | None = Field(
+        None, description="regular expression on the path: images that share its match stay in one split"
+    )
+    val_is_val: bool = Field(
+        False, description="keep a given val folder as val although no test is left; scores are marked"
+    )
+    cache: Literal["auto", "memory", "off"] = Field(
+        "auto", description="keep images in memory (auto: up to a quarter of what is free)", json_schema_extra=VOLATILE
+    )
+
+
+class Augment(Section):
+    """How training images are varied; val and test never are."""
+
+    augment: tuple[AugmentName, ...] = Field(
+        ("auto",),
+        description="in this order (auto: shift flip up to 64 px, resized_crop flip above; none: as they are)",
+    )
+    shift: float = Field(0.0625, gt=0, le=0.5, description="shift: at most this share of the side, zeros move in")
+    crop_area: tuple[float, float] = Field(
+        (0.35, 1.0), description="resized_crop: smallest and largest share of the area"
+    )
+    color: float = Field(0.4, gt=0, le=1, description="color: strength of brightness, contrast and saturation")
+    cutout: float = Field(0.5, gt=0, le=1, description="cutout: side of the grey square as a share of the image's")
+    mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of its Beta distribution")
+    cutmix: float = Field(1.0, gt=0, le=10, description="cutmix: both parameters of its Beta distribution")
+
+    @field_validator("augment")
+    @classmethod
+    def _alone(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"each augmentation once, got {' '.join(names)}")
+        for name in ("auto", "none"):
+            if name in names and len(names) > 1:
+                raise ValueError(f"{name} stands alone, got {' '.join(names)}")
+        return names or ("none",)
+
+    @field_validator("crop_area")
+    @classmethod
+    def _ordered(cls, area: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < area[0] <= area[1] <= 1:
+            raise ValueError(f"expected 0 < smallest <= largest <= 1, got {area[0]} {area[1]}")
+        return area
+
+
+class Model(Section):
+    """Which network."""
+
+    arch: str = Field("resnet", description="a name that `kerascnn archs` lists, or a family: resnet, inception")
+    width: float = Field(1.0, gt=0, le=16, description="scales every filter count (exactly the paper's at 1)")
+    rounding: Literal[8, 4, 2, 1] = Field(8, description="what filter counts scaled by --width are multiples of")
+    filters: dict[str, Annotated[int, Field(gt=0)]] = Field(
+        {}, description="NAME N ...: filter counts by the names of `kerascnn archs ARCH --layers`"
+    )
+    blocks: tuple[Annotated[int, Field(gt=0)], ...] | None = Field(
+        None, description="blocks per stage of a residual network (default: the arch's)"
+    )
+    inner_ratio: float | None = Field(
+        None,
+        gt=0,
+        le=8,
+        description="filters inside a residual block per unit of its stage's width: the bottleneck ratio (default: the arch's)",
+    )
+    stem: Literal["auto", "small", "large"] = Field(
+        "auto", description="small: 3x3, stride 1, no pooling (auto: up to 64 px); large: the paper's"
+    )
+    shortcut: Literal["auto", "A", "B", "none"] = Field(
+        "auto",
+        description="CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution (auto: the arch's); "
+        "none: plain networks, no addition anywhere",
+    )
+    branches: tuple[str, ...] = Field(
+        (), description="modules of Inception networks keep only these branches: 1x1, 3x3, ... as --layers calls them"
+    )
+    zero_gamma: bool = Field(False, description="the last normalization of each residual branch starts at 0")
+    whiten: bool = Field(
+        False, description="the stem's first convolution whitens patches of training images; the stem is not trained"
+    )
+    drop_path: float = Field(
+        0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly"
+    )
+    dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the logits (default: the paper's)")
+    aux_weight: float | None = Field(
+        None,
+        ge=0,
+        le=10,
+        description="weight of auxiliary heads in the training loss (default: the arch's; 0: no heads)",
+    )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="start from these: imagenet, hf://timm/NAME, a weight file or a run's folder; #sha256=... pins the content",
+    )
+    freeze: int = Field(
+        0, ge=0, description="keep the stem and so many stages as --weights gives them, normalizations included"
+    )
+
+
+class Optim(Section):
+    """How weights are updated."""
+
+    optimizer: OptimizerName = Field(
+        "auto",
+        description="sgd: Nesterov momentum; muon: kernels of convolutions by Muon (Jordan et al., 2024), the rest by AdamW"
+        " (auto: muon up to 64 px from scratch, else sgd)",
+    )
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="peak learning rate for the global batch"
+        " (default: adamw 0.001, muon 0.1, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
+    weight_decay: float | None = Field(
+        None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)"
+    )
+    schedule: ScheduleName = Field(
+        "auto",
+        description="how the learning rate falls after warm-up; linear: one cycle, down to 0"
+        " (auto: linear with muon, else cosine)",
+    )
+    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
+    step_epochs: tuple[float, ...] = Field(
+        (0.5, 0.75), description="step: shares of the epochs after which lr falls to a tenth"
+    )
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="share of a label's weight that is spread over all classes"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes weigh more in the loss"
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)"
+    )
+    body_lr: float = Field(1.0, gt=0, le=1, description="with --weights: what lr is multiplied by for all but the head")
+    bias_lr: float = Field(
+        1.0, gt=0, le=1000, description="what lr is multiplied by for biases, those of normalizations among them"
+    )
+    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's global norm")
+
+
+class Fit(Section):
+    """How long, in what batches, and what counts as best."""
+
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="length of the whole schedule (default: 12, up to 64 px 6 of which 4 are --small-epochs; inception_small"
+        " half of that)",
+    )
+    batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
+    accumulate: int = Field(
+        1, ge=1, description="average the gradients of so many batches before an update; on one device only"
+    )
+    seed: int = Field(
+        0, ge=0, le=2**32 - 1, description="moves initial weights, order and augmentation; never the split"
+    )
+    monitor: MonitorName = Field(
+        "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"
+    )
+    early_stop: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
+    head_epochs: int = Field(
+        0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
+    )
+    small_epochs: int | None = Field(
+        None,
+        ge=0,
+        description="train so many of the epochs first on images of three quarters of the size, val too"
+        " (default: 0, but for the default --epochs up to 64 px)",
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
+    )
+    stop_epoch: int | None = Field(
+        None, ge=1, description="end early after this epoch; the schedule stays", json_schema_extra=VOLATILE
+    )
+    max_hours: float | None = Field(
+        None, gt=0, description="stop with a checkpoint after so long (exit 75)", json_schema_extra=VOLATILE
+    )
+
+
+class Devices(Section):
+    """Where it runs: never part of a run's identity."""
+
+    devices: str = Field("auto", description="auto (all GPUs, else one CPU), cpu, cpu:N (logical), gpu, gpu:N")
+    dtype: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto", description="dtype policy (auto: mixed_bfloat16 where the hardware has it)"
+    )
+    jit: Literal["auto", "on", "off"] = Field("auto", description="XLA (auto: one GPU only)")
+
+    @field_validator("devices")
+    @classmethod
+    def _kind_and_count(cls, value: str) -> str:
+        kind, _, count = value.partition(":")
+        if kind not in ("auto", "cpu", "gpu") or (
+            ":" in value and (kind == "auto" or not count.isdecimal() or int(count) < 1)
+        ):
+            raise ValueError(f"expected auto, cpu, cpu:N, gpu or gpu:N, got {value!r}")
+        return value
+
+
+class Logging(Section):
+    """Names, places and what is written beside the scores."""
+
+    run: str | None = Field(None, description="the run's name (default: <arch>_<dataset>_s<seed>-<identity>)")
+    runs_dir: Path = Field(Path("experiments/runs"), description="where runs are kept")
+    exports_dir: Path = Field(Path("saved_models"), description="where exports are kept")
+    export: bool = Field(True, description="export a SavedModel at the end")
+    overwrite: bool = Field(False, description="start the run of this name anew")
+    log_steps: int = Field(20, ge=1, description="steps between two points of the TensorBoard batch curves")
+    profile: bool = Field(False, description="trace a few steps for TensorBoard's profiler and xprof")
+    verbose: bool = Field(False, description="show what TensorFlow itself prints")
+
+    @field_validator("run")
+    @classmethod
+    def _plain(cls, name: str | None) -> str | None:
+        if name is not None and (not name or name.startswith(".") or any(c in name for c in '/\\\0\n\r\t"')):
+            raise ValueError(f"a run's name is one folder's name, got {name!r}")
+        return name
+
+
+class Config(Section):
+    """All sections. Precedence: default < recipe < flag."""
+
+    data: Data = Data()
+    augment: Augment = Augment()
+    model: Model = Model()
+    optim: Optim = Optim()
+    fit: Fit = Fit()
+    devices: Devices = Devices()
+    logging: Logging = Logging()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if self.fit.epochs is not None and self.optim.warmup >= max(self.fit.epochs, 2):
+            raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
+        if self.fit.epochs is not None and self.fit.head_epochs >= self.fit.epochs:
+            raise ValueError(f"head-epochs ({self.fit.head_epochs}) must be fewer than epochs ({self.fit.epochs})")
+        if self.fit.epochs is not None and (self.fit.small_epochs or 0) >= self.fit.epochs:
+            raise ValueError(f"small-epochs ({self.fit.small_epochs}) must be fewer than epochs ({self.fit.epochs})")
+        if self.fit.small_epochs and self.fit.head_epochs:
+            raise ValueError("small-epochs and head-epochs: give one of the two")
+        return self
+
+    def replace(self, **sections: dict[str, Any]) -> "Config":
+        """A checked copy; each keyword names a section and gives the fields that change."""
+        changed = {name: {**dict(getattr(self, name)), **fields} for name, fields in sections.items()}
+        return Config.model_validate({**{name: getattr(self, name) for name in Config.model_fields}, **changed})
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """' - perhaps you meant ...', or nothing where no known name is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" - perhaps you meant {close[0]!r}" if close else ""
+
+
+def _has_odd_bytes(value: Any) -> bool:
+    """Whether a text, a path or one of several has bytes that are no UTF-8."""
+    if isinstance(value, tuple | list):
+        return any(_has_odd_bytes(part) for part in value)
+    return isinstance(value, str | Path) and any("\udc80" <= character <= "\udcff" for character in str(value))
+
+
+def _twin(value: Any) -> Any:
+    """The same with `?` for each byte that is no UTF-8."""
+    if isinstance(value, tuple | list):
+        return tuple(_twin(part) for part in value)
+    if not _has_odd_bytes(value):
+        return value
+    return type(value)(re.sub("[\udc80-\udcff]", "?", str(value)))
+
+
+def _field_error(section: type[Section], error: ValidationError) -> FieldError:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    name = section.__name__.lower()
+    if first["type"] == "extra_forbidden":
+        return FieldError(name, key, f"unknown key{nearest(key, section.model_fields)}")
+    problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    if first["type"] == "literal_error":
+        problem += nearest(str(first["input"]), re.findall(r"'([^']*)'", problem))
+    got = f", got {first['input']!r}" if first["type"] != "value_error" else ""
+    return FieldError(name, key, problem + got)
+
+
+# Fields of a model section that decide the shapes of an arch's weights, and what it costs.
+SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
+IDENTITY_SECTIONS = ("data", "augment", "model", "optim", "fit")
+
+
+def choices(literal: Any) -> tuple[str, ...]:
+    """The names that a Literal type allows."""
+    return get_args(literal)

@@ -1,0 +1,33 @@
+"""Whose kernels TensorFlow runs on this CPU: oneDNN's, or its own."""
+
+import functools
+import logging
+
+import tensorflow as tf
+from tensorflow.python.util import _pywrap_util_port
+
+from kerascnn.devices import hardware
+
+
+def onednn(dtype=tf.float32) -> bool:
+    """Whether TensorFlow's CPU kernels of `dtype` are oneDNN's. Says once where they could be and are not."""
+    on = bool(_pywrap_util_port.IsMklEnabled())
+    if not on:
+        _say_off()
+    return on and (dtype == tf.float32 or (dtype == tf.bfloat16 and hardware.onednn_has_bfloat16(_flags())))
+
+
+@functools.cache
+def _flags() -> frozenset[str]:
+    return hardware.cpu_flags()
+
+
+@functools.cache
+def _say_off() -> None:
+    """A log line and not a warning, which would end programs that make errors of warnings."""
+    if hardware.onednn_pays_here() and not tf.config.list_physical_devices("GPU"):
+        logging.getLogger("kerascnn").warning(
+            "TensorFlow was imported before kerascnn and runs without oneDNN, with which this CPU is faster:"
+            " import kerascnn first, or set %s=1 (0 keeps it off without this line)",
+            hardware.ONEDNN,
+        )

@@ -1,0 +1,284 @@
+"""Keras callbacks of a run: each does one thing. They get paths and values, never a Run."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.errors import TrainingFailed
+from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
+from kerascnn.training.stopping import StopRequest
+
+Row = dict[str, float]
+LOOK_SECONDS = 10.0  # between two looks for the folder that checkpoints go to
+
+
+class CallbackList(keras.callbacks.CallbackList):
+    """Keras' list, but what a step gives stays on the device: callbacks get its metrics as they are.
+
+    Keras' own makes numbers of them after every execution, for which Python waits each time, and the device for Python.
+    """
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs=logs)
+
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        for callback in self.callbacks:
+            callback.on_test_batch_end(batch, logs=logs)
+
+
+class Resume(keras.callbacks.Callback):
+    """Puts a checkpoint back once Keras has built everything and reset its metrics (they belong to the epoch).
+
+    Args:
+        checkpoint: What to start from, or None.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self.checkpoint is not None:
+            restore(self.checkpoint, variables_of(self.model))
+            # Nothing on either side where that start had, or this one has, another dtype than mixed_float16.
+            for variable, value in zip(loss_scale_of(self.model), self.checkpoint.loss_scale, strict=False):
+                variable.value.assign(value)
+            if not self.checkpoint.state["spent"]:  # saved after an epoch: the metrics are that epoch's
+                self.model.reset_metrics()
+            self.checkpoint = None
+
+
+class EpochStats(keras.callbacks.Callback):
+    """Adds `seconds`, `images_per_second`, `input_wait` (shares of training, validation apart) and `lr` to an epoch's logs.
+
+    Args:
+        batch_size: Images per step.
+        input_wait: Seconds spent waiting for input so far.
+        before: What a resumed epoch had spent already: steps, seconds, wait.
+    """
+
+    def __init__(self, batch_size: int, input_wait: Callable[[], float], before: Row | None = None) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.input_wait = input_wait
+        self.before = before or {}
+        self.spent: Row = {}
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.spent = {"steps": 0, "seconds": 0, "wait": 0, **self.before}
+        self.before = {}
+        self._earlier = dict(self.spent)
+        self._waited = self.input_wait()
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.spent["steps"] = self._earlier["steps"] + batch + 1
+        self.spent["seconds"] = self._earlier["seconds"] + time.perf_counter() - self._start
+
+    def settle(self) -> Row:
+        """What the epoch has spent so far, for a checkpoint."""
+        self.spent["wait"] = self._earlier["wait"] + self.input_wait() - self._waited
+        return dict(self.spent)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        assert logs is not None
+        spent = self.settle()
+        seconds = max(spent["seconds"], 1e-9)
+        logs["seconds"] = seconds
+        logs["images_per_second"] = spent["steps"] * self.batch_size / seconds
+        logs["input_wait"] = min(spent["wait"] / seconds, 1.0)
+        logs["lr"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+class History(keras.callbacks.Callback):
+    """Keeps one row per epoch in `rows` and hands them all to `write`.
+
+    Args:
+        rows: Rows of the epochs before; extended in place.
+        write: Stores all rows.
+    """
+
+    # Of val everything is kept but the auxiliary heads' loss, which training alone has.
+    COLUMNS = ("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss", "accuracy")
+
+    def __init__(self, rows: list[Row], write: Callable[[list[Row]], None]) -> None:
+        super().__init__()
+        self.rows = rows
+        self.write = write
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        assert logs is not None
+        names = [
+            *(name for name in self.COLUMNS if name in logs),
+            *(name for name in logs if name.startswith("val_") and name != "val_aux_loss"),
+        ]
+        self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in names}})
+        self.write(self.rows)
+
+
+def best_epoch(rows: list[Row], monitor: str) -> int:
+    """The epoch that val chooses: highest score (lowest where it is a loss), ties by lower val loss, then the earlier.
+
+    Without val columns it is the last.
+    """
+    if not rows:
+        return 0
+    if monitor not in rows[-1]:
+        return int(rows[-1]["epoch"])
+    sign = -1 if monitor.endswith("loss") else 1
+
+    def rank(row: Row) -> list[float]:
+        scores = (sign * row[monitor], -row["val_loss"], -row["epoch"])
+        return [-math.inf if math.isnan(score) else score for score in scores]
+
+    return int(max(rows, key=rank)["epoch"])
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Calls `save` when the epoch that has just ended is the best; ends training once there is nothing more to expect.
+
+    It remembers nothing: what is best follows from the rows.
+
+    Args:
+        rows: One row per epoch, kept by History, which stands before this callback.
+        monitor: History column, or a name that is none where there is no val: then the last epoch is the best.
+        save: Writes the best model.
+        ended: Whether early stopping has ended the rows (`exhausted`).
+    """
+
+    def __init__(self, rows: list[Row], monitor: str, save: Callable[[], None], ended: Callable[[], bool]) -> None:
+        super().__init__()
+        self.rows, self.monitor, self.save, self.ended = rows, monitor, save, ended
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if best_epoch(self.rows, self.monitor) == epoch + 1:
+            self.save()
+        if self.ended():
+            self.model.stop_training = True
+
+
+def exhausted(rows: list[Row], monitor: str, patience: int | None, *, after: int = 0) -> bool:
+    """Whether early stopping has ended this history: `patience` epochs without a better one, counted from epoch `after`."""
+    return bool(rows and patience) and rows[-1]["epoch"] - max(best_epoch(rows, monitor), after) >= (patience or 0)
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends training once the loss is not finite, before anything is saved.
+
+    The loss is the epoch's mean so far: what was no number once stays none until the epoch's end, and is found there at the
+    latest.
+
+    Args:
+        first_step: Steps that were done when this fit began.
+        kept: What is safe on disk, in words.
+        every: Steps between two looks; each one waits for the device.
+    """
+
+    def __init__(self, first_step: int, kept: Callable[[], str], every: int) -> None:
+        super().__init__()
+        self.kept, self.every = kept, every
+        self.step = self._done = first_step
+        self._epoch = 0
+        self._loss: Any = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._done, self._epoch = self.step, epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        before, self.step = self.step, self._done + batch + 1
+        self._loss = (logs or {}).get("loss", 0.0)
+        if self.step // self.every > before // self.every:
+            self.look()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Raise TrainingFailed where the loss of the last step is not finite."""
+        loss = float(self._loss)
+        if not math.isfinite(loss):
+            raise TrainingFailed(
+                f"the loss is {loss} at step {self.step} (epoch {self._epoch}): lower --lr or lengthen --warmup;"
+                f" {self.kept()}"
+            )
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Saves at each epoch's end, every so many steps and when asked to stop; it stands last in the list.
+
+    Between two executions it acts on `on_train_batch_begin`: everything before that step is done.
+
+    Args:
+        store: Where to.
+        first_step: Steps that were done when this fit began.
+        rows: One row per epoch.
+        spent: The running epoch's steps, seconds and input wait.
+        stop: Asks to stop.
+        every: Steps between two checkpoints, or None for one per epoch.
+        check: Raises where what would be saved is not worth it.
+        there: Raises where the place to save in is gone; asked every few seconds.
+        phases: Where it is shown.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        first_step: int,
+        rows: list[Row],
+        spent: Callable[[], Row],
+        stop: StopRequest,
+        every: int | None,
+        check: Callable[[], None],
+        there: Callable[[], None] = lambda: None,
+        phases: Phases = SILENT,
+    ) -> None:
+        super().__init__()
+        self.phases = phases
+        self.there, self._looked = there, time.monotonic()
+        self.store, self.rows, self.spent, self.stop, self.every = store, rows, spent, stop, every
+        self.check = check
+        self.step = self._done = self.saved = first_step
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._done = self.step
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        step = self._done + batch
+        if time.monotonic() > self._looked + LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self.there()
+        due = self.every is not None and step // self.every > self.saved // self.every
+        if (self.stop.pending or due) and step > self.saved:
+            self._save(step, self.spent())
+        if self.stop.pending:
+            raise self.stop.stopped(self.kept())
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.step = self._done + batch + 1
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._save(self.step, None)
+        if self.stop.pending:
+            raise self.stop.stopped(self.kept())
+
+    def keep(self) -> None:
+        """Save what was done so far, in mid epoch."""
+        if self.step > self.saved:
+            self._save(self.step, self.spent())
+
+    def kept(self) -> str:
+        """What is safe on disk, in words."""
+        return f"step {self.saved} is kept" if self.saved else "no step was finished"
+
+    def _save(self, step: int, spent: Row | None) -> None:
+        self.check()
+        self.there()
+        scale = [variable.value.numpy().item() for variable in loss_scale_of(self.model)]
+        with self.phases.phase("saving the checkpoint"):
+            self.store.save(step, {"rows": self.rows, "spent": spent, "loss_scale": scale}, variables_of(self.model))
+        self.saved = step
