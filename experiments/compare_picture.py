@@ -1,6 +1,6 @@
 """The picture of a comparison: val accuracy against the cost of training, a band over the seeds, the verdict above it.
 
-python experiments/compare_picture.py experiments/comparisons/NAME experiments/runs OUT.png
+python -m experiments.compare_picture experiments/comparisons/NAME experiments/runs OUT.png
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Which family's Grad-CAM explains its answers better: deletion scores of finished runs, as Markdown.
 
-    python experiments/explain_families.py RUN... --keep FOLDER > experiments/results/grad_cam.md
+    python -m experiments.explain_families RUN... --keep FOLDER > experiments/results/grad_cam.md
 
 Runs are grouped by arch; all have the same test images and the same seeds. What was measured of a run is kept in FOLDER, so
 that the command goes on where it was stopped.
@@ -26,7 +26,7 @@ with Student's 95 % intervals.
 
 Made by
 
-    python experiments/explain_families.py RUN... --keep FOLDER --most {most} > experiments/results/grad_cam.md
+    python -m experiments.explain_families RUN... --keep FOLDER --most {most} > experiments/results/grad_cam.md
 
 with the runs {names} of `{command}`.
 """

@@ -1,8 +1,8 @@
 """Recipes for the first command, weighed on val: accuracy against training multiply-adds, one run a call.
 
-    python experiments/first_command.py --arch resnet --seed 0 [FLAGS OF fit ...]    one row, on val alone
-    python experiments/first_command.py --table                                      the rows as a table
-    python experiments/first_command.py --finals RUN...                              finished runs of fit, by arch, on test
+    python -m experiments.first_command --arch resnet --seed 0 [FLAGS OF fit ...]    one row, on val alone
+    python -m experiments.first_command --table                                      the rows as a table
+    python -m experiments.first_command --finals RUN...                              finished runs of fit, by arch, on test
 
 `--seed N` seeds the run and moves the cut of val as well, so that five seeds judge a recipe by five cuts of val (n = 3,000
 images). Test is not read. Training multiply-adds are three times those of the forward pass (forward, gradient to the input,
@@ -33,7 +33,7 @@ def measure(words: list[str]) -> dict:
     from kerascnn.cli.parsing import parse_config
     from kerascnn.cli.screen import Screen
     from kerascnn.models import cost
-    from kerascnn.runs import Run
+    from kerascnn.runs import prepare
     from kerascnn.training import assembly
 
     seed = words[words.index("--seed") + 1]
@@ -42,7 +42,7 @@ def measure(words: list[str]) -> dict:
         config = parse_config(flags, prog="first_command", description="")
         splits = data.load(config.data)
         config = training.resolve(config, splits)
-        run = Run.prepare(config, splits.fingerprint, splits.name)
+        run = prepare(config, splits.fingerprint, splits.name)
         metrics = training.train(config, run, splits=splits, screen=Screen(), draw=False, read_test=False)
     images = len(splits.train)
     small, whole = config.fit.small_epochs or 0, config.fit.epochs - (config.fit.small_epochs or 0)

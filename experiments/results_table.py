@@ -1,7 +1,7 @@
 """Lists what lies under experiments/results, with number, n, seeds, device, command and commit, in experiments/README.md.
 
-    python experiments/results_table.py             rewrites the table
-    python experiments/results_table.py --check     exit 1 where the table is not what the results say
+    python -m experiments.results_table             rewrites the table
+    python -m experiments.results_table --check     exit 1 where the table is not what the results say
 
 A comparison's directory speaks for itself, other numbers are entries of results/results.toml, other pages are named.
 """
@@ -127,7 +127,7 @@ def main(argv: list[str]) -> int:
         raise UserError(f"{readme.name}: expected a place for the table, {BEGIN} and {END}")
     fresh = f"{before}{BEGIN}\n{table(results(HERE / 'results'))}\n{END}{rest.partition(END)[2]}"
     if argv and fresh != text:
-        raise CheckFailed("experiments/README.md is not what the results say: python experiments/results_table.py")
+        raise CheckFailed("experiments/README.md is not what the results say: python -m experiments.results_table")
     write_file(readme, fresh.encode())
     return DONE
 

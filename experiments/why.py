@@ -1,7 +1,7 @@
 """The article's four questions, answered by measurement: trains plain, residual and Inception networks, writes why.md.
 
-    python experiments/why.py                       about half an hour of two cores
-    python experiments/why.py --epochs 1 --fraction 0.02 --seeds 2 --depths 20 --out-dir /tmp/why      a first look
+    python -m experiments.why                       about half an hour of two cores
+    python -m experiments.why --epochs 1 --fraction 0.02 --seeds 2 --depths 20 --out-dir /tmp/why      a first look
 
 The same command goes on where it was stopped and reuses finished runs. Words in why.md outside of the marked tables stay.
 """
@@ -19,7 +19,8 @@ from kerascnn import runs
 from kerascnn.cli.command import command
 from kerascnn.cli.parsing import parse
 from kerascnn.cli.screen import Screen, quiet
-from kerascnn.config import Config, Section
+from kerascnn.config import Config
+from kerascnn.config.section import Section
 from kerascnn.errors import DONE
 from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
@@ -89,7 +90,7 @@ def main(argv: list[str]) -> int:
             store.keep(run, name, seed, _measured(run, splits))
         rows.setdefault(name, {})[seed] = store.rows[run.name]
         found.setdefault(name, {})[seed] = run
-    from why_tables import write
+    from experiments.why_tables import write
 
     write(asked.out_dir, rows, found, _facts(asked, splits, found))
     screen.say(f"wrote   {asked.out_dir / 'why.md'}")
@@ -142,7 +143,7 @@ def _facts(asked: Why, splits: Any, found: dict[str, dict[int, Run]]) -> str:
         f" {asked.epochs} epochs, seeds 0 to {asked.seeds - 1}, one recipe (the defaults) for all. Device:"
         f" {said['reason']}, {said['threads']} threads, other jobs beside. TensorFlow {said['tensorflow']}, Keras"
         f" {said['keras']}, commit {said['git_commit']}. Every number by run: `why.json`. Again:\n\n"
-        f"    {' '.join(['python experiments/why.py', *flags])}"
+        f"    {' '.join(['python -m experiments.why', *flags])}"
     )
 
 
@@ -185,8 +186,8 @@ def _train(run: Run, config: Config, screen: Screen) -> None:
 def _measured(run: Run, splits: Any) -> dict[str, Any]:
     """Everything beside the scores, of the run's network as it began and as it ended."""
     import keras
-    import why_measures as measures
 
+    from experiments import why_measures as measures
     from kerascnn import training
     from kerascnn.artefacts.predictor import load_keras
 

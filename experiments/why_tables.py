@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import why_measures as measures
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments import why_measures as measures
 from kerascnn import statistics
 from kerascnn.comparison.scores import Answers, contrast
 from kerascnn.report import markdown, plots

@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from kerascnn.cli.command import command
-from kerascnn.config import nearest
+from kerascnn.config.section import nearest
 
 # name -> (module, what it does)
 COMMANDS = {

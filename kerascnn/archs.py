@@ -12,7 +12,7 @@ from kerascnn.architectures import filters, tables
 from kerascnn.cli.command import command
 from kerascnn.cli.parsing import parse
 from kerascnn.cli.screen import quiet
-from kerascnn.config import Section
+from kerascnn.config.section import Section
 from kerascnn.errors import DONE, UserError
 
 

@@ -11,7 +11,7 @@ from kerascnn.cli.command import command
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.parsing import parse
 from kerascnn.cli.screen import Screen, quiet, starting
-from kerascnn.config import Section
+from kerascnn.config.section import Section
 from kerascnn.data import preflight
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.runs import Run, finding

@@ -20,7 +20,7 @@ from kerascnn.config import SHAPE, Config, Model
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped
-from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, parents_ear, pin
+from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, parents_ear, pin, prepare
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     for line in [*splits.lines(), *([start] if start else [])]:
         screen.say(line)
     config = training.resolve(config, splits)
-    run = Run.prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)
+    run = prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)
     if run.config_file.exists() and run.data_file.exists():
         splits = splits.arranged(run.split_rows())
     read_test = os.environ.get(PARENT_PIPE) != CANDIDATE

@@ -13,7 +13,8 @@ from pydantic import Field
 from kerascnn.cli.command import command
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.parsing import parse
-from kerascnn.config import Config, Section
+from kerascnn.config import Config
+from kerascnn.config.section import Section
 from kerascnn.errors import DONE, UserError
 from kerascnn.runs import finding, summary
 from kerascnn.runs.summary import Summary

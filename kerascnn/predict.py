@@ -18,7 +18,7 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.cli.parsing import parse
 from kerascnn.cli.progress import SILENT
 from kerascnn.cli.screen import Screen, quiet, starting
-from kerascnn.config import Section
+from kerascnn.config.section import Section
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
 from kerascnn.runs import finding

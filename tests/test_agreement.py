@@ -5,13 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from make_folder import make
 
 import kerascnn
 from kerascnn.artefacts import parity
 from kerascnn.errors import DONE
 from kerascnn.fit import main
 from kerascnn.runs import Run
+from tests.data.make_folder import make
 
 
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "mixed_bfloat16"])

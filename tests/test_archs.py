@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from figures import FIGURES, VARIANTS, equal
 
 from kerascnn.archs import main
+from tests.models.figures import FIGURES, VARIANTS, equal
 
 
 def test_json_rows_agree_with_the_reference(capsys: pytest.CaptureFixture[str]) -> None:

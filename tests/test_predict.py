@@ -12,9 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-import networks
 import numpy as np
-import odd_files
 import pytest
 from PIL import Image
 
@@ -26,6 +24,8 @@ from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, DONE, INTERRUPTED, USER_ERROR
 from kerascnn.report.overlays import Overlays
 from kerascnn.runs import Run
+from tests.artefacts import networks
+from tests.data import odd_files
 
 # A class is a folder's name: these would mean something in a path, in CSV or on a terminal.
 NAMES = ("../../up", "<b>bold</b>", 'comma, "quote"', "line\nbreak", "\x1b[31mred", "Grüße 图", "plain")

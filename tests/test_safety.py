@@ -6,12 +6,12 @@ import zipfile
 from pathlib import Path
 
 import keras
-import networks
-import odd_files
 import pytest
 
 from kerascnn import fit, predict
 from kerascnn.errors import CHECK_FAILED, USER_ERROR
+from tests.artefacts import networks
+from tests.data import odd_files
 
 PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 # The one place that unpickles, through an allow-list of four names (tests/models/test_pickled.py).

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-from rest import BadRequest, Question
+
+from examples.serving.rest import BadRequest, Question
 
 # A model: a signature and its images -> its outputs, one row per image. BadRequest where an image cannot be decoded.
 Ask = Callable[[str, list[bytes] | np.ndarray], dict[str, np.ndarray]]

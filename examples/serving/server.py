@@ -27,12 +27,13 @@ import anyio
 import numpy as np
 import tensorflow as tf
 import uvicorn
-from batching import Batcher, Busy, Outputs
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from rest import DEFAULT, BadRequest, Input, parse, render
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+
+from examples.serving.batching import Batcher, Busy, Outputs
+from examples.serving.rest import DEFAULT, BadRequest, Input, parse, render
 
 THROWN = 8  # so many times the largest body is read of one that is too large
 

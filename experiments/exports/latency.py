@@ -1,4 +1,4 @@
-"""An export against its Keras model in a tf.function, interleaved: python experiments/exports/latency.py ARCH SIZE > FILE.json.
+"""An export against its Keras model in a tf.function, interleaved: python -m experiments.exports.latency ARCH SIZE > FILE.json.
 
 A third argument names the ways to measure, with commas (default: stock,keras,export,onnx,litert), a fourth the seconds a round.
 

@@ -2,10 +2,10 @@
 # Every format of some runs with its proof, and the SavedModel asked by TensorFlow's own command line tool.
 #   sh experiments/exports/run.sh WORK RUN...
 # WORK: a folder for the exports and what the tools say. Then, on a machine with nothing else to do (about 2 minutes each):
-#   python experiments/exports/latency.py resnet50 224 > WORK/resnet50.json
-#   python experiments/exports/latency.py inception_v3 299 > WORK/inception_v3.json
+#   python -m experiments.exports.latency resnet50 224 > WORK/resnet50.json
+#   python -m experiments.exports.latency inception_v3 299 > WORK/inception_v3.json
 # and at last:
-#   python experiments/exports/table.py WORK > experiments/results/export.md
+#   python -m experiments.exports.export_table WORK > experiments/results/export.md
 set -eu
 work=$1
 shift

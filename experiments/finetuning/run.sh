@@ -2,7 +2,7 @@
 # Fine-tuning against training from scratch: photos of ants and bees, starting from a run on other photos, five seeds each.
 #   sh experiments/finetuning/run.sh IMAGENETTE HYMENOPTERA RUNS
 # Two folders of images and one for the runs. Run again after a kill, it goes on. Then:
-#   python experiments/finetuning/table.py RUNS > experiments/results/finetune.md
+#   python -m experiments.finetuning.finetune_table RUNS > experiments/results/finetune.md
 set -eu
 imagenette=$1 hymenoptera=$2 runs=$3
 fit() { python -m kerascnn.fit --arch resnet18 --image-size 128 --runs-dir "$runs" --no-export "$@"; }

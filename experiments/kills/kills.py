@@ -1,6 +1,6 @@
 """SIGKILL at random moments of each phase of fit, evaluate, compare and tune: does the same command end as an undisturbed one?
 
-    python experiments/kills/kills.py [--kills 20] [--phases scoring report ...] [--folder DIR] [--out FILE.md]
+    python -m experiments.kills.kills [--kills 20] [--phases scoring report ...] [--folder DIR] [--out FILE.md]
 
 Each phase is entered by a sign that anybody can see (a file, a line) and killed after a random part of the time that an
 undisturbed twin spends in it; after a few kills in a row the command runs to its end, and everything that it keeps is held
@@ -423,7 +423,7 @@ def main() -> None:
         if not asked.phases or phase.name in asked.phases:
             rows.append(killed(phase, asked.kills, folder, rng))
             if asked.out:
-                asked.out.write_text(page(rows, f"python experiments/kills/kills.py --kills {asked.kills}"))
+                asked.out.write_text(page(rows, f"python -m experiments.kills.kills --kills {asked.kills}"))
     sys.exit(any(row["same"] != row["ends"] for row in rows))
 
 

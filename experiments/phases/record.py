@@ -1,7 +1,7 @@
 """Record a command on a terminal as asciicast v2 (asciinema's text format), or play such a recording.
 
-    python experiments/phases/record.py OUT.cast COMMAND...
-    python experiments/phases/record.py --play [--until SECONDS] [--fast] OUT.cast
+    python -m experiments.phases.record OUT.cast COMMAND...
+    python -m experiments.phases.record --play [--until SECONDS] [--fast] OUT.cast
 
 OUT.cast plays with `asciinema play` too, and `--play --fast` shows at once what stood on the screen after `--until` seconds.
 """

@@ -1,6 +1,6 @@
 """Images per second of the training step of airbench94 (Jordan, arXiv 2404.00498) in PyTorch on the CPU.
 
-    python experiments/speed/airbench_step.py [--batch 1024] [--steps 4] [--rounds 3]
+    python -m experiments.speed.airbench_step [--batch 1024] [--steps 4] [--rounds 3]
 
 The bar of experiments/results/time_to_accuracy.md was measured on another machine; this says what its 9.9 epochs of 50,000 images
 cost on this one. The network and its step only, written from the paper, on random images: nothing is learned here. As in

@@ -1,7 +1,7 @@
 """kerascnn's training step beside stock Keras and PyTorch, interleaved round by round: the table in experiments/results/speed.md.
 
-    python experiments/speed/compare.py --torch TORCH_PYTHON --seconds 250     as often as it says that something is missing
-    python experiments/speed/compare.py --table                               the table of what is there
+    python -m experiments.speed.compare --torch TORCH_PYTHON --seconds 250     as often as it says that something is missing
+    python -m experiments.speed.compare --table                               the table of what is there
 
 The peers are the scripts in ../shared/peers, whose docstrings say how to install torch, in an environment of its own.
 Ratios are taken between figures of the same round. Alone on the machine: anything beside falsifies the figures.
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
-import units
-from units import Unit
+from experiments.speed import units
+from experiments.speed.units import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "experiments" / "results" / "speed.jsonl"

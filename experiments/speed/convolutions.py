@@ -1,6 +1,6 @@
 """What a training step's convolutions alone cost here, each timed by itself: about what is left when all around them is free.
 
-    python experiments/speed/convolutions.py resnet50 224 32 [--repeats 5]
+    python -m experiments.speed.convolutions resnet50 224 32 [--repeats 5]
 
 The convolutions are those of the traced network, their three passes TensorFlow's own operations in bfloat16 (float32 with
 --dtype), gradients to the kernel by products where the layers take them. The first convolution's gradient to the image is

@@ -1,7 +1,7 @@
 """How cost grows: experiments/results/growth.png and growth.md.
 
-    python experiments/speed/growth.py --data-dir TFDS_DIR --seconds 250     as often as something is missing
-    python experiments/speed/growth.py --table                               picture and table of what is there
+    python -m experiments.speed.growth --data-dir TFDS_DIR --seconds 250     as often as something is missing
+    python -m experiments.speed.growth --table                               picture and table of what is there
 
 Seconds of an epoch against images; memory against images, without a cache and with one; images per second against batch,
 image size and depth; one replica against two. Alone on the machine.
@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
-import units
-from units import Unit
+from experiments.speed import units
+from experiments.speed.units import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "experiments" / "results" / "growth.jsonl"
@@ -146,7 +146,7 @@ def table(rows: list[dict]) -> str:
         "",
         "![six panels](growth.png)",
         "",
-        "`python experiments/speed/growth.py --data-dir TFDS_DIR`, alone on the machine; the median [least, most] where there",
+        "`python -m experiments.speed.growth --data-dir TFDS_DIR`, alone on the machine; the median [least, most] where there",
         "are several rounds; resnet20's step of 128 images stands here three times, as batch 128, depth 20 and replicas 1.",
         "Training steps and whole epochs, validation apart; memory is the most that a process held.",
         "With `--cache auto` decoded images are kept up to a quarter of what is free, else the encoded ones (the last point).",

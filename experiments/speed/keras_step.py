@@ -1,6 +1,6 @@
 """Runs training steps of kerascnn or of stock Keras when asked: a line with a number in, the seconds of a step out.
 
-    python experiments/speed/keras_step.py resnet20 32 128 [--stock] [--tensorflow-first]
+    python -m experiments.speed.keras_step resnet20 32 128 [--stock] [--tensorflow-first]
 
 A worker of machines.py. float32.
 """

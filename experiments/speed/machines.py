@@ -1,7 +1,7 @@
 """A training step of kerascnn, stock Keras and PyTorch, in processes that stay alive and take turns: speed.md's second machine.
 
-    python experiments/speed/machines.py resnet20 32 128 --torch TORCH_PYTHON [--rounds 5] [--steps 20]
-    python experiments/speed/machines.py --table      writes the table of what is kept into experiments/results/speed.md
+    python -m experiments.speed.machines resnet20 32 128 --torch TORCH_PYTHON [--rounds 5] [--steps 20]
+    python -m experiments.speed.machines --table      writes the table of what is kept into experiments/results/speed.md
 
 Every way has a process of its own, warmed once; in a round each runs some steps while the others wait, so that all meet the
 same machine. float32. "stock Keras" is the same network with the fast paths off; oneDNN is on, or as TensorFlow chooses. The

@@ -1,6 +1,6 @@
 """What each fast path gains in a whole training step: that path off over all on, in one process, step after step.
 
-    python experiments/speed/paths.py [--rounds 5] [--seconds 4] [--only NAME ...]
+    python -m experiments.speed.paths [--rounds 5] [--seconds 4] [--only NAME ...]
 
 A path is switched off while the step is traced, by replacing the decision that its module asks; the product has one switch for
 all of them (`layers.stock_paths`). Pooling in front of a normalization is no such path but resnet9's form: its other order is
@@ -67,7 +67,7 @@ def seconds_per_step(steps: int | None) -> float:
     """Of a run's epochs behind the first, in executions of so many steps, or of as many as the run itself decides on."""
     from kerascnn import data, training
     from kerascnn.config import Config
-    from kerascnn.runs import Run
+    from kerascnn.runs import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         logging = {"runs_dir": Path(folder), "run": "run", "export": False}
@@ -75,7 +75,7 @@ def seconds_per_step(steps: int | None) -> float:
         fit = {"batch_size": SMALL[2], "epochs": 4}
         config = Config().replace(model=model, fit=fit, logging=logging)
         splits = data.load(config.data)
-        run = Run.prepare(config, splits.fingerprint, splits.name)
+        run = prepare(config, splits.fingerprint, splits.name)
         decide = training.execution.execution_plan if steps is None else lambda *_, **__: steps
         with patch("kerascnn.training.execution.execution_plan", decide), contextlib.redirect_stdout(io.StringIO()):
             training.train(config, run, splits=splits, draw=False, read_test=False)

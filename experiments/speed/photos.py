@@ -1,6 +1,6 @@
 """What decoding only a window of a large photo gains: training's input alone, with it and with whole photos, round by round.
 
-    python experiments/speed/photos.py FOLDER [--size 224] [--rounds 5] [--seconds 5]
+    python -m experiments.speed.photos FOLDER [--size 224] [--rounds 5] [--seconds 5]
 
 FOLDER holds photos of any size; from them are made, in a temporary folder, mosaics as large as a camera's pictures (the detail of
 a small photo that is enlarged would be too little). Alone on the machine.

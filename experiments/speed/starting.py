@@ -1,6 +1,6 @@
 """How long until something happens: `kerascnn --help`, and from `fit` to its first step with the checkpoint on the disk.
 
-    python experiments/speed/starting.py --rounds 3
+    python -m experiments.speed.starting --rounds 3
 
 Alone on the machine; the embedded images, so that nothing is read from elsewhere.
 """

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import tyro
 from pydantic.fields import FieldInfo
 
-from kerascnn.config import Section, nearest
+from kerascnn.config.section import Section, nearest
 from kerascnn.errors import UserError
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)")

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from kerascnn.cli import flags
 from kerascnn.cli.recipes import dumps, load_recipe, load_toml, recipe_path
-from kerascnn.config import Config, Data, FieldError, Model, Section
+from kerascnn.config import Config, Data, Model
+from kerascnn.config.section import FieldError, Section
 from kerascnn.errors import DONE, UserError
 
 # Other tools' flags, with what this one says instead.

@@ -8,8 +8,9 @@ from typing import Any
 
 import tomli_w
 
-from kerascnn.config import Config, FieldError, Section, nearest
+from kerascnn.config import Config
 from kerascnn.config.defaults import with_former_lr
+from kerascnn.config.section import FieldError, Section, nearest
 from kerascnn.errors import UserError
 
 if sys.version_info >= (3, 11):

@@ -9,7 +9,8 @@ import tyro
 from pydantic import Field, field_validator, model_validator
 
 from kerascnn.cli.parsing import parse_config
-from kerascnn.config import Config, Section
+from kerascnn.config import Config
+from kerascnn.config.section import Section
 from kerascnn.errors import UserError
 
 MatchName = Literal["none", "macs", "params", "latency", "train-time"]

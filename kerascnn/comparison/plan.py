@@ -17,7 +17,7 @@ from kerascnn.comparison.options import Compare, Request, seconds
 from kerascnn.config import Config
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
-from kerascnn.runs import Run, default_name, identity
+from kerascnn.runs import Run, default_name, identity, prepare
 from kerascnn.studies.budget import Match
 
 # Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
@@ -79,7 +79,7 @@ class Cell:
     def run(self, seed: int) -> Run:
         """The ordinary run that `fit` would make of this cell and seed."""
         config = self.subject.config.replace(fit={"seed": seed})
-        return Run.prepare(config, self.subject.fingerprint, self.subject.dataset)
+        return prepare(config, self.subject.fingerprint, self.subject.dataset)
 
     def earlier(self, seed: int) -> bool:
         """Whether an earlier version trained this cell and seed, on splits that were cut by another rule."""

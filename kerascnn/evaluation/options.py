@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import tyro
 from pydantic import Field
 
-from kerascnn.config import Section
+from kerascnn.config.section import Section
 
 
 class Evaluate(Section):

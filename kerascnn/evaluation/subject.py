@@ -13,7 +13,8 @@ from kerascnn import artefacts, data
 from kerascnn.artefacts import Predictor, own_images
 from kerascnn.cli.escaping import expanded
 from kerascnn.cli.progress import SILENT, Phase, Phases
-from kerascnn.config import Data, nearest
+from kerascnn.config import Data
+from kerascnn.config.section import nearest
 from kerascnn.data import Room, Split, Splits, pipeline
 from kerascnn.data.grouping import groups_of
 from kerascnn.data.walking import composed

@@ -6,14 +6,10 @@ checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt fai
 
 import contextlib
 import csv
-import datetime
 import io
 import json
 import os
-import shlex
 import shutil
-import subprocess
-import sys
 import threading
 import zipfile
 import zlib
@@ -24,18 +20,16 @@ from typing import Any
 import numpy as np
 
 from kerascnn.cli import ambient
-from kerascnn.cli.escaping import one_line, resolved, within
+from kerascnn.cli.escaping import one_line, resolved
 from kerascnn.cli.recipes import dumps, load_recipe
-from kerascnn.config import IDENTITY_SECTIONS, Config, defaults
+from kerascnn.config import Config, defaults
 from kerascnn.errors import UserError
+from kerascnn.runs import starting
 from kerascnn.runs.facts import described, scored
-from kerascnn.runs.files import clear_leftovers, leftovers, names_in, read_json, remove, write_file
-from kerascnn.runs.identity import default_name, identity
-from kerascnn.runs.locks import LOCK_FILE, Held, hold, hold_when_free
+from kerascnn.runs.files import leftovers, names_in, read_json, write_file
+from kerascnn.runs.locks import Held, hold, hold_when_free
 
 PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
-# What may lie in a directory before its run has begun.
-_NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
 
 
 class Run:
@@ -67,85 +61,6 @@ class Run:
         self.failure_file = self.path / "failure.txt"
         self.lock_file = self.path / ".lock"
         self._held: Held | None = None
-
-    @classmethod
-    def prepare(
-        cls,
-        config: Config,
-        fingerprint: str,
-        dataset: str,
-        former: tuple[str, float] | None = None,
-        say: Callable[[str], None] = print,
-    ) -> "Run":
-        """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
-
-        Args:
-            config: Resolved.
-            fingerprint: Of its data.
-            dataset: Its short name.
-            former: What earlier versions called the same images, and when these changed last (`runs.earlier`).
-            say: Told where a run of an earlier version is taken over, or is not.
-
-        Raises:
-            UserError: `--run NAME` has been trained with another identity: lists the keys that differ. Or it would leave
-                the runs.
-        """
-        run = cls._meant(config, fingerprint, dataset, former, say)
-        clear_leftovers(run.path)
-        strangers = not run.config_file.exists() and names_in(run.path) - _NEW
-        if strangers or (run.path.exists() and not run.path.is_dir()):
-            raise UserError(f"{run.path} exists and is not a run: choose another --run")
-        if config.logging.overwrite and run.path.exists():
-            with run.lock():
-                remove(run.path)
-        elif run.config_file.exists() and run.data_file.exists() and (differ := run._differing(config, fingerprint)):
-            run._give_way(differ)
-        return run
-
-    @classmethod
-    def _meant(
-        cls,
-        config: Config,
-        fingerprint: str,
-        dataset: str,
-        former: tuple[str, float] | None,
-        say: Callable[[str], None],
-    ) -> "Run":
-        """The directory by its name, or the one that an earlier version gave this run."""
-        from kerascnn.runs import earlier
-
-        run = cls(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
-        if former is None or config.logging.overwrite:
-            return run
-        if config.logging.run is None and not run.config_file.exists():
-            old = cls(within(config.logging.runs_dir, default_name(config, former[0], dataset)))
-            return old if earlier.taken_over(old, fingerprint, former, say) else run
-        earlier.taken_over(run, fingerprint, former, say)
-        return run
-
-    def _give_way(self, differ: list[str]) -> None:
-        """Leave the name to another config where nothing was trained: a start that ended in a typo, or out of memory."""
-        if not self.trained:
-            with self.lock():
-                if not self.trained:  # nor in the meantime
-                    remove(self.path)
-                    return
-        raise UserError(
-            f"run {self.name} exists with another config:\n"
-            + "\n".join(differ)
-            + f"\nway out: another --run, --overwrite to start it anew, or"
-            f" --config {shlex.quote(str(self.config_file))} to go on with it"
-        )
-
-    def _differing(self, config: Config, fingerprint: str) -> list[str]:
-        mine = identity(self.config(), self.data()["fingerprint"])
-        asked = identity(config, fingerprint)
-        defaults = {f"{name}.{key}": value for name in IDENTITY_SECTIONS for key, value in _defaults(name).items()}
-        return [
-            f"  {key}: {mine.get(key, defaults.get(key))!r} there, {asked.get(key, defaults.get(key))!r} asked for"
-            for key in sorted(mine.keys() | asked.keys())
-            if mine.get(key, defaults.get(key)) != asked.get(key, defaults.get(key))
-        ]
 
     @property
     def trained(self) -> bool:
@@ -333,66 +248,17 @@ class Run:
         variables = ambient.heeded()
         starts.append(
             {
-                "started": now(),
-                **_directory(),
+                "started": starting.now(),
+                **starting.directory(),
                 **facts,
                 "variables": variables,
                 "overridden": ambient.overridden(),
-                "command": one_line(shown_command()),
-                "git_commit": _git_commit(),
+                "command": one_line(starting.shown_command()),
+                "git_commit": starting.git_commit(),
             }
         )
         self._write(self.environment_file, _json_bytes(starts))
         return starts
-
-
-def _directory() -> dict[str, str]:
-    """Where a start was made, for relative paths; nothing where that is gone or no text."""
-    try:
-        here = str(Path.cwd())
-        here.encode()
-    except (OSError, UnicodeEncodeError):
-        return {}
-    return {"directory": here}
-
-
-def now() -> str:
-    """This moment in UTC, ISO 8601."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-
-
-def shown_command() -> str:
-    """The command line as a user would type it, by whichever door."""
-    door = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "kerascnn"
-    return with_door(shlex.join([door, *sys.argv[1:]]))
-
-
-def with_door(kept: str) -> str:
-    """A kept command in a form that runs: one that names no door came through `python -m kerascnn.<command>`."""
-    return kept if kept.split(" ")[0] in ("kerascnn", "python") else f"python -m kerascnn.{kept}"
-
-
-def _defaults(section: str) -> dict[str, Any]:
-    return getattr(Config(), section).model_dump(mode="json")
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, with + where it was changed; None outside of one."""
-    folder = Path(__file__).resolve().parents[1]
-    if not (folder.parent / ".git").exists():
-        return None
-    try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return commit.stdout.strip() or None
 
 
 def _short(value: Any) -> Any:

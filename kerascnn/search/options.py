@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from kerascnn.cli.parsing import OfData, parse_config
-from kerascnn.config import Section, nearest
+from kerascnn.config.section import Section, nearest
 from kerascnn.errors import UserError
 
 # Flags of fit that a search decides itself, with what it says instead.

@@ -21,7 +21,8 @@ from typing import Any
 from kerascnn.architectures import filters, tables
 from kerascnn.architectures.rows import ResNet
 from kerascnn.cli.recipes import recipe_path
-from kerascnn.config import IDENTITY_SECTIONS, Config, nearest
+from kerascnn.config import IDENTITY_SECTIONS, Config
+from kerascnn.config.section import nearest
 from kerascnn.errors import UserError
 
 if sys.version_info >= (3, 11):

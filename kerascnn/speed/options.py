@@ -8,7 +8,8 @@ import tyro
 from pydantic import Field, field_validator
 
 from kerascnn.cli.parsing import OfData, parse_config
-from kerascnn.config import Config, Section
+from kerascnn.config import Config
+from kerascnn.config.section import Section
 
 PartName = Literal["input", "train", "inference", "memory"]
 

@@ -7,7 +7,6 @@ import typing
 from pathlib import Path
 
 import keras
-import networks
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -19,6 +18,7 @@ from kerascnn.artefacts.exporting import Options
 from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, UserError
 from kerascnn.runs import Run
+from tests.artefacts import networks
 
 NASTY = "<script>alert(1)</script> | `rm` [x](javascript:alert(1))"
 CONFIG = Config(data={"fraction": 0.05, "image_size": 16}, model={"arch": "resnet20", "width": 0.25})

@@ -3,13 +3,13 @@
 from collections import Counter
 
 import keras
-import networks
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kerascnn import models
 from kerascnn.artefacts import folding
+from tests.artefacts import networks
 
 # After and before the activation, with biases beside normalizations, with branches; the rest are the slow proof's.
 KINDS = ("resnet20", "wrn16_4", "inception_small")

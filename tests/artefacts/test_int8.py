@@ -4,7 +4,6 @@ import contextlib
 from pathlib import Path
 
 import keras
-import networks
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from kerascnn import artefacts, models
 from kerascnn.artefacts import folding, litert, parity
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.errors import UserError
+from tests.artefacts import networks
 
 QUICK = ("resnet20", "resnet18")  # without and with a padded maximum in the stem
 NARROW = 0.25

@@ -1,17 +1,14 @@
 """Reloaded in a process without kerascnn, a SavedModel answers as the network that it was made of."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
-import networks
-import odd_files
-
 from kerascnn import models
 from kerascnn.artefacts import parity, savedmodel
+from tests.artefacts import networks
+from tests.data import odd_files
 
 NAMES = tuple("abcdefg")
 

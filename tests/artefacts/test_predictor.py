@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +9,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
-import networks
-import odd_files
 
 from kerascnn import artefacts
 from kerascnn.artefacts import savedmodel
@@ -23,6 +18,8 @@ from kerascnn.config import Config
 from kerascnn.data import decode
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
+from tests.artefacts import networks
+from tests.data import odd_files
 
 NAMES = tuple("abcdefg")
 

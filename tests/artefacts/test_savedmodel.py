@@ -1,7 +1,6 @@
 """What is saved: the contract, TensorFlow's own ops, a version that is whole or not there."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
-import networks
-import odd_files
-
 from kerascnn import models
 from kerascnn.artefacts import savedmodel, versions
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.data import decode
+from tests.artefacts import networks
+from tests.data import odd_files
 
 NAMES = ("ant", "bee", "new\nline", "back\\slash", "Grüße 图", "with space", "g")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from kerascnn.config import Config
-from kerascnn.runs import Run
+from kerascnn.runs import Run, prepare
 
 NAMES = ("cat", "dog", "owl")
 
@@ -31,7 +31,7 @@ def finished(
         optim={"lr": lr},
     )
     return finish(
-        Run.prepare(config.replace(logging={"runs_dir": folder}), fingerprint, "pets"),
+        prepare(config.replace(logging={"runs_dir": folder}), fingerprint, "pets"),
         config,
         accuracy,
         images=images,

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from make_runs import NAMES, finish
 
 from kerascnn import runs
 from kerascnn.cli.screen import Screen
@@ -17,6 +16,7 @@ from kerascnn.comparison.options import Compare
 from kerascnn.comparison.plan import Cell, Plan
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
+from tests.comparison.make_runs import NAMES, finish
 
 COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)
 

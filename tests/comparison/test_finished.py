@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from make_runs import finished
 
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import finished as found
@@ -18,6 +17,7 @@ from kerascnn.comparison.measure import PROCESSES, Cost, inference, kept
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.publish import publish
 from kerascnn.errors import UserError
+from tests.comparison.make_runs import finished
 
 COSTS = {
     "resnet20": Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000, 10**9, (2.0, 2.01, 1.99)),

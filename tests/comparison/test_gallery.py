@@ -1,7 +1,6 @@
 """Images of the gallery: those of the split that was scored."""
 
 import numpy as np
-from make_runs import finish
 
 from kerascnn import data
 from kerascnn.comparison import gallery
@@ -10,6 +9,7 @@ from kerascnn.comparison.measure import Cost
 from kerascnn.config import Config
 from kerascnn.data import pipeline
 from kerascnn.runs import Run
+from tests.comparison.make_runs import finish
 
 
 def test_images_of_runs_that_read_no_test(tmp_path):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from make_runs import finished
 from sklearn.metrics import top_k_accuracy_score
 
 from kerascnn import scoring
 from kerascnn.comparison.scores import METRICS, Answers, contrast
 from kerascnn.errors import UserError
+from tests.comparison.make_runs import finished
 
 
 def answers(tmp_path, arch, accuracy, seeds=(0, 1, 2), **options):

@@ -1,7 +1,6 @@
 """Every odd file gives Pillow's pixels or its reason; resizing is what TensorFlow and Pillow do in several steps."""
 
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-sys.path.insert(0, str(Path(__file__).parent))
-import odd_files
-
 from kerascnn.data import decode
+from tests.data import odd_files
 
 PATH = [tf.TensorSpec([], tf.string)]
 read_and_decode = tf.function(lambda path: decode.decode(decode.read(path)), input_signature=PATH)

@@ -5,15 +5,15 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import odd_files
 import pytest
-from make_folder import COUNTS, make
 from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Data
 from kerascnn.data import folder, pipeline
 from kerascnn.errors import UserError
+from tests.data import odd_files
+from tests.data.make_folder import COUNTS, make
 
 
 def fill(path: Path, count: int, start: int = 0) -> None:

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from make_folder import make
 from PIL import Image
 
 from kerascnn import data
@@ -17,6 +16,7 @@ from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Cache
 from kerascnn.data.splits import Split
 from kerascnn.errors import Stopped, UserError
+from tests.data.make_folder import make
 
 ALL = tuple(AUGMENTATIONS)
 PLAIN = Augment(augment=("none",))

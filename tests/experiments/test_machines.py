@@ -3,8 +3,9 @@
 import os
 import sys
 
-import machines
 import pytest
+
+from experiments.speed import machines
 
 STEPS = "import sys\nfor line in sys.stdin:\n    print('noise')\n    print(f'seconds {int(line) / 10}', flush=True)"
 

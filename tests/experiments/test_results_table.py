@@ -1,15 +1,12 @@
 """The table of results says what the results say."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
+from experiments import results_table as script
 from kerascnn.errors import UserError
 from kerascnn.report import markdown
 from kerascnn.report.page import Column, ComparisonPage, Statement, Table
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 ENTRY = """
 [[result]]
 file = "notes.md"
@@ -21,15 +18,6 @@ device = "CPU"
 command = "python -m kerascnn.fit"
 commit = "abc1234"
 """
-
-
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    import results_table
-
-    yield results_table
-    sys.modules.pop("results_table")
 
 
 @pytest.fixture
@@ -66,7 +54,7 @@ def compared(folder, command):
     ],
     ids=["kept by an earlier version", "through the console script"],
 )
-def test_a_comparison_speaks_for_itself(script, folder, command, shown):
+def test_a_comparison_speaks_for_itself(folder, command, shown):
     compared(folder, command)
     row = script.results(folder)[-1]
     assert row == script.Result(
@@ -89,16 +77,16 @@ def test_a_comparison_speaks_for_itself(script, folder, command, shown):
         (lambda folder: (folder / "results.toml").write_text(ENTRY.replace("seeds = 1\n", "")), "expected file, what"),
     ],
 )
-def test_an_entry_is_whole(script, folder, change, message):
+def test_an_entry_is_whole(folder, change, message):
     change(folder)
     with pytest.raises(UserError, match=message):
         script.results(folder)
 
 
-def test_nothing_goes_unlisted(script, folder):
+def test_nothing_goes_unlisted(folder):
     (folder / "other.md").write_text("# Something else\n")
     assert script.results(folder)[-1][:3] == ("other.md", "Something else", "see there")
 
 
-def test_the_table_in_the_readme_is_the_script_s(script):
+def test_the_table_in_the_readme_is_the_script_s():
     assert script.main(["--check"]) == 0

@@ -5,20 +5,18 @@ import shlex
 import subprocess
 import sys
 
-import compare as series
 import convolutions
-import growth
 import numpy as np
-import odd_files
-import photos
 import pytest
-import units
-from units import Unit
 
+from experiments.speed import compare as series
+from experiments.speed import growth, photos, units
+from experiments.speed.units import Unit
 from kerascnn import models
 from kerascnn.cli.parsing import parse_config
 from kerascnn.models import cost
 from kerascnn.speed import options as benchmark_options
+from tests.data import odd_files
 
 SAYS = ("python", "-c", "print('torch some 12.5 images/s')")
 
@@ -46,7 +44,8 @@ def test_what_failed_is_missing_still(tmp_path):
 
 
 MEASURES = """
-import sys, units
+import sys
+from experiments.speed import units
 python = {"python": sys.executable}
 def unit(code): return units.Unit(code, ("python", "-c", code), units.nothing)
 print([units.measured(unit(code), python)["peak"] > 200 for code in ("x = b'1' * 400_000_000", "")])
@@ -57,7 +56,7 @@ print(units.measured(unit("raise SystemExit('no such thing')"), python)["failed"
 def test_memory_is_each_childs_own():
     # From a small process: a child begins with what its parent had.
     done = subprocess.run(
-        [sys.executable, "-c", MEASURES], cwd=units.__file__.rpartition("/")[0], capture_output=True, text=True
+        [sys.executable, "-c", MEASURES], cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True
     )
     assert done.stdout.splitlines() == ["[True, False]", "no such thing"], done.stderr
 

@@ -9,20 +9,10 @@ import keras
 import numpy as np
 import pytest
 
+from experiments import why_measures as measures
 from kerascnn import models
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
-
-
-@pytest.fixture(scope="module")
-def measures():
-    sys.path.insert(0, str(EXPERIMENTS))
-    import why_measures
-
-    yield why_measures
-    sys.path.remove(str(EXPERIMENTS))
-    for name in ("why_measures", "why"):
-        sys.modules.pop(name, None)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +31,14 @@ def tiny(kernel):
     return keras.Model(pixels, keras.layers.Dense(3, name="logits")(keras.layers.GlobalAveragePooling2D()(x)))
 
 
-def test_reach_is_the_spread_of_what_is_seen(measures, images):
+def test_reach_is_the_spread_of_what_is_seen(images):
     assert measures.reach(tiny(1), images) == pytest.approx(0, abs=1e-6)
     near, far = (measures.reach(tiny(kernel), images) for kernel in (3, 7))
     assert 0.5 < near < 1.5, "a 3x3 kernel of equal weights has sqrt(4/3)"
     assert far > 1.5 * near
 
 
-def test_a_block_that_does_nothing_is_not_missed(measures, images):
+def test_a_block_that_does_nothing_is_not_missed(images):
     """A block whose last normalization is 0 is the identity behind a ReLU: without it nothing changes."""
     keras.utils.set_random_seed(3)
     model = models.build("resnet20", (16, 16, 3), 3, width=0.25, blocks=(2, 1, 1), zero_gamma=True)
@@ -60,7 +50,7 @@ def test_a_block_that_does_nothing_is_not_missed(measures, images):
     assert found["whole"] == pytest.approx((answers == LABELS).mean())
 
 
-def test_gradient_norms_are_those_of_the_loss(measures, images):
+def test_gradient_norms_are_those_of_the_loss(images):
     model = models.build("resnet20", (16, 16, 3), 3, width=0.25, blocks=(1, 1, 1))
     norms = measures.gradient_norms(model, images, LABELS)
     assert list(norms) == ["stem_1", "stage1_block1", "stage2_block1", "stage3_block1", "logits"]
@@ -76,7 +66,7 @@ def test_gradient_norms_are_those_of_the_loss(measures, images):
     assert stages == {"stage1": 5.0, "logits": 1.0}
 
 
-def test_zoom_keeps_the_middle(measures):
+def test_zoom_keeps_the_middle():
     image = np.zeros((1, 16, 16, 3), "uint8")
     image[:, 4:12, 4:12] = 200
     np.testing.assert_allclose(measures.zoomed(image, 1.0), image)
@@ -87,7 +77,7 @@ def test_zoom_keeps_the_middle(measures):
     assert large.min() > 90, "the square fills the image"
 
 
-def test_every_network_has_its_counterpart(measures):
+def test_every_network_has_its_counterpart():
     import why
 
     names = [network.name for network in why.networks((20, 56))]
@@ -97,9 +87,9 @@ def test_every_network_has_its_counterpart(measures):
 @pytest.mark.slow
 def test_the_whole_study_small_and_again(tmp_path):
     """The second time nothing is trained; words between the tables stay."""
-    command = [sys.executable, str(EXPERIMENTS / "why.py"), "--epochs", "1", "--fraction", "0.02", "--seeds", "2"]
+    command = [sys.executable, "-m", "experiments.why", "--epochs", "1", "--fraction", "0.02", "--seeds", "2"]
     command += ["--depths", "20", "--runs-dir", str(tmp_path / "runs"), "--out-dir", str(tmp_path)]
-    env = {**os.environ, "PYTHONPATH": str(EXPERIMENTS.parent)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     first = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
     page = tmp_path / "why.md"
     page.write_text(page.read_text().replace("## Why residual?\n", "## Why residual?\n\nBecause.\n"))
@@ -110,7 +100,7 @@ def test_the_whole_study_small_and_again(tmp_path):
     assert (tmp_path / "why.png").stat().st_size > 10_000
 
 
-def test_no_share_lies_outside_of_0_and_1(measures):
+def test_no_share_lies_outside_of_0_and_1():
     """Three seeds at 2, 30 and 98 % have an interval that a share cannot have; two seeds have none."""
     import why_tables
 

@@ -2,10 +2,10 @@
 
 import keras
 import pytest
-from figures import FIGURES, VARIANTS, equal
 
 from kerascnn import models
 from kerascnn.models import cost
+from tests.models.figures import FIGURES, VARIANTS, equal
 
 
 def test_every_arch_has_its_figures():

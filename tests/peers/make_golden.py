@@ -13,11 +13,12 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-import peer_weights
 import safetensors.torch
 import timm
 import torch
 import torchvision
+
+from tests.peers import peer_weights
 
 HERE = Path(__file__).parent
 CLASSES = 50

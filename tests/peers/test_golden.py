@@ -6,12 +6,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import peer_files
-import peer_weights
 import pytest
 
 from kerascnn import models, weights
 from kerascnn.weights import names
+from tests.peers import peer_files, peer_weights
 
 SMALL = ("resnet18", "resnet50", "resnext50_32x4d", "googlenet_tv", "inception_v3")
 SMALL_TIMM = ("resnet50d", "resnetv2_50", "resnetrs50", "xception")

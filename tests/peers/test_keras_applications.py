@@ -5,12 +5,12 @@ import warnings
 import h5py
 import keras
 import numpy as np
-import peer_weights
 import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
 from kerascnn import models, weights
 from kerascnn.weights import names
+from tests.peers import peer_weights
 
 # arch, gain of the kernels, image size
 CASES = {

@@ -4,12 +4,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from doomed import doom
 
 from kerascnn import runs
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, TRAINING_FAILED, USER_ERROR, TrainingFailed
 from kerascnn.runs import Run
+from tests.search.doomed import doom
 
 
 @pytest.mark.parametrize(

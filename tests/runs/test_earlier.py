@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kerascnn.config import Config
-from kerascnn.runs import Run, default_name
+from kerascnn.runs import Run, default_name, prepare
 from kerascnn.runs.earlier import alike, same
 
 OLD, NEW = "a" * 64, "2-" + "b" * 64
@@ -27,7 +27,7 @@ def trained(folder: Path, **sections) -> tuple[Config, Run]:
 
 def prepared(config: Config, changed: float, fingerprint: str = NEW) -> tuple[Run, list[str]]:
     said: list[str] = []
-    return Run.prepare(config, fingerprint, "photos", (OLD, changed), said.append), said
+    return prepare(config, fingerprint, "photos", (OLD, changed), said.append), said
 
 
 @pytest.mark.parametrize("name", [None, "mine"])
@@ -68,7 +68,7 @@ def test_a_run_that_does_not_say_when_it_began_is_not_trusted(tmp_path: Path) ->
 def test_other_images_are_no_matter_of_earlier_versions(tmp_path: Path) -> None:
     config, run = trained(tmp_path)
     said: list[str] = []
-    found = Run.prepare(config, NEW, "photos", ("c" * 64, LONG_AGO), said.append)
+    found = prepare(config, NEW, "photos", ("c" * 64, LONG_AGO), said.append)
     assert found.path != run.path
     assert said == []
 

@@ -14,7 +14,7 @@ from kerascnn import runs
 from kerascnn.comparison.directory import Directory
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, UserError
-from kerascnn.runs import Run
+from kerascnn.runs import Run, prepare
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_overwritten_run_is_not_held_in_its_old_place(tmp_path: Path) -> None
     with run.lock():
         run.write_config(config)
     old = os.open(run.path / ".lock", os.O_RDWR)
-    Run.prepare(config, "f", "pets")
+    prepare(config, "f", "pets")
     with run.lock():
         fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another file: the old one holds nobody off
     os.close(old)

@@ -8,9 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import make_search
 import pytest
-from doomed import doom
 
 from kerascnn.cli.recipes import load_recipe
 from kerascnn.errors import UserError
@@ -20,6 +18,8 @@ from kerascnn.search.directory import Directory, Journal
 from kerascnn.search.execute import Execution
 from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
+from tests.search import make_search
+from tests.search.doomed import doom
 
 
 def run(search: Search) -> list[dict]:

@@ -4,7 +4,6 @@ import re
 from html import unescape
 from pathlib import Path
 
-import make_search
 import pytest
 from matplotlib.figure import Figure
 
@@ -15,6 +14,7 @@ from kerascnn.search.front import Point
 from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.page import page
 from kerascnn.search.session import Search
+from tests.search import make_search
 
 
 @pytest.fixture(scope="module")

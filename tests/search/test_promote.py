@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import make_search
 import numpy as np
 import pytest
-from doomed import doom
 from PIL import Image
 
 from kerascnn import statistics
@@ -15,6 +13,8 @@ from kerascnn.search.execute import Execution
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.promote import Promotion
 from kerascnn.search.session import Search
+from tests.search import make_search
+from tests.search.doomed import doom
 
 SPACE = """
 [parameters]

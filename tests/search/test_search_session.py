@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import make_search
-
 from kerascnn.cli.recipes import dumps
 from kerascnn.config import Config
+from tests.search import make_search
 
 
 def test_a_run_s_end_is_none_of_a_search_s(tmp_path: Path) -> None:

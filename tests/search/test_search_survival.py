@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-import make_search
 import pytest
 
 from kerascnn import models
 from kerascnn.devices import timing
 from kerascnn.runs import Run
 from kerascnn.search.directory import Directory
+from tests.search import make_search
 
 TINY = ["--width", "0.25", "--blocks", "1", "1", "1", "--fraction", "0.02", "--epochs", "2", "--trials", "4"]
 EXACT = ("epoch", "lr", "loss", "accuracy", "val_loss", "val_accuracy")

@@ -3,11 +3,11 @@
 import itertools
 from pathlib import Path
 
-import make_search
 import pytest
 
 from kerascnn.config.defaults import LEARNING_RATE, sgd_batch
 from kerascnn.search.session import Search
+from tests.search import make_search
 
 SPACE = """
 [parameters]

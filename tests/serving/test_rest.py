@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from rest import BadRequest, Input, parse, pixels
+
+from examples.serving.rest import BadRequest, Input, parse, pixels
 
 INPUTS = {"serving_default": Input("image_bytes", True)}
 

@@ -15,19 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import load
-import networks
 import numpy as np
-import odd_files
 import pytest
 import tensorflow as tf
 import uvicorn
-from rest import MAGIC
-from server import Limits, Model, create_app, find
 
+from examples.serving import load
+from examples.serving.rest import MAGIC
+from examples.serving.server import Limits, Model, create_app, find
 from kerascnn import artefacts
 from kerascnn.artefacts import card, savedmodel
 from kerascnn.artefacts.predictor import Predictor
+from tests.artefacts import networks
+from tests.data import odd_files
 
 NAMES = tuple("abcdefg")
 

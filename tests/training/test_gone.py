@@ -12,7 +12,7 @@ from PIL import Image
 from kerascnn import data, training
 from kerascnn.config import Config
 from kerascnn.errors import Stopped
-from kerascnn.runs import Run
+from kerascnn.runs import Run, prepare
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def config(folder: Path, photos: Path) -> Config:
 def train(folder: Path, photos: Path) -> Run:
     splits = data.load(config(folder, photos).data)
     resolved = training.resolve(config(folder, photos), splits)
-    run = Run.prepare(resolved, splits.fingerprint, splits.name)
+    run = prepare(resolved, splits.fingerprint, splits.name)
     training.train(resolved, run, splits=splits, draw=False)
     return run
 

@@ -1,4 +1,4 @@
-"""Fine-tuned and from scratch, as a table in Markdown: python experiments/finetuning/table.py RUNS > results/finetune.md."""
+"""Fine-tuned and from scratch, as a table: python -m experiments.finetuning.finetune_table RUNS > results/finetune.md."""
 
 import sys
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Two measurements of `measure.py` side by side, as Markdown.
 
-    python experiments/phases/table.py BEFORE AFTER
+    python -m experiments.phases.phase_table BEFORE AFTER
 
 BEFORE and AFTER are its OUT folders.
 """

@@ -1,4 +1,4 @@
-"""What run.sh and latency.py left, as a page: python experiments/exports/table.py WORK > experiments/results/export.md."""
+"""What run.sh and latency.py left, as a page: python -m experiments.exports.export_table WORK > experiments/results/export.md."""
 
 import json
 import platform
@@ -12,7 +12,7 @@ import numpy as np
 def main(work: Path) -> None:
     """Print the page."""
     print("# Exports: proofs, tools, latency\n")
-    print(f"Printed by experiments/exports/table.py; {platform.machine()}.\n")
+    print(f"Printed by experiments/exports/export_table.py; {platform.machine()}.\n")
     for version in sorted(work.glob("saved_models/*/1")):
         _proof(version)
         name = version.parent.name

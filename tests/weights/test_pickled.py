@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import peer_files
 import pytest
-from peer_files import ORDERED_DICT, integer, program, text, together
 
 from kerascnn.errors import UserError
 from kerascnn.weights import pickled, safetensors
+from tests.peers import peer_files
+from tests.peers.peer_files import ORDERED_DICT, integer, program, text, together
 
 PEERS = Path(peer_files.__file__).parent
 FLOATS = np.arange(24, dtype="float32").reshape(2, 3, 4) / 8

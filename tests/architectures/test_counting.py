@@ -1,12 +1,12 @@
 """Sums over a row say what the network itself does."""
 
 import pytest
-from figures import FIGURES, equal
 
 from kerascnn import models
 from kerascnn.architectures.counting import counted
 from kerascnn.errors import UserError
 from kerascnn.models import cost
+from tests.models.figures import FIGURES, equal
 
 UNKNOWN = {"resnet9", "xception", "xception_keras", "resnet_article", "inception_article"}
 

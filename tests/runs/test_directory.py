@@ -15,7 +15,7 @@ import pytest
 from kerascnn import runs
 from kerascnn.config import Config
 from kerascnn.errors import UserError
-from kerascnn.runs import Run, directory
+from kerascnn.runs import Run, directory, prepare
 
 
 def config_in(tmp_path: Path, **sections) -> Config:
@@ -60,7 +60,7 @@ def test_default_name() -> None:
 
 
 def written(config: Config, fingerprint: str = "abc") -> Run:
-    run = Run.prepare(config, fingerprint, "mini")
+    run = prepare(config, fingerprint, "mini")
     with run.lock():
         run.write_config(config)
         run.write_data({"fingerprint": fingerprint}, [("a.jpg", "cat", "train")], [])
@@ -71,7 +71,7 @@ def test_another_identity_lists_the_keys_and_the_ways_out(tmp_path: Path) -> Non
     written(config_in(tmp_path, logging={"run": "mine"})).write_history([{"epoch": 1, "loss": 2.0}])
     other = config_in(tmp_path, logging={"run": "mine"}, fit={"epochs": 12}, optim={"lr": 0.2})
     with pytest.raises(UserError) as raised:
-        Run.prepare(other, "abc", "mini")
+        prepare(other, "abc", "mini")
     message = str(raised.value)
     assert "fit.epochs: None there, 12 asked for" in message
     assert "optim.lr: None there, 0.2 asked for" in message
@@ -86,7 +86,7 @@ def test_a_start_that_trained_nothing_keeps_its_name_from_nobody(tmp_path: Path,
     (run.checkpoints / ".step-1.aside").mkdir(parents=True)
     other = config_in(tmp_path, logging={"run": "flowers"}, fit={"batch_size": 256})
     if kept == "nothing":
-        Run.prepare(other, "abc", "mini")
+        prepare(other, "abc", "mini")
         assert not run.path.exists()
         return
     if kept == "history":
@@ -96,21 +96,21 @@ def test_a_start_that_trained_nothing_keeps_its_name_from_nobody(tmp_path: Path,
     else:
         run.best_model.touch()
     with pytest.raises(UserError, match=r"fit.batch_size: 512 there, 256 asked for"):
-        Run.prepare(other, "abc", "mini")
+        prepare(other, "abc", "mini")
     assert run.config().fit.batch_size == 512
 
 
 def test_a_start_that_has_trained_nothing_yet_is_not_taken_over(tmp_path: Path) -> None:
     run = written(config_in(tmp_path, logging={"run": "flowers"}))
     with run.lock(), pytest.raises(UserError, match="in use by process"):
-        Run.prepare(config_in(tmp_path, logging={"run": "flowers"}, fit={"seed": 1}), "abc", "mini")
+        prepare(config_in(tmp_path, logging={"run": "flowers"}, fit={"seed": 1}), "abc", "mini")
     assert run.data_file.exists()
 
 
 def test_overwriting_is_not_repeated_by_who_repeats_the_run(tmp_path: Path) -> None:
     run = written(config_in(tmp_path, logging={"overwrite": True}))
     run.write_metrics({"test": 1})
-    assert Run.prepare(run.config(), "abc", "mini").finished
+    assert prepare(run.config(), "abc", "mini").finished
 
 
 def test_what_a_kill_left_of_the_first_write_or_of_overwriting_is_in_nobodys_way(tmp_path: Path) -> None:
@@ -127,17 +127,17 @@ def test_same_identity_opens_the_same_run_and_overwrite_empties_it(tmp_path: Pat
     config = config_in(tmp_path)
     run = written(config)
     run.write_metrics({"test": 1})
-    assert Run.prepare(config.replace(fit={"stop_epoch": 1}), "abc", "mini").finished
-    assert not Run.prepare(config.replace(logging={"overwrite": True}), "abc", "mini").finished
+    assert prepare(config.replace(fit={"stop_epoch": 1}), "abc", "mini").finished
+    assert not prepare(config.replace(logging={"overwrite": True}), "abc", "mini").finished
 
 
 def test_a_folder_that_is_no_run_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     with pytest.raises(UserError, match="is not a run"):
-        Run.prepare(config_in(tmp_path, logging={"run": "mine"}), "abc", "mini")
+        prepare(config_in(tmp_path, logging={"run": "mine"}), "abc", "mini")
     with pytest.raises(UserError, match="is not a run"):
-        Run.prepare(config_in(tmp_path, logging={"run": "mine", "overwrite": True}), "abc", "mini")
+        prepare(config_in(tmp_path, logging={"run": "mine", "overwrite": True}), "abc", "mini")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
 
 

@@ -1,6 +1,6 @@
 """What a search costs beside its candidates: memory over many of them, seconds for each, one worker against two.
 
-    python experiments/tuning/growth.py --work WORK [--candidates 100] [--rounds 3]    prints Markdown
+    python -m experiments.tuning.search_growth --work WORK [--candidates 100] [--rounds 3]    prints Markdown
 
 Tiny candidates, one epoch of 1 % of the embedded images, so that what is not training shows. One worker runs on one core, two
 on two: each has a core of its own. Linux, two cores or more, nothing else on the machine. About 20 minutes.

@@ -1,6 +1,6 @@
 """How long each phase of a command takes and how long it says nothing, on a folder of photos, without a terminal.
 
-    python experiments/phases/measure.py PHOTOS OUT [--commands fit evaluate export predict compare] [--tree CHECKOUT]
+    python -m experiments.phases.time_phases PHOTOS OUT [--commands fit evaluate export predict compare] [--tree CHECKOUT]
 
 Alone on the machine. OUT gets COMMAND.log, each line behind the second at which it came, and timings.json. --tree measures
 another checkout, such as an older one; `table.py` puts two of them side by side.

@@ -8,7 +8,7 @@ import pytest
 from kerascnn import runs
 from kerascnn.cli.recipes import dumps, load_recipe, load_toml
 from kerascnn.config import Config, defaults
-from kerascnn.runs import Run
+from kerascnn.runs import Run, prepare
 
 SIZES = (8, 28, 32, 33, 48, 64, 65, 96, 128, 160, 192, 223, 224, 299, 448)
 # (batch size, image size) -> sgd's default rate.
@@ -112,7 +112,7 @@ def test_a_run_of_before_goes_on_with_the_rate_that_it_began_with(tmp_path, batc
     run.write_history([{"epoch": 1, "loss": 2.0}])
     again = defaults.with_lr(load_recipe(run.config_file), image_size)
     assert again.optim.lr == rate
-    assert Run.prepare(again, "abc", "mini").path == run.path
+    assert prepare(again, "abc", "mini").path == run.path
     assert run.config() == again
 
 

@@ -23,7 +23,7 @@ from kerascnn.data import Splits, pipeline
 from kerascnn.devices.plan import setup
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
-from kerascnn.runs import Run
+from kerascnn.runs import Run, prepare
 from kerascnn.training import assembly, loop
 from kerascnn.training.loop import Training
 
@@ -49,7 +49,7 @@ def splits() -> Splits:
 def train(folder: Path, splits: Splits, *, until: int | None = None, draw: bool = False, **sections) -> Run:
     config = BASE.replace(**{"logging": {"runs_dir": folder, "run": "run"}, **sections})
     config = training.resolve(config, splits)
-    run = Run.prepare(config, splits.fingerprint, splits.name)
+    run = prepare(config, splits.fingerprint, splits.name)
     training.train(config, run, splits=splits, until=until, draw=draw)
     return run
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import peer_files
 import pytest
-from peer_files import ORDERED_DICT, integer, program, text
 
 from kerascnn.errors import UserError
 from kerascnn.weights import keras_files, pickled, safetensors
+from tests.peers import peer_files
+from tests.peers.peer_files import ORDERED_DICT, integer, program, text
 
 pytestmark = pytest.mark.timeout(60)  # what is refused is refused at once; unbounded these would never end
 SELF = b"\x80\x02}q\x00" + text("state_dict") + b"q\x01h\x00s."

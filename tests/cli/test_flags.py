@@ -9,7 +9,8 @@ from kerascnn.archs import Archs
 from kerascnn.cli import flags
 from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.comparison import options as compare
-from kerascnn.config import Config, Section
+from kerascnn.config import Config
+from kerascnn.config.section import Section
 from kerascnn.errors import UserError
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.export import Export

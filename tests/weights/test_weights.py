@@ -4,14 +4,13 @@ import zipfile
 
 import keras
 import numpy as np
-import peer_files
-import peer_weights
 import pytest
 import tensorflow as tf
 
 from kerascnn import models, weights
 from kerascnn.errors import UserError
 from kerascnn.weights import keras_files, names, published
+from tests.peers import peer_files, peer_weights
 
 FLOATS = np.zeros((2, 3, 4), "float32")
 

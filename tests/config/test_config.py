@@ -2,7 +2,8 @@
 
 import pytest
 
-from kerascnn.config import Augment, Config, FieldError, Fit, Model, nearest
+from kerascnn.config import Augment, Config, Fit, Model
+from kerascnn.config.section import FieldError, nearest
 from kerascnn.errors import UserError
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kerascnn import errors
 from kerascnn.cli.command import command, ending
 
-PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
+PACKAGE = Path(__file__).resolve().parents[2] / "kerascnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Threads hand everything to the one that waits for them.
 HANDED_ON = {("search/crew.py", "_one")}

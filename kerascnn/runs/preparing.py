@@ -1,0 +1,98 @@
+"""The run that a config means: a new directory, or the one that is there with the same identity. No TensorFlow."""
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from kerascnn.cli.escaping import within
+from kerascnn.config import IDENTITY_SECTIONS, Config
+from kerascnn.errors import UserError
+from kerascnn.runs import earlier
+from kerascnn.runs.directory import Run
+from kerascnn.runs.files import clear_leftovers, names_in, remove
+from kerascnn.runs.identity import default_name, identity
+from kerascnn.runs.locks import LOCK_FILE
+
+# What may lie in a directory before its run has begun.
+_NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
+
+
+def prepare(
+    config: Config,
+    fingerprint: str,
+    dataset: str,
+    former: tuple[str, float] | None = None,
+    say: Callable[[str], None] = print,
+) -> Run:
+    """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
+
+    Args:
+        config: Resolved.
+        fingerprint: Of its data.
+        dataset: Its short name.
+        former: What earlier versions called the same images, and when these changed last (`runs.earlier`).
+        say: Told where a run of an earlier version is taken over, or is not.
+
+    Raises:
+        UserError: `--run NAME` has been trained with another identity: lists the keys that differ. Or it would leave
+            the runs.
+    """
+    run = _meant(config, fingerprint, dataset, former, say)
+    clear_leftovers(run.path)
+    strangers = not run.config_file.exists() and names_in(run.path) - _NEW
+    if strangers or (run.path.exists() and not run.path.is_dir()):
+        raise UserError(f"{run.path} exists and is not a run: choose another --run")
+    if config.logging.overwrite and run.path.exists():
+        with run.lock():
+            remove(run.path)
+    elif run.config_file.exists() and run.data_file.exists() and (differ := _differing(run, config, fingerprint)):
+        _give_way(run, differ)
+    return run
+
+
+def _meant(
+    config: Config,
+    fingerprint: str,
+    dataset: str,
+    former: tuple[str, float] | None,
+    say: Callable[[str], None],
+) -> Run:
+    """The directory by its name, or the one that an earlier version gave this run."""
+    run = Run(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
+    if former is None or config.logging.overwrite:
+        return run
+    if config.logging.run is None and not run.config_file.exists():
+        old = Run(within(config.logging.runs_dir, default_name(config, former[0], dataset)))
+        return old if earlier.taken_over(old, fingerprint, former, say) else run
+    earlier.taken_over(run, fingerprint, former, say)
+    return run
+
+
+def _give_way(run: Run, differ: list[str]) -> None:
+    """Leave the name to another config where nothing was trained: a start that ended in a typo, or out of memory."""
+    if not run.trained:
+        with run.lock():
+            if not run.trained:  # nor in the meantime
+                remove(run.path)
+                return
+    raise UserError(
+        f"run {run.name} exists with another config:\n"
+        + "\n".join(differ)
+        + f"\nway out: another --run, --overwrite to start it anew, or"
+        f" --config {shlex.quote(str(run.config_file))} to go on with it"
+    )
+
+
+def _differing(run: Run, config: Config, fingerprint: str) -> list[str]:
+    mine = identity(run.config(), run.data()["fingerprint"])
+    asked = identity(config, fingerprint)
+    defaults = {f"{name}.{key}": value for name in IDENTITY_SECTIONS for key, value in _defaults(name).items()}
+    return [
+        f"  {key}: {mine.get(key, defaults.get(key))!r} there, {asked.get(key, defaults.get(key))!r} asked for"
+        for key in sorted(mine.keys() | asked.keys())
+        if mine.get(key, defaults.get(key)) != asked.get(key, defaults.get(key))
+    ]
+
+
+def _defaults(section: str) -> dict[str, Any]:
+    return getattr(Config(), section).model_dump(mode="json")
