@@ -1,7 +1,7 @@
 """Many clients at once against a server: errors, answers a second, p50 and p95.
 
-    python load.py --serve saved_models/NAME IMAGE...      starts server.py on a free port, and ends it
-    python load.py --url http://127.0.0.1:8501 IMAGE...         asks server.py for its model (--name NAME for other servers)
+    python -m examples.serving.load --serve saved_models/NAME IMAGE...      starts server.py on a free port, and ends it
+    python -m examples.serving.load --url http://127.0.0.1:8501 IMAGE...         asks server.py for its model (--name NAME for other servers)
 
 Each client sends one image, waits for the answer, sends the next. Every answer is checked: status 200, one prediction whose
 probabilities sum to 1, and the same class as when the server was asked alone. Exits 1 where one was not.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import httpx
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def serving(model: Path) -> Iterator[tuple[str, str]]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, str(HERE / "server.py"), str(model), "--port", str(port)]
+    command = [sys.executable, "-m", "examples.serving.server", str(model), "--port", str(port)]
     with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
         try:
             for _ in range(600):

@@ -1,6 +1,6 @@
 """Serve a SavedModel of kerascnn over HTTP, with TensorFlow Serving's REST paths. Needs tensorflow, fastapi and uvicorn only.
 
-    python server.py saved_models/ants_bees --port 8501
+    python -m examples.serving.server saved_models/ants_bees --port 8501
 
     POST /v1/models/NAME[/versions/N]:predict    {"instances": [{"b64": "..."}]}
     GET  /v1/models                              the model's name and version (TensorFlow Serving has no such path)

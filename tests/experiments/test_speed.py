@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import convolutions
 import numpy as np
@@ -45,6 +46,7 @@ def test_what_failed_is_missing_still(tmp_path):
 
 MEASURES = """
 import sys
+from pathlib import Path
 from experiments.speed import units
 python = {"python": sys.executable}
 def unit(code): return units.Unit(code, ("python", "-c", code), units.nothing)

@@ -1,0 +1,1 @@
+"""Many runs under one budget. No TensorFlow."""
