@@ -1,7 +1,7 @@
 """Many clients at once against a server: errors, answers a second, p50 and p95.
 
     python -m examples.serving.load --serve saved_models/NAME IMAGE...      starts server.py on a free port, and ends it
-    python -m examples.serving.load --url http://127.0.0.1:8501 IMAGE...         asks server.py for its model (--name NAME for other servers)
+    python -m examples.serving.load --url http://127.0.0.1:8501 IMAGE...     asks the server for its model (or --name NAME)
 
 Each client sends one image, waits for the answer, sends the next. Every answer is checked: status 200, one prediction whose
 probabilities sum to 1, and the same class as when the server was asked alone. Exits 1 where one was not.
