@@ -45,7 +45,7 @@ def measure(words: list[str]) -> dict:
         run = prepare(config, splits.fingerprint, splits.name)
         metrics = training.train(config, run, splits=splits, screen=Screen(), draw=False, read_test=False)
     images = len(splits.train)
-    small, whole = config.fit.small_epochs or 0, config.fit.epochs - (config.fit.small_epochs or 0)
+    small, whole = config.fit.low_res_epochs or 0, config.fit.epochs - (config.fit.low_res_epochs or 0)
     size = splits.image_size
     macs = whole * _macs(config, size, cost, assembly)
     if small:
@@ -137,7 +137,7 @@ def _training_macs(run: dict) -> int:
         side: cost.count(models.build(run["config"]["model"]["arch"], (side, side, 3), 10)).macs
         for side in (size, assembly.small_size(size))
     }
-    small = fit.get("small_epochs", 0)
+    small = fit.get("low_res_epochs", 0)
     whole = fit["epochs"] - small
     return PASSES * run["images"] * (whole * found[size] + small * found[assembly.small_size(size)])
 

@@ -166,7 +166,7 @@ def _plan(asked: Why, splits: Any) -> Iterator[tuple[str, Config, Run]]:
         config = training.resolve(base.replace(model=network.model), splits)
         if network.matched:
             found = measure.scaled(budget, config, len(splits.class_names), "macs")
-            config = config.replace(model={"width": found.width, "rounding": found.rounding})
+            config = config.replace(model={"width": found.width, "width_divisor": found.width_divisor})
         resolved[network.name] = config
     for seed in range(asked.seeds):
         for name, config in resolved.items():

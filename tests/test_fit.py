@@ -68,7 +68,11 @@ def test_the_end_names_what_comes_next_in_the_log_too(tmp_path: Path, capsys: py
     [
         ({"filters": {"stem": 8}, "blocks": (1, 1, 1), "dropout": 0.5}, "resnet20", "--arch inception --dropout 0.5"),
         ({"arch": "inception", "branches": ("3x3",), "aux_weight": 0.0}, "inception_small", "--arch resnet"),
-        ({"weights": "imagenet", "freeze": 1}, "resnet50", "--arch inception --weights imagenet --freeze 1"),
+        (
+            {"weights": "imagenet", "freeze_stages": 1},
+            "resnet50",
+            "--arch inception --weights imagenet --freeze-stages 1",
+        ),
         ({"weights": "experiments/runs/x"}, "resnet50", ""),
     ],
 )

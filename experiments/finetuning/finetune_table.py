@@ -10,7 +10,7 @@ from kerascnn.statistics import SHARE, over_seeds, t_interval, two_way, wilson
 
 SEEDS = (11, 12, 13, 14, 15)
 KINDS = {
-    "finetuned": "`--config finetune --weights RUN --optimizer sgd --lr 0.02 --body-lr 0.5`",
+    "finetuned": "`--config finetune --weights RUN --optimizer sgd --lr 0.02 --backbone-lr-scale 0.5`",
     "scratch": "from scratch, `--lr 0.05`",
 }
 

@@ -22,10 +22,10 @@ def counted(
     num_classes: int,
     *,
     width: float = 1.0,
-    rounding: int = 8,
+    width_divisor: int = 8,
     filters: Mapping[str, int] | None = None,
     blocks: Sequence[int] | None = None,
-    inner_ratio: float | None = None,
+    bottleneck_ratio: float | None = None,
     stem: str = "auto",
     shortcut: str = "auto",
     branches: Sequence[str] = (),
@@ -41,7 +41,12 @@ def counted(
     if not isinstance(row(arch), ResNet | Inception):
         return None
     found, _ = _filters.resolve(
-        arch, width=width, rounding=rounding, filters=filters, blocks=blocks, inner_ratio=inner_ratio
+        arch,
+        width=width,
+        width_divisor=width_divisor,
+        filters=filters,
+        blocks=blocks,
+        bottleneck_ratio=bottleneck_ratio,
     )
     if branches:
         found = _branches.only(found, arch, branches)

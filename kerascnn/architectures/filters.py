@@ -30,20 +30,20 @@ def resolve(
     arch: str,
     *,
     width: float = 1.0,
-    rounding: int = 8,
+    width_divisor: int = 8,
     filters: Mapping[str, int] | None = None,
     blocks: Sequence[int] | None = None,
-    inner_ratio: float | None = None,
+    bottleneck_ratio: float | None = None,
 ) -> tuple[Arch, dict[str, tuple[int, ...]]]:
     """The row of `arch` with concrete counts, and what each filter name stands for there.
 
     Args:
         arch: A name in ARCHS.
         width: Scales every count; the published counts, exactly, at 1.
-        rounding: Scaled counts are multiples of it, and at least it.
+        width_divisor: Scaled counts are multiples of it, and at least it.
         filters: Counts by name; what is not named follows `width`.
         blocks: Blocks per stage of a residual network; None for the published ones.
-        inner_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
+        bottleneck_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
 
     Returns:
         The row, and per name one count for each convolution that it stands for, in the graph's order.
@@ -51,25 +51,25 @@ def resolve(
     Raises UserError for an unknown arch or filter name (with the nearest), a width or count that is not positive, and a
     count that a grouped convolution cannot divide.
     """
-    counts = Counts(width, rounding, filters or {})
-    changed = _reshaped(arch, blocks, inner_ratio)
+    counts = Counts(width, width_divisor, filters or {})
+    changed = _reshaped(arch, blocks, bottleneck_ratio)
     resolved = _WALKS[type(changed)](changed, counts)
     counts.check(arch)
     return resolved, {name: tuple(found) for name, found in counts.found.items()}
 
 
-def _reshaped(arch: str, blocks: Sequence[int] | None, inner_ratio: float | None) -> Arch:
+def _reshaped(arch: str, blocks: Sequence[int] | None, bottleneck_ratio: float | None) -> Arch:
     """The row with other depths and another bottleneck ratio."""
     found = row(arch)
-    if blocks is None and inner_ratio is None:
+    if blocks is None and bottleneck_ratio is None:
         return found
     if not isinstance(found, ResNet):
-        raise UserError(f"--blocks and --inner-ratio are for residual networks of equal blocks, not for {arch}")
+        raise UserError(f"--blocks and --bottleneck-ratio are for residual networks of equal blocks, not for {arch}")
     if blocks is not None and len(blocks) != len(found.depths):
         raise UserError(f"--blocks: {arch} has {len(found.depths)} stages, got {len(blocks)} numbers")
     if blocks is not None:
         found = replace(found, depths=tuple(blocks))
-    return found if inner_ratio is None else replace(found, inner_ratio=inner_ratio)
+    return found if bottleneck_ratio is None else replace(found, bottleneck_ratio=bottleneck_ratio)
 
 
 def names(arch: str) -> dict[str, tuple[int, ...]]:
@@ -80,13 +80,15 @@ def names(arch: str) -> dict[str, tuple[int, ...]]:
 class Counts:
     """Turns published counts into concrete ones and keeps a list of all names asked for."""
 
-    def __init__(self, width: float, rounding: int, given: Mapping[str, int]):
-        if width <= 0 or rounding < 1:
-            raise UserError(f"expected a width above 0 and a rounding of at least 1, got {width:g} and {rounding}")
+    def __init__(self, width: float, width_divisor: int, given: Mapping[str, int]):
+        if width <= 0 or width_divisor < 1:
+            raise UserError(
+                f"expected a width above 0 and a width divisor of at least 1, got {width:g} and {width_divisor}"
+            )
         for name, count in given.items():
             if count < 1:
                 raise UserError(f"--filters {name}: expected a count of at least 1, got {count}")
-        self.width, self.rounding, self.given = width, rounding, given
+        self.width, self.width_divisor, self.given = width, width_divisor, given
         self.found: dict[str, list[int]] = {}
 
     def __call__(self, published: int, *names: str, groups: int = 1, follows: str = "") -> int:
@@ -105,7 +107,7 @@ class Counts:
     def scaled(self, published: int, groups: int = 1) -> int:
         if self.width == 1:
             return published
-        multiple = lcm(self.rounding, groups)
+        multiple = lcm(self.width_divisor, groups)
         return max(multiple, int(published * self.width / multiple + 0.5) * multiple)
 
     def check(self, arch: str) -> None:
@@ -123,7 +125,7 @@ def _resnet(arch: ResNet, counts: Counts) -> ResNet:
     for stage, (published, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), 1):
         name = f"stage{stage}"
         widths.append(counts(published, name))
-        inside = max(1, round((widths[-1] if name in counts.given else published) * arch.inner_ratio))
+        inside = max(1, round((widths[-1] if name in counts.given else published) * arch.bottleneck_ratio))
         blocks = range(1, depth + 1)
         names = [(f"{name}_block{block}.inner", f"{name}.inner") for block in blocks]
         inner.append(tuple(counts(inside, *pair, groups=arch.groups, follows=name) for pair in names))

@@ -36,14 +36,14 @@ class ResNet(Arch):
     """Stages of equal residual blocks; each stage but the first halves the image.
 
     `widths` are the papers' filter counts; a bottleneck's output has four times as many. `inner` (channels inside, by stage
-    and block) is filled by `filters.resolve`: width x inner_ratio.
+    and block) is filled by `filters.resolve`: width x bottleneck_ratio.
     """
 
     family: str = "resnet"
     block: str = "BasicBlock"  # a class of kerascnn.layers
     depths: tuple[int, ...] = (2, 2, 2, 2)
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    inner_ratio: float = 1
+    bottleneck_ratio: float = 1
     groups: int = 1
     shortcut: str = "B"
     squeeze: int = 0  # output channels per unit of the squeeze-and-excitation, 0 for none

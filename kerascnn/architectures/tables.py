@@ -57,7 +57,7 @@ _50 = replace(_18, block="Bottleneck", depths=D50)
 _101, _152 = replace(_50, depths=D101), replace(_50, depths=D152)
 _V2 = replace(_50, block="PreActBottleneck", year=2016, paper=HE16, pixels="inception")
 _D: dict[str, Any] = {"year": 2018, "paper": TRICKS, "stem": STEM_DEEP, "shortcut": "D"}
-_WIDE: dict[str, Any] = {"inner_ratio": 2, "year": 2016, "paper": WIDE}
+_WIDE: dict[str, Any] = {"bottleneck_ratio": 2, "year": 2016, "paper": WIDE}
 _NEXT: dict[str, Any] = {"groups": 32, "year": 2016, "paper": XIE}
 _KERAS: dict[str, Any] = {"use_bias": True, "epsilon": 1.001e-5}
 _CIFAR = replace(_18, image_size=32, pixels="small", stem=((16, 3),), widths=(16, 32, 64), shortcut="A")
@@ -95,8 +95,8 @@ RESNETS: dict[str, Arch] = {
     "resnet50d": replace(_50, **_D),
     "resnet101d": replace(_101, **_D),
     "resnet152d": replace(_152, **_D),
-    "resnext50_32x4d": replace(_50, inner_ratio=2, **_NEXT),
-    "resnext101_32x8d": replace(_101, inner_ratio=4, **_NEXT),
+    "resnext50_32x4d": replace(_50, bottleneck_ratio=2, **_NEXT),
+    "resnext101_32x8d": replace(_101, bottleneck_ratio=4, **_NEXT),
     "seresnet50": replace(_50, squeeze=16, year=2017, paper=HU),
     "wide_resnet50_2": replace(_50, **_WIDE),
     "wide_resnet101_2": replace(_101, **_WIDE),

@@ -16,7 +16,7 @@ from pydantic import Field
 from kerascnn.cli import flags
 from kerascnn.cli.recipes import dumps, load_recipe, load_toml, recipe_path
 from kerascnn.config import Config, Data, Model
-from kerascnn.config.section import FieldError, Section
+from kerascnn.config.section import RENAMED, FieldError, Section
 from kerascnn.errors import DONE, UserError
 
 # Other tools' flags, with what this one says instead.
@@ -33,7 +33,6 @@ FOREIGN = {
     "--project": "--runs-dir",
     "--amp": "--dtype mixed_bfloat16",
     "--precision": "--dtype",
-    "--patience": "--early-stop",
     "--batch": "--batch-size",
     "-b": "--batch-size",
     "--opt": "--optimizer",
@@ -193,6 +192,9 @@ def _answer_foreign(argv: Sequence[str], schema: type[Section]) -> None:
         flag = word.split("=", 1)[0]
         if flag in own:
             continue
+        renamed = RENAMED.get(flag.removeprefix("--").replace("-", "_"), "")
+        if f"--{renamed.replace('_', '-')}" in own:
+            raise UserError(f"{flag}: this is called --{renamed.replace('_', '-')} now")
         if flag in FOREIGN:
             raise UserError(f"{flag}: this is called {FOREIGN[flag]} here")
         if flag in ANSWERED:

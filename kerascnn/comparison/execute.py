@@ -28,9 +28,9 @@ def lines(plan: Plan) -> Iterator[str]:
     yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
     for cell in cells:
         section, price = cell.subject.config.model, cell.price
-        rounding = "-" if section.width == 1 else str(section.rounding)
+        width_divisor = "-" if section.width == 1 else str(section.width_divisor)
         yield (
-            f"        {cell.key:{width}} {cell.subject.config.data.image_size:>4} {section.width:>7g} {rounding:>5}"
+            f"        {cell.key:{width}} {cell.subject.config.data.image_size:>4} {section.width:>7g} {width_divisor:>5}"
             f" {price.params:>12,} {price.macs / 1e6:>9,.1f} M {cell.epoch_seconds:>8.1f} {cell.epochs:>6}"
         )
     if compare.chooses:

@@ -144,13 +144,13 @@ def _scaled(first: Config, other: Config, classes: int, by: str) -> budget.Match
 
 
 def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, int], float]:
-    """`cost` at (width, rounding), computed once for each set of filter counts."""
+    """`cost` at (width, width_divisor), computed once for each set of filter counts."""
     known: dict[Any, float] = {}
 
-    def at(width: float, rounding: int) -> float:
-        row, _ = filters.resolve(config.model.arch, width=width, rounding=rounding)
+    def at(width: float, width_divisor: int) -> float:
+        row, _ = filters.resolve(config.model.arch, width=width, width_divisor=width_divisor)
         if row not in known:
-            known[row] = cost(config.replace(model={"width": width, "rounding": rounding}))
+            known[row] = cost(config.replace(model={"width": width, "width_divisor": width_divisor}))
         return known[row]
 
     return at

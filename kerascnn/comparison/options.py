@@ -20,7 +20,7 @@ _DECIDED = {
     "--arch": "compare takes several: --archs resnet inception",
     "--seed": "compare takes their number: --seeds 5 means 0 to 4",
     "--run": "compare names its runs as fit would; --name names the comparison",
-    "--rounding": "compare takes the coarsest of 8, 4, 2, 1 that meets the budget",
+    "--width-divisor": "compare takes the coarsest of 8, 4, 2, 1 that meets the budget",
     "--filters": "filter names differ by arch; --width scales the first arch, --match the others",
     "--overwrite": "delete the run that is to be trained anew, or choose another --runs-dir",
     "--stop-epoch": "compare trains every run to its end: --epochs",

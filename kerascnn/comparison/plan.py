@@ -264,7 +264,7 @@ def _widths(compare: Compare, cells: list[Cell], screen: Screen, apart: Apart) -
 
 def _met(found: Match, first: Subject, other: Subject, compare: Compare) -> str:
     return (
-        f"{other.config.model.arch} at width {found.width:g}, counts rounded to {found.rounding}:"
+        f"{other.config.model.arch} at width {found.width:g}, counts rounded to {found.width_divisor}:"
         f" {found.off:+.2%} of {first.config.model.arch}'s {compare.match}"
     )
 
@@ -276,7 +276,7 @@ def _at_width(cell: Cell, found: Match) -> Cell:
             f"--weights {config.model.weights} fits the published width alone, and {cell.arch} would be scaled to"
             f" {found.width:g}: --match train-time --budget TIME, or --match none"
         )
-    width = {"width": found.width, "rounding": found.rounding}
+    width = {"width": found.width, "width_divisor": found.width_divisor}
     return replace(cell, match=found, subject=replace(cell.subject, config=config.replace(model=width)))
 
 
@@ -327,14 +327,14 @@ def _in_time(cell: Cell, compare: Compare) -> Cell:
 
 def _kept(cell: Cell) -> dict[str, Any]:
     model = cell.subject.config.model
-    solved = {"width": model.width, "rounding": model.rounding, "epochs": cell.epochs}
+    solved = {"width": model.width, "width_divisor": model.width_divisor, "epochs": cell.epochs}
     met = {"off": round(cell.match.off, 5), "matched": cell.match.cost} if cell.match else {}
     return {"arch": cell.arch, "variant": cell.variant, **solved, **met, "cost": measure.kept(cell.price)}
 
 
 def _restored(cell: Cell, kept: dict[str, Any]) -> Cell:
     """The cell as comparison.toml solved it."""
-    model, fit = {key: kept[key] for key in ("width", "rounding")}, {"epochs": kept["epochs"]}
+    model, fit = {key: kept[key] for key in ("width", "width_divisor")}, {"epochs": kept["epochs"]}
     subject = replace(cell.subject, config=cell.subject.config.replace(model=model, fit=fit))
-    match = Match(kept["width"], kept["rounding"], kept["matched"], kept["off"]) if "matched" in kept else None
+    match = Match(kept["width"], kept["width_divisor"], kept["matched"], kept["off"]) if "matched" in kept else None
     return replace(cell, subject=subject, match=match, cost=Cost.read(kept))

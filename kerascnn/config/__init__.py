@@ -114,14 +114,14 @@ class Model(Section):
 
     arch: str = Field("resnet", description="a name that `kerascnn archs` lists, or a family: resnet, inception")
     width: float = Field(1.0, gt=0, le=16, description="scales every filter count (exactly the paper's at 1)")
-    rounding: Literal[8, 4, 2, 1] = Field(8, description="what filter counts scaled by --width are multiples of")
+    width_divisor: Literal[8, 4, 2, 1] = Field(8, description="what filter counts scaled by --width are multiples of")
     filters: dict[str, Annotated[int, Field(gt=0)]] = Field(
         {}, description="NAME N ...: filter counts by the names of `kerascnn archs ARCH --layers`"
     )
     blocks: tuple[Annotated[int, Field(gt=0)], ...] | None = Field(
         None, description="blocks per stage of a residual network (default: the arch's)"
     )
-    inner_ratio: float | None = Field(
+    bottleneck_ratio: float | None = Field(
         None,
         gt=0,
         le=8,
@@ -138,7 +138,7 @@ class Model(Section):
     branches: tuple[str, ...] = Field(
         (), description="modules of Inception networks keep only these branches: 1x1, 3x3, ... as --layers calls them"
     )
-    zero_gamma: bool = Field(False, description="the last normalization of each residual branch starts at 0")
+    zero_init_residual: bool = Field(False, description="the last normalization of each residual branch starts at 0")
     whiten: bool = Field(
         False, description="the stem's first convolution whitens patches of training images; the stem is not trained"
     )
@@ -157,7 +157,7 @@ class Model(Section):
         min_length=1,
         description="start from these: imagenet, hf://timm/NAME, a weight file or a run's folder; #sha256=... pins the content",
     )
-    freeze: int = Field(
+    freeze_stages: int = Field(
         0, ge=0, description="keep the stem and so many stages as --weights gives them, normalizations included"
     )
 
@@ -198,8 +198,10 @@ class Optim(Section):
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)"
     )
-    body_lr: float = Field(1.0, gt=0, le=1, description="with --weights: what lr is multiplied by for all but the head")
-    bias_lr: float = Field(
+    backbone_lr_scale: float = Field(
+        1.0, gt=0, le=1, description="with --weights: what lr is multiplied by for all but the head"
+    )
+    bias_lr_scale: float = Field(
         1.0, gt=0, le=1000, description="what lr is multiplied by for biases, those of normalizations among them"
     )
     clip_norm: float | None = Field(None, gt=0, description="clip the gradient's global norm")
@@ -211,7 +213,7 @@ class Fit(Section):
     epochs: int | None = Field(
         None,
         ge=1,
-        description="length of the whole schedule (default: 12, up to 64 px 6 of which 4 are --small-epochs; inception_small"
+        description="length of the whole schedule (default: 12, up to 64 px 6 of which 4 are --low-res-epochs; inception_small"
         " half of that)",
     )
     batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
@@ -224,11 +226,11 @@ class Fit(Section):
     monitor: MonitorName = Field(
         "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"
     )
-    early_stop: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
     head_epochs: int = Field(
         0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
     )
-    small_epochs: int | None = Field(
+    low_res_epochs: int | None = Field(
         None,
         ge=0,
         description="train so many of the epochs first on images of three quarters of the size, val too"
@@ -273,7 +275,7 @@ class Logging(Section):
     exports_dir: Path = Field(Path("saved_models"), description="where exports are kept")
     export: bool = Field(True, description="export a SavedModel at the end")
     overwrite: bool = Field(False, description="start the run of this name anew")
-    log_steps: int = Field(20, ge=1, description="steps between two points of the TensorBoard batch curves")
+    steps_per_log: int = Field(20, ge=1, description="steps between two points of the TensorBoard batch curves")
     profile: bool = Field(False, description="trace a few steps for TensorBoard's profiler and xprof")
     verbose: bool = Field(False, description="show what TensorFlow itself prints")
 
@@ -302,10 +304,12 @@ class Config(Section):
             raise ValueError(f"warmup ({self.optim.warmup:g} epochs) must be shorter than epochs ({self.fit.epochs})")
         if self.fit.epochs is not None and self.fit.head_epochs >= self.fit.epochs:
             raise ValueError(f"head-epochs ({self.fit.head_epochs}) must be fewer than epochs ({self.fit.epochs})")
-        if self.fit.epochs is not None and (self.fit.small_epochs or 0) >= self.fit.epochs:
-            raise ValueError(f"small-epochs ({self.fit.small_epochs}) must be fewer than epochs ({self.fit.epochs})")
-        if self.fit.small_epochs and self.fit.head_epochs:
-            raise ValueError("small-epochs and head-epochs: give one of the two")
+        if self.fit.epochs is not None and (self.fit.low_res_epochs or 0) >= self.fit.epochs:
+            raise ValueError(
+                f"low-res-epochs ({self.fit.low_res_epochs}) must be fewer than epochs ({self.fit.epochs})"
+            )
+        if self.fit.low_res_epochs and self.fit.head_epochs:
+            raise ValueError("low-res-epochs and head-epochs: give one of the two")
         return self
 
     def replace(self, **sections: dict[str, Any]) -> "Config":
@@ -315,7 +319,7 @@ class Config(Section):
 
 
 # Fields of a model section that decide the shapes of an arch's weights, and what it costs.
-SHAPE = ("width", "rounding", "filters", "blocks", "inner_ratio", "stem", "shortcut", "branches")
+SHAPE = ("width", "width_divisor", "filters", "blocks", "bottleneck_ratio", "stem", "shortcut", "branches")
 IDENTITY_SECTIONS = ("data", "augment", "model", "optim", "fit")
 
 

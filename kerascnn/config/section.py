@@ -18,6 +18,20 @@ VOLATILE: dict[str, JsonValue] = {"volatile": True}
 _BOUNDS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
 
 
+# Keys of earlier versions, with what they are called now: a file or a flag that has one is answered with the new name.
+RENAMED = {
+    "early_stop": "patience",
+    "inner_ratio": "bottleneck_ratio",
+    "rounding": "width_divisor",
+    "zero_gamma": "zero_init_residual",
+    "body_lr": "backbone_lr_scale",
+    "bias_lr": "bias_lr_scale",
+    "small_epochs": "low_res_epochs",
+    "freeze": "freeze_stages",
+    "log_steps": "steps_per_log",
+}
+
+
 class FieldError(UserError):
     """A key or value that a section does not take.
 
@@ -100,6 +114,8 @@ def _field_error(section: type[Section], error: ValidationError) -> FieldError:
     key = str(first["loc"][0]) if first["loc"] else ""
     name = section.__name__.lower()
     if first["type"] == "extra_forbidden":
+        if RENAMED.get(key) in section.model_fields:
+            return FieldError(name, key, f"unknown key: it is called {RENAMED[key]!r} now")
         return FieldError(name, key, f"unknown key{nearest(key, section.model_fields)}")
     problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     if first["type"] == "literal_error":

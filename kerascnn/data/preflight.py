@@ -48,10 +48,10 @@ def check_shape(config: Config) -> None:
     filters.resolve(
         tables.resolve(model.arch, size),
         width=model.width,
-        rounding=model.rounding,
+        width_divisor=model.width_divisor,
         filters=model.filters,
         blocks=model.blocks,
-        inner_ratio=model.inner_ratio,
+        bottleneck_ratio=model.bottleneck_ratio,
     )
 
 

@@ -42,14 +42,14 @@ def build(
     num_classes: int,
     *,
     width: float = 1.0,
-    rounding: int = 8,
+    width_divisor: int = 8,
     filters: Mapping[str, int] | None = None,
     blocks: Sequence[int] | None = None,
-    inner_ratio: float | None = None,
+    bottleneck_ratio: float | None = None,
     stem: str = "auto",
     shortcut: str = "auto",
     branches: Sequence[str] = (),
-    zero_gamma: bool = False,
+    zero_init_residual: bool = False,
     drop_path: float = 0.0,
     dropout: float | None = None,
 ) -> keras.Model:
@@ -63,14 +63,14 @@ def build(
         input_shape: Height, width and 3; height and width may be None.
         num_classes: Number of logits, at least 1.
         width: Scales every filter count; exactly the published ones at 1.
-        rounding: What scaled counts are multiples of.
+        width_divisor: What scaled counts are multiples of.
         filters: Filter counts by the names that `kerascnn archs NAME --layers` prints; what is not named follows `width`.
         blocks: Blocks per stage of a residual network; None for the published ones.
-        inner_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
+        bottleneck_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
         stem: "large" (the paper's), "small" (3x3, stride 1, no pooling) or "auto" (small up to 64 px).
         shortcut: "A" (pads with zeros), "B" (1x1 convolution), "auto" (the arch's own) or "none" (a plain network).
         branches: What modules of Inception networks keep: "1x1", "3x3", ...; empty for all. Reductions stay whole.
-        zero_gamma: Whether residual blocks begin as identities.
+        zero_init_residual: Whether residual blocks begin as identities.
         drop_path: Rate at which the last residual branch is dropped; earlier ones less, the first never.
         dropout: Rate in front of the logits; None for the paper's.
 
@@ -84,11 +84,16 @@ def build(
         raise UserError(f"expected at least one class, got {num_classes}")
     arch = resolve(arch, max(side or 224 for side in input_shape[:2]))
     row, _ = _filters.resolve(
-        arch, width=width, rounding=rounding, filters=filters, blocks=blocks, inner_ratio=inner_ratio
+        arch,
+        width=width,
+        width_divisor=width_divisor,
+        filters=filters,
+        blocks=blocks,
+        bottleneck_ratio=bottleneck_ratio,
     )
     if branches:
         row = _branches.only(row, arch, branches)
-    options = Options(stem, shortcut, zero_gamma, drop_path, dropout)
+    options = Options(stem, shortcut, zero_init_residual, drop_path, dropout)
     return _builder(row)(row, arch, input_shape, num_classes, options)
 
 
@@ -120,7 +125,7 @@ def auxiliary_heads(
     num_classes: int,
     *,
     width: float = 1.0,
-    rounding: int = 8,
+    width_divisor: int = 8,
     filters: Mapping[str, int] | None = None,
 ) -> dict[str, AuxiliaryOutput]:
     """Fresh auxiliary heads of `arch` on `network`, which `build` made of the same arguments; empty if it has none.
@@ -133,7 +138,7 @@ def auxiliary_heads(
 
     Raises UserError where the network's height or width is None: a head's hidden layer needs them.
     """
-    row, _ = _filters.resolve(resolve(arch, 224), width=width, rounding=rounding, filters=filters)
+    row, _ = _filters.resolve(resolve(arch, 224), width=width, width_divisor=width_divisor, filters=filters)
     if not isinstance(row, Inception) or not row.auxiliary:
         return {}
     from kerascnn.models import inception

@@ -19,7 +19,7 @@ class Options(NamedTuple):
 
     stem: str = "auto"
     shortcut: str = "auto"
-    zero_gamma: bool = False
+    zero_init_residual: bool = False
     drop_path: float = 0.0
     dropout: float | None = None
 
@@ -64,8 +64,8 @@ def check_options(name: str, options: Options, *, drops: bool = False, begins_as
     """Raises UserError for an option of residual networks that the network called `name` does not have."""
     if options.shortcut != "auto":
         raise UserError(f"--shortcut: {name} has no such choice; expected auto, got {options.shortcut!r}")
-    if options.zero_gamma and not begins_as_identity:
-        raise UserError(f"--zero-gamma: {name} has no residual branch that ends in a normalization")
+    if options.zero_init_residual and not begins_as_identity:
+        raise UserError(f"--zero-init-residual: {name} has no residual branch that ends in a normalization")
     if options.drop_path and not drops:
         raise UserError(f"--drop-path: {name} has no residual branches to drop")
 

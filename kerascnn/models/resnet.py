@@ -56,7 +56,7 @@ def _block(arch: ResNet, stage: int, block: int, drop_path: float, options: Opti
         use_bias=arch.use_bias,
         squeeze=max(1, outside // arch.squeeze) if arch.squeeze else 0,
         drop_path=drop_path,
-        zero_gamma=options.zero_gamma,
+        zero_gamma=options.zero_init_residual,
         **norm_of(arch),
         name=name,
     )
@@ -74,8 +74,8 @@ def _check_plain(arch: ResNet, name: str, options: Options) -> None:
     """Raises UserError where the network has no plain counterpart, as He et al. 2015 drew it (figure 3 middle)."""
     if arch.block != "BasicBlock" or arch.squeeze:
         raise UserError(f"--shortcut none: {name} is no network of two 3x3 convolutions per block; resnet20 is one")
-    if options.zero_gamma or options.drop_path:
-        raise UserError("--shortcut none: without shortcuts --zero-gamma and --drop-path would cut the network")
+    if options.zero_init_residual or options.drop_path:
+        raise UserError("--shortcut none: without shortcuts --zero-init-residual and --drop-path would cut the network")
 
 
 def _strides(arch: ResNet) -> Chain:

@@ -31,7 +31,7 @@ def build(arch: Xception, name: str, input_shape, num_classes: int, options: Opt
         for block, (filters, strides, residual) in enumerate(chain, 1):
             name_of = f"stage{stage}_block{block}"
             if residual:
-                ends = {"drop_path": next(rates), "zero_gamma": options.zero_gamma, "pooling": arch.pooling}
+                ends = {"drop_path": next(rates), "zero_gamma": options.zero_init_residual, "pooling": arch.pooling}
                 x = layers.XceptionBlock(filters, strides, **ends, **norm_of(arch), name=name_of)(x)
             else:
                 x = _tail(x, filters, arch, name_of)

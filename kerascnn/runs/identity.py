@@ -11,7 +11,7 @@ from kerascnn.config import IDENTITY_SECTIONS, Config
 WEIGHTS_PIN = "#sha256="
 
 # What these were by default when they had no `auto`, left out of an identity as then: runs of those days keep their names.
-_FORMER = {"optim.optimizer": "sgd", "optim.schedule": "cosine", "fit.small_epochs": 0}
+_FORMER = {"optim.optimizer": "sgd", "optim.schedule": "cosine", "fit.low_res_epochs": 0}
 
 
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:

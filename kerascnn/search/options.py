@@ -17,7 +17,7 @@ _DECIDED = {
     "--overwrite": "delete the search's directory, or choose another --name",
     "--stop-epoch": "the tuner's rungs decide it",
     "--runs-dir": "candidates lie in the search's directory: --searches-dir",
-    "--early-stop": "rungs end candidates; --tuner hyperband",
+    "--patience": "rungs end candidates; --tuner hyperband",
 }
 # Columns of history.csv that an objective may be, and whether they are to be large.
 COLUMNS = {

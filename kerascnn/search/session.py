@@ -22,7 +22,7 @@ from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
 from kerascnn.training import Price, resolve
 
-ROUNDINGS = (8, 4, 2, 1)
+WIDTH_DIVISORS = (8, 4, 2, 1)
 NARROWEST, WIDEST = 1 / 64, 16.0
 # A uniform network this close below the budget is close enough.
 CLOSE = 0.98
@@ -183,13 +183,13 @@ class Search:
         return candidates.latency_ms(run, self.classes, self.places[0])
 
     def _uniform(self) -> Config:
-        """The widest network that fits, with the coarsest rounding that comes close to the budget."""
+        """The widest network that fits, with the coarsest divisor that comes close to the budget."""
         fitting: list[tuple[float, Config]] = []
-        for rounding in ROUNDINGS:
+        for width_divisor in WIDTH_DIVISORS:
             low, high = NARROWEST, WIDEST
             for _ in range(24):
                 middle = round((low * high) ** 0.5, 5)
-                config = self.base.replace(model={"width": middle, "rounding": rounding})
+                config = self.base.replace(model={"width": middle, "width_divisor": width_divisor})
                 share = self.budget.excess(self.price(config))
                 if share <= 1:
                     low = middle

@@ -8,7 +8,7 @@ arch = "resnet20"                      # whose filter names these are (a family'
 [parameters]
 "filters.stage1" = { min = 8, max = 48, step = 8 }      # names of `kerascnn archs NAME --layers`
 "blocks.1" = { choices = [1, 2, 3] }                    # blocks of a residual network's first stage
-"model.inner_ratio" = { choices = [0.5, 1.0] }          # any field of model, optim, augment or fit
+"model.bottleneck_ratio" = { choices = [0.5, 1.0] }          # any field of model, optim, augment or fit
 "optim.lr" = { min = 0.02, max = 0.4, log = true }
 "optim.momentum" = { choices = [0.8, 0.9], when = { "optim.optimizer" = ["sgd"] } }   # only where another has this value
 """
@@ -39,7 +39,7 @@ DECIDED = {
     "fit.epochs",
     "fit.seed",
     "fit.monitor",
-    "fit.early_stop",
+    "fit.patience",
     "fit.head_epochs",
     "fit.stop_epoch",
     "fit.max_hours",

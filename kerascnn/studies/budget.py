@@ -9,7 +9,7 @@ from kerascnn.errors import UserError
 
 TOLERANCE = 0.02
 # From the one that machines like to the finest: a coarser one that meets the budget is taken.
-ROUNDINGS = (8, 4, 2, 1)
+WIDTH_DIVISORS = (8, 4, 2, 1)
 NARROWEST, WIDEST = 1 / 64, 16.0
 # Closer than this a better width is not looked for.
 CLOSE = 0.002
@@ -22,24 +22,24 @@ class Match:
 
     Args:
         width: What `--width` is given.
-        rounding: What `--rounding` is given.
+        width_divisor: What `--width-divisor` is given.
         cost: Of the network at that width.
         off: By what share it misses the budget, negative below it.
     """
 
     width: float
-    rounding: int
+    width_divisor: int
     cost: float
     off: float
 
 
 def solve(cost: Callable[[float, int], float], budget: float, *, what: str, tolerance: float = TOLERANCE) -> Match:
-    """The width whose cost is nearest to `budget`, with the coarsest rounding of 8, 4, 2, 1 that meets it.
+    """The width whose cost is nearest to `budget`, with the coarsest divisor of 8, 4, 2, 1 that meets it.
 
     The published width is taken where that meets it.
 
     Args:
-        cost: Of a network at (width, rounding); it grows with the width, in steps.
+        cost: Of a network at (width, width_divisor); it grows with the width, in steps.
         budget: What it is to cost.
         what: What is matched, for the message: "12.3 M MACs of resnet20" with {} where the number stands.
         tolerance: By what share the budget may be missed.
@@ -49,22 +49,22 @@ def solve(cost: Callable[[float, int], float], budget: float, *, what: str, tole
     """
     tried: list[Match] = []
 
-    def at(width: float, rounding: int) -> Match:
-        value = cost(width, rounding)
-        tried.append(Match(width, rounding, value, value / budget - 1))
+    def at(width: float, width_divisor: int) -> Match:
+        value = cost(width, width_divisor)
+        tried.append(Match(width, width_divisor, value, value / budget - 1))
         return tried[-1]
 
-    if abs(at(1.0, ROUNDINGS[0]).off) <= tolerance:
+    if abs(at(1.0, WIDTH_DIVISORS[0]).off) <= tolerance:
         return tried[0]
-    for rounding in ROUNDINGS:
-        found = _nearest(partial(at, rounding=rounding), tried[0])
+    for width_divisor in WIDTH_DIVISORS:
+        found = _nearest(partial(at, width_divisor=width_divisor), tried[0])
         if abs(found.off) <= tolerance:
             return found
     raise UserError(_unmet(tried, budget, what, tolerance))
 
 
 def _nearest(at: Callable[[float], Match], published: Match) -> Match:
-    """The best of one rounding: the budget is bracketed from where a quadratic cost would meet it, then bisected."""
+    """The best of one width_divisor: the budget is bracketed from where a quadratic cost would meet it, then bisected."""
     guess = _within(published.width / sqrt(published.off + 1))
     tried = [at(guess)]
     below, above = NARROWEST, WIDEST
@@ -98,7 +98,7 @@ def _unmet(tried: list[Match], budget: float, what: str, tolerance: float) -> st
     nearest = [max(below, key=lambda m: m.off)] if below else []
     nearest += [min(above, key=lambda m: m.off)] if above else []
     reach = " and ".join(
-        f"{match.cost:,.4g} ({match.off:+.1%}, --width {match.width:g} --rounding {match.rounding})"
+        f"{match.cost:,.4g} ({match.off:+.1%}, --width {match.width:g} --width-divisor {match.width_divisor})"
         for match in nearest
     )
     return (

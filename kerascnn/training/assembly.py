@@ -39,14 +39,14 @@ def resolve(config: Config, splits: Splits) -> Config:
     arch = tables.resolve(config.model.arch, size)
     stem = config.model.stem
     config = with_optimizer(config, size)
-    epochs, small_epochs = length(config, arch, size)
-    if small_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
+    epochs, low_res_epochs = length(config, arch, size)
+    if low_res_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
         stem = "large"  # that of the whole images, where the small ones would choose another
     config = with_lr(config, size).replace(
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
         model={"arch": arch, "stem": stem},
-        fit={"monitor": monitor, "epochs": epochs, "small_epochs": small_epochs},
+        fit={"monitor": monitor, "epochs": epochs, "low_res_epochs": low_res_epochs},
     )
     return finetune.resolve(config, size)
 
@@ -60,10 +60,10 @@ def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
     fit = config.fit
     whole = EPOCHS.get(arch, DEFAULT_EPOCHS)
     short = config.optim.optimizer == "muon" and image_size <= tables.SMALL_IMAGE and config.model.weights is None
-    if fit.epochs is None and fit.small_epochs is None and short and small_size(image_size) < image_size:
+    if fit.epochs is None and fit.low_res_epochs is None and short and small_size(image_size) < image_size:
         epochs = round(whole * MUON_EPOCHS)
         return epochs, round(epochs * SMALL_SHARE)
-    return fit.epochs or (round(whole * MUON_EPOCHS) if short else whole), fit.small_epochs or 0
+    return fit.epochs or (round(whole * MUON_EPOCHS) if short else whole), fit.low_res_epochs or 0
 
 
 @dataclass(frozen=True)
@@ -74,17 +74,17 @@ class Schedule:
     steps_per_epoch: int
     epochs: int
     head_epochs: int
-    small_epochs: int
+    low_res_epochs: int
     until: int
 
     @classmethod
     def of(cls, fit: Fit, images: int, until: int | None) -> "Schedule":
         """The schedule of `images` training images; `until` or `--stop-epoch` only end it early."""
-        if fit.epochs is None or fit.small_epochs is None:
+        if fit.epochs is None or fit.low_res_epochs is None:
             raise ValueError("the config is not resolved: it has no epochs")
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
         return cls(
-            pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.small_epochs, min(ends)
+            pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.low_res_epochs, min(ends)
         )
 
     @property
@@ -95,11 +95,11 @@ class Schedule:
     @property
     def small_steps(self) -> int:
         """Steps on small images."""
-        return self.steps_per_epoch * self.small_epochs
+        return self.steps_per_epoch * self.low_res_epochs
 
 
 def small(splits: Splits) -> Splits:
-    """The same images at three quarters of their size, as `--small-epochs` trains on them, a multiple of 8 where it can be."""
+    """The same images at three quarters of their size, as `--low-res-epochs` trains on them, a multiple of 8 where it can be."""
     return replace(splits, image_size=small_size(splits.image_size))
 
 
@@ -145,7 +145,7 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
         head_alone: Whether the head is the only layer that is trained.
     """
     head = finetune.heads(model)
-    finetune.choose(model, network_of(model), config.model.freeze, head if head_alone else None)
+    finetune.choose(model, network_of(model), config.model.freeze_stages, head if head_alone else None)
     if config.model.whiten:
         whitening.stem(network_of(model)).trainable = False
     schedule = Schedule.of(config.fit, len(splits.train), None)
@@ -179,7 +179,7 @@ def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, 
 
 def network(section: Model, image_size: int, classes: int) -> keras.Model:
     """The single-output network that a resolved section means, fresh."""
-    options = {name: getattr(section, name) for name in (*SHAPE, "zero_gamma", "drop_path", "dropout")}
+    options = {name: getattr(section, name) for name in (*SHAPE, "zero_init_residual", "drop_path", "dropout")}
     return models.build(section.arch, (image_size, image_size, 3), classes, **options)
 
 
@@ -189,7 +189,7 @@ def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
     if section.aux_weight == 0:
         return single
     heads = models.auxiliary_heads(
-        section.arch, single, classes, width=section.width, rounding=section.rounding, filters=section.filters
+        section.arch, single, classes, width=section.width, width_divisor=section.width_divisor, filters=section.filters
     )
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}

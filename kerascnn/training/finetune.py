@@ -70,9 +70,9 @@ def _place_and_pin(weights: str) -> tuple[str, str]:
 
 def _needs_weights(config: Config) -> None:
     given = {
-        "--freeze": config.model.freeze > 0,
+        "--freeze-stages": config.model.freeze_stages > 0,
         "--head-epochs": config.fit.head_epochs > 0,
-        "--body-lr": config.optim.body_lr < 1,
+        "--backbone-lr-scale": config.optim.backbone_lr_scale < 1,
     }
     named = [flag for flag, there in given.items() if there]
     if named:
@@ -189,7 +189,7 @@ def _below(network: keras.Model, stages: int) -> set[str]:
     names = {layer.name for layer in network.layers}
     count = sum(f"stage{i}" in names for i in range(1, len(names)))
     if stages > count:
-        raise UserError(f"--freeze {stages}: {network.name} has {count} stages")
+        raise UserError(f"--freeze-stages {stages}: {network.name} has {count} stages")
     part = keras.Model(network.inputs, network.get_layer(f"stage{stages}").output)
     return {layer.name for layer in part.layers}
 

@@ -233,12 +233,12 @@ class Training:
         if checkpoint is None or step != schedule.head_steps:
             return checkpoint
         checkpoints.restore(checkpoint.first(len(self.model.variables)), self.model.variables)
-        self.screen.say(f"{'body':>9}  joins the head, its lr times {self.config.optim.body_lr:g}")
+        self.screen.say(f"{'body':>9}  joins the head, its lr times {self.config.optim.backbone_lr_scale:g}")
         return None
 
     def _exhausted(self) -> bool:
         fit = self.config.fit
-        return callbacks.exhausted(self.rows, self.monitor, fit.early_stop, after=fit.head_epochs)
+        return callbacks.exhausted(self.rows, self.monitor, fit.patience, after=fit.head_epochs)
 
     def _resize(self, small: bool) -> None:
         """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
@@ -259,12 +259,12 @@ class Training:
         self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
     ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
-        first = schedule.head_epochs if self.head_alone else schedule.small_epochs if self.small else schedule.until
+        first = schedule.head_epochs if self.head_alone else schedule.low_res_epochs if self.small else schedule.until
         until = min(schedule.until, first)
         logging, fit = self.config.logging, self.config.fit
         steps = execution.execution_plan(
             (schedule.steps_per_epoch, done or None, fit.checkpoint_every),
-            most=logging.log_steps,
+            most=logging.steps_per_log,
             operations=6 * self.count.macs * fit.batch_size,  # forward, and twice that for the gradients
             kind=self.plan.kind,
             replicas=self.plan.replicas,
@@ -312,7 +312,7 @@ class Training:
         stats = callbacks.EpochStats(fit.batch_size, wait.seconds, checkpoint.state["spent"] if checkpoint else None)
         # On a CPU a step's loss is there when Python goes on; a GPU would wait for Python after each one.
         finite = callbacks.StopAtNaN(
-            step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.log_steps
+            step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.steps_per_log
         )
         save = callbacks.SaveCheckpoints(
             self.store,
@@ -339,7 +339,7 @@ class Training:
         )
         board = tensorboard.TensorBoard(
             self.run.tensorboard,
-            every_steps=self.config.logging.log_steps,
+            every_steps=self.config.logging.steps_per_log,
             step=step,
             epochs_done=len(rows),
             input_wait=wait.seconds,

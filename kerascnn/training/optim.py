@@ -198,7 +198,7 @@ def build(
         steps_per_epoch: Steps of one epoch.
         trainable: The variables it will update. Decay is excluded by variable: Keras' exclusion by name sees leaf
             names only.
-        body: Those of them that `body_lr` slows down.
+        body: Those of them that `backbone_lr_scale` slows down.
         accumulate: Batches whose gradients are averaged before an update.
     """
     decay = WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
@@ -212,10 +212,10 @@ def build(
         ema_momentum=(section.ema or 0.99) ** (1 / accumulate),
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
-    if section.body_lr < 1:
-        optimizer.scale(body, section.body_lr)
-    if section.bias_lr != 1:
-        optimizer.scale([v for v in trainable if v.name in BIASES], section.bias_lr)
+    if section.backbone_lr_scale < 1:
+        optimizer.scale(body, section.backbone_lr_scale)
+    if section.bias_lr_scale != 1:
+        optimizer.scale([v for v in trainable if v.name in BIASES], section.bias_lr_scale)
     if decay:
         optimizer.exclude_from_weight_decay(var_list=[v for v in trainable if len(v.shape) < 2])
     return optimizer

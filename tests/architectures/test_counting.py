@@ -26,11 +26,11 @@ def test_published_networks(arch: str) -> None:
 @pytest.mark.parametrize(
     ("arch", "size", "options"),
     [
-        ("resnet20", 32, {"blocks": (1, 2, 1), "inner_ratio": 0.5, "shortcut": "B", "filters": {"stage2": 24}}),
-        ("resnet20", 40, {"width": 0.3, "rounding": 1, "shortcut": "none"}),
-        ("resnet50", 64, {"blocks": (1, 1, 1, 2), "inner_ratio": 1.5, "width": 0.125}),
+        ("resnet20", 32, {"blocks": (1, 2, 1), "bottleneck_ratio": 0.5, "shortcut": "B", "filters": {"stage2": 24}}),
+        ("resnet20", 40, {"width": 0.3, "width_divisor": 1, "shortcut": "none"}),
+        ("resnet50", 64, {"blocks": (1, 1, 1, 2), "bottleneck_ratio": 1.5, "width": 0.125}),
         ("inception_small", 33, {"width": 0.25, "filters": {"stage2.1x1": 12}, "branches": ("3x3",)}),
-        ("googlenet", 65, {"width": 0.125, "rounding": 2}),
+        ("googlenet", 65, {"width": 0.125, "width_divisor": 2}),
     ],
 )
 def test_options(arch: str, size: int, options: dict) -> None:

@@ -40,7 +40,7 @@ def test_names_of_a_residual_network():
 def test_every_name_changes_what_it_stands_for(arch):
     published, names = filters.resolve(arch)
     everywhere = [name for name in names if "_block" not in name]
-    assert published == filters.resolve(arch, width=1.0, rounding=64)[0]
+    assert published == filters.resolve(arch, width=1.0, width_divisor=64)[0]
     assert all(count > 0 for counts in names.values() for count in counts)
     for name in everywhere[:: max(1, len(everywhere) // 6)]:
         changed, after = filters.resolve(arch, filters={name: 992})
@@ -62,10 +62,11 @@ def test_the_most_specific_name_wins():
 
 
 @pytest.mark.parametrize(
-    ("width", "rounding", "expected"), [(0.5, 8, (32, 64)), (0.3, 8, (16, 40)), (0.3, 1, (19, 38)), (0.01, 4, (4, 4))]
+    ("width", "width_divisor", "expected"),
+    [(0.5, 8, (32, 64)), (0.3, 8, (16, 40)), (0.3, 1, (19, 38)), (0.01, 4, (4, 4))],
 )
-def test_width_is_rounded(width, rounding, expected):
-    resolved, _ = filters.resolve("resnet18", width=width, rounding=rounding)
+def test_width_is_rounded(width, width_divisor, expected):
+    resolved, _ = filters.resolve("resnet18", width=width, width_divisor=width_divisor)
     assert resolved.widths[:2] == expected
 
 
@@ -84,7 +85,7 @@ def test_unknown_name():
 @pytest.mark.parametrize("arch", ["resnet20", "googlenet", "xception", "inception_article"])
 def test_what_is_built_has_the_counts(arch):
     """All convolutions of the stages, in the graph's order, have the printed counts (residual outputs follow their stage)."""
-    options = {"width": 0.3, "rounding": 2}
+    options = {"width": 0.3, "width_divisor": 2}
     _, names = filters.resolve(arch, **options)
     size = row(arch).image_size
     with cost.weightless():

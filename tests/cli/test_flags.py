@@ -86,7 +86,7 @@ def test_every_misspelt_flag_names_the_nearest(schema: type[Section]) -> None:
         ("fit --filters stem", "--filters: expected pairs of a word and a whole number after it, got stem"),
         ("fit --filters stem x", "--filters: expected a whole number, got 'x'"),
         ("fit --blocks 2 x", "--blocks: expected a whole number, got 'x'"),
-        ("fit --rounding 3", "--rounding: '3' is none of 8, 4, 2, 1"),
+        ("fit --width-divisor 3", "--width-divisor: '3' is none of 8, 4, 2, 1"),
         ("fit --lr -1", "--lr: expected greater than 0, got -1"),
         ("evaluate RUN more", "'more': expected RUN and flags only"),
         ("fit --no-exprt", "perhaps you meant --no-export"),

@@ -17,7 +17,7 @@ TRAINED = Config(
     model={
         "arch": "resnet20",
         "width": 0.5,
-        "rounding": 4,
+        "width_divisor": 4,
         "filters": {"stage1": 12},
         "blocks": (1, 2, 1),
         "stem": "large",
@@ -41,7 +41,7 @@ def started(*words: str) -> Config:
 
 def network(config: Config) -> tuple:
     model = config.model
-    return model.arch, model.width, model.rounding, model.filters, model.blocks, model.stem, config.data.image_size
+    return model.arch, model.width, model.width_divisor, model.filters, model.blocks, model.stem, config.data.image_size
 
 
 def test_weights_of_a_run_bring_its_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_what_was_told_stays(run: Run, tmp_path: Path) -> None:
 def test_a_line_says_what_was_taken(run: Run) -> None:
     line = preflight.adopt(Config(model={"weights": str(run.path)}), ())[1]
     assert line == (
-        "start   resnet20, --width 0.5, --rounding 4, --filters stage1 12, --blocks 1 2 1, --stem large, 48 px:"
+        "start   resnet20, --width 0.5, --width-divisor 4, --filters stage1 12, --blocks 1 2 1, --stem large, 48 px:"
         f" as {run.path} has it"
     )
 
@@ -103,7 +103,7 @@ def test_mistakes_are_answered_before_tensorflow_is_loaded(run: Run, tmp_path: P
         "fit --weights runs/lerned": "perhaps you meant 'runs/learned'",
         "fit photos --split-file runs/learned/config.tml": "perhaps you meant 'runs/learned/config.toml'",
         "fit --filters stag1 8": "perhaps stage1",
-        "fit --arch inception --blocks 2 2": "--blocks and --inner-ratio are for residual networks",
+        "fit --arch inception --blocks 2 2": "--blocks and --bottleneck-ratio are for residual networks",
         "tune --space resnet_filter": "perhaps you meant 'resnet_filters'",
         "compare --archs resnet inceptoin": "perhaps you meant inception",
         "compare --dataset photoz": "perhaps you meant 'photos'",

@@ -41,7 +41,7 @@ def test_reach_is_the_spread_of_what_is_seen(images):
 def test_a_block_that_does_nothing_is_not_missed(images):
     """A block whose last normalization is 0 is the identity behind a ReLU: without it nothing changes."""
     keras.utils.set_random_seed(3)
-    model = models.build("resnet20", (16, 16, 3), 3, width=0.25, blocks=(2, 1, 1), zero_gamma=True)
+    model = models.build("resnet20", (16, 16, 3), 3, width=0.25, blocks=(2, 1, 1), zero_init_residual=True)
     model.get_layer("stage1_block1").conv2.bn.gamma.assign(np.full(8, 2.0, "float32"))
     found = measures.without_blocks(model, images, LABELS)
     assert set(found) == {"whole", "stage1_block1", "stage1_block2"}, "the others change the shape"

@@ -39,7 +39,7 @@ def test_a_plain_network_adds_nothing():
     [
         ("resnet50", {"shortcut": "none"}, "resnet50 is no network of two 3x3"),
         ("wrn16_4", {"shortcut": "none"}, "wrn16_4 is no network of two 3x3"),
-        ("resnet20", {"shortcut": "none", "zero_gamma": True}, "would cut the network"),
+        ("resnet20", {"shortcut": "none", "zero_init_residual": True}, "would cut the network"),
         ("resnet20", {"branches": ("3x3",)}, "resnet20 has no Inception modules"),
         ("inception_small", {"branches": ("5x5",)}, "inception_small has 1x1, 3x3"),
         ("inception_small", {"shortcut": "none"}, "inception_small has no such choice"),

@@ -26,7 +26,7 @@ KINDS = [
     "inception_article",
 ]
 SIZES = dict.fromkeys(KINDS, 40) | {"inception_resnet_v1": 75}
-TINY = {"width": 0.1, "rounding": 4}
+TINY = {"width": 0.1, "width_divisor": 4}
 
 
 def tiny(arch, shape=None, **options):
@@ -160,8 +160,8 @@ def test_drop_path_rises_from_0_to_the_last_block():
     assert again.drop_path == pytest.approx(0.2)
 
 
-def test_zero_gamma_and_dropout():
-    network = tiny("resnet20", zero_gamma=True, dropout=0.3)
+def test_zero_init_residual_and_dropout():
+    network = tiny("resnet20", zero_init_residual=True, dropout=0.3)
     gammas = [v for v in network.weights if v.path.endswith("conv2/bn/gamma")]
     assert len(gammas) == 9
     assert not any(v.numpy().any() for v in gammas)
@@ -182,7 +182,7 @@ def test_zero_gamma_and_dropout():
         ("resnet50d", (32, 32, 3), {"shortcut": "A"}, "expected auto, A or B"),
         ("googlenet", (64, 64, 3), {"shortcut": "B"}, "--shortcut: googlenet has no such choice"),
         ("googlenet", (64, 64, 3), {"drop_path": 0.1}, "no residual branches"),
-        ("inception_resnet_v2", (99, 99, 3), {"zero_gamma": True}, "--zero-gamma"),
+        ("inception_resnet_v2", (99, 99, 3), {"zero_init_residual": True}, "--zero-init-residual"),
         ("resnet_article", (32, 32, 3), {"stem": "small"}, "one stem only"),
         ("resnet20", (32, 32, 3), {"width": 0.0}, "a width above 0"),
         ("resnet20", (32, 32, 3), {"filters": {"stage1": 0}}, "at least 1"),
@@ -198,7 +198,7 @@ def test_mistakes_are_explained(arch, shape, options, message):
 
 
 def test_auxiliary_heads_scale_and_train():
-    options = {"width": 0.25, "rounding": 4, "filters": {"aux1.conv1": 6}}
+    options = {"width": 0.25, "width_divisor": 4, "filters": {"aux1.conv1": 6}}
     network = models.build("googlenet", (75, 75, 3), 5, **options)
     heads = models.auxiliary_heads("googlenet", network, 5, **options)
     whole = keras.Model(network.inputs, [network.output, *(head.logits for head in heads.values())])

@@ -49,7 +49,7 @@ def test_the_twin_of_a_compiled_network_is_not_compiled():
 def test_twin_of_every_kind_of_block():
     keras.config.set_dtype_policy("mixed_bfloat16")
     for arch in ("inception_small", "xception", "inception_article", "resnet9"):
-        network = models.build(arch, (32, 32, 3), 3, width=0.1, rounding=4)
+        network = models.build(arch, (32, 32, 3), 3, width=0.1, width_divisor=4)
         assert_float32_copy(models.float32_twin(network), network)
 
 

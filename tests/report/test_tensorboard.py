@@ -246,7 +246,7 @@ def test_config_is_text(tmp_path):
 def test_hparams_show_all_runs_and_columns(tmp_path):
     """As TensorBoard's own plugin answers: one row per run, columns of both, final scores as the only metrics."""
     shared = {"arch": "resnet20", "lr": 0.1, "augment": ("shift", "flip"), "none": None}
-    for run, own in {"a": {"zero_gamma": True}, "b": {"ema": 0.5}, "c": {"ema": 0.5}}.items():
+    for run, own in {"a": {"zero_init_residual": True}, "b": {"ema": 0.5}, "c": {"ema": 0.5}}.items():
         log_dir = tmp_path / run / "tensorboard"
         tb.write_hparams(log_dir, run, {**shared, **own})
         fit(network(), board(log_dir), epochs=1)
@@ -265,7 +265,7 @@ def test_hparams_show_all_runs_and_columns(tmp_path):
     ).run()
     rows = {group.name: group for group in answer.session_groups}
     assert rows.keys() == {"a", "b", "c"}
-    assert set(rows["a"].hparams) == {"arch", "lr", "augment", "zero_gamma"}
+    assert set(rows["a"].hparams) == {"arch", "lr", "augment", "zero_init_residual"}
     assert set(rows["b"].hparams) == {"arch", "lr", "augment", "ema"}
     assert rows["a"].hparams["augment"].string_value == "shift flip"
     for row in rows.values():

@@ -26,7 +26,7 @@ def test_both_ends_of_every_shipped_range_are_networks(name: str, base: Config) 
         config = found.apply(base, {p.name: p.labels_ends()[end] for p in found.parameters})
         section = config.model
         row, counts = filters.resolve(
-            section.arch, filters=section.filters, blocks=section.blocks, inner_ratio=section.inner_ratio
+            section.arch, filters=section.filters, blocks=section.blocks, bottleneck_ratio=section.bottleneck_ratio
         )
         for parameter in found.parameters:
             kind, _, key = parameter.name.partition(".")
@@ -41,7 +41,7 @@ def test_the_shipped_space_varies_filters_blocks_and_ratio() -> None:
     config = found.apply(RESNET, values)
     assert config.model.filters["stage1"] == values["filters.stage1"]
     assert config.model.blocks == (values["blocks.1"], values["blocks.2"], values["blocks.3"])
-    assert config.model.inner_ratio == values["model.inner_ratio"]
+    assert config.model.bottleneck_ratio == values["model.bottleneck_ratio"]
     assert config.model.shortcut == "B"
 
 

@@ -11,8 +11,10 @@ from kerascnn.studies.budget import TOLERANCE, solve
 def stepped(scale, channels):
     """A quadratic cost of one layer of `channels` channels, rounded as counts are."""
 
-    def cost(width, rounding):
-        count = channels if width == 1 else max(rounding, int(channels * width / rounding + 0.5) * rounding)
+    def cost(width, width_divisor):
+        count = (
+            channels if width == 1 else max(width_divisor, int(channels * width / width_divisor + 0.5) * width_divisor)
+        )
         return scale * count**2
 
     return cost
@@ -20,13 +22,13 @@ def stepped(scale, channels):
 
 def test_published_width_where_it_meets():
     found = solve(stepped(1, 64), 64**2 * 1.015, what="x")
-    assert (found.width, found.rounding) == (1, 8)
+    assert (found.width, found.width_divisor) == (1, 8)
 
 
-@pytest.mark.parametrize(("count", "rounding"), [(48, 8), (44, 4), (42, 2), (41, 1)])
-def test_coarsest_rounding_that_meets(count, rounding):
+@pytest.mark.parametrize(("count", "width_divisor"), [(48, 8), (44, 4), (42, 2), (41, 1)])
+def test_coarsest_rounding_that_meets(count, width_divisor):
     found = solve(stepped(3, 64), 3 * count**2, what="x")
-    assert found.rounding == rounding
+    assert found.width_divisor == width_divisor
     assert found.cost == 3 * count**2
     assert abs(found.off) <= TOLERANCE
 
@@ -50,7 +52,7 @@ def test_small_networks_meet():
     )
     found = measure.scaled(first, other, 10, "macs")
     assert abs(found.off) <= TOLERANCE
-    at_width = other.replace(model={"width": found.width, "rounding": found.rounding})
+    at_width = other.replace(model={"width": found.width, "width_divisor": found.width_divisor})
     assert measure.counted(at_width, 10)[1] == found.cost
 
 

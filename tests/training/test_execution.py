@@ -60,8 +60,8 @@ def test_steps_per_execution_changes_no_bit(tmp_path, monkeypatch):
     monkeypatch.setattr(
         keras.Model, "fit", lambda self, *a, **k: used.append(self.steps_per_execution) or fit(self, *a, **k)
     )
-    single = fitted(tmp_path, "single", "--log-steps", "1")
-    several = fitted(tmp_path, "several", "--log-steps", "10")
+    single = fitted(tmp_path, "single", "--steps-per-log", "1")
+    several = fitted(tmp_path, "several", "--steps-per-log", "10")
     assert used == [1, 10]  # of 10 steps an epoch
     for one, other in zip(weights(single), weights(several), strict=True):
         np.testing.assert_array_equal(one, other)

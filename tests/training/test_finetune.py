@@ -91,13 +91,13 @@ def test_the_head_alone_then_everything_with_a_schedule_of_its_own(tmp_path, spl
 
 
 def test_more_stages_than_there_are(tmp_path, splits, source) -> None:
-    with pytest.raises(UserError, match="--freeze 4: resnet9 has 3 stages"):
-        train(tmp_path / "run", splits, resolved(splits, source, model={"freeze": 4}))
+    with pytest.raises(UserError, match="--freeze-stages 4: resnet9 has 3 stages"):
+        train(tmp_path / "run", splits, resolved(splits, source, model={"freeze_stages": 4}))
 
 
 def test_the_body_is_what_learns_slower(splits, source) -> None:
     """How much slower, exactly: tests/test_optim.py."""
-    config = resolved(splits, source, optim={"body_lr": 0.125}, model={"freeze": 1})
+    config = resolved(splits, source, optim={"backbone_lr_scale": 0.125}, model={"freeze_stages": 1})
     model = training.build_and_compile(config, splits, setup(BASE.devices, 16))
     factors = {v.path.split("/")[0]: model.optimizer._factor(v) for v in model.trainable_variables}
     assert factors == {"stage2_block1": 0.125, "stage3_block1": 0.125, "logits": 1.0}
@@ -110,8 +110,8 @@ def test_stopped_in_either_part_it_ends_as_undisturbed(tmp_path, splits, source,
     config = resolved(
         splits,
         source,
-        model={"freeze": 1, "dropout": 0.3},
-        optim={"body_lr": 0.2, "ema": 0.9},
+        model={"freeze_stages": 1, "dropout": 0.3},
+        optim={"backbone_lr_scale": 0.2, "ema": 0.9},
         fit={"head_epochs": 1, "epochs": 2, "checkpoint_every": 1},
         devices={"devices": devices},
     )
@@ -217,7 +217,7 @@ def test_another_number_of_classes_gets_a_fresh_head(splits, source) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--freeze", "1"), "--freeze: nothing was learned before"),
+        (("--freeze-stages", "1"), "--freeze-stages: nothing was learned before"),
         (("--weights", "nowhere.pth"), "there is no nowhere.pth"),
         (
             ("--weights", "SOURCE", "--head-epochs", "3", "--epochs", "3"),
@@ -287,7 +287,7 @@ def test_the_recipes_first_epochs_do_not_explode(features, size) -> None:
 @pytest.mark.parametrize(
     "section",
     [
-        {"arch": "resnet20", "width": 0.3, "rounding": 1, "blocks": (1, 2, 1)},
+        {"arch": "resnet20", "width": 0.3, "width_divisor": 1, "blocks": (1, 2, 1)},
         {"arch": "resnet20", "width": 0.25, "shortcut": "none", "filters": {"stage2": 12}, "stem": "large"},
         {"arch": "inception_small", "width": 0.125, "branches": ("3x3",)},
     ],

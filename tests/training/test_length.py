@@ -17,9 +17,9 @@ from kerascnn.training import assembly
         ({}, "sgd", "resnet20", 32, (12, 0)),
         ({}, "sgd", "inception_small", 32, (6, 0)),
         ({"epochs": 12}, "muon", "resnet20", 32, (12, 0)),
-        ({"epochs": 12, "small_epochs": 5}, "muon", "resnet20", 32, (12, 5)),
-        ({"small_epochs": 0}, "muon", "resnet20", 32, (6, 0)),
-        ({"small_epochs": 2}, "sgd", "resnet20", 32, (12, 2)),
+        ({"epochs": 12, "low_res_epochs": 5}, "muon", "resnet20", 32, (12, 5)),
+        ({"low_res_epochs": 0}, "muon", "resnet20", 32, (6, 0)),
+        ({"low_res_epochs": 2}, "sgd", "resnet20", 32, (12, 2)),
     ],
 )
 def test_the_table(fit, optimizer, arch, image_size, expected):
@@ -34,12 +34,12 @@ def test_what_fine_tunes_sees_no_small_images():
 
 def test_runs_of_the_defaults_of_before_keep_their_identity():
     """When there was no `auto`, sgd, cosine and no small images were left out of an identity as the defaults."""
-    before = Config(optim={"optimizer": "sgd", "schedule": "cosine"}, fit={"epochs": 12, "small_epochs": 0})
+    before = Config(optim={"optimizer": "sgd", "schedule": "cosine"}, fit={"epochs": 12, "low_res_epochs": 0})
     assert runs.identity(before, "abc") == {"data.fingerprint": "abc", "fit.epochs": 12}
-    now = before.replace(optim={"optimizer": "muon"}, fit={"small_epochs": 4})
+    now = before.replace(optim={"optimizer": "muon"}, fit={"low_res_epochs": 4})
     assert runs.identity(now, "abc") == {
         "data.fingerprint": "abc",
         "fit.epochs": 12,
         "optim.optimizer": "muon",
-        "fit.small_epochs": 4,
+        "fit.low_res_epochs": 4,
     }

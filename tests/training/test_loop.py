@@ -153,7 +153,10 @@ def test_until_ends_early_and_the_next_call_goes_on_with_the_same_schedule(tmp_p
 
 def test_small_images_come_first_and_a_pause_changes_nothing(tmp_path, splits) -> None:
     """Stopped in the small part and after it, a run ends as the undisturbed one; what it saves takes the whole images."""
-    sections = {"model": {"arch": "resnet9", "width": 0.125}, "fit": {"epochs": 3, "batch_size": 16, "small_epochs": 2}}
+    sections = {
+        "model": {"arch": "resnet9", "width": 0.125},
+        "fit": {"epochs": 3, "batch_size": 16, "low_res_epochs": 2},
+    }
     once = train(tmp_path / "once", splits, **sections)
     for until in (1, 2, None):
         paused = train(tmp_path / "paused", splits, until=until, **sections)
@@ -167,7 +170,7 @@ def test_small_images_come_first_and_a_pause_changes_nothing(tmp_path, splits) -
 @pytest.mark.parametrize(("size", "stem"), [(32, "auto"), (80, "large"), (96, "auto"), (104, "auto")])
 def test_small_images_are_trained_in_the_same_network(splits, size, stem) -> None:
     """From 65 to 95 px the small ones, on their own, would get the small stem."""
-    config = BASE.replace(model={"arch": "resnet18", "width": 0.125}, fit={"small_epochs": 1})
+    config = BASE.replace(model={"arch": "resnet18", "width": 0.125}, fit={"low_res_epochs": 1})
     whole = dataclasses.replace(splits, image_size=size)
     config = training.resolve(config, whole)
     assert config.model.stem == stem
@@ -206,7 +209,7 @@ def test_a_full_disk_is_not_taken_for_a_lack_of_memory(tmp_path, splits, monkeyp
 
 def test_early_stop_ends_and_scores(tmp_path, splits) -> None:
     # A learning rate of almost nothing: no epoch betters the first.
-    run = train(tmp_path, splits, fit={"epochs": 5, "early_stop": 1}, optim={"lr": 1e-12, "schedule": "constant"})
+    run = train(tmp_path, splits, fit={"epochs": 5, "patience": 1}, optim={"lr": 1e-12, "schedule": "constant"})
     metrics = run.metrics()
     assert metrics["epochs"] == metrics["best_epoch"] + 1 < 5
 

@@ -78,11 +78,13 @@ def test_no_decay_where_it_is_zero(name: str) -> None:
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("name", sorted(optim.OPTIMIZERS))
 def test_the_body_learns_at_a_fraction_of_the_rate(name: str, devices: int) -> None:
-    """At rate r and body_lr f the body moves as at rate f r, the head as at r: exactly, weight decay included."""
+    """At rate r and backbone_lr_scale f the body moves as at rate f r, the head as at r: exactly, weight decay included."""
     gradients = np.random.default_rng(0).normal(size=(3, 4, 3)).astype("float32")
 
-    def after_three_steps(lr: float, body_lr: float) -> list[np.ndarray]:
-        section = Optim(optimizer=name, lr=lr, body_lr=body_lr, weight_decay=0.1, warmup=0, schedule="constant")
+    def after_three_steps(lr: float, backbone_lr_scale: float) -> list[np.ndarray]:
+        section = Optim(
+            optimizer=name, lr=lr, backbone_lr_scale=backbone_lr_scale, weight_decay=0.1, warmup=0, schedule="constant"
+        )
         strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(devices)])
         with strategy.scope() if devices > 1 else contextlib.nullcontext():
             body, head = (keras.Variable(np.ones((4, 3), "float32"), name=part) for part in ("body", "head"))
@@ -110,14 +112,20 @@ def test_the_body_learns_at_a_fraction_of_the_rate(name: str, devices: int) -> N
 
 @pytest.mark.parametrize("name", sorted(optim.OPTIMIZERS))
 def test_biases_learn_at_a_multiple_of_the_rate(name: str) -> None:
-    """At rate r and bias_lr f biases and shifts move as at rate f r, everything else as at r: exactly, and beside body_lr."""
+    """At rate r and scale f biases and shifts move as at rate f r, everything else as at r: exactly, also in a backbone."""
 
-    def after_two_steps(lr: float, bias_lr: float, body_lr: float = 1.0) -> dict[str, np.ndarray]:
+    def after_two_steps(lr: float, bias_lr_scale: float, backbone_lr_scale: float = 1.0) -> dict[str, np.ndarray]:
         keras.utils.set_random_seed(0)
         layers = [keras.layers.Dense(3, bias_initializer="ones"), keras.layers.BatchNormalization()]
         model = keras.Sequential([keras.Input((4,)), *layers])
         section = Optim(
-            optimizer=name, lr=lr, bias_lr=bias_lr, body_lr=body_lr, weight_decay=0.1, warmup=0, schedule="constant"
+            optimizer=name,
+            lr=lr,
+            bias_lr_scale=bias_lr_scale,
+            backbone_lr_scale=backbone_lr_scale,
+            weight_decay=0.1,
+            warmup=0,
+            schedule="constant",
         )
         trainable = model.trainable_variables
         optimizer = optim.build(section, total_steps=9, steps_per_epoch=9, trainable=trainable, body=trainable)
@@ -131,7 +139,7 @@ def test_biases_learn_at_a_multiple_of_the_rate(name: str) -> None:
         same, other = (faster, plain) if variable in ("bias", "beta") else (plain, faster)
         np.testing.assert_array_equal(value, same[variable])
         assert not np.array_equal(value, other[variable])
-    both = after_two_steps(0.25, 4, body_lr=0.5)
+    both = after_two_steps(0.25, 4, backbone_lr_scale=0.5)
     assert all(np.array_equal(both[variable], found[variable]) for variable in found)
 
 
