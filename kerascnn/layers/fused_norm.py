@@ -5,9 +5,11 @@ searches make them, are normalized with neighbouring pixels side by side, as the
 """
 
 import math
+import os
 
 import tensorflow as tf
 
+from kerascnn.devices import hardware
 from kerascnn.devices.kernels import onednn
 
 VECTOR = 16  # channels
@@ -29,12 +31,22 @@ def trained(x, scale, offset, epsilon: float):
 
 def frozen(x, scale, offset, mean, variance, epsilon: float):
     """`x` normalized by the statistics given, float32 [channels] each; the rest as for `trained`."""
+    if _alone(x):
+        factor = scale * tf.math.rsqrt(variance + epsilon)
+        return x * factor + (offset - mean * factor)
     together = neighbours(x)
     if together > 1:
         scales, offsets, means, variances = (tf.tile(value, [together]) for value in (scale, offset, mean, variance))
         wide = _side_by_side(x, together)
         return tf.reshape(_frozen(wide, scales, offsets, means, variances, epsilon), tf.shape(x))
     return _frozen(x, scale, offset, mean, variance, epsilon)
+
+
+def _alone(x) -> bool:
+    """Whether `x` may be one image, and this machine slow at it where the op is fused into the convolution before it."""
+    if x.shape[0] not in (None, 1) or x.dtype != tf.float32 or not onednn() or tf.config.list_physical_devices("GPU"):
+        return False
+    return not hardware.fuses_single_images(hardware.isa(hardware.cpu_flags(), os.environ))
 
 
 def neighbours(x) -> int:

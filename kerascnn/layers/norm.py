@@ -17,7 +17,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     apart otherwise, the file keeping the first one's. And images are normalized by one fused op, in float32 statistics,
     where Keras' form goes over the tensor many times.
     Weights, their order, their names and the class's name (which weight files contain) are Keras' own, and so are results
-    to width_divisor: also the moving variance is the biased one.
+    to rounding: also the moving variance is the biased one.
 
     Args:
         **kwargs: Those of `keras.layers.BatchNormalization`.

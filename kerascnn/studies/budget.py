@@ -64,7 +64,7 @@ def solve(cost: Callable[[float, int], float], budget: float, *, what: str, tole
 
 
 def _nearest(at: Callable[[float], Match], published: Match) -> Match:
-    """The best of one width_divisor: the budget is bracketed from where a quadratic cost would meet it, then bisected."""
+    """The best of one divisor: the budget is bracketed from where a quadratic cost would meet it, then bisected."""
     guess = _within(published.width / sqrt(published.off + 1))
     tried = [at(guess)]
     below, above = NARROWEST, WIDEST

@@ -161,3 +161,10 @@ def test_threads_by_program_variable_and_cpus(configured, variable, expected) ->
 def test_the_default_rule_claims_nothing_of_other_processors() -> None:
     assert not onednn_by_default("Linux", "aarch64", frozenset())
     assert onednn_by_default("Linux", "x86_64", frozenset({"avx_vnni"}))
+
+
+@pytest.mark.parametrize(
+    ("isa", "pays"), [("avx2", False), ("avx_vnni", False), ("", False), ("avx512bw", True), ("amx_bf16", True)]
+)
+def test_normalizations_of_single_images_are_fused_with_avx512_only(isa, pays) -> None:
+    assert hardware.fuses_single_images(isa) == pays

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import layers
-from kerascnn.layers.paths import fast
+from kerascnn.devices import hardware
+from kerascnn.devices.kernels import onednn
+from kerascnn.layers.paths import fast, stock_paths
 
 
 def pair(policy="float32", **options):
@@ -154,3 +156,25 @@ def test_weight_files_interchange_with_stock_layers(tmp_path):
         np.testing.assert_allclose(source(x), target(x), rtol=1e-4, atol=1e-5)
         for weight in target.weights:
             weight.assign(weight * 0)
+
+
+def ops(layer, batch):
+    graph = tf.function(lambda x: layer(x, training=False)).get_concrete_function(tf.TensorSpec((batch, 5, 5, 3))).graph
+    return [op.type for op in graph.get_operations()]
+
+
+@pytest.mark.parametrize(
+    ("batch", "isa", "fused"),
+    [(1, "avx2", False), (None, "avx2", False), (2, "avx2", True), (1, "avx512_bf16", True), (None, "avx512bw", True)],
+)
+@pytest.mark.skipif(not onednn(), reason="TensorFlow's CPU kernels are not oneDNN's")
+def test_a_single_image_is_not_fused_where_that_takes_ten_times_as_long(monkeypatch, batch, isa, fused):
+    monkeypatch.setattr(hardware, "isa", lambda *_: isa)
+    layer = layers.BatchNormalization()
+    layer.build((None, 5, 5, 3))
+    layer.set_weights([*np.random.default_rng(0).uniform(0.5, 2.0, (4, 3))])
+    assert ("FusedBatchNormV3" in ops(layer, batch)) == fused
+    images = np.random.default_rng(1).normal(size=(batch or 4, 5, 5, 3)).astype("float32")
+    with stock_paths():
+        expected = layer(images, training=False)
+    np.testing.assert_allclose(layer(images, training=False), expected, rtol=1e-5, atol=1e-5)
