@@ -45,11 +45,17 @@ def commands(photos: Path, place: Path) -> dict[str, list[str]]:
     }
 
 
-def stamped(words: list[str], environment: dict[str, str]) -> tuple[list[tuple[float, str]], float, int]:
+def stamped(words: list[str], environment: dict[str, str], tree: Path) -> tuple[list[tuple[float, str]], float, int]:
     """Every line of a command with the second at which it came, its seconds, and its exit code."""
     start = time.monotonic()
     child = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment, text=True
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        cwd=tree,  # which `python -m` looks into first
+        text=True,
     )
     assert child.stdout is not None
     lines = [(time.monotonic() - start, line.rstrip("\n")) for line in child.stdout]
@@ -84,13 +90,14 @@ def main() -> None:
     parser.add_argument("--commands", nargs="*", default=["fit", "evaluate", "export", "predict", "compare"])
     parser.add_argument("--tree", type=Path, default=HERE)
     asked = parser.parse_args()
+    asked.photos, asked.out = asked.photos.resolve(), asked.out.resolve()
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = asked.out / "timings.json"
     found: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     environment = {**os.environ, "PYTHONPATH": str(asked.tree.resolve()), "PYTHONUNBUFFERED": "1"}
     for name in asked.commands:
         words = [sys.executable, "-m", f"kerascnn.{name}", *commands(asked.photos, asked.out)[name]]
-        lines, total, code = stamped(words, environment)
+        lines, total, code = stamped(words, environment, asked.tree)
         text = "".join(f"{second:8.1f}  {line}\n" for second, line in lines)
         (asked.out / f"{name}.log").write_text(text, encoding="utf-8")
         gap, after = silence(lines, total)

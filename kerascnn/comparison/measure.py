@@ -14,7 +14,7 @@ from kerascnn.comparison.apart import Apart
 from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs.scratch import scratch
-from kerascnn.studies import budget
+from kerascnn.studies.budget import Match, solve
 
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
 PROCESSES = 5  # in each of which latencies are measured: what one process says holds for that process alone
@@ -124,13 +124,13 @@ def counted(config: Config, classes: int) -> tuple[int, int]:
     return training.price(config, classes)
 
 
-def scaled(first: Config, other: Config, classes: int, by: str, phases: Phases = SILENT) -> budget.Match:
+def scaled(first: Config, other: Config, classes: int, by: str, phases: Phases = SILENT) -> Match:
     """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
     with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
         return _scaled(first, other, classes, by)
 
 
-def _scaled(first: Config, other: Config, classes: int, by: str) -> budget.Match:
+def _scaled(first: Config, other: Config, classes: int, by: str) -> Match:
     if by == "latency":
         return _by_latency(first, other, classes)
     place = ("params", "macs").index(by)
@@ -140,7 +140,7 @@ def _scaled(first: Config, other: Config, classes: int, by: str) -> budget.Match
         return counted(config, classes)[place]
 
     unit = "parameters" if by == "params" else "MACs"
-    return budget.solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
+    return solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
 
 
 def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, int], float]:
@@ -156,7 +156,7 @@ def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, i
     return at
 
 
-def _by_latency(first: Config, other: Config, classes: int) -> budget.Match:
+def _by_latency(first: Config, other: Config, classes: int) -> Match:
     """Interleaved with the first arch, so that a machine that slows down slows both: cost is a share of the first's."""
     with quiet(first.logging.verbose):
         from kerascnn import training
@@ -173,7 +173,7 @@ def _by_latency(first: Config, other: Config, classes: int) -> budget.Match:
         return float(np.median(found["other"]) / np.median(found["first"]))
 
     what = f"latency at batch 1, as a share of {first.model.arch}'s,"
-    return budget.solve(_once(other, ratio), 1.0, what=what)
+    return solve(_once(other, ratio), 1.0, what=what)
 
 
 def _size(config: Config) -> int:

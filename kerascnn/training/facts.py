@@ -5,7 +5,7 @@ from typing import Any
 
 from kerascnn.cli import ambient
 from kerascnn.config import Config
-from kerascnn.devices.plan import Plan
+from kerascnn.devices.plan import Plan, kernels, versions
 from kerascnn.models.cost import Cost
 from kerascnn.runs import Run
 
@@ -39,7 +39,7 @@ def note_environment(run: Run, plan: Plan, say: Callable[[str], None]) -> None:
     """Add this start to the run's environment.json, and say what is overridden and what changed since the one before."""
     for name, value in ambient.overridden().items():
         say(f"note: {name} is {value} here and is not heeded: it belongs to other programs")
-    starts = run.add_environment({**plan.versions(), **plan.kernels(), **plan.facts()})
+    starts = run.add_environment({**versions(), **kernels(), **plan.facts()})
     if len(starts) > 1:
         for line in changed(*starts[-2:]):
             say(line)
