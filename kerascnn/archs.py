@@ -1,4 +1,4 @@
-"""List the networks: parameters, multiply-adds, activations, papers; or the filter names of one."""
+"""List the networks with parameters, multiply-adds, activations and papers, or the filter names of one."""
 
 import fnmatch
 import json
@@ -17,18 +17,18 @@ from kerascnn.errors import DONE, UserError
 
 
 class Archs(Section):
-    """Which networks, and what of them."""
+    """The flags of `kerascnn archs`."""
 
-    pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")] = Field(
-        "*", description="names to list, * and ? as in the shell; `resnet` lists all that begin so"
+    pattern: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")] = Field(
+        "*", description="names to list, with * and ? as in a shell; `resnet` lists all that begin with it"
     )
     image_size: int | None = Field(
-        None, ge=8, le=1024, description="count at this size (default: each one's published size)"
+        None, ge=8, le=1024, description="image size of the counts (default: each network's published size)"
     )
-    classes: int | None = Field(None, ge=1, description="count with so many classes (default: 1000; 10 up to 64 px)")
-    layers: bool = Field(False, description="list the names that --filters takes, with their counts")
+    classes: int | None = Field(None, ge=1, description="classes of the counts (default: 1000; 10 up to 64 px)")
+    layers: bool = Field(False, description="list the filter names that --filters takes, with their counts")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
-        False, description="one JSON object a line, nothing else"
+        False, description="print one JSON object per line and nothing else"
     )
 
 
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     names = [name for name in tables.ARCHS if fnmatch.fnmatchcase(name, asked.pattern)]
     names = names or [name for name in tables.ARCHS if name.startswith(asked.pattern)]
     if not names:
-        tables.row(asked.pattern)  # names the nearest
+        tables.row(asked.pattern)  # its error names the nearest arch
         raise UserError(f"no arch matches {asked.pattern!r}")
     if asked.layers:
         for name in names:
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def count(name: str, image_size: int | None, classes: int | None) -> dict[str, Any]:
-    """What one network costs; builds it without weights."""
+    """Returns what one network costs; builds it without weights."""
     with quiet():
         from kerascnn import models
         from kerascnn.models import cost

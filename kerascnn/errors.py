@@ -1,10 +1,10 @@
-"""How a command ends: its exit codes, and the exceptions that stand for them. Imported by all, imports nothing."""
+"""Exit codes of the commands, and the exceptions that lead to them. Imported by all other modules, imports none of them."""
 
 import errno
 
 DONE, CHECK_FAILED, USER_ERROR, TRAINING_FAILED, STOPPED, INTERRUPTED = 0, 1, 2, 3, 75, 130
-FULL = (errno.ENOSPC, errno.EDQUOT)  # no room on the disk, or in the user's share of it
-# What the system may answer differently at the next start: a share that is away, a device that fails, too many open files.
+FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the disk, or quota exceeded
+# Errors that may be gone at the next start: a network share that is away, a failing device, too many open files.
 PASSING = (
     errno.EIO,
     errno.ESTALE,
@@ -22,7 +22,7 @@ PASSING = (
 
 
 class UserError(Exception):
-    """A mistake that the user can mend: printed as one message, exit code 2, no traceback."""
+    """A mistake that the user can correct: one message, exit code 2, no traceback."""
 
 
 class CheckFailed(Exception):
@@ -34,10 +34,10 @@ class TrainingFailed(Exception):
 
 
 class Stopped(BaseException):
-    """Stopped by a signal or by time, everything kept: `code` is 75, or 130 after Ctrl-C.
+    """Stopped by a signal or a time limit with everything kept: `code` is 75, or 130 after Ctrl-C.
 
-    A signal's handler raises it anywhere, also within code that takes every `Exception` for a damaged file. Like
-    KeyboardInterrupt it is none, so that no such handler swallows it.
+    A signal handler may raise it anywhere, also in code that treats every `Exception` as a damaged file. It derives from
+    BaseException, like KeyboardInterrupt, so that such code does not swallow it.
     """
 
     def __init__(self, message: str, code: int = STOPPED) -> None:

@@ -23,35 +23,41 @@ Format = Literal["savedmodel", "litert", "litert-float32", "litert-float16", "li
 
 
 class Export(Section):
-    """Which run, in which forms."""
+    """The flags of `kerascnn export`."""
 
-    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = Field(
+    run: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Field(
         "", description="the run: its directory, its name, or latest"
     )
     formats: tuple[Format, ...] = Field(
         ("savedmodel",),
         min_length=1,
-        description="litert: float32, float16 and int8, each also alone (extra litert); onnx (extra onnx)",
+        description="formats; litert is its float32, float16 and int8 (extra litert); onnx (extra onnx)",
     )
-    name: str | None = Field(None, description="the folder below the exports (default: the run's name)")
-    calibrate: bool = Field(False, description="bake in the temperature that `kerascnn evaluate` fitted on val")
+    name: str | None = Field(None, description="name of the folder below --exports-dir (default: the run's name)")
+    calibrate: bool = Field(False, description="include the temperature that `kerascnn evaluate` fitted on val")
     allow_drop: float = Field(
-        1.0, ge=0, le=100, description="per cent of images whose answer may change in float16 and int8"
+        1.0, ge=0, le=100, description="percentage of images whose predicted class may change in float16 and int8"
     )
-    exports_dir: Path = Field(Path("saved_models"), description="where exports are kept")
-    dataset: str | None = Field(None, description="where the run's images are now, if they have moved")
-    data_dir: str | None = Field(None, description="where TensorFlow Datasets keeps its prepared data now")
-    verbose: bool = Field(False, description="show what TensorFlow and the converters print")
+    exports_dir: Path = Field(
+        Path("saved_models"), description="folder of the exports", json_schema_extra={"metavar": "DIR"}
+    )
+    dataset: str | None = Field(None, description="present place of the run's images, if they have moved")
+    data_dir: str | None = Field(
+        None,
+        description="present folder of the prepared data of TensorFlow Datasets",
+        json_schema_extra={"metavar": "DIR"},
+    )
+    verbose: bool = Field(False, description="show the output of TensorFlow and the converters")
 
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn export RUN`: write, prove, publish; 1 where an artefact does not agree with the run."""
+    """`kerascnn export RUN`: writes, proves, publishes; 1 if an artefact does not agree with the run."""
     asked = parse(Export, argv, prog="kerascnn export", description=__doc__ or "")
     if not asked.run:
         raise UserError("which run? kerascnn export RUN (kerascnn export --help)")
     run = Run(finding.find(asked.run))
-    run.config()  # names what is no run, before TensorFlow is started
+    run.config()  # refuses what is not a run, before TensorFlow starts
     run.metrics()
     preflight.dataset(asked.dataset, asked.data_dir)
     screen = Screen()
@@ -72,7 +78,7 @@ def main(argv: list[str]) -> int:
 
 
 def report(done: "Exported") -> int:
-    """Print where the version is; 1 where it lacks an artefact that was asked for."""
+    """Prints the folder of the version; 1 if it lacks an artefact that was asked for."""
     from kerascnn.artefacts import proof
 
     if done.reused:

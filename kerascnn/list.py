@@ -1,4 +1,4 @@
-"""List runs: state, arch, data, score with its interval, and when; the best first."""
+"""List runs with state, arch, data, score with its interval, and date; the best first."""
 
 import datetime
 import json
@@ -19,17 +19,17 @@ from kerascnn.errors import DONE, UserError
 from kerascnn.runs import finding, summary
 from kerascnn.runs.summary import Summary
 
-SCORE = 4  # its column
+SCORE = 4  # column of the score
 
 
 class List(Section):
-    """Which runs, and in which form."""
+    """The flags of `kerascnn list`."""
 
-    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DIR]", help_behavior_hint="")] = Field(
+    folder: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DIR]")] = Field(
         "", description="a folder of runs, a run, or latest (default: experiments/runs)"
     )
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
-        False, description="one JSON object a line, nothing else"
+        False, description="print one JSON object per line and nothing else"
     )
 
 

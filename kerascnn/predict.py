@@ -1,4 +1,4 @@
-"""Ask a trained network about images: files, folders, patterns, or a list on standard input."""
+"""Predict the classes of images: files, folders, patterns, or a list on standard input."""
 
 import contextlib
 import csv
@@ -29,39 +29,45 @@ if TYPE_CHECKING:
 
 
 class Predict(Section):
-    """Who is asked, about what, and how the answers look."""
+    """The flags of `kerascnn predict`."""
 
-    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")] = Field(
+    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = Field(
         "",
         description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
     )
-    images: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...", help_behavior_hint="")
-    ] = Field((), description="files, folders (all images below), quoted patterns, or - for a list on standard input")
-    top: int = Field(5, ge=1, description="so many classes per image, the most probable first")
-    batch_size: int = Field(32, ge=1, description="images that the network sees at once")
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
+        (), description="files, folders (all images below), quoted patterns, or - for a list on standard input"
+    )
+    top: int = Field(5, ge=1, description="number of classes per image, the most probable first")
+    batch_size: int = Field(32, ge=1, description="images of one call of the network")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
-        False, description="one JSON object per image and line, nothing else on standard output"
+        False, description="print one JSON object per image and line, nothing else on standard output"
     )
     as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = Field(
-        False, description="one CSV row per image, with a header, nothing else on standard output"
+        False, description="print CSV with a header and one row per image, nothing else on standard output"
     )
     cam: str | None = Field(
-        None, description="a folder for Grad-CAM overlays: which places speak for the answer (a run or a .keras file)"
+        None,
+        description="folder for Grad-CAM overlays of the predicted class (of a run or a .keras file)",
+        json_schema_extra={"metavar": "DIR"},
     )
     sort_into: str | None = Field(
-        None, description="a folder: each image is copied into a folder of its predicted class there"
+        None,
+        description="folder into which each image is copied, below the name of its predicted class",
+        json_schema_extra={"metavar": "DIR"},
     )
     min_confidence: float = Field(
-        0.0, ge=0, le=1, description=f"with --sort-into: images of a lower probability go into the folder {UNSURE}"
+        0.0, ge=0, le=1, description=f"with --sort-into: images with a lower probability go into the folder {UNSURE}"
     )
-    link: bool = Field(False, description="with --sort-into: symbolic links instead of copies")
+    link: bool = Field(False, description="with --sort-into: make symbolic links instead of copies")
     class_names: str | None = Field(
-        None, description="of a bare .keras file: cat,dog,... or a file with one name a line (an export's classes.txt)"
+        None, description="for a bare .keras file: cat,dog,... or a file of one name per line (an export's classes.txt)"
     )
-    image_size: int | None = Field(None, ge=8, le=1024, description="of a bare .keras file that takes any size")
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="for a bare .keras file that takes any size: height and width in pixels"
+    )
     resize: Literal["crop", "pad", "squash"] | None = Field(
-        None, description="of a bare .keras file: how images get there (default: crop above 64 px, else squash)"
+        None, description="for a bare .keras file: as --resize of fit (default: crop above 64 px, else squash)"
     )
 
 

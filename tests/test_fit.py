@@ -28,7 +28,7 @@ def test_a_full_disk_stops_what_goes_on_later(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "flowers" / "log.txt").symlink_to("/dev/full")
     assert fit.main([*SMALL, "--runs-dir", str(tmp_path)]) == STOPPED
     err = capsys.readouterr().err
-    assert "No space left on device: make room there; the same command goes on" in err
+    assert "No space left on device: make room there; the same command continues" in err
     assert "Traceback" not in err
     assert Run(tmp_path / "flowers").config_file.exists()
     assert not Run(tmp_path / "flowers").trained

@@ -1,26 +1,26 @@
-"""Settings of other programs that reach Keras and TensorFlow: which are overridden here, which are heeded and recorded.
+"""Settings of the user's other programs that reach Keras and TensorFlow: overridden, or respected and recorded.
 
-`~/.keras/keras.json` and environment variables are shared by every Keras program of a user. What this program rests on
-(backend, data format, float type, the number of epochs) is fixed; what a user may well mean for it (threads, kernels, XLA) is
-heeded and kept in environment.json. No TensorFlow at import.
+`~/.keras/keras.json` and environment variables are shared by every Keras program of a user. What this program
+depends on (backend, data format, float type, number of epochs) is fixed. What a user may intend for it (threads, kernels, XLA)
+is respected and recorded in environment.json. No TensorFlow at import.
 """
 
 import os
 from collections.abc import Mapping, MutableMapping
 
-# Variables that would change results or the length of a training behind the config's back: name -> the value that they get,
-# None to leave them out. All are read once, when Keras or TensorFlow is imported or a function is traced.
+# Variables that would change results or the length of a training without the config: name -> the value that is set, None
+# to unset it. All are read once, when Keras or TensorFlow is imported or a function is traced.
 FIXED: Mapping[str, str | None] = {
     "KERAS_BACKEND": "tensorflow",
-    "KERAS_MAX_EPOCHS": None,  # bounds every fit of a process: --epochs would not be reached, and asked for again
+    "KERAS_MAX_EPOCHS": None,  # limits every fit of a process: --epochs would not be reached
     "KERAS_MAX_STEPS_PER_EPOCH": None,
     "KERAS_NNX_ENABLED": None,
-    "TF_USE_LEGACY_KERAS": None,  # TensorFlow's own name for Keras would mean Keras 2 in other libraries
-    "TF_ENABLE_AUTO_MIXED_PRECISION": None,  # --dtype says the precision
-    "TF_FUNCTION_JIT_COMPILE_DEFAULT": None,  # --jit says what XLA compiles
+    "TF_USE_LEGACY_KERAS": None,  # other libraries would get Keras 2 from TensorFlow
+    "TF_ENABLE_AUTO_MIXED_PRECISION": None,  # --dtype sets the precision
+    "TF_FUNCTION_JIT_COMPILE_DEFAULT": None,  # --jit sets what XLA compiles
 }
-# Variables that are heeded, and that may change the last bits of results or more.
-HEEDED = (
+# Variables that are respected, and that may change the last bits of results or more.
+RESPECTED = (
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
@@ -35,14 +35,14 @@ HEEDED = (
     "NVIDIA_TF32_OVERRIDE",
     "CUDA_VISIBLE_DEVICES",
 )
-# Keras' settings in keras.json, as this program needs them.
+# Settings of keras.json that this program needs.
 KERAS = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
 
-_overridden: dict[str, str] = {}  # of this process: what was set, and is not heeded
+_overridden: dict[str, str] = {}  # settings found in this process that are overridden
 
 
 def fix_variables(environment: MutableMapping[str, str]) -> dict[str, str]:
-    """Sets the variables of `FIXED`, before Keras is imported; returns those that said otherwise, as they were."""
+    """Sets the variables of `FIXED`, before Keras is imported; returns the former values of those that differed."""
     changed = {}
     for name, value in FIXED.items():
         if environment.get(name, value) != value:
@@ -64,16 +64,16 @@ def start_keras() -> None:
         if (found := getattr(config, name)()) != value:
             _overridden[f"keras.json {name}"] = str(found)
             getattr(config, f"set_{name}")(value)
-    # Where Keras had been imported before this.
+    # If Keras was imported before.
     config.set_max_epochs(None)
     config.set_max_steps_per_epoch(None)
 
 
 def overridden() -> dict[str, str]:
-    """Settings of other programs that were found in this process and are not heeded, by name."""
+    """Returns the settings found in this process that are overridden, by name."""
     return dict(_overridden)
 
 
-def heeded() -> dict[str, str]:
-    """The variables of `HEEDED` that are set, by name."""
-    return {name: os.environ[name] for name in HEEDED if name in os.environ}
+def respected() -> dict[str, str]:
+    """Returns the variables of `RESPECTED` that are set, by name."""
+    return {name: os.environ[name] for name in RESPECTED if name in os.environ}

@@ -1,6 +1,6 @@
-"""What makes a function a command: messages instead of tracebacks, an exit code for each way to end. No TensorFlow.
+"""The boundary of every command: messages instead of tracebacks, and an exit code for each way to end. No TensorFlow.
 
-The one boundary of every command. What it does not know is a fault of this program, and stays a traceback.
+An error that is not handled here is a bug of this program, and keeps its traceback.
 """
 
 import contextlib
@@ -33,18 +33,18 @@ from kerascnn.errors import (
     UserError,
 )
 
-# What other libraries (TensorFlow, HDF5, ONNX) say in words of their own where the system refused something.
+# System errors that other libraries (TensorFlow, HDF5, ONNX) report in messages of their own.
 _TOLD = (*FULL, *PASSING, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG, errno.EISDIR)
 
 
 class Main(Protocol):
-    """A command: flags in, exit code out; without flags those of the process."""
+    """A command: takes flags (default: those of the process) and returns an exit code."""
 
     def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 def command(body: Callable[[list[str]], int]) -> Main:
-    """Make `main(argv=None) -> exit code` of a command's body: messages instead of tracebacks."""
+    """Wraps the body of a command as `main(argv=None) -> exit code`, with messages instead of tracebacks."""
 
     @functools.wraps(body)
     def main(argv: Sequence[str] | None = None) -> int:
@@ -54,11 +54,11 @@ def command(body: Callable[[list[str]], int]) -> Main:
             try:
                 with _stopped_by_sigterm(signals):
                     code = body(list(sys.argv[1:] if argv is None else argv))
-            except SystemExit as error:  # tyro's --help and its own errors
+            except SystemExit as error:  # --help
                 code = error.code if isinstance(error.code, int) else DONE
             sys.stdout.flush()
             return code
-        except BrokenPipeError:  # the reader (head, less) has gone: nothing more to say
+        except BrokenPipeError:  # the reader (head, less) is gone
             streams.let_go(sys.stdout)
             return DONE
         except KeyboardInterrupt:
@@ -66,7 +66,7 @@ def command(body: Callable[[list[str]], int]) -> Main:
         except Stopped as error:
             return _report(str(error), error.code)
         except Exception as error:
-            if signals:  # a library's own handler made another error of it
+            if signals:  # a library turned `Stopped` into another error
                 return _report(_SIGTERM, STOPPED)
             known = ending(error)
             if known is None:
@@ -76,14 +76,14 @@ def command(body: Callable[[list[str]], int]) -> Main:
     return main
 
 
-_SIGTERM = "stopped by SIGTERM: the same command goes on from what is kept"
+_SIGTERM = "stopped by SIGTERM: the same command continues from what is kept"
 
 
 @contextlib.contextmanager
 def _stopped_by_sigterm(signals: list[int]) -> Iterator[None]:
-    """SIGTERM ends a command as an exception would: what it has begun to write is cleaned away, its children stop.
+    """Turns SIGTERM into an exception: unfinished files are removed, and child processes stop.
 
-    A training listens itself while it runs, and saves. The handler from before is put back.
+    A training has a handler of its own, which saves first. The former handler is restored at the end.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -101,7 +101,7 @@ def _stopped_by_sigterm(signals: list[int]) -> Iterator[None]:
 
 
 def ending(error: Exception) -> tuple[str, int] | None:
-    """The message and the exit code of an expected error; None for one that is a fault of this program."""
+    """Returns the message and the exit code of an expected error, or None for a bug of this program."""
     if isinstance(error, UserError):
         return str(error), USER_ERROR
     if isinstance(error, CheckFailed):
@@ -114,12 +114,12 @@ def ending(error: Exception) -> tuple[str, int] | None:
     system = refused(error)
     if system is None:
         return None
-    # Not 1: no check has failed. 75 where the same command goes on once the cause is gone.
+    # Not 1: no check has failed. 75 if the same command can continue once the cause is gone.
     return explained(system), STOPPED if system.errno in (*FULL, *PASSING) else USER_ERROR
 
 
 def refused(error: BaseException) -> OSError | None:
-    """The system's refusal that an error stands for: an OSError itself, or what another library tells of one in words."""
+    """Returns the system error behind an error: an OSError itself, or one that a library's message names."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
     text = str(error)
@@ -128,26 +128,26 @@ def refused(error: BaseException) -> OSError | None:
             named = re.match(r"(?P<path>/[^\n;:]+)[;:] ", text)
             return OSError(code, os.strerror(code), named["path"]) if named else OSError(code, os.strerror(code))
     if isinstance(error, OSError):
-        # numpy counts what went to the disk, and drops the reason.
+        # numpy reports the bytes written, but not the reason.
         short = re.search(r"\d+ requested and \d+ written", text)
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if short else error
     return None
 
 
 def _named(error: Exception, name: str) -> bool:
-    """Whether an error is of TensorFlow's class `name`, told without an import of TensorFlow."""
+    """Returns whether an error is of TensorFlow's class `name`, without an import of TensorFlow."""
     return any(kind.__name__ == name and kind.__module__.startswith("tensorflow") for kind in type(error).__mro__)
 
 
 def explained(error: OSError) -> str:
-    """What went wrong with which file, and what to do."""
+    """Returns a message with the file, the reason, and what to do."""
     known = isinstance(error.filename, str | bytes | os.PathLike)
     place = f"{one_line(os.fsdecode(error.filename))}: " if known else ""
     reason = error.strerror or one_line(str(error)) or type(error).__name__
     if error.errno in FULL:
-        return f"{place}{reason}: make room there; the same command goes on from what is kept"
+        return f"{place}{reason}: make room there; the same command continues from what is kept"
     if error.errno in PASSING:
-        return f"{place}{reason}: once that is mended, the same command goes on from what is kept"
+        return f"{place}{reason}: once that is fixed, the same command continues from what is kept"
     way_out = ": choose another place" if known else ""
     if known and isinstance(error, PermissionError):
         way_out += ", or make this one readable and writable"
@@ -155,7 +155,7 @@ def explained(error: OSError) -> str:
 
 
 def _report(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # a full disk behind standard output: the message still goes out
+    with contextlib.suppress(OSError):  # standard output is on a full disk: the message is still printed
         sys.stdout.flush()
     try:
         print(f"kerascnn: {printable(message)}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""The flags of a command's schema, and messages for words that they do not take. No TensorFlow.
+"""The flags of a command's schema, and messages for words that are not valid. No TensorFlow.
 
-tyro reads the flags; its own errors are boxes of many lines that speak of Python types. `check` finds the same mistakes
-first, in the order in which they were typed, and says them in one sentence.
+tyro reads the flags, but its errors are boxes of many lines about Python types. `check` finds the same mistakes first, in the
+order in which they were typed, and reports each in one sentence.
 """
 
 import difflib
@@ -24,16 +24,16 @@ _NOUNS: dict[Any, str] = {int: "a whole number", float: "a number", str: "a word
 
 @dataclass(frozen=True)
 class Flag:
-    """One field as it stands on a command line.
+    """A field as a flag of the command line.
 
     Attributes:
         field: The field's name.
-        name: `--name`; of a positional argument what stands for it in the help.
-        kinds: The types of its words: one for each word, or one for all where `many`.
-        many: Whether it takes more words than one of each kind.
-        switch: Whether it takes none: `--name`, or `--no-name`.
-        positional: Whether it has no `--name`.
-        optional: Whether the word None is a value.
+        name: `--name`, or the name of a positional argument in the help.
+        kinds: The types of its values: one for each value, repeated if `many`.
+        many: Whether it takes any number of values of these kinds.
+        switch: Whether it takes no value: `--name` or `--no-name`.
+        positional: Whether it is a positional argument.
+        optional: Whether None is a valid value.
     """
 
     field: str
@@ -45,52 +45,52 @@ class Flag:
     optional: bool
 
     def problem(self, words: Sequence[str]) -> str:
-        """What is wrong with the words that follow the flag; empty where nothing is."""
+        """Returns what is wrong with the words after the flag, or an empty text."""
         if self.optional and list(words) == ["None"]:
             return ""
         if self.switch:
             return f"takes no value, got {words[0]!r}" if words else ""
         count = len(self.kinds)
         if len(words) < count or (self.many and len(words) % count):
-            return f"expected {self._wanted()} after it, got {' '.join(words) or 'nothing'}"
+            return f"expected {self._expected()} after it, got {' '.join(words) or 'nothing'}"
         if not self.many and len(words) > count:
-            return f"expected {self._wanted()}, got {' '.join(words)}"
+            return f"expected {self._expected()}, got {' '.join(words)}"
         for i, word in enumerate(words):
             if wrong := _misfit(self.kinds[i % count], word):
                 return wrong
         return ""
 
-    def _wanted(self) -> str:
+    def _expected(self) -> str:
         said = " and ".join(_noun(kind) for kind in self.kinds)
         return f"pairs of {said}" if self.many and len(self.kinds) > 1 else said
 
 
 def table(schema: type[Section]) -> dict[str, Flag]:
-    """The flags of a schema by name, the fields of its sections among them."""
+    """Returns the flags of a schema and of its sections by name."""
     found: dict[str, Flag] = {}
     for name, field in schema.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, Section):
             found |= table(inner)
         else:
-            flag = _flag(name, field)
-            found[flag.name] = flag
+            one = flag_of(name, field)
+            found[one.name] = one
     return found
 
 
 def check(schema: type[Section], argv: Sequence[str], further: Iterable[str] = ()) -> None:
-    """Refuse the first word of `argv` that the schema's flags do not take.
+    """Checks that the schema's flags take all words of `argv`.
 
     Args:
         schema: A command's schema.
-        argv: Its words.
-        further: Names of flags that are read elsewhere, which a misspelt one may have meant.
+        argv: The words of the command line.
+        further: Names of other flags, for the message about a misspelled flag.
 
     Raises:
-        UserError: Says what was expected, what came, and the nearest flag or choice.
+        UserError: The message about the first wrong word: what was expected, what was given, and the most similar flag.
     """
     flags = table(schema)
-    places = [flag for flag in flags.values() if flag.positional]
+    positional = [flag for flag in flags.values() if flag.positional]
     loose: list[str] = []
     for name, words in _grouped(argv):
         flag = _named(flags, name)
@@ -99,35 +99,35 @@ def check(schema: type[Section], argv: Sequence[str], further: Iterable[str] = (
         if flag is None:
             loose += words
             continue
-        own = words if flag.many or not places else words[: 0 if flag.switch else len(flag.kinds)]
+        own = words if flag.many or not positional else words[: 0 if flag.switch else len(flag.kinds)]
         if problem := flag.problem(own):
             raise UserError(f"{name}: {problem}")
         loose += words[len(own) :]
-    for flag in places:
+    for flag in positional:
         mine, loose = (loose, []) if flag.many else (loose[:1], loose[1:])
         if mine and (problem := flag.problem(mine)):
             raise UserError(f"{flag.name}: {problem}")
     if loose:
-        wanted = " ".join(flag.name for flag in places)
-        raise UserError(f"{loose[0]!r}: expected {f'{wanted} and flags' if wanted else 'flags'} only")
+        expected = " ".join(flag.name for flag in positional)
+        raise UserError(f"{loose[0]!r}: expected {f'{expected} and flags' if expected else 'flags'} only")
 
 
 def given(schema: type[Section], argv: Sequence[str]) -> set[str]:
-    """The names of the fields that `argv` sets by a flag."""
+    """Returns the names of the fields that flags in `argv` set."""
     flags = table(schema)
     named = (_named(flags, name) for name, _ in _grouped(argv) if name)
     return {flag.field for flag in named if flag is not None}
 
 
 def words(section: Section, default: Section) -> list[str]:
-    """The words that set what `section` has beyond `default`: a command line that can be pasted once it is quoted."""
+    """Returns the words that set the values in which `section` differs from `default`, to be quoted by the caller."""
     found: list[str] = []
     for name, field in type(section).model_fields.items():
         value, usual = getattr(section, name), getattr(default, name)
         if isinstance(value, Section):
             found += words(value, usual)
         elif value != usual and value is not None:
-            found += _spelt(_flag(name, field), value)
+            found += _spelt(flag_of(name, field), value)
     return found
 
 
@@ -140,7 +140,8 @@ def _spelt(flag: Flag, value: Any) -> list[str]:
     return [flag.name, *map(str, value if many else [value])]
 
 
-def _flag(name: str, field: FieldInfo) -> Flag:
+def flag_of(name: str, field: FieldInfo) -> Flag:
+    """Returns the flag of a schema's field."""
     positional, shown = False, "--" + name.replace("_", "-")
     for mark in field.metadata:
         positional = positional or mark is tyro.conf.Positional
@@ -167,12 +168,12 @@ def _without_none(kind: Any) -> tuple[Any, bool]:
 
 
 def _bare(kind: Any) -> Any:
-    """A type without what is annotated to it."""
+    """Returns a type without its annotations."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _grouped(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """(flag, the words that follow it); the words before the first flag come under the empty name."""
+    """Yields (flag, the words after it); the words before the first flag have an empty name."""
     name = ""
     words: list[str] = []
     for word in argv:
@@ -197,13 +198,13 @@ def _named(flags: dict[str, Flag], name: str) -> Flag | None:
 
 
 def _names(flags: Iterable[Flag]) -> list[str]:
-    """Every spelling that a flag may have."""
+    """Returns every spelling of the flags."""
     named = [flag for flag in flags if not flag.positional]
     return [flag.name for flag in named] + [f"--no-{flag.name[2:]}" for flag in named if flag.switch]
 
 
 def _meant(name: str, known: Sequence[str]) -> str:
-    """The flags that a misspelt one may have meant: what it is the beginning of, else the nearest."""
+    """Returns a hint with the flags that a misspelled one is the beginning of, else with the most similar flag."""
     plain = "--" + name.strip("-").replace("_", "-")
     begun = [flag for flag in known if flag.startswith(plain)] if len(plain) > 3 else []
     near = begun[:4] or difflib.get_close_matches(plain, known, n=1, cutoff=0.6)
@@ -211,7 +212,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def _misfit(kind: Any, word: str) -> str:
-    """Why a word is not of a type; empty where it is."""
+    """Returns why a word is not of a type, or an empty text."""
     if get_origin(kind) is Literal:
         allowed = [str(choice) for choice in get_args(kind)]
         return "" if word in allowed else f"{word!r} is none of {', '.join(allowed)}{nearest(word, allowed)}"

@@ -7,19 +7,21 @@ import contextlib
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated, TypeVar
 
 import tyro
 from pydantic import Field
 
 from kerascnn.cli import flags
+from kerascnn.cli.help import CONFIG, HELP_ALL, PRINT_CONFIG, asks_for_help, help_text
 from kerascnn.cli.recipes import dumps, load_recipe, load_toml, recipe_path
 from kerascnn.config import Config, Data, Model
 from kerascnn.config.section import RENAMED, FieldError, Section
 from kerascnn.errors import DONE, UserError
 
-# Other tools' flags, with what this one says instead.
+# Flags of other tools, with what to type here.
 FOREIGN = {
     "--model": "--arch",
     "-m": "--arch",
@@ -51,6 +53,8 @@ ANSWERED = {
     "--num-workers": "is not needed: input threads are chosen automatically",
 }
 
+# tyro writes no help here, so it does not need the comments of the schema's source.
+_TYRO = (tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff)
 
 Parsed = TypeVar("Parsed", bound=Section)
 ParsedConfig = TypeVar("ParsedConfig", bound=Config)
@@ -62,31 +66,29 @@ def parse_config(
     prog: str,
     description: str,
     schema: type[ParsedConfig] = Config,  # type: ignore[assignment]
+    decided: Mapping[str, str] = MappingProxyType({}),
 ) -> ParsedConfig:
-    """The config that `argv` describes, on top of the recipe it names.
+    """Returns the config that `argv` describes, on top of the recipe that it names.
 
-    Exits 0 after `--help` and `--print-config`, which prints what a run keeps.
+    Exits 0 after `--help` and after `--print-config`, which prints what a run keeps.
 
     Args:
         argv: Flags.
         prog: The command's name.
-        description: What it does.
+        description: What the command does.
         schema: Config, or a command's own with further sections.
+        decided: Flags of the schema that the command decides itself, each with what to type instead.
 
     Raises:
-        UserError: An unknown flag, key or value.
+        UserError: An unknown flag, key or value, or a flag that the command decides itself.
     """
-    rest, recipe = _take(list(argv), "--config")
-    print_config = "--print-config" in rest
-    rest = [word for word in rest if word != "--print-config"]
-    description += (
-        " --config FILE starts from a recipe's or a run's TOML file (or a recipe's name); --print-config prints"
-        " the merged config and stops."
-    )
+    rest, recipe = _take(list(argv), CONFIG)
+    print_config = PRINT_CONFIG in rest
+    rest = [word for word in rest if word != PRINT_CONFIG]
     start = load_recipe(recipe) if recipe is not None else Config()
-    # tyro turns the entries of a filled dict into flags of their own (filters.stem into a second --stem).
+    # tyro would make a flag of each entry of a dict that is not empty (a second --stem of filters.stem).
     bare = start.replace(model={"filters": {}})
-    config = parse(schema, rest, prog=prog, description=description, default=schema(**dict(bare)))
+    config = parse(schema, rest, prog=prog, description=description, default=schema(**dict(bare)), decided=decided)
     config = _with_dataset(_with_filters(config, start.model.filters), flags.given(schema, rest))
     if print_config:
         print(dumps(Config(**{name: getattr(config, name) for name in Config.model_fields})), end="")
@@ -95,10 +97,10 @@ def parse_config(
 
 
 class OfData(Config):
-    """A config whose data set may stand on the command line without its flag: `kerascnn fit photos`."""
+    """A config whose data set may be given without its flag: `kerascnn fit photos`."""
 
-    images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATASET]", help_behavior_hint="")] = Field(
-        "", description="the same as --dataset DATASET"
+    images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATASET]")] = Field(
+        "", description="same as --dataset DATASET"
     )
 
     @property
@@ -108,7 +110,7 @@ class OfData(Config):
 
 
 def _with_dataset(config: ParsedConfig, given: set[str]) -> ParsedConfig:
-    """`config` with the data set that stood without its flag."""
+    """Returns `config` with the data set that was given without its flag."""
     if not isinstance(config, OfData) or not config.images:
         return config
     if "dataset" in given:
@@ -118,64 +120,74 @@ def _with_dataset(config: ParsedConfig, given: set[str]) -> ParsedConfig:
 
 
 def told(argv: Sequence[str], schema: type[Section] = Config) -> set[str]:
-    """The names of the fields that a recipe or a flag in `argv` sets: everything else is a default."""
-    rest, recipe = _take(list(argv), "--config")
+    """Returns the names of the fields that a recipe or a flag in `argv` sets; all others have their defaults."""
+    rest, recipe = _take(list(argv), CONFIG)
     tables = load_toml(recipe_path(recipe)).values() if recipe is not None else ()
     return flags.given(schema, rest) | {key for table in tables if isinstance(table, dict) for key in table}
 
 
 def _with_filters(config: ParsedConfig, filters: dict[str, int]) -> ParsedConfig:
-    """`config` with a recipe's filter counts under those that --filters gave."""
+    """Returns `config` with the filter counts of a recipe, overridden by those of --filters."""
     model = {**dict(config.model), "filters": {**filters, **config.model.filters}}
     return type(config)(**{**dict(config), "model": Model(**model)})
 
 
 def parse(
-    schema: type[Parsed], argv: Sequence[str], *, prog: str, description: str, default: Parsed | None = None
+    schema: type[Parsed],
+    argv: Sequence[str],
+    *,
+    prog: str,
+    description: str,
+    default: Parsed | None = None,
+    decided: Mapping[str, str] = MappingProxyType({}),
 ) -> Parsed:
-    """Flags as a checked `schema`; a section's fields become flat flags, grouped by section in the help.
+    """Returns the validated `schema` that the flags describe; the fields of its sections are flat flags.
+
+    Exits 0 after `--help` and `--help-all`.
+
+    Args:
+        schema: The command's schema.
+        argv: Flags.
+        prog: The command's name.
+        description: What the command does.
+        default: The values of the fields that no flag sets; default: the schema's.
+        decided: Flags of the schema that the command decides itself, each with what to type instead.
 
     Raises:
         UserError: A word that is not a flag or a value of one; says what was expected in one line.
     """
-    _answer_foreign(argv, schema)
+    default = schema() if default is None else default
+    if asks_for_help(argv):
+        everything = HELP_ALL in argv
+        print(help_text(schema, default, prog=prog, description=description, everything=everything, hidden=decided))
+        raise SystemExit(DONE)
+    _answer_foreign(argv, schema, decided)
+    errors = io.StringIO()
     try:
-        if not _asks_for_help(argv):
-            flags.check(schema, argv, further=("--config", "--print-config"))
-        errors = io.StringIO()
+        if not any(word.startswith("--tyro-") for word in argv):  # tyro's own, such as --tyro-print-completion
+            flags.check(schema, argv, further=(CONFIG, PRINT_CONFIG, HELP_ALL))
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
-                schema,
-                args=list(argv),
-                default=schema() if default is None else default,
-                prog=prog,
-                description=description,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff),
-            )
+            return tyro.cli(schema, args=list(argv), default=default, prog=prog, config=_TYRO)
     except FieldError as error:
         flag = f"--{error.key.replace('_', '-')}: " if error.key else ""
         raise UserError(f"{flag}{error.problem} ({prog} --help)") from None
     except UserError as error:
         raise UserError(f"{error} ({prog} --help)") from None
     except SystemExit as error:
-        if error.code:  # a mistake that `flags.check` does not know
+        if error.code:  # a mistake that `flags.check` does not cover
             raise UserError(f"{_plain(errors.getvalue())} ({prog} --help)") from None
         raise
 
 
-def _asks_for_help(argv: Sequence[str]) -> bool:
-    return any(word in ("-h", "--help") or word.startswith("--tyro-") for word in argv)
-
-
 def _plain(box: str) -> str:
-    """What tyro's message says, without its title, its frame and the advice below."""
+    """Returns the text of tyro's message without its title, frame and advice."""
     lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
     said = list(itertools.takewhile(lambda line: not line.startswith("─"), lines))
     return re.sub(r"\s+", " ", " ".join(said)).strip() or "these flags do not fit together"
 
 
 def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
-    """`argv` without `flag VALUE` or `flag=VALUE`, and the value."""
+    """Returns `argv` without `flag VALUE` or `flag=VALUE`, and the value."""
     for i, word in enumerate(argv):
         if word.startswith(f"{flag}="):
             return argv[:i] + argv[i + 1 :], word.split("=", 1)[1]
@@ -186,15 +198,17 @@ def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:
     return argv, None
 
 
-def _answer_foreign(argv: Sequence[str], schema: type[Section]) -> None:
+def _answer_foreign(argv: Sequence[str], schema: type[Section], decided: Mapping[str, str]) -> None:
     own = flags.table(schema)
     for word in argv:
         flag = word.split("=", 1)[0]
+        if flag in decided:
+            raise UserError(f"{flag}: {decided[flag]}")
         if flag in own:
             continue
         renamed = RENAMED.get(flag.removeprefix("--").replace("-", "_"), "")
         if f"--{renamed.replace('_', '-')}" in own:
-            raise UserError(f"{flag}: this is called --{renamed.replace('_', '-')} now")
+            raise UserError(f"{flag}: this is now called --{renamed.replace('_', '-')}")
         if flag in FOREIGN:
             raise UserError(f"{flag}: this is called {FOREIGN[flag]} here")
         if flag in ANSWERED:

@@ -1,7 +1,7 @@
-"""What a command does right now: phases, which those who work open and advance, and those who show look at. No TensorFlow.
+"""Phases: what a command is doing at the moment, and how far it is. No TensorFlow.
 
-Whoever may work for more than two seconds takes a `Phases` (default: `SILENT`) and opens a phase for each thing that it does.
-A `Screen` shows them; in a child process a `Relay` sends them to the parent, where a `Mirror` opens the same phases again.
+A function that may take more than two seconds has an argument of type `Phases` (default: `SILENT`) and opens a phase for each
+of its tasks. A `Screen` shows the phases. In a child process a `Relay` sends them to the parent, where a `Mirror` reopens them.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
-TICK = 0.25  # seconds between two looks at what is under way
+TICK = 0.25  # seconds between two updates of the display
 Item = TypeVar("Item")
 
 
 class State(NamedTuple):
-    """A phase as it travels between processes."""
+    """A phase in the form that is sent between processes."""
 
     number: int
     name: str
@@ -28,12 +28,12 @@ class State(NamedTuple):
 
 
 class Phase:
-    """One piece of work from its start to `end`; also a context manager.
+    """A task from its start to `end`; also a context manager.
 
     Args:
-        name: What is done, as in "listing photos".
-        total: Number of its parts; None where that is not known.
-        told: Whether a line says how long it took; without it only the wait is explained.
+        name: The task, as in "listing photos".
+        total: Number of its parts, or None if that is not known.
+        told: Whether a line reports its duration; otherwise only the wait is explained.
         ended: Called at its end.
     """
 
@@ -47,52 +47,52 @@ class Phase:
 
     @property
     def seconds(self) -> float:
-        """Since its start."""
+        """Seconds since the start."""
         return time.monotonic() - self.began
 
     @property
     def done(self) -> float:
-        """Parts that are done."""
+        """Number of parts that are done."""
         watched = self._watched
         done = max(self._done, watched() if watched else 0.0)
         return done if self.total is None else min(done, self.total)
 
     @property
     def left(self) -> float | None:
-        """Seconds until its end, at the mean speed since `mark`; None where nothing can be said."""
+        """Estimated seconds until the end, from the mean speed since `mark`, or None if there is no estimate."""
         (since, before), done = self._mark, self.done
         if not self.total or done <= before:
             return None
         return (time.monotonic() - since) * (self.total - done) / (done - before)
 
     def expect(self, total: float) -> None:
-        """Say how many parts there are, once that is known."""
+        """Sets the number of parts."""
         self.total = total
 
     def advance(self, parts: float = 1) -> None:
-        """Say that more parts are done."""
+        """Adds to the number of parts that are done."""
         self._done += parts
 
     def reach(self, done: float) -> None:
-        """Say how many parts are done."""
+        """Sets the number of parts that are done."""
         self._done = done
 
     def mark(self) -> None:
-        """Let the time left follow from the speed from now on: what came before was something else, as compiling."""
+        """Starts the measurement of the speed anew: the time before was spent on something else, such as compiling."""
         self._mark = time.monotonic(), self.done
 
     def watch(self, done: Callable[[], float]) -> None:
-        """Let `done` be asked a few times a second, from another thread, for the number of parts that are done."""
+        """Sets a function that returns the number of parts that are done; another thread calls it a few times a second."""
         self._watched = done
 
     def over(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items; one part is done whenever the next one is asked for."""
+        """Yields the items, and counts each one as done when the next one is requested."""
         for item in items:
             yield item
             self.advance()
 
     def end(self) -> None:
-        """End it; a second end does nothing."""
+        """Ends the phase; a second call does nothing."""
         self._watched = None
         ended, self._ended = self._ended, _nothing
         ended(self)
@@ -109,10 +109,10 @@ def _nothing(phase: Phase) -> None:
 
 
 class Phases:
-    """The phases under way. This one shows nothing: `SILENT`."""
+    """The current phases. This class shows nothing; its instance is `SILENT`."""
 
     def phase(self, name: str, total: float | None = None, *, told: bool = True) -> Phase:
-        """Open a phase; see `Phase`."""
+        """Opens a phase; see `Phase`."""
         return Phase(name, total, told, _nothing)
 
 
@@ -120,7 +120,7 @@ SILENT = Phases()
 
 
 class Watched(Phases):
-    """Phases at which a thread looks while there are any: `began`, `ended` and `look` say what that comes to."""
+    """Phases that a thread watches as long as there are any; subclasses define `began`, `ended` and `look`."""
 
     def __init__(self) -> None:
         self._active: dict[int, Phase] = {}
@@ -129,7 +129,7 @@ class Watched(Phases):
         self._thread: threading.Thread | None = None
 
     def phase(self, name: str, total: float | None = None, *, told: bool = True) -> Phase:
-        """Open a phase; see `Phase`."""
+        """Opens a phase; see `Phase`."""
         with self._turn:
             self._count += 1
             number = self._count
@@ -153,34 +153,34 @@ class Watched(Phases):
                 if not self._active:
                     self._thread = None
                     return
-                with contextlib.suppress(OSError):  # a full disk, a closed terminal: whoever works meets it too
+                with contextlib.suppress(OSError):  # a full disk or a closed terminal: the task itself meets it too
                     self.look()
 
     def active(self) -> dict[int, Phase]:
-        """The phases under way by number, the oldest first."""
+        """Returns the current phases by number, the oldest first."""
         with self._turn:
             return dict(self._active)
 
     def innermost(self) -> dict[int, Phase]:
-        """Of each thread the phase that was opened last: those around it say nothing while it runs."""
+        """Returns the most recent phase of each thread: the phases around it report nothing while it runs."""
         last = {phase.thread: (number, phase) for number, phase in self.active().items()}
         return dict(last.values())
 
     def began(self, number: int, phase: Phase) -> None:
-        """A phase has begun."""
+        """Called when a phase has begun."""
 
     def ended(self, number: int, phase: Phase) -> None:
-        """A phase has ended."""
+        """Called when a phase has ended."""
 
     def look(self) -> None:
-        """A tick has passed while there are phases under way."""
+        """Called at each tick as long as there are phases."""
 
 
 class Relay(Watched):
-    """The phases of a child process: its parent hears of them.
+    """The phases of a child process, sent to its parent.
 
     Args:
-        send: Given the state of all phases whenever one begins or ends, and at each tick. It may lose some.
+        send: Called with the states of all phases when one begins or ends, and at each tick. It may lose some.
     """
 
     def __init__(self, send: Callable[[list[State]], None]) -> None:
@@ -199,12 +199,12 @@ class Relay(Watched):
 
 
 def states(phases: dict[int, Phase]) -> list[State]:
-    """Phases as they travel."""
+    """Returns the phases in the form that is sent between processes."""
     return [State(n, p.name, p.done, p.total, p.told, p.note) for n, p in phases.items()]
 
 
 def to_descriptor(descriptor: int) -> Callable[[list[State]], None]:
-    """What `Relay` sends by, into a pipe: one line of JSON each. A full pipe or a parent that has gone loses it."""
+    """Returns a `send` for `Relay` that writes JSON lines into a pipe. Lines are lost if it is full or the parent is gone."""
     os.set_blocking(descriptor, False)
 
     def send(found: list[State]) -> None:
@@ -218,11 +218,11 @@ def to_descriptor(descriptor: int) -> Callable[[list[State]], None]:
 
 
 class Mirror:
-    """The phases of a child, opened again here.
+    """The phases of a child process, reopened in this process.
 
     Args:
         phases: Where they are shown.
-        whose: What stands before their names.
+        whose: Prefix of their names.
     """
 
     def __init__(self, phases: Phases, whose: str) -> None:
@@ -231,7 +231,7 @@ class Mirror:
         self._rest = b""
 
     def show(self, found: Iterable[State]) -> None:
-        """Open, advance and end phases until they are those of the child."""
+        """Opens, advances and ends phases to match those of the child."""
         there = {state.number: state for state in found}
         for number in self._open.keys() - there.keys():
             self._open.pop(number).end()
@@ -244,7 +244,7 @@ class Mirror:
             phase.reach(state.done)
 
     def read(self, descriptor: int) -> None:
-        """Show what `to_descriptor` has written since the last call; returns at once."""
+        """Shows what `to_descriptor` has written since the last call, without waiting."""
         while True:
             try:
                 some = os.read(descriptor, 65536)
@@ -262,5 +262,5 @@ class Mirror:
                 return
 
     def end(self) -> None:
-        """End what is still open: the child has gone."""
+        """Ends all open phases: the child is gone."""
         self.show(())

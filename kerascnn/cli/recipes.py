@@ -1,4 +1,4 @@
-"""Config <-> TOML: recipes, and the config that a run keeps. No TensorFlow."""
+"""Reads and writes configs as TOML: recipes, and the config of a run. No TensorFlow."""
 
 import os
 import sys
@@ -19,11 +19,11 @@ else:
     import tomli as tomllib
 
 PACKAGE = Path(__file__).resolve().parents[1]
-RESOLVED = "resolved"  # the table of a run's config.toml that says what was used; it is not read back
+RESOLVED = "resolved"  # table of a run's config.toml that records the values in use; it is not read back
 
 
 def recipe_path(name: str, folder: str = "recipes") -> Path:
-    """The TOML file that `name` means: a path, a run's directory, or a recipe that travels with the package."""
+    """Returns the TOML file of `name`: a path, a run's directory, or the name of a recipe in the package."""
     path = Path(name)
     if path.is_dir():
         path = path / "config.toml"
@@ -43,22 +43,22 @@ def recipe_path(name: str, folder: str = "recipes") -> Path:
 
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """The file's tables; a syntax error names the file and the line."""
+    """Returns the tables of a TOML file; a syntax error names the file and the line."""
     try:
-        # A run's own file may name folders whose names are no UTF-8; people's files are UTF-8.
+        # The config.toml of a run may contain folder names that are not UTF-8; files that people write are UTF-8.
         errors = "surrogateescape" if path.name == "config.toml" else "strict"
         return tomllib.loads(path.read_text(encoding="utf-8-sig", errors=errors))
-    except ValueError as error:  # syntax, bytes that are no UTF-8, a number of more digits than Python reads
+    except ValueError as error:  # syntax, bytes that are not UTF-8, or a number with too many digits
         raise UserError(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
         raise UserError(f"{path}: not valid TOML: nested too deeply") from None
 
 
 def load_recipe(name: str | os.PathLike[str]) -> Config:
-    """The config in a recipe or in a run's `config.toml`.
+    """Returns the config of a recipe or of a run's `config.toml`.
 
     Raises:
-        UserError: Names file, section and key, and the nearest known one.
+        UserError: The message names the file, section and key, and the most similar known key.
     """
     path = recipe_path(os.fspath(name))
     tables = load_toml(path)
@@ -78,7 +78,7 @@ def load_recipe(name: str | os.PathLike[str]) -> Config:
         elsewhere = [name for name, schema in _sections().items() if error.key in schema.model_fields]
         hint = f" - it belongs under [{elsewhere[0]}]" if "unknown key" in error.problem and elsewhere else ""
         raise UserError(f"{path}: {where}: {error.problem}{hint}") from None
-    # A training writes environment.json after its config with the resolved values: without them it began before they were.
+    # A run with environment.json but without resolved values comes from a version that did not record them.
     began = path.name == "config.toml" and (path.parent / "environment.json").exists()
     return with_former_lr(config) if began and not noted else config
 
@@ -88,14 +88,14 @@ def _sections() -> dict[str, type[Section]]:
 
 
 def dumps(config: Config, resolved: Mapping[str, Any] | None = None) -> str:
-    """The config as TOML: every field that has a value (None is always a default).
+    """Returns the config as TOML, without fields that are None, which is always a default.
 
     Args:
         config: The config.
-        resolved: What a training used where a field is None, as a table of its own that is not read back.
+        resolved: Values that a training used for fields that are None; a separate table that is not read back.
     """
     text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True), multiline_strings=False)
     if not resolved:
         return text
     table = tomli_w.dumps({RESOLVED: dict(resolved)})
-    return f"{text}\n# What this run used, defaults included. A record: it is not read back.\n{table}"
+    return f"{text}\n# Values of this run, defaults included: a record that is not read back.\n{table}"

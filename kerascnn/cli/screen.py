@@ -1,6 +1,6 @@
-"""What a command shows: lines on the screen, the same lines with times in its log, and what it does right now.
+"""The output of a command: lines on the screen, the same lines with times in its log, and the current phases.
 
-No TensorFlow. Everything for people goes to standard output except errors; TensorFlow's own chatter is held back.
+No TensorFlow. Standard output takes everything for people except errors; TensorFlow's own messages are held back.
 """
 
 import contextlib
@@ -25,26 +25,26 @@ from kerascnn.cli.escaping import printable
 from kerascnn.cli.progress import Phase, Phases, State, Watched, states
 from kerascnn.errors import UserError
 
-# Seconds after which a phase is worth a line, and those between two lines of a long one.
+# Seconds after which a phase gets a line, and seconds between two lines of a long phase.
 WORTH, AGAIN = 1.0, 15.0
 
 
 class Lines(Console):
-    """A console whose reader may go away (`fit | head`): the work goes on, and its lines go to the log alone."""
+    """A console whose reader may go away (`fit | head`): the command continues, and its lines go only to the log."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        streams.let_go(cast("TextIO", self.file))  # standard output, or error
+        streams.let_go(cast("TextIO", self.file))  # standard output or standard error
 
 
 class Screen(Watched):
-    """Lines for the user, copied with times into `log` once a run has one; phases as bars, or as lines without a terminal.
+    """Shows lines and phases, and copies lines with their times into a log. Phases are bars, or lines without a terminal.
 
     Args:
-        errors: Whether all of it goes to standard error, where standard output is for a program.
+        errors: Whether all output goes to standard error, because another program reads standard output.
         worth: Seconds after which a phase gets a line.
-        again: Seconds between two lines of a long one.
-        tell: Hears of all phases, as a `Relay` sends them: a parent that shows them too.
+        again: Seconds between two lines of a long phase.
+        tell: Called with the states of all phases, as by a `Relay`, for a parent that shows them too.
     """
 
     def __init__(
@@ -79,15 +79,17 @@ class Screen(Watched):
     @property
     def live(self) -> bool:
         """Whether a bar may be drawn over the last line."""
-        return self.console.is_terminal and self.console.file.isatty()  # FORCE_COLOR makes a terminal of every pipe
+        return (
+            self.console.is_terminal and self.console.file.isatty()
+        )  # with FORCE_COLOR rich takes every pipe for a terminal
 
     def log_to(self, path: Path) -> None:
-        """Append every further line to `path`; a log is written line by line, never rewritten."""
+        """Appends every further line to `path`."""
         self.close()
         self._log = path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Closes the log."""
         with self._turn:
             if self._log is not None:
                 self._log.close()
@@ -95,12 +97,12 @@ class Screen(Watched):
 
     @contextlib.contextmanager
     def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Gives what is called with numbers of things done, in a phase of its own."""
+        """Opens a phase and returns a function that adds to its number of finished parts."""
         with self.phase(what, total) as phase:
             yield phase.advance
 
     def say(self, line: str = "", *, style: str | None = None) -> None:
-        """Show one line. What a name in it holds beside printable characters is shown as an escape."""
+        """Shows one line; characters that are not printable are escaped."""
         line = printable(line)
         with self._turn:
             try:
@@ -110,14 +112,14 @@ class Screen(Watched):
             self.note(line)
 
     def note(self, line: str) -> None:
-        """Write one line to the log alone."""
+        """Writes one line only to the log."""
         with self._turn:
             if self._log is not None:
                 self._log.write(f"{datetime.datetime.now().isoformat(' ', 'seconds')}  {line}\n")
                 self._log.flush()
 
     def head(self, picture: RenderableType | None) -> None:
-        """Show `picture` above the bars of a terminal; None takes it away."""
+        """Shows `picture` above the bars of a terminal; None removes it."""
         with self._turn:
             self._head = picture if self.live else None
             self._draw()
@@ -136,7 +138,7 @@ class Screen(Watched):
         self._tell(states(self.innermost()))
         if number in self._tasks:
             self._show(self._tasks[number], phase)
-            self._draw()  # as it ended: a fast phase is gone before the next tick
+            self._draw()  # a short phase ends before the next tick
             self._bars.remove_task(self._tasks.pop(number))
             self._draw()
         if self._spoke.pop(number, None) is not None and phase.told:
@@ -168,7 +170,7 @@ class Screen(Watched):
             self._line(f"        {phase.name} ...")
 
     def _line(self, line: str) -> None:
-        """A line about what is under way: where there is a bar, for the log alone."""
+        """Writes a line about a current phase; if there is a bar, only to the log."""
         if self.live:
             self.note(line)
         else:
@@ -181,7 +183,7 @@ class Screen(Watched):
         self._bars.update(task, completed=done, total=phase.total, parts=parts, left=remaining, note=phase.note)
 
     def _draw(self) -> None:
-        """Start what is drawn over the last lines, or stop it where there is nothing to draw."""
+        """Starts the live display, or stops it if there is nothing to draw."""
         wanted = bool(self._tasks) or self._head is not None
         if wanted and self._live is None:
             self._live = Live(
@@ -208,7 +210,7 @@ class Screen(Watched):
             self._hung_up(error)
 
     def _hung_up(self, error: OSError) -> None:
-        """Show nothing more on a terminal that was closed; raise what is something else."""
+        """Stops the output to a terminal that was closed; raises any other error."""
         if error.errno != errno.EIO:
             raise error
         self.console.quiet = True
@@ -218,7 +220,7 @@ class Screen(Watched):
 
 
 class _StandardError(io.TextIOBase):
-    """Standard error as it is now, also while `quiet` holds it; nowhere where it is closed."""
+    """Standard error as it is now, also while `quiet` redirects it; the null device if it is closed."""
 
     def __init__(self) -> None:
         there = sys.stderr is not None
@@ -245,12 +247,12 @@ class _StandardError(io.TextIOBase):
 def _standard_error() -> IO[str]:
     try:
         return cast("IO[str]", _StandardError())
-    except (OSError, ValueError):  # a test's or a notebook's, which is not a file
+    except (OSError, ValueError):  # in a test or a notebook, where it is not a file
         return sys.stderr
 
 
 def _progress(phase: Phase) -> str:
-    """How far a phase is, in words."""
+    """Returns the progress of a phase as text."""
     if phase.total is None:
         return f"{_seconds(phase.seconds)} so far"
     left = "" if phase.left is None else f", {duration(phase.left)} left"
@@ -258,17 +260,16 @@ def _progress(phase: Phase) -> str:
 
 
 def _seconds(seconds: float) -> str:
-    """`seconds`, to a tenth below a minute."""
+    """Returns `seconds` as text, with one decimal below a minute."""
     return f"{seconds:.1f} s" if seconds < 59.95 else duration(seconds)
 
 
 @contextlib.contextmanager
 def quiet(verbose: bool = False) -> Iterator[None]:
-    """Holds file descriptor 2 while TensorFlow is imported and started; shows what was written if that fails.
+    """Redirects file descriptor 2 while TensorFlow is imported and started; shows what was written if that fails.
 
-    Keras comes first, with this program's settings and not those of the user's other work (`ambient`).
-
-    TF_CPP_MIN_LOG_LEVEL alone is not enough: TensorFlow logs before it reads it.
+    Keras is imported first, with the settings of this program (`ambient`). TF_CPP_MIN_LOG_LEVEL alone is not enough:
+    TensorFlow logs before it reads the variable.
     """
     if verbose:
         ambient.start_keras()
@@ -286,7 +287,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             yield
             failed = False
         except UserError:
-            failed = False  # its message says all
+            failed = False  # its message is enough
             raise
         finally:
             sys.stderr.flush()
@@ -298,7 +299,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
 
 
 def _memory() -> IO[bytes]:
-    """A file without a name, in memory where there is such a thing: nothing need be writable for it."""
+    """Returns an anonymous file, in memory if the system supports that, so that no folder needs to be writable."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("kerascnn"), "w+b")
     return tempfile.TemporaryFile()
@@ -306,10 +307,10 @@ def _memory() -> IO[bytes]:
 
 @contextlib.contextmanager
 def starting(phases: Phases) -> Iterator[Phase]:
-    """The phase in which TensorFlow is imported, without a search for garbage among what is imported, now or later.
+    """The phase of TensorFlow's import, without garbage collection of the imported objects.
 
-    An import leaves half a million objects, all in use until the end: looking through them again and again, at the end too,
-    takes a third of the time of a command that does little (2.4 of 7.5 s of a Zen 3 core with resnet18 built twice).
+    An import creates half a million objects that live until the end. Collecting among them takes a third of the time of a
+    short command (2.4 of 7.5 s on a Zen 3 core, resnet18 built twice).
     """
     first, enabled = "tensorflow" not in sys.modules, gc.isenabled()
     gc.disable()
@@ -317,14 +318,14 @@ def starting(phases: Phases) -> Iterator[Phase]:
         with phases.phase("starting TensorFlow") as phase:
             yield phase
     finally:
-        if first:  # what a caller has made since is not kept alive
+        if first:  # only the first time: objects that a caller has made since are not kept alive
             gc.freeze()
         if enabled:
             gc.enable()
 
 
 def duration(seconds: float) -> str:
-    """`seconds` as people say it: 41 s, 3 min 5 s, 2 h 10 min."""
+    """Returns `seconds` as text: 41 s, 3 min 5 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

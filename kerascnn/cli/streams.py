@@ -1,4 +1,4 @@
-"""The three standard streams, made safe to use: open, able to take any text, and allowed to lose their reader."""
+"""The three standard streams, made safe: open, able to encode any text, and allowed to lose their reader."""
 
 import contextlib
 import io
@@ -10,10 +10,10 @@ _MODES = {0: os.O_RDONLY, 1: os.O_WRONLY, 2: os.O_WRONLY}
 
 
 def secure() -> None:
-    """Open what is closed, and let no character be an error.
+    """Opens closed streams, and escapes characters that a stream cannot encode.
 
-    A process that is started with a closed stream (`2>&-`) would give its number to the next file that it opens, and write
-    messages there. Text that a terminal's encoding lacks (ASCII, latin-1) is shown as an escape.
+    In a process that is started with a closed stream (`2>&-`), the next file that is opened would take its descriptor and
+    receive the messages. Characters outside a terminal's encoding (ASCII, latin-1) are shown as escapes.
     """
     for number, mode in _MODES.items():
         try:
@@ -24,7 +24,7 @@ def secure() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, for the process' life
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open as long as the process
     sys.stdout = sys.stdout or _to(1)
     sys.stderr = sys.stderr or _to(2)
     for stream in (sys.stdout, sys.stderr):
@@ -37,7 +37,7 @@ def _to(number: int) -> TextIO:
 
 
 def let_go(stream: TextIO) -> None:
-    """Write to nowhere from here on: the stream's reader has gone, and Python would complain again at its end."""
+    """Redirects a stream whose reader is gone to the null device: Python would report the error again at exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

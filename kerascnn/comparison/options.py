@@ -41,43 +41,49 @@ def seconds(budget: str) -> float:
 
 
 class Compare(Section):
-    """Which archs, how often, on what terms, and what the verdict is about."""
+    """The archs, their seeds, the terms of the comparison, and the score of the verdict."""
 
     archs: tuple[str, ...] = Field(
         ("resnet", "inception"), min_length=2, description="two or more; the first sets the budget"
     )
-    seeds: Annotated[int, Field(ge=1, le=100)] = Field(5, description="number of runs of each: 5 means seeds 0 to 4")
+    seeds: Annotated[int, Field(ge=1, le=100)] = Field(5, description="runs per arch: 5 means seeds 0 to 4")
     choose_seeds: Annotated[int, Field(ge=1, le=100)] = Field(
         2,
-        description="recipes, lr-grid: number of further runs of each, by whose val the best is chosen; they are judged by "
-        "nothing: their test is never read, and --seeds judge what they chose",
+        description="recipes, lr-grid: further runs of each variant, whose val chooses the best; their test is never read, "
+        "and the runs of --seeds judge the choice",
     )
     match: MatchName = Field(
         "macs",
-        description="what is made equal to the first arch's by scaling every other one's width (within 2 %); "
-        "train-time: the published widths, each with its own full schedule in --budget; none: as they are",
+        description="cost of the first arch that the others match within 2 % by their width; train-time: published widths, "
+        "each with a full schedule that takes --budget; none: no scaling",
     )
-    budget: str | None = Field(None, description="train-time: training time of one run, as in 90s, 30m, 2h")
+    budget: str | None = Field(
+        None,
+        description="train-time: training time of a run, as in 90s, 30m, 2h",
+        json_schema_extra={"metavar": "TIME"},
+    )
     image_sizes: tuple[Annotated[int, Field(ge=8, le=1024)], ...] = Field(
-        (), description="compare at each of these sizes: score against MACs and latency"
+        (), description="compare at each of these image sizes: score against MACs and latency"
     )
     fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (), description="compare at each of these shares of the training images"
     )
     recipes: tuple[str, ...] = Field(
-        (), description="compare under each of these recipes, then best against best, as val prefers"
+        (), description="compare under each of these recipes, then each arch at its best by val"
     )
     lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (), description="compare at each of these learning rates, then best against best, as val prefers"
+        (), description="compare at each of these learning rates, then each arch at its best by val"
     )
-    native: bool = Field(False, description="each arch at its published image size (--image-size native)")
-    metric: MetricName = Field("accuracy", description="what the verdict is about")
+    native: bool = Field(False, description="compare each arch at its published image size (--image-size native)")
+    metric: MetricName = Field("accuracy", description="score of the verdict")
     margin: Annotated[float, Field(gt=0, le=100)] = Field(
-        1.0, description="a difference that does not matter to you, in points (hundredths for loss)"
+        1.0, description="largest difference that does not matter to you, in points (hundredths for loss)"
     )
-    name: str | None = Field(None, description="the comparison's name (default: its archs, data and terms)")
-    comparisons_dir: Path = Field(Path("experiments/comparisons"), description="where comparisons are kept")
-    dry_run: bool = Field(False, description="print the plan, keep what was measured for it, and stop")
+    name: str | None = Field(None, description="name of the comparison (default: its archs, data and terms)")
+    comparisons_dir: Path = Field(
+        Path("experiments/comparisons"), description="folder of the comparisons", json_schema_extra={"metavar": "DIR"}
+    )
+    dry_run: bool = Field(False, description="print the plan, keep its measurements, and exit")
 
     @field_validator("archs", "image_sizes", "fractions", "recipes", "lr_grid")
     @classmethod
@@ -114,8 +120,8 @@ class Compare(Section):
 class Request(Config):
     """All sections of a config, and the comparison's."""
 
-    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN...]", help_behavior_hint="")] = (
-        Field((), description="finished runs, folders of runs, or latest: compared as they are, nothing is trained")
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN...]")] = Field(
+        (), description="finished runs, folders of runs, or latest, to compare without any training"
     )
     compare: Compare = Compare()
 
@@ -132,17 +138,15 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request,
         UserError: An unknown flag, value or recipe, or a flag that compare decides itself.
     """
     words = _native(list(argv))
-    for word in words:
-        flag = word.split("=", 1)[0]
-        if flag in _DECIDED:
-            raise UserError(f"{flag}: {_DECIDED[flag]}")
-    request = parse_config(words, prog=prog, description=description, schema=Request)
+    request = parse_config(words, prog=prog, description=description, schema=Request, decided=_DECIDED)
     if not request.compare.recipes:
         return request, [_whole(request.config)]
     if any(word.split("=", 1)[0] == "--config" for word in words):
         raise UserError("--config and --recipes: a recipe is the whole start of a config; give one of them")
     configs = [
-        parse_config(["--config", recipe, *words], prog=prog, description=description, schema=Request).config
+        parse_config(
+            ["--config", recipe, *words], prog=prog, description=description, schema=Request, decided=_DECIDED
+        ).config
         for recipe in request.compare.recipes
     ]
     return request, [_whole(config) for config in configs]

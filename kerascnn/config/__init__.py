@@ -1,6 +1,6 @@
-"""The persisted config of a run: one field is one flag, one TOML key, one line of help, one check.
+"""The persisted config of a run: each field is a flag, a TOML key, an entry of the help and a check.
 
-No TensorFlow, no file access: `cli` reads and writes it, every other module takes the section that it needs.
+No TensorFlow and no file access: `cli` reads and writes it, every other module takes the section that it needs.
 """
 
 from pathlib import Path
@@ -20,76 +20,83 @@ ResizeMode = Literal["auto", "crop", "pad", "squash"]
 
 
 class Data(Section):
-    """Which images, and who is in train, val and test."""
+    """The images and their splits."""
 
     dataset: Annotated[str, Field(min_length=1)] = Field(
         "fashion_mnist_mini",
-        description="fashion_mnist_mini (embedded), tfds:NAME, or the path of a folder of images (folder:PATH where ambiguous)",
+        description="fashion_mnist_mini (embedded), tfds:NAME, or a folder of images: PATH, folder:PATH",
         json_schema_extra=VOLATILE,
     )
     data_dir: str | None = Field(
-        None, description="where TensorFlow Datasets keeps its prepared data", json_schema_extra=VOLATILE
+        None,
+        description="folder of the prepared data of TensorFlow Datasets",
+        json_schema_extra={**VOLATILE, "metavar": "DIR"},
     )
     download: bool = Field(
-        False, description="let TensorFlow Datasets fetch what is not prepared yet", json_schema_extra=VOLATILE
+        False, description="let TensorFlow Datasets download what is not prepared yet", json_schema_extra=VOLATILE
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="height and width in pixels (default: the data set's own, else 224)"
     )
     resize: ResizeMode = Field(
         "auto",
-        description="crop: shorter side to size / 0.875, then the centre; pad: whole image, black border; "
-        "squash: ignore the aspect (auto: crop above 64 px, else squash)",
+        description="crop: shorter side to size / 0.875, then the center; pad: whole image with a black border; "
+        "squash: ignores the aspect ratio; auto: crop above 64 px, else squash",
     )
     fraction: float = Field(
-        1.0, gt=0, le=1, description="use this share of the training images (stratified; smaller ones are subsets)"
+        1.0, gt=0, le=1, description="share of the training images, stratified; smaller shares are subsets"
     )
     val_fraction: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="share cut from train as val (default: 0.1, or 0.15 where test is cut too; 0: none, keep the last epoch)",
+        description="share of train that becomes val (default: 0.1, or 0.15 if test is cut too); "
+        "0: no val, the last epoch is kept",
     )
-    split_seed: int = Field(0, ge=0, description="moves the cut of val and test, nothing else")
+    split_seed: int = Field(0, ge=0, description="seed of the cut into train, val and test; changes nothing else")
     split_file: str | None = Field(
         None,
-        description="CSV of path,label,split that says who is where (a run's own split.csv)",
-        json_schema_extra=VOLATILE,
+        description="CSV of path,label,split with the split of each image, such as a run's split.csv",
+        json_schema_extra={**VOLATILE, "metavar": "FILE"},
     )
     unlisted: Literal["cut", "out"] = Field(
-        "cut", description="images that --split-file does not name: cut, each by a hash of its own path, or out"
+        "cut", description="images that --split-file does not list: cut by a hash of the path, or left out"
     )
     leave_out: tuple[str, ...] = Field(
         (),
-        description="folders that hold no data: names or patterns for any depth, or paths below the data set",
-        json_schema_extra=VOLATILE,
+        description="folders without data: names or patterns at any depth, or paths below the data set",
+        json_schema_extra={**VOLATILE, "metavar": "DIR"},
     )
     group_by: str | None = Field(
-        None, description="regular expression on the path: images that share its match stay in one split"
+        None,
+        description="regular expression on the path: images with the same match stay in one split",
+        json_schema_extra={"metavar": "REGEX"},
     )
     val_is_val: bool = Field(
         False, description="keep a given val folder as val although no test is left; scores are marked"
     )
     cache: Literal["auto", "memory", "off"] = Field(
-        "auto", description="keep images in memory (auto: up to a quarter of what is free)", json_schema_extra=VOLATILE
+        "auto",
+        description="keep images in memory; auto: up to a quarter of the free memory",
+        json_schema_extra=VOLATILE,
     )
 
 
 class Augment(Section):
-    """How training images are varied; val and test never are."""
+    """The variation of training images; val and test images stay as they are."""
 
     augment: tuple[AugmentName, ...] = Field(
         ("auto",),
-        description="in this order (auto: shift flip up to 64 px, resized_crop flip above; none: as they are)",
+        description="augmentations, in this order; auto: shift flip up to 64 px, resized_crop flip above",
     )
-    shift: float = Field(0.0625, gt=0, le=0.5, description="shift: at most this share of the side, zeros move in")
+    shift: float = Field(0.0625, gt=0, le=0.5, description="shift: largest move as a share of the side; zeros move in")
     crop_area: tuple[float, float] = Field(
         (0.35, 1.0), description="resized_crop: smallest and largest share of the area"
     )
     color: float = Field(0.4, gt=0, le=1, description="color: strength of brightness, contrast and saturation")
-    cutout: float = Field(0.5, gt=0, le=1, description="cutout: side of the grey square as a share of the image's")
-    mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of its Beta distribution")
-    cutmix: float = Field(1.0, gt=0, le=10, description="cutmix: both parameters of its Beta distribution")
+    cutout: float = Field(0.5, gt=0, le=1, description="cutout: side of the gray square as a share of the image's")
+    mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of the Beta distribution")
+    cutmix: float = Field(1.0, gt=0, le=10, description="cutmix: both parameters of the Beta distribution")
 
     @field_validator("augment")
     @classmethod
@@ -110,84 +117,81 @@ class Augment(Section):
 
 
 class Model(Section):
-    """Which network."""
+    """The network."""
 
-    arch: str = Field("resnet", description="a name that `kerascnn archs` lists, or a family: resnet, inception")
-    width: float = Field(1.0, gt=0, le=16, description="scales every filter count (exactly the paper's at 1)")
-    width_divisor: Literal[8, 4, 2, 1] = Field(8, description="what filter counts scaled by --width are multiples of")
+    arch: str = Field("resnet", description="a network of `kerascnn archs`, or a family: resnet, inception")
+    width: float = Field(1.0, gt=0, le=16, description="factor of every filter count; 1: the paper's counts")
+    width_divisor: Literal[8, 4, 2, 1] = Field(8, description="filter counts scaled by --width are multiples of this")
     filters: dict[str, Annotated[int, Field(gt=0)]] = Field(
-        {}, description="NAME N ...: filter counts by the names of `kerascnn archs ARCH --layers`"
+        {}, description="filter counts by the names of `kerascnn archs ARCH --layers`"
     )
     blocks: tuple[Annotated[int, Field(gt=0)], ...] | None = Field(
-        None, description="blocks per stage of a residual network (default: the arch's)"
+        None, description="blocks of each stage of a residual network (default: the arch's)"
     )
     bottleneck_ratio: float | None = Field(
-        None,
-        gt=0,
-        le=8,
-        description="filters inside a residual block per unit of its stage's width: the bottleneck ratio (default: the arch's)",
+        None, gt=0, le=8, description="filters inside a residual block / width of its stage (default: the arch's)"
     )
     stem: Literal["auto", "small", "large"] = Field(
-        "auto", description="small: 3x3, stride 1, no pooling (auto: up to 64 px); large: the paper's"
+        "auto", description="small: 3x3, stride 1, no pooling; large: the paper's; auto: small up to 64 px"
     )
     shortcut: Literal["auto", "A", "B", "none"] = Field(
         "auto",
-        description="CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution (auto: the arch's); "
-        "none: plain networks, no addition anywhere",
+        description="shortcuts of CIFAR ResNets where shapes change: A pads with zeros, B is a 1x1 convolution; "
+        "none: a plain network without additions; auto: the arch's",
     )
     branches: tuple[str, ...] = Field(
-        (), description="modules of Inception networks keep only these branches: 1x1, 3x3, ... as --layers calls them"
+        (), description="the only branches of Inception modules: 1x1, 3x3, ... by the names of --layers (default: all)"
     )
-    zero_init_residual: bool = Field(False, description="the last normalization of each residual branch starts at 0")
+    zero_init_residual: bool = Field(
+        False, description="initialize the last normalization of each residual branch with 0"
+    )
     whiten: bool = Field(
-        False, description="the stem's first convolution whitens patches of training images; the stem is not trained"
+        False, description="first convolution whitens patches of training images; the stem is not trained"
     )
     drop_path: float = Field(
-        0.0, ge=0, lt=1, description="drop residual branches: rate of the last block, from 0 linearly"
+        0.0, ge=0, lt=1, description="drop rate of the last block's residual branch; rises linearly from 0"
     )
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the logits (default: the paper's)")
     aux_weight: float | None = Field(
-        None,
-        ge=0,
-        le=10,
-        description="weight of auxiliary heads in the training loss (default: the arch's; 0: no heads)",
+        None, ge=0, le=10, description="weight of auxiliary heads in the loss; 0: no heads (default: the arch's)"
     )
     weights: str | None = Field(
         None,
         min_length=1,
-        description="start from these: imagenet, hf://timm/NAME, a weight file or a run's folder; #sha256=... pins the content",
+        description="initial weights: imagenet, hf://timm/NAME, a weight file or a run; #sha256=... pins the content",
     )
     freeze_stages: int = Field(
-        0, ge=0, description="keep the stem and so many stages as --weights gives them, normalizations included"
+        0, ge=0, description="keep the stem and the first N stages of --weights, normalizations included"
     )
 
 
 class Optim(Section):
-    """How weights are updated."""
+    """The optimizer and its schedule."""
 
     optimizer: OptimizerName = Field(
         "auto",
-        description="sgd: Nesterov momentum; muon: kernels of convolutions by Muon (Jordan et al., 2024), the rest by AdamW"
-        " (auto: muon up to 64 px from scratch, else sgd)",
+        description="sgd: Nesterov momentum; muon: Muon (Jordan et al., 2024) for convolutions, AdamW for the rest;"
+        " auto: muon up to 64 px from scratch, else sgd",
     )
     lr: float | None = Field(
         None,
         gt=0,
-        description="peak learning rate for the global batch"
-        " (default: adamw 0.001, muon 0.1, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
+        description="peak learning rate for the global batch (default: adamw 0.001, muon 0.1,"
+        " sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and muon")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and muon")
     weight_decay: float | None = Field(
-        None, ge=0, description="decoupled, spares normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)"
+        None,
+        ge=0,
+        description="decoupled decay of all but normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)",
     )
     schedule: ScheduleName = Field(
         "auto",
-        description="how the learning rate falls after warm-up; linear: one cycle, down to 0"
-        " (auto: linear with muon, else cosine)",
+        description="learning rate after warm-up; linear: one cycle, down to 0; auto: linear with muon, else cosine",
     )
     warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
     step_epochs: tuple[float, ...] = Field(
-        (0.5, 0.75), description="step: shares of the epochs after which lr falls to a tenth"
+        (0.5, 0.75), description="step: shares of the epochs after which the rate is divided by 10"
     )
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="share of a label's weight that is spread over all classes"
@@ -195,66 +199,64 @@ class Optim(Section):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: rare classes weigh more in the loss"
     )
-    ema: float = Field(
-        0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports (0: off)"
-    )
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports; 0: off")
     backbone_lr_scale: float = Field(
-        1.0, gt=0, le=1, description="with --weights: what lr is multiplied by for all but the head"
+        1.0, gt=0, le=1, description="with --weights: factor of the learning rate for all but the head"
     )
     bias_lr_scale: float = Field(
-        1.0, gt=0, le=1000, description="what lr is multiplied by for biases, those of normalizations among them"
+        1.0, gt=0, le=1000, description="factor of the learning rate for all biases, also of normalizations"
     )
-    clip_norm: float | None = Field(None, gt=0, description="clip the gradient's global norm")
+    clip_norm: float | None = Field(None, gt=0, description="largest global norm of the gradient (default: no limit)")
 
 
 class Fit(Section):
-    """How long, in what batches, and what counts as best."""
+    """The length of the training, its batches, and the choice of the best epoch."""
 
     epochs: int | None = Field(
         None,
         ge=1,
-        description="length of the whole schedule (default: 12, up to 64 px 6 of which 4 are --low-res-epochs; inception_small"
-        " half of that)",
+        description="length of the whole schedule (default: 12; up to 64 px 6, of which 4 are --low-res-epochs;"
+        " half of that for inception_small)",
     )
-    batch_size: int = Field(64, ge=1, description="global: shared by all replicas")
+    batch_size: int = Field(64, ge=1, description="global batch size, shared by all replicas")
     accumulate: int = Field(
-        1, ge=1, description="average the gradients of so many batches before an update; on one device only"
+        1, ge=1, description="average the gradients of N batches before an update, on one device only"
     )
     seed: int = Field(
-        0, ge=0, le=2**32 - 1, description="moves initial weights, order and augmentation; never the split"
+        0, ge=0, le=2**32 - 1, description="seed of initial weights, order and augmentation, not of the split"
     )
     monitor: MonitorName = Field(
-        "auto", description="what val chooses by (auto: val_accuracy, or val_macro_f1 beyond 3 to 1)"
+        "auto",
+        description="score that chooses the best epoch; auto: val_accuracy, or val_macro_f1 if class sizes differ"
+        " by more than 3 to 1",
     )
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better score")
-    head_epochs: int = Field(
-        0, ge=0, description="with --weights: train the head alone for so many of the epochs, then everything"
-    )
+    patience: int | None = Field(None, ge=1, description="stop after N epochs without a better score (default: never)")
+    head_epochs: int = Field(0, ge=0, description="with --weights: train the head alone in the first N epochs")
     low_res_epochs: int | None = Field(
         None,
         ge=0,
-        description="train so many of the epochs first on images of three quarters of the size, val too"
-        " (default: 0, but for the default --epochs up to 64 px)",
+        description="train and validate the first N epochs at three quarters of the image size"
+        " (default: 0, or as the default of --epochs says)",
     )
     checkpoint_every: int | None = Field(
-        None, ge=1, description="also checkpoint after so many steps", json_schema_extra=VOLATILE
+        None, ge=1, description="also write a checkpoint every N steps", json_schema_extra=VOLATILE
     )
     stop_epoch: int | None = Field(
-        None, ge=1, description="end early after this epoch; the schedule stays", json_schema_extra=VOLATILE
+        None, ge=1, description="end after epoch N; the schedule stays that of --epochs", json_schema_extra=VOLATILE
     )
     max_hours: float | None = Field(
-        None, gt=0, description="stop with a checkpoint after so long (exit 75)", json_schema_extra=VOLATILE
+        None, gt=0, description="stop with a checkpoint after X hours (exit code 75)", json_schema_extra=VOLATILE
     )
 
 
 class Devices(Section):
-    """Where it runs: never part of a run's identity."""
+    """The hardware of a run, which is not part of its identity."""
 
     devices: str = Field("auto", description="auto (all GPUs, else one CPU), cpu, cpu:N (logical), gpu, gpu:N")
     dtype: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        "auto", description="dtype policy (auto: mixed_bfloat16 where the hardware has it)"
+        "auto", description="dtype policy; auto: mixed_bfloat16 where the hardware has it"
     )
-    jit: Literal["auto", "on", "off"] = Field("auto", description="XLA (auto: one GPU only)")
+    jit: Literal["auto", "on", "off"] = Field("auto", description="XLA compilation; auto: with one GPU only")
 
     @field_validator("devices")
     @classmethod
@@ -268,16 +270,20 @@ class Devices(Section):
 
 
 class Logging(Section):
-    """Names, places and what is written beside the scores."""
+    """The names and folders of a run, and what it records besides its scores."""
 
-    run: str | None = Field(None, description="the run's name (default: <arch>_<dataset>_s<seed>-<identity>)")
-    runs_dir: Path = Field(Path("experiments/runs"), description="where runs are kept")
-    exports_dir: Path = Field(Path("saved_models"), description="where exports are kept")
+    run: str | None = Field(None, description="name of the run (default: <arch>_<dataset>_s<seed>-<identity>)")
+    runs_dir: Path = Field(
+        Path("experiments/runs"), description="folder of the runs", json_schema_extra={"metavar": "DIR"}
+    )
+    exports_dir: Path = Field(
+        Path("saved_models"), description="folder of the exports", json_schema_extra={"metavar": "DIR"}
+    )
     export: bool = Field(True, description="export a SavedModel at the end")
-    overwrite: bool = Field(False, description="start the run of this name anew")
-    steps_per_log: int = Field(20, ge=1, description="steps between two points of the TensorBoard batch curves")
+    overwrite: bool = Field(False, description="delete the run of this name and start anew")
+    steps_per_log: int = Field(20, ge=1, description="steps between two points of TensorBoard's batch curves")
     profile: bool = Field(False, description="trace a few steps for TensorBoard's profiler and xprof")
-    verbose: bool = Field(False, description="show what TensorFlow itself prints")
+    verbose: bool = Field(False, description="show TensorFlow's own output")
 
     @field_validator("run")
     @classmethod
@@ -288,7 +294,7 @@ class Logging(Section):
 
 
 class Config(Section):
-    """All sections. Precedence: default < recipe < flag."""
+    """All sections of a run's config. Precedence: default < recipe < flag."""
 
     data: Data = Data()
     augment: Augment = Augment()
@@ -313,16 +319,16 @@ class Config(Section):
         return self
 
     def replace(self, **sections: dict[str, Any]) -> "Config":
-        """A checked copy; each keyword names a section and gives the fields that change."""
+        """Returns a validated copy; each keyword names a section and gives the fields that change."""
         changed = {name: {**dict(getattr(self, name)), **fields} for name, fields in sections.items()}
         return Config.model_validate({**{name: getattr(self, name) for name in Config.model_fields}, **changed})
 
 
-# Fields of a model section that decide the shapes of an arch's weights, and what it costs.
+# Fields of the model section that determine the shapes of a network's weights, and its cost.
 SHAPE = ("width", "width_divisor", "filters", "blocks", "bottleneck_ratio", "stem", "shortcut", "branches")
 IDENTITY_SECTIONS = ("data", "augment", "model", "optim", "fit")
 
 
 def choices(literal: Any) -> tuple[str, ...]:
-    """The names that a Literal type allows."""
+    """Returns the names that a Literal type allows."""
     return get_args(literal)

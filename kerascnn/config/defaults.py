@@ -1,4 +1,4 @@
-"""Optimizer, schedule, learning rate and weight decay of a config that gives none. No TensorFlow."""
+"""Defaults of optimizer, schedule, learning rate and weight decay. No TensorFlow."""
 
 import math
 from typing import Any
@@ -7,17 +7,17 @@ from kerascnn.config import Config
 
 LEARNING_RATE = {"sgd": 0.1, "adamw": 0.001, "muon": 0.1}
 WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05, "muon": 0.05}
-SMALL = 64  # pixels: what auto takes for a small image, here as in `architectures.tables`
-# (image size in pixels, batch for which sgd's rate is 0.1): small images as in He et al. (2016, section 4.2) with half its
-# batch, whole photos as in Goyal et al. (2017).
+SMALL = 64  # pixels; the largest image that `auto` treats as small, as in `architectures.tables`
+# (image size in pixels, batch size at which the default rate of sgd is 0.1): small images follow He et al. (2016, section
+# 4.2) with half the batch, photos follow Goyal et al. (2017).
 _SMALL, _LARGE = (32, 64), (224, 256)
 
 
 def with_optimizer(config: Config, image_size: int) -> Config:
-    """`config` with an optimizer and a schedule in place of `auto`.
+    """Returns `config` with an optimizer and a schedule in place of `auto`.
 
-    Up to 64 px a network that learns from scratch takes Muon and one linear cycle, which need half the epochs of SGD and a
-    cosine there (experiments/results/first_command.md); what fine-tunes, and larger images, keep SGD and the cosine.
+    Training from scratch on images up to 64 px uses Muon and one linear cycle, which need half the epochs of SGD and a cosine
+    (experiments/results/first_command.md). Fine-tuning and larger images use SGD and the cosine.
     """
     optimizer = chosen_optimizer(config, image_size)
     schedule = config.optim.schedule
@@ -27,38 +27,39 @@ def with_optimizer(config: Config, image_size: int) -> Config:
 
 
 def chosen_optimizer(config: Config, image_size: int) -> str:
-    """The name of the optimizer that `config` means; see `with_optimizer`."""
+    """Returns the name of the optimizer that `config` selects; see `with_optimizer`."""
     if config.optim.optimizer != "auto":
         return config.optim.optimizer
     return "muon" if config.model.weights is None and image_size <= SMALL else "sgd"
 
 
 def sgd_batch(image_size: int) -> int:
-    """The batch for which sgd's default rate is 0.1: 64 up to 32 px, 256 from 224 px, a power of the size between.
+    """Returns the batch size at which the default rate of sgd is 0.1.
 
-    Networks for larger images are deeper, and their batches smaller: the rate of one image falls with the size, without a
-    jump.
+    It is 64 up to 32 px, 256 from 224 px, and follows a power of the image size between: the rate per image falls with the
+    size, without a jump, because networks for larger images are deeper.
     """
     share = math.log(image_size / _SMALL[0]) / math.log(_LARGE[0] / _SMALL[0])
     return round(_SMALL[1] * (_LARGE[1] / _SMALL[1]) ** min(max(share, 0.0), 1.0))
 
 
 def default_lr(optimizer: str, batch_size: int, image_size: int) -> float:
-    """The peak learning rate: in proportion to the batch under sgd, the optimizer's own under the others.
+    """Returns the default peak learning rate: proportional to the batch for sgd, a constant for other optimizers.
 
     Args:
         optimizer: A name of `LEARNING_RATE`.
-        batch_size: Images of one update: the global batch, times the batches that are accumulated.
-        image_size: Pixels of a side.
+        batch_size: Images per update: the global batch size times the number of accumulated batches.
+        image_size: Side of the images in pixels.
     """
     rate = LEARNING_RATE[optimizer]
     return rate * batch_size / sgd_batch(image_size) if optimizer == "sgd" else rate
 
 
 def with_lr(config: Config, image_size: int) -> Config:
-    """`config` with its default rate where that is not the optimizer's own, so that it belongs to the run's identity.
+    """Returns `config` with its default learning rate filled in where that is not the optimizer's own.
 
-    Sizes up to 64 px keep None where sgd's rate is its own: such runs have always been named so.
+    The rate then belongs to the run's identity. Images up to 64 px keep None where the rate of sgd is its own, so that such
+    runs keep their names.
     """
     section, fit = config.optim, config.fit
     if section.lr is not None or section.optimizer == "adamw":
@@ -69,7 +70,7 @@ def with_lr(config: Config, image_size: int) -> Config:
 
 
 def with_former_lr(config: Config) -> Config:
-    """The config of a run that began when sgd's default was 0.1 for every batch up to 64 px, with the rate that it used."""
+    """Returns the config of a run of an earlier version, whose sgd took 0.1 for every batch size, with that rate filled in."""
     size = config.data.image_size
     if size is None or config.optim.optimizer != "sgd" or with_lr(config, size) == config:
         return config
@@ -77,7 +78,7 @@ def with_former_lr(config: Config) -> Config:
 
 
 def resolved(config: Config, image_size: int) -> dict[str, Any]:
-    """The learning rate, weight decay and image size that a training of `config` uses, whether given or default."""
+    """Returns the learning rate, weight decay and image size that a training of `config` uses, given or default."""
     section, fit, optimizer = config.optim, config.fit, chosen_optimizer(config, image_size)
     lr = section.lr or default_lr(optimizer, fit.batch_size * fit.accumulate, image_size)
     decay = WEIGHT_DECAY[optimizer] if section.weight_decay is None else section.weight_decay

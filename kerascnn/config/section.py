@@ -1,4 +1,4 @@
-"""A section of the config: frozen fields, whose bounds stand in their help, and one message for a value that does not fit."""
+"""A section of the config: frozen fields, and one message for a value that is not valid."""
 
 import difflib
 import re
@@ -8,17 +8,18 @@ from typing import Any
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic.fields import FieldInfo
 
 from kerascnn.errors import UserError
 
-# Fields marked so may change between two starts of one run: they are not part of its identity.
+# Fields with this mark may change between two starts of a run: they are not part of its identity.
 VOLATILE: dict[str, JsonValue] = {"volatile": True}
 
 
 _BOUNDS = ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<"))
 
 
-# Keys of earlier versions, with what they are called now: a file or a flag that has one is answered with the new name.
+# Old names of keys and flags -> their present names, which the error message gives.
 RENAMED = {
     "early_stop": "patience",
     "inner_ratio": "bottleneck_ratio",
@@ -33,12 +34,12 @@ RENAMED = {
 
 
 class FieldError(UserError):
-    """A key or value that a section does not take.
+    """A key or value that is not valid in a section.
 
     Attributes:
-        section: Name of the section's class, lower case.
-        key: The field, or the key that is none.
-        problem: What was expected and what came, with the nearest name where there is one.
+        section: Name of the section's class in lower case.
+        key: The field, or the unknown key.
+        problem: What was expected and what was given, with the nearest name if there is one.
     """
 
     def __init__(self, section: str, key: str, problem: str) -> None:
@@ -53,14 +54,14 @@ class Section(BaseModel):
 
     def __init__(self, **fields: Any) -> None:
         for key, value in fields.items():
-            if "\0" in str(value):  # no path and no name can hold it: every system call would refuse it
+            if "\0" in str(value):  # no path or name can contain it: system calls refuse it
                 raise FieldError(
                     type(self).__name__.lower(), key, f"expected text without NUL characters, got {value!r}"
                 )
-        # pydantic takes no text with bytes that are no UTF-8, which a path may have (PEP 383): it checks a twin without them.
+        # pydantic rejects text with bytes that are not UTF-8, which a path may contain (PEP 383): it checks a copy without them.
         odd = {key: value for key, value in fields.items() if _has_odd_bytes(value)}
         try:
-            super().__init__(**{**fields, **{key: _twin(value) for key, value in odd.items()}})
+            super().__init__(**{**fields, **{key: _without_odd_bytes(value) for key, value in odd.items()}})
         except ValidationError as error:
             raise _field_error(type(self), error) from None
         for key, value in odd.items():
@@ -68,42 +69,37 @@ class Section(BaseModel):
             self.__dict__[key] = type(checked)(value) if isinstance(checked, Path | tuple) else value
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Write each field's bounds into its help, so that they are stated once."""
-        for field in cls.model_fields.values():
-            bounds = [
-                f"{sign} {getattr(rule, name):g}"
-                for rule in field.metadata
-                for kind, name, sign in _BOUNDS
-                if isinstance(rule, kind)
-            ]
-            if bounds and field.description:
-                field.description = f"{field.description} [{', '.join(bounds)}]"
-
-    @classmethod
     def volatile_fields(cls) -> set[str]:
-        """Names of the fields that don't belong to a run's identity."""
+        """Returns the names of the fields that are not part of a run's identity."""
         extras = {name: field.json_schema_extra for name, field in cls.model_fields.items()}
         return {name for name, extra in extras.items() if isinstance(extra, dict) and extra.get("volatile")}
 
 
+def bounds(field: FieldInfo) -> str:
+    """Returns the bounds of a number as text, such as `>= 0, < 1`, or an empty text."""
+    rules = [
+        (sign, getattr(rule, name)) for rule in field.metadata for kind, name, sign in _BOUNDS if isinstance(rule, kind)
+    ]
+    return ", ".join(f"{sign} {value:g}" if isinstance(value, float) else f"{sign} {value}" for sign, value in rules)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """' - perhaps you meant ...', or nothing where no known name is near."""
+    """Returns ' - perhaps you meant ...' with the most similar known name, or an empty text."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" - perhaps you meant {close[0]!r}" if close else ""
 
 
 def _has_odd_bytes(value: Any) -> bool:
-    """Whether a text, a path or one of several has bytes that are no UTF-8."""
+    """Returns whether a text or path, or any of several, contains bytes that are not UTF-8."""
     if isinstance(value, tuple | list):
         return any(_has_odd_bytes(part) for part in value)
     return isinstance(value, str | Path) and any("\udc80" <= character <= "\udcff" for character in str(value))
 
 
-def _twin(value: Any) -> Any:
-    """The same with `?` for each byte that is no UTF-8."""
+def _without_odd_bytes(value: Any) -> Any:
+    """Returns the value with `?` in place of each byte that is not UTF-8."""
     if isinstance(value, tuple | list):
-        return tuple(_twin(part) for part in value)
+        return tuple(_without_odd_bytes(part) for part in value)
     if not _has_odd_bytes(value):
         return value
     return type(value)(re.sub("[\udc80-\udcff]", "?", str(value)))
@@ -115,7 +111,7 @@ def _field_error(section: type[Section], error: ValidationError) -> FieldError:
     name = section.__name__.lower()
     if first["type"] == "extra_forbidden":
         if RENAMED.get(key) in section.model_fields:
-            return FieldError(name, key, f"unknown key: it is called {RENAMED[key]!r} now")
+            return FieldError(name, key, f"unknown key: it is now called {RENAMED[key]!r}")
         return FieldError(name, key, f"unknown key{nearest(key, section.model_fields)}")
     problem = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     if first["type"] == "literal_error":

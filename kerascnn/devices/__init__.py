@@ -1,1 +1,1 @@
-"""What the machine has, and what of it TensorFlow is to use. No TensorFlow."""
+"""The hardware of the machine, and how TensorFlow uses it."""

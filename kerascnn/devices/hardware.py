@@ -1,4 +1,4 @@
-"""The machine's CPU, TensorFlow's threads on it, and whether TensorFlow's CPU kernels are to be oneDNN's. No TensorFlow.
+"""The machine's CPU, TensorFlow's threads, and whether TensorFlow's CPU kernels are those of oneDNN. No TensorFlow.
 
 TensorFlow decides about oneDNN when its library is loaded. It leaves oneDNN off on x86 CPUs that have AVX2 but none of
 the newer units for neural networks, where a training step takes up to twice as long without it
@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-ISA_CEILINGS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # oneDNN's variables; the first one wins
+ISA_CEILINGS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # variables of oneDNN; the first takes precedence
 
 # CPU flags (Linux's names) under which oneDNN runs bfloat16 at full speed.
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-# Any of these on Linux, and TensorFlow turns oneDNN on by itself (tensorflow/core/util/port.cc, DefaultOneDnnPolicy).
+# With any of these, TensorFlow on Linux turns oneDNN on itself (tensorflow/core/util/port.cc, DefaultOneDnnPolicy).
 DEFAULT_FLAGS = frozenset({"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"})
-# Instruction sets that oneDNN has kernels for, best first: the flag of each, and the words of a ceiling that allow it.
+# Instruction sets with oneDNN kernels, best first: the flag of each, and the values of ISA_CEILINGS that allow it.
 _ISAS = (
     ("amx_bf16", ("AMX",)),
     ("avx512_fp16", ("AMX", "FP16")),
@@ -34,25 +34,25 @@ X86 = ("x86_64", "amd64")
 
 
 def use_onednn() -> None:
-    """Turns oneDNN on for this process and its children where that pays; nothing once TensorFlow is imported."""
+    """Turns oneDNN on for this process and its children if it pays; does nothing once TensorFlow is imported."""
     if "tensorflow" not in sys.modules and onednn_pays_here():
         os.environ[ONEDNN] = "1"
 
 
 def onednn_pays_here(variables: Mapping[str, str] | None = None) -> bool:
-    """`onednn_pays` of this machine; with this process' variables where none are given."""
+    """Returns `onednn_pays` for this machine (default: with the variables of this process)."""
     given = os.environ if variables is None else variables
     return onednn_pays(platform.system(), platform.machine(), _flags_of_cpuinfo(), given)
 
 
 def onednn_pays(system: str, machine: str, flags: frozenset[str], variables: Mapping[str, str]) -> bool:
-    """Whether oneDNN is to be turned on where TensorFlow leaves it off.
+    """Returns whether oneDNN should be turned on where TensorFlow leaves it off.
 
     Args:
         system: As `platform.system` names it.
         machine: As `platform.machine` names it.
         flags: The CPU's feature flags as Linux names them.
-        variables: Environment variables. The user's own TF_ENABLE_ONEDNN_OPTS wins, whatever its value.
+        variables: Environment variables. The user's own TF_ENABLE_ONEDNN_OPTS takes precedence, whatever its value.
     """
     if ONEDNN in variables or onednn_by_default(system, machine, flags):
         return False
@@ -61,18 +61,18 @@ def onednn_pays(system: str, machine: str, flags: frozenset[str], variables: Map
 
 
 def onednn_by_default(system: str, machine: str, flags: frozenset[str]) -> bool:
-    """Whether TensorFlow's wheels turn oneDNN on by themselves on this x86 CPU; on other processors nothing is claimed."""
+    """Returns whether TensorFlow's wheels turn oneDNN on themselves on this x86 CPU; False on other processors."""
     x86 = machine.lower() in X86
     return x86 and (system == "Windows" or (system == "Linux" and bool(DEFAULT_FLAGS & flags)))
 
 
 def onednn_said(on: bool, pays: bool, variable: str | None) -> str:
-    """Whether TensorFlow's CPU kernels are oneDNN's, for the screen, and why not.
+    """Returns a text for the screen: whether TensorFlow's CPU kernels are those of oneDNN, and why not.
 
     Args:
-        on: What TensorFlow says.
-        pays: `onednn_pays_here`.
-        variable: The value of TF_ENABLE_ONEDNN_OPTS; None where it is not set.
+        on: Whether TensorFlow reports oneDNN.
+        pays: The result of `onednn_pays_here`.
+        variable: The value of TF_ENABLE_ONEDNN_OPTS, or None if it is not set.
     """
     if on:
         return "oneDNN on"
@@ -82,16 +82,16 @@ def onednn_said(on: bool, pays: bool, variable: str | None) -> str:
 
 
 def onednn_has_bfloat16(flags: frozenset[str]) -> bool:
-    """Whether TensorFlow leaves bfloat16 to oneDNN on this CPU (tensorflow/core/util/util.cc); else Eigen computes it."""
+    """Returns whether TensorFlow uses oneDNN for bfloat16 on this CPU, not Eigen (tensorflow/core/util/util.cc)."""
     return bool({"avx512f", "avx_ne_convert"} & flags)
 
 
 def isa(flags: frozenset[str], variables: Mapping[str, str]) -> str:
-    """The best instruction set that oneDNN may use, as Linux names it; empty where the flags are not known.
+    """Returns the best instruction set that oneDNN may use, as Linux names it, or an empty text if the flags are unknown.
 
     Args:
         flags: The CPU's feature flags as Linux names them.
-        variables: Environment variables. ONEDNN_MAX_CPU_ISA is a ceiling.
+        variables: Environment variables. ONEDNN_MAX_CPU_ISA is an upper limit.
     """
     usable = flags - _hidden(variables)
     return next((flag for flag, _ in _ISAS if flag in usable), "")
@@ -110,35 +110,37 @@ def fuses_single_images(isa: str) -> bool:
 
 
 def _hidden(variables: Mapping[str, str]) -> frozenset[str]:
-    """Flags above the ceiling; none where its value is not one of oneDNN's, which ignores it then."""
+    """Returns the flags above the limit; none if its value is unknown to oneDNN, which then ignores it."""
     ceiling = next((variables[name].upper() for name in ISA_CEILINGS if name in variables), "")
     above = frozenset(flag for flag, words in _ISAS if not any(word in ceiling for word in words))
     return above if len(above) < len(_ISAS) and not ceiling.startswith("AVX10") else frozenset()
 
 
 def cpu_flags() -> frozenset[str]:
-    """The CPU's feature flags as Linux names them; none elsewhere. `ONEDNN_MAX_CPU_ISA` may hide bfloat16 units."""
+    """Returns the CPU's feature flags as Linux names them; none on other systems. `ONEDNN_MAX_CPU_ISA` may hide bfloat16
+    units.
+    """
     return _flags_of_cpuinfo() - _hidden(os.environ)
 
 
 def cpu_name() -> str:
-    """The CPU's model, as Linux names it; the kind of machine elsewhere."""
+    """Returns the CPU's model as Linux names it, or the type of machine on other systems."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def available_cpus() -> int:
-    """CPUs that this process may run on."""
+    """Returns the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads(configured: int, variable: str, variables: Mapping[str, str], cpus: int) -> int:
-    """How many threads TensorFlow's pool has: what the program set, else the variable, else one for each CPU.
+    """Returns the size of a thread pool of TensorFlow: as configured, else from the variable, else one thread per CPU.
 
     Args:
-        configured: `tf.config.threading`'s value; 0 where the program set none.
+        configured: The value of `tf.config.threading`; 0 if it is not set.
         variable: TF_NUM_INTRAOP_THREADS or TF_NUM_INTEROP_THREADS.
         variables: Environment variables.
-        cpus: CPUs that the process may run on.
+        cpus: Number of CPUs that the process may use.
     """
     asked = variables.get(variable, "").strip()
     return configured or (int(asked) if asked.isdecimal() and int(asked) > 0 else cpus)
@@ -149,7 +151,7 @@ def _flags_of_cpuinfo() -> frozenset[str]:
 
 
 def _cpuinfo(key: str) -> str:
-    """The first value of `key` in Linux's /proc/cpuinfo; empty where there is none."""
+    """Returns the first value of `key` in /proc/cpuinfo, or an empty text."""
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return ""

@@ -1,4 +1,4 @@
-"""Whose kernels TensorFlow runs on this CPU: oneDNN's, or its own."""
+"""Tells whether TensorFlow runs oneDNN's kernels or its own on this CPU."""
 
 import functools
 import logging
@@ -10,7 +10,7 @@ from kerascnn.devices import hardware
 
 
 def onednn(dtype=tf.float32) -> bool:
-    """Whether TensorFlow's CPU kernels of `dtype` are oneDNN's. Says once where they could be and are not."""
+    """Returns whether TensorFlow's CPU kernels of `dtype` are those of oneDNN; logs once if they could be and are not."""
     on = bool(_pywrap_util_port.IsMklEnabled())
     if not on:
         _say_off()
@@ -24,10 +24,10 @@ def _flags() -> frozenset[str]:
 
 @functools.cache
 def _say_off() -> None:
-    """A log line and not a warning, which would end programs that make errors of warnings."""
+    """Writes a log line. A warning would end programs that turn warnings into errors."""
     if hardware.onednn_pays_here() and not tf.config.list_physical_devices("GPU"):
         logging.getLogger("kerascnn").warning(
-            "TensorFlow was imported before kerascnn and runs without oneDNN, with which this CPU is faster:"
+            "TensorFlow was imported before kerascnn and runs without oneDNN, which is faster on this CPU:"
             " import kerascnn first, or set %s=1 (0 keeps it off without this line)",
             hardware.ONEDNN,
         )

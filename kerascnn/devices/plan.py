@@ -1,4 +1,4 @@
-"""Where a run executes: seeds, dtype policy, strategy, XLA. The decision is a pure function of hardware and flags."""
+"""Decides how a run executes: seeds, dtype policy, strategy, XLA. The decision is a pure function of hardware and flags."""
 
 import contextlib
 import functools
@@ -18,7 +18,7 @@ from kerascnn.errors import UserError
 
 @dataclass(frozen=True)
 class Hardware:
-    """What was found: GPU compute capabilities and names, CPU flags, CPUs this process may use, words about oneDNN."""
+    """The hardware: names and compute capabilities of GPUs, CPU flags, CPUs of this process, a text about oneDNN."""
 
     gpus: tuple[tuple[str, tuple[int, int]], ...] = ()
     cpu_flags: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ class Plan:
 
     Attributes:
         kind: "cpu" or "gpu".
-        replicas: Devices that share a batch; above 1 MirroredStrategy replicates the model.
+        replicas: Number of devices that share a batch; above 1, MirroredStrategy replicates the model.
         policy: Keras dtype policy of training.
         jit: Whether XLA compiles the step.
         reason: One line for the screen.
@@ -45,14 +45,14 @@ class Plan:
     reason: str
 
     def facts(self) -> dict[str, Any]:
-        """For environment.json."""
+        """Returns the plan for environment.json."""
         return asdict(self)
 
     @contextlib.contextmanager
     def scope(self):
-        """Where the model is built and compiled: under the dtype policy and the strategy, the same one each time.
+        """The context in which the model is built and compiled: the dtype policy, and the same strategy each time.
 
-        On one device there is no strategy, which would only switch XLA off.
+        One device has no strategy: it would only turn XLA off.
         """
         names = tuple(f"{self.kind.upper()}:{i}" for i in range(self.replicas))
         before = keras.config.dtype_policy()
@@ -66,18 +66,18 @@ class Plan:
 
 @functools.cache
 def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
-    """The process' one strategy over these devices: variables of one strategy are strangers to another."""
-    # TensorFlow's collectives on CPUs keep their keys for the process: a second model's gradients met the first one's
-    # shapes ("Shape mismatch in the collective instance"). Summing on one device has no such memory.
+    """Returns the process's only strategy for these devices: a strategy rejects the variables of another one."""
+    # TensorFlow's CPU collectives keep their keys for the whole process, so that the gradients of a second model meet the
+    # shapes of the first ("Shape mismatch in the collective instance"). Summing on one device keeps nothing.
     summed = tf.distribute.ReductionToOneDevice() if names[0].startswith("CPU") else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=summed)
 
 
 def decide(hardware: Hardware, flags: Devices, batch_size: int) -> Plan:
-    """The plan for this hardware and these flags: pure, so that GPU decisions are tested without one.
+    """Returns the plan for this hardware and these flags. It is a pure function, so that GPU plans are tested without a GPU.
 
     Raises:
-        UserError: More devices than there are, or a combination that TensorFlow cannot run.
+        UserError: More devices than available, or a combination that TensorFlow cannot run.
     """
     kind, _, count = flags.devices.partition(":")
     if kind == "auto":
@@ -135,16 +135,16 @@ _plan: Plan | None = None
 
 
 def setup(flags: Devices, batch_size: int) -> Plan:
-    """Decide, and make TensorFlow ready for it: once per process, before TensorFlow starts; the same flags again are free.
+    """Decides on a plan, and configures TensorFlow for it before it starts. Further calls with the same flags do nothing.
 
     Raises:
-        UserError: As `decide`, or TensorFlow has started with fewer logical devices than asked for.
+        UserError: As `decide`, or TensorFlow has already started with fewer logical devices.
     """
     global _plan
     plan = decide(inspect_hardware(), flags, batch_size)
     if plan.kind == "gpu":
         for gpu in tf.config.list_physical_devices("GPU"):
-            with contextlib.suppress(RuntimeError):  # started already: growth is as it was set then
+            with contextlib.suppress(RuntimeError):  # TensorFlow has started: its setting stays
                 tf.config.experimental.set_memory_growth(gpu, True)
     elif plan.replicas > 1:
         _logical_cpus(plan.replicas)
@@ -166,7 +166,7 @@ def _logical_cpus(count: int) -> None:
 
 
 def inspect_hardware() -> Hardware:
-    """What this process may use."""
+    """Returns the hardware that this process may use."""
     gpus = []
     for gpu in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)
@@ -176,7 +176,7 @@ def inspect_hardware() -> Hardware:
 
 
 def versions() -> dict[str, str]:
-    """Versions that decide a result, for environment.json."""
+    """Returns the versions that determine a result, for environment.json."""
     return {
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
@@ -186,7 +186,7 @@ def versions() -> dict[str, str]:
 
 
 def kernels() -> dict[str, Any]:
-    """What decides the last bits of a CPU's results beside versions: its model, its kernels and TensorFlow's threads."""
+    """Returns what else determines the last bits of a result on a CPU: its model, its kernels and TensorFlow's threads."""
     cpus, ask = machine.available_cpus(), tf.config.threading
     return {
         "cpu": machine.cpu_name(),
@@ -200,5 +200,5 @@ def kernels() -> dict[str, Any]:
 
 
 def host_values(variables: list[Any]) -> list[Any]:
-    """Each variable's value on the host, as numpy arrays, also under a strategy (the first replica's)."""
+    """Returns the variables' values as numpy arrays; under a strategy those of the first replica."""
     return [keras.ops.convert_to_numpy(variable.value) for variable in variables]

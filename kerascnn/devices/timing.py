@@ -1,4 +1,4 @@
-"""How long things take: warm, in rounds, medians."""
+"""Time measurement: after a warm-up, in rounds, with medians."""
 
 import contextlib
 import resource
@@ -13,11 +13,11 @@ import tensorflow as tf
 
 
 class Latency(NamedTuple):
-    """Of single calls, in milliseconds.
+    """The latency of single calls, in milliseconds.
 
     Args:
         p50_ms: The median.
-        p95_ms: What 95 of 100 calls stay below.
+        p95_ms: The 95th percentile.
         calls: Number of calls.
     """
 
@@ -27,7 +27,7 @@ class Latency(NamedTuple):
 
 
 def latency(call: Callable[[], object], calls: int = 50, warm: int = 5) -> Latency:
-    """The time of one call that fetches its result, after `warm` calls that are not counted."""
+    """Returns the latency of a call that fetches its result, after `warm` calls that are not counted."""
     for _ in range(warm):
         call()
     seconds = [_seconds(call) for _ in range(calls)]
@@ -36,7 +36,7 @@ def latency(call: Callable[[], object], calls: int = 50, warm: int = 5) -> Laten
 
 
 def throughput(call: Callable[[], object], images: int, seconds: float = 2.0) -> float:
-    """Images per second of a call that handles `images`: the median of the calls in about `seconds`."""
+    """Returns the images per second of a call with `images` images: the median of the calls in about `seconds`."""
     call()
     once = _seconds(call)
     rounds = max(3, min(100, int(seconds / max(once, 1e-6))))
@@ -46,7 +46,7 @@ def throughput(call: Callable[[], object], images: int, seconds: float = 2.0) ->
 def interleaved(
     calls: Mapping[str, Callable[[], object]], rounds: int = 5, seconds: float = 0.5
 ) -> dict[str, list[float]]:
-    """Seconds per call by name, one for each round; in a round every name has its turn, so that all meet the same machine."""
+    """Returns the seconds per call of each name and round. Each round times every name, so that all see the same machine."""
     repeats = {}
     for name, call in calls.items():
         call()
@@ -59,13 +59,13 @@ def interleaved(
 
 
 def inference(model: Any, batch: int, image_size: int, dtype: str | None = None) -> Callable[[], object]:
-    """A call that runs `model`, compiled, on one fixed batch of images and fetches the logits.
+    """Returns a call that runs the compiled `model` on one fixed batch of images and fetches the logits.
 
     Args:
-        model: Raw pixels in, logits out.
+        model: A model from raw pixels to logits.
         batch: Number of images.
-        image_size: Their height and width.
-        dtype: Of the pixels (default: what the model takes).
+        image_size: Height and width of the images.
+        dtype: Type of the pixels (default: the model's input type).
     """
     shape = (batch, image_size, image_size, 3)
     images = tf.constant(np.random.default_rng(0).integers(0, 256, shape), dtype or model.inputs[0].dtype)
@@ -74,13 +74,13 @@ def inference(model: Any, batch: int, image_size: int, dtype: str | None = None)
 
 
 def matmul_peak(dtype: str = "float32", side: int = 2048, seconds: float = 1.0) -> float:
-    """Floating-point operations per second of a product of two square matrices: the fastest of the calls in `seconds`.
+    """Returns the floating-point operations per second of a product of two square matrices.
 
-    The fastest, because a peak is what the machine can do, not what it did beside other work.
+    The result is that of the fastest call in `seconds`, because a peak does not depend on other work of the machine.
     """
     rng = np.random.default_rng(0)
     one, other = (tf.cast(rng.normal(size=(side, side)), dtype) for _ in range(2))
-    # Only one number is fetched: copying the product would be timed too.
+    # Only one number is fetched, so that the copy of the product is not timed.
     compiled = tf.function(lambda a, b: tf.matmul(a, b)[0, 0])
     return 2 * side**3 / _fastest(lambda: compiled(one, other).numpy(), seconds)
 
@@ -94,8 +94,8 @@ def _fastest(call: Callable[[], object], seconds: float) -> float:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has held so far."""
-    # Not getrusage, which on Linux begins with the parent's peak.
+    """Returns the peak memory of this process so far, in bytes."""
+    # getrusage would include the parent's peak on Linux.
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

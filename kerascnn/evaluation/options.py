@@ -9,30 +9,37 @@ from kerascnn.config.section import Section
 
 
 class Evaluate(Section):
-    """What is asked about which images."""
+    """The flags of `kerascnn evaluate`."""
 
-    target: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = Field(
+    target: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Field(
         "",
         description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
     )
-    split: Literal["train", "val", "test"] = Field("test", description="which images")
+    split: Literal["train", "val", "test"] = Field("test", description="images to score")
     dataset: str | None = Field(
-        None, description="other images than the run's own: the same names as for fit; its classes must be known"
+        None, description="score other images, named as for fit; the network must know their classes"
     )
-    data_dir: str | None = Field(None, description="where TensorFlow Datasets keeps its prepared data")
+    data_dir: str | None = Field(
+        None, description="folder of the prepared data of TensorFlow Datasets", json_schema_extra={"metavar": "DIR"}
+    )
     tta: Literal["none", "flip", "shifts", "crops"] = Field(
         "none",
-        description="also score the mean over views: mirrored; moved a little as well; or whole, centre and corners, mirrored",
+        description="also score the mean over views: mirrored (flip); moved as well (shifts); or whole, center and corners,"
+        " mirrored (crops)",
     )
     corruptions: bool = Field(
-        False, description="also score under noise, blur, contrast, brightness, JPEG and pixels, in five severities"
+        False, description="also score under noise, blur, contrast, brightness, JPEG and pixelation, at five severities"
     )
-    resolutions: bool = Field(False, description="also score images that were brought to a smaller side and back")
-    explain: bool = Field(False, description="also measure Grad-CAM: deletion score and sanity check, by stage")
+    resolutions: bool = Field(False, description="also score images that are scaled down and up again")
+    explain: bool = Field(False, description="also measure Grad-CAM: deletion score and sanity check of each stage")
     most: int | None = Field(
-        1000, ge=1, description="at most so many images, spread over the split, for the last three"
+        1000, ge=1, description="largest number of images for the last three, spread over the split"
     )
     output: str | None = Field(
-        None, description="a folder for scores, predictions and pictures of an artefact or of other images"
+        None,
+        description="folder for scores, predictions and pictures of an artefact or of other images",
+        json_schema_extra={"metavar": "DIR"},
     )
-    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(False, description="one JSON object, nothing else")
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
+        False, description="print one JSON object and nothing else"
+    )

@@ -245,7 +245,7 @@ class Run:
     def add_environment(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
         """Append one start's facts; returns those of all starts."""
         starts = self.environment()
-        variables = ambient.heeded()
+        variables = ambient.respected()
         starts.append(
             {
                 "started": starting.now(),

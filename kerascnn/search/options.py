@@ -34,35 +34,39 @@ COLUMNS = {
 
 
 class Tune(Section):
-    """What varies, how it is searched, what a candidate may cost."""
+    """The search space, the tuner, and the budget of a candidate."""
 
-    space: str = Field("", description="what varies: a TOML file, or the name of one in kerascnn/spaces")
+    space: str = Field("", description="search space: a TOML file, or the name of one in kerascnn/spaces")
     tuner: Literal["random", "bayesian", "hyperband", "grid"] = Field(
-        "hyperband", description="who proposes candidates"
+        "hyperband", description="method that proposes candidates"
     )
-    trials: int = Field(30, ge=1, le=10_000, description="number of candidates: distinct configurations, a run each")
-    max_macs: float | None = Field(None, gt=0, description="multiply-adds of an image, as in 20e6")
-    max_params: float | None = Field(None, gt=0, description="parameters")
+    trials: int = Field(
+        30, ge=1, le=10_000, description="number of candidates: distinct configurations with a run each"
+    )
+    max_macs: float | None = Field(None, gt=0, description="budget: multiply-adds of an image, as in 20e6")
+    max_params: float | None = Field(None, gt=0, description="budget: parameters")
     max_latency_ms: float | None = Field(
-        None, gt=0, description="median of 50 warm calls with one image, in a process like the one that would train it"
+        None, gt=0, description="budget: median of 50 warm calls with one image, in a process like that of a training"
     )
     objective: str = Field(
-        "auto", description="a column of history.csv (auto: what val chooses by); losses are minimised"
+        "auto", description="column of history.csv to optimize; losses are minimized; auto: as --monitor"
     )
-    workers: int = Field(1, ge=1, le=64, description="candidates that train at once, each on cores of its own")
+    workers: int = Field(1, ge=1, le=64, description="candidates that train at the same time, each on its own cores")
     promote: int = Field(
-        0, ge=0, description="retrain the best so many and the uniform baseline, whole and with fresh seeds"
+        0, ge=0, description="retrain the N best candidates and the uniform baseline in full, with fresh seeds"
     )
-    seeds: int = Field(3, ge=1, le=100, description="promote: number of fresh seeds of each, which judge")
+    seeds: int = Field(3, ge=1, le=100, description="promote: fresh seeds of each, which judge them")
     choose_seeds: int = Field(
         2,
         ge=1,
         le=100,
-        description="promote: number of other fresh seeds of each candidate, whose val names the winner",
+        description="promote: further fresh seeds of each candidate, whose val names the winner",
     )
-    name: str | None = Field(None, description="the search's name (default: arch, data, space, tuner and seed)")
-    searches_dir: Path = Field(Path("experiments/searches"), description="where searches are kept")
-    dry_run: bool = Field(False, description="print the plan and stop")
+    name: str | None = Field(None, description="name of the search (default: arch, data, space, tuner and seed)")
+    searches_dir: Path = Field(
+        Path("experiments/searches"), description="folder of the searches", json_schema_extra={"metavar": "DIR"}
+    )
+    dry_run: bool = Field(False, description="print the plan and exit")
 
     @field_validator("objective")
     @classmethod
@@ -98,11 +102,7 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
     Raises:
         UserError: An unknown flag or value, or a flag that a search decides itself.
     """
-    for word in argv:
-        flag = word.split("=", 1)[0]
-        if flag in _DECIDED:
-            raise UserError(f"{flag}: {_DECIDED[flag]}")
-    request = parse_config(list(argv), prog=prog, description=description, schema=Request)
+    request = parse_config(list(argv), prog=prog, description=description, schema=Request, decided=_DECIDED)
     if not request.tune.space:
         raise UserError(f"--space: which one? kerascnn/spaces has resnet_filters and inception_filters ({prog} --help)")
     return request

@@ -15,31 +15,33 @@ PartName = Literal["input", "train", "inference", "memory"]
 
 
 class Benchmark(Section):
-    """Which archs, what of them, beside what."""
+    """The archs, the parts that are timed, and what they are compared with."""
 
-    archs: tuple[str, ...] = Field((), description="several at once (default: --arch)")
+    archs: tuple[str, ...] = Field((), description="archs to time (default: that of --arch)")
     parts: tuple[PartName, ...] = Field(
         ("input", "train", "inference", "memory"),
         min_length=1,
-        description="input: batches without a network; train: the compiled step on one batch that is kept ready; inference:"
-        " float32, as exports are; memory: the most a training process holds, each in a process of its own",
+        description="input: batches without a network; train: the compiled step on one prepared batch; inference: float32, as in"
+        " exports; memory: the peak of a training process, each in its own",
     )
     vs: Literal["none", "stock"] = Field(
         "none",
-        description="stock: the same arch without the fast paths, in the same rounds; ratios are taken pair by pair",
+        description="stock: also time each arch without the fast paths, in the same rounds, for paired ratios",
     )
     rounds: int = Field(
-        5, ge=3, le=1000, description="figures are medians of so many rounds; in each every part has its turn"
+        5, ge=3, le=1000, description="rounds, in each of which every part is timed once; figures are medians over them"
     )
-    seconds: float = Field(1.0, gt=0, le=600, description="about how long each part of a round takes")
+    seconds: float = Field(1.0, gt=0, le=600, description="approximate time of each part of a round")
     against: Path | None = Field(
-        None, description="a file of --json from before: print what changed; figures of another device are refused"
+        None,
+        description="file of an earlier --json: print what changed; other devices are refused",
+        json_schema_extra={"metavar": "FILE"},
     )
-    trace: bool = Field(False, description="also name the ten most expensive operations of the training step (xprof)")
+    trace: bool = Field(False, description="also list the ten most expensive operations of the training step (xprof)")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
-        False, description="one JSON object a line for each arch and form, nothing else"
+        False, description="print one JSON object per line for each arch and form, nothing else"
     )
-    csv: bool = Field(False, description="a line of comma-separated values for each arch and form, nothing else")
+    csv: bool = Field(False, description="print one CSV line for each arch and form, nothing else")
 
     @field_validator("archs", "parts")
     @classmethod

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: plain numbers in, numbers out."""
+"""Calibration of probabilities: reliability bins, the expected calibration error, and temperature scaling."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,49 +14,50 @@ ROUNDS = 1000
 TAIL = 0.025  # of the test that a network is calibrated
 END = 0.015  # beyond either end of the interval: less than 0.025, as the true gaps' pattern is not known
 _HALVINGS = 10
-_MOST = 4.0  # a degree at which every accuracy is 0 or 1
+_MOST = 4.0  # a degree at which all accuracies are 0 or 1
 _ROUNDING = 1e-12
-# Beyond these a temperature says that the split is too small, or perfectly right, to fit one.
+# A temperature outside of these means that the split is too small, or has no mistakes, to fit one.
 COLDEST, HOTTEST = 0.05, 20.0
-_INSIDE = 1.02  # a minimum nearer than this to a bound is the bound's
+_INSIDE = 1.02  # a minimum closer than this to a bound counts as the bound
 
 
-class Bin(NamedTuple):
-    """One bin of a reliability diagram: mean confidence, accuracy, number of images."""
+class ReliabilityBin(NamedTuple):
+    """A bin of a reliability diagram: mean confidence, accuracy and number of images."""
 
     confidence: float
     accuracy: float
     n: int
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[Bin]:
-    """Images ordered by confidence, in bins of equal mass (Nixon et al., 2019): none is empty.
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[ReliabilityBin]:
+    """Returns bins of equal mass of the images in order of confidence (Nixon et al., 2019); no bin is empty.
 
     Args:
         probabilities: [n, C].
-        labels: True classes, [n].
-        bins: The most bins; fewer where there are fewer images.
+        labels: True classes, int [n].
+        bins: Largest number of bins; there are fewer if there are fewer images.
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     confidence, right = probabilities.max(axis=1).astype("float64"), probabilities.argmax(axis=1) == labels
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
-    return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+    return [ReliabilityBin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
 
 
 class Ece(NamedTuple):
-    """Expected calibration error over 15 bins of equal mass, of all images that there could be.
+    """Expected calibration error over 15 bins of equal mass, for the population of images.
 
     Attributes:
-        interval: The error without what chance adds to it, and its 95 % interval; the lower end is 0 unless a calibrated
-            network would show so large an error in fewer than 2.5 % of splits.
-        plain: The mean gap of this split's bins as it stands (Guo et al., 2017, section 2): at least chance's share.
-        null: Median of `plain` for a calibrated network: labels drawn from these very confidences.
-        null_high: 97.5 % of such labels stay below it.
-        p: How often such labels show `plain` or more.
+        interval: The error without the part of chance, with its 95 % interval. The lower end is 0 unless a calibrated network
+            would show such an error in fewer than 2.5 % of splits.
+        plain: The mean gap of this split's bins without correction (Guo et al., 2017, section 2), which contains the part of
+            chance.
+        null: Median of `plain` for a calibrated network, whose labels are drawn from the same confidences.
+        null_high: The 97.5th percentile of `plain` for a calibrated network.
+        p: Share of such draws whose error is `plain` or more.
     """
 
     interval: Interval
@@ -67,7 +68,7 @@ class Ece(NamedTuple):
 
 
 def plain_ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Mean gap between confidence and accuracy over bins of equal mass, for [n] each."""
+    """Returns the mean gap between confidence and accuracy over bins of equal mass, for arrays [n]."""
     return float(_Bins.of(confidence, right, bins).error)
 
 
@@ -78,24 +79,24 @@ def ece(
     seed: int = 0,
     rounds: int = ROUNDS,
 ) -> Ece:
-    """The calibration error of the population with an interval from the split's bins.
+    """Returns the calibration error of the population, with an interval from the split's bins.
 
-    A bin's gap is its true one and chance's, whose sizes add up to more than the true error: a calibrated network shows 2.3 %
-    with 1,000 images. Splits are therefore drawn for networks that are miscalibrated as this one, to several degrees t: a
-    bin's true gap is t times what it shows here, with right answers drawn from the binomial distribution. The interval holds
-    the degrees for which what is seen lies among the middle 97 % of the draws, and the value is that for which it is their
-    median. For the lower end only what is more than chance's usual part of a gap counts as true, for the upper end all bins have
-    the same gap, which moves either outwards. With groups, the bins' gaps scatter as sums over whole groups do.
+    The gap of a bin contains its true gap and chance, which together exceed the true error: a calibrated network shows 2.3 %
+    with 1,000 images. Splits are therefore drawn for networks with the same miscalibration to several degrees t: the true gap
+    of a bin is t times the gap seen here, and its number of correct predictions is binomial. The interval holds the degrees
+    for which the observed error is among the middle 97 % of the draws, and the value is the degree for which it is their
+    median. For the lower end only the part of a gap beyond chance counts as true; for the upper end all bins have the same
+    gap. Both choices widen the interval. With groups, the gaps of bins scatter as sums over whole groups.
 
     Args:
         probabilities: [n, C].
         labels: True classes, [n].
-        groups: The group of each image, int [n]; None where images are independent.
-        seed: Of the draws.
+        groups: Group of each image, int [n], or None if images are independent.
+        seed: Seed of the draws.
         rounds: Number of draws.
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     confidence, right = probabilities.max(axis=1).astype("float64"), probabilities.argmax(axis=1) == labels
@@ -116,7 +117,7 @@ def ece(
 
 
 class _Bins(NamedTuple):
-    """Number of images, mean confidence and accuracy of each bin, and each image's bin."""
+    """The number of images, mean confidence and accuracy of each bin, and the bin of each image."""
 
     sizes: np.ndarray
     confidence: np.ndarray
@@ -137,15 +138,15 @@ class _Bins(NamedTuple):
         return float(self.gap(self.accuracy))
 
     def gap(self, accuracy: np.ndarray) -> np.ndarray:
-        """Calibration error of accuracies [..., bins]."""
+        """Returns the calibration error for accuracies [..., bins]."""
         return np.abs(self.confidence - accuracy) @ self.sizes / self.sizes.sum()
 
 
 class _Chance(NamedTuple):
-    """What splits of a network with known accuracies show.
+    """The sampling distribution of splits of a network with known accuracies.
 
     Attributes:
-        draws: Calibration errors of as many splits as there are rounds, for accuracies [bins] of the population.
+        draws: Calibration errors of `rounds` splits, for accuracies [bins] of the population.
         scatter: Standard deviation of each bin's accuracy for a calibrated network, [bins].
     """
 
@@ -163,10 +164,10 @@ def _binomial(bins: _Bins, rounds: int, seed: int) -> _Chance:
 
 
 class _Parts(NamedTuple):
-    """What groups contribute to each bin.
+    """The contributions of groups to each bin.
 
     Attributes:
-        sums: How far each group moves each bin's accuracy, [groups, bins], scaled to the scatter of independent groups.
+        sums: Effect of each group on each bin's accuracy, [groups, bins], scaled to the scatter of independent groups.
         alone: Variance of each bin's accuracy if all images were independent and calibrated, [bins].
     """
 
@@ -182,25 +183,25 @@ class _Parts(NamedTuple):
             return np.bincount(numbers * classes + bins.member, values, count * classes).reshape(count, classes)
 
         sums = by_bin((right - bins.accuracy[bins.member]) / bins.sizes[bins.member])
-        # A bin's accuracy is fitted to its groups, which are worth as many of equal size: their spread is so much more.
+        # A bin's accuracy is fitted to its groups: their spread is scaled up by the effective number of groups of equal size.
         equal = bins.sizes**2 / (by_bin(np.ones(len(right))) ** 2).sum(axis=0)
         alone = np.bincount(bins.member, confidence * (1 - confidence), classes) / bins.sizes**2
         return cls(sums * np.sqrt(equal / np.maximum(equal - 1, 0.5)), alone)
 
 
 def _by_group(bins: _Bins, parts: _Parts, rounds: int, seed: int) -> _Chance:
-    """Gaussian sums over groups; a bin scatters at least as that many independent images of its confidence would."""
+    """Returns Gaussian sums over groups; a bin scatters at least like its images, if they were independent."""
     rng, (count, classes) = np.random.default_rng(seed), parts.sums.shape
     variance, freedom = (parts.sums**2).sum(axis=0), max(count - classes, 1)
     scatter = rng.standard_normal((rounds, count)) @ parts.sums
-    # A bin whose answers are all right shows no scatter: it has that of independent images.
+    # A bin without mistakes shows no scatter: it gets that of independent images.
     scatter += rng.standard_normal(scatter.shape) * np.sqrt(np.maximum(parts.alone - variance, 0))
     scatter *= np.sqrt(freedom / rng.chisquare(freedom, (rounds, 1)))
     return _Chance(lambda accuracy: bins.gap(accuracy + scatter), np.sqrt(np.maximum(variance, parts.alone)))
 
 
 def _degree(bins: _Bins, draws: Callable[[np.ndarray], np.ndarray], share: float, direction: np.ndarray) -> float:
-    """The calibration error in some `direction` for which `share` of the draws show no more than what is seen; 0 if none."""
+    """Returns the calibration error in a `direction` for which `share` of the draws are at most the observed error, or 0."""
     seen, length = bins.error, np.abs(direction) @ bins.sizes / bins.sizes.sum()
     direction = direction / length if length else np.ones(len(direction))
 
@@ -222,10 +223,10 @@ def _degree(bins: _Bins, draws: Callable[[np.ndarray], np.ndarray], share: float
 
 
 def cooled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities [n, C] as the softmax of their logits divided by `temperature` would be; 1 changes nothing.
+    """Returns the probabilities [n, C] after division of their logits by `temperature`.
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     logits = np.log(np.maximum(probabilities.astype("float64"), SMALLEST)) / temperature
@@ -234,24 +235,25 @@ def cooled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 class Temperature(NamedTuple):
-    """What logits are divided by; where the split could not say it, 1 and what the split has instead, else an empty reason."""
+    """The divisor of logits. If the split cannot determine it, it is 1 and `reason` says why; otherwise `reason` is empty."""
 
     value: float
     reason: str = ""
 
 
 def temperature(probabilities: np.ndarray, labels: np.ndarray) -> Temperature:
-    """The temperature that minimizes the log loss (Guo et al., 2017, section 4.2); above 1 the answers were too sure.
+    """Returns the temperature that minimizes the log loss (Guo et al., 2017, section 4.2); above 1 the network was
+    overconfident.
 
-    Fit it on val, never on what is reported. A split without mistakes asks for probabilities of 1, one whose minimum lies at
-    COLDEST or HOTTEST asks for still less or more: both keep 1, with the reason.
+    Fit it on val, never on the split that is reported. A split without mistakes would lead to probabilities of 1, and a
+    minimum at COLDEST or HOTTEST is not a minimum: both give 1, with the reason.
 
     Args:
         probabilities: [n, C].
-        labels: True classes, [n].
+        labels: True classes, int [n].
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     mistakes = int((probabilities.argmax(axis=1) != labels).sum())

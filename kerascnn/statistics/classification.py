@@ -1,4 +1,4 @@
-"""Scores of a classifier over classes, each with its interval: macro F1, balanced accuracy, average precision, ROC areas."""
+"""Means over classes, each with its interval: macro F1, balanced accuracy, average precision, area under the ROC curve."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ from kerascnn.statistics.proper_scores import require_finite
 
 
 def base_of(labels: np.ndarray, groups: np.ndarray | None = None) -> float:
-    """The independent images that a mean over classes rests on if all are equally hard: their harmonic mean times the classes.
+    """Returns the number of independent images behind a mean over equally hard classes: the harmonic mean of the classes'
+    images times the number of classes.
 
-    Whole groups count as one image each.
+    A whole group counts as one image.
     """
     counts = np.bincount(labels)
     counts = counts[counts > 0]
@@ -23,7 +24,7 @@ def base_of(labels: np.ndarray, groups: np.ndarray | None = None) -> float:
 def balanced_accuracy(
     labels: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None
 ) -> Interval:
-    """Mean recall over the classes that occur."""
+    """Returns the mean recall over the classes that occur."""
     images, right = np.bincount(labels, minlength=classes), labels == predicted
     recall = np.bincount(labels, right, classes) / np.maximum(images, 1)
     there = images > 0
@@ -39,13 +40,13 @@ def balanced_accuracy(
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int, groups: np.ndarray | None = None) -> Interval:
-    """Mean F1 over the classes that occur or are answered."""
+    """Returns the mean F1 over the classes that occur or are predicted."""
     images, answers = (np.bincount(a, minlength=classes) for a in (labels, predicted))
     right = labels == predicted
     hits = np.bincount(labels, right, classes)
     both = np.maximum(images + answers, 1)
     f1, seen = 2 * hits / both, images + answers > 0
-    # The number of a class's images is fixed, but for groups.
+    # Without groups, the number of a class's images is fixed.
     shared = 0.0 if groups is None else f1[labels] / both[labels]
     influence = 2 * right / both[labels] - shared - f1[predicted] / both[predicted]
     bias = 0.0 if groups is not None else _f1_bias(labels, predicted, images, hits, both)
@@ -62,7 +63,9 @@ def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int, groups: np
 def _f1_bias(
     labels: np.ndarray, predicted: np.ndarray, images: np.ndarray, hits: np.ndarray, both: np.ndarray
 ) -> float:
-    """The second-order bias of the sum of F1: 2 T / (n + T + F) is curved in hits T and false answers F, which scatter."""
+    """Returns the second-order bias of the sum of F1: 2 T / (n + T + F) is curved in the random T (hits) and F (false
+    positives).
+    """
     classes = len(images)
     cells, counts = np.unique(labels * classes + predicted, return_counts=True)
     truth, answer = np.divmod(cells, classes)
@@ -74,21 +77,21 @@ def _f1_bias(
     return float((2 * (hits * false - (both - hits) * true) / both.astype("float64") ** 3).sum())
 
 
-class Ranking(NamedTuple):
-    """Means over the classes that have images and are not alone."""
+class MeanRanking(NamedTuple):
+    """Mean average precision and mean ROC area over the classes that have images and are not alone."""
 
     average_precision: Interval
     auroc: Interval
 
 
 class Area(NamedTuple):
-    """One class against the rest.
+    """The area of one class against the rest.
 
     Attributes:
         value: The area.
-        influence: Of each image, [n].
-        own: What each image of the class adds to `influence` if the number of such images is fixed.
-        bias: Of `value`, to the second order.
+        influence: Influence of each image, [n].
+        own: Contribution of each image of the class to `influence` if the number of such images is fixed.
+        bias: Second-order bias of `value`.
     """
 
     value: float
@@ -98,15 +101,15 @@ class Area(NamedTuple):
 
 
 def areas(scores: np.ndarray, truth: np.ndarray) -> tuple[Area, Area]:
-    """Average precision and area under the ROC curve; equal scores are one step of both curves, as in scikit-learn.
+    """Returns average precision and area under the ROC curve. Equal scores are one step of both curves, as in scikit-learn.
 
     Args:
         scores: [n].
-        truth: Whether an image is of the class, bool [n]; both kinds occur.
+        truth: Whether each image is of the class, bool [n], with both values.
     """
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    step = np.empty(len(scores), int)  # the step of the curves at which an image is
+    step = np.empty(len(scores), int)  # step of the curves for each image
     step[order] = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
     hits = np.cumsum(truth[order], dtype="float64")[ends]
     answered = ends + 1.0
@@ -124,12 +127,12 @@ def _average_precision(
     answered, positives = hits + false, hits[-1]
     precision = hits / answered
     value = float((share * precision).sum())
-    # One image more among those answered changes the precision at its own step and at every later one.
+    # One more image changes the precision at its own step and at every later step.
     more_hits = np.cumsum((share * false / answered**2)[::-1])[::-1]
     more_false = np.cumsum((share * hits / answered**2)[::-1])[::-1]
     influence = np.where(truth, (precision[step] - value) / positives + more_hits[step], -more_false[step])
-    # A positive counts itself among those found, and hits and false answers scatter.
-    # Share of the other positives that lie below; of a single one half of the others would.
+    # A positive counts itself among those found, and true and false positives scatter.
+    # Share of the other positives with a lower score; one half if there is only one positive.
     rest = (positives - hits) / (positives - 1) if positives > 1 else np.full(len(hits), 0.5)
     scatter = -(hits - 1) * rest + hits * (1 - false / false[-1])
     bias = float((share * false * (rest / answered**2 + scatter / answered**3)).sum())
@@ -147,14 +150,11 @@ def _area_under_roc(
     return Area(value, influence, value / positives)
 
 
-def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Ranking | None:
-    """Each class against the rest, means over the classes.
-
-    Returns:
-        None where no class has both kinds of images.
+def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> MeanRanking | None:
+    """Returns the means over the classes, each against the rest, or None if no class has images of both kinds.
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     n, classes = probabilities.shape
@@ -174,4 +174,4 @@ def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | 
         share_interval(float(value[i]), spread(influence[i], labels, groups), base, n, float(bias[i]), growth)
         for i in range(2)
     )
-    return Ranking(*intervals)
+    return MeanRanking(*intervals)

@@ -1,4 +1,4 @@
-"""How often is a conclusion right that chooses, promotes, plans, or loses runs? Drawn from populations that are known.
+"""Simulations of conclusions that choose, promote, plan or lose runs, in populations whose truth is known.
 
 `python -m kerascnn.statistics.designs --rounds 2000` prints the tables of experiments/results/statistics.md.
 """
@@ -14,19 +14,19 @@ from kerascnn.statistics.paired import Difference, holm, p_value, two_way
 from kerascnn.statistics.power import seeds_needed
 from kerascnn.statistics.simulate import Population, closed_form
 
-LIKELY = 0.05  # what is said to differ has a p value below this
+LIKELY = 0.05  # a difference is reported if its p value is below this
 VAL, TEST = 600, 1000  # images
 CRASHES = 0.1  # share of one arch's seeds that cannot be trained
 
 
 class Judged(NamedTuple):
-    """Conclusions over rounds of which the true difference is 0.
+    """Conclusions over rounds whose true difference is 0.
 
     Args:
-        coverage: Share whose interval holds the true difference.
-        bias: Mean of the difference that was found.
-        better: Share that says that the second, or the winner, is better.
-        separable: Share in which any row of the table is said to differ.
+        coverage: Share of rounds whose interval holds the true difference.
+        bias: Mean of the observed difference.
+        better: Share of rounds that report the second arch, or the winner, as better.
+        separable: Share of rounds that report a difference in any row of the table.
     """
 
     coverage: float
@@ -36,14 +36,14 @@ class Judged(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """What comes of "it would take about N seeds".
+    """Results of the advice "it would take about N seeds".
 
     Args:
-        fixed: Power with the N that is advised where the true difference is the one seen.
-        plug_in: Power with the N that follows from the difference that the first runs happened to show.
-        half_width: Power by the rule before: an interval as wide as the true difference.
+        fixed: Power with the advised N if the true difference is the given one.
+        plug_in: Power with the N that follows from the difference that the first runs showed.
+        half_width: Power with the N for which the interval is as wide as the true difference.
         seeds: Median N of `fixed`.
-        none: Share of rounds in which no number of seeds up to the most was enough, for `fixed`.
+        none: Share of rounds in which no number of seeds up to the limit was enough for `fixed`.
     """
 
     fixed: float
@@ -56,17 +56,18 @@ class Advice(NamedTuple):
 def networks(
     rng: np.random.Generator, spreads: tuple[float, ...], variants: int, seeds: int, images: int, accuracy: float = 0.9
 ) -> np.ndarray:
-    """Which images are answered right, bool [archs, variants, seeds, images], as `Population` draws them.
+    """Returns which images are predicted correctly, bool [archs, variants, seeds, images], as drawn by `Population`.
 
-    Every network is right on `accuracy` of all images over all seeds; variants of an arch share what images give it.
+    Every network is right on a share `accuracy` of all images over all seeds; variants of an arch share the effects of
+    images.
 
     Args:
-        rng: Of the draws.
-        spreads: Of the luck of a seed, by arch.
+        rng: Generator of the draws.
+        spreads: Spread of the luck of a seed, for each arch.
         variants: Number of variants of each arch, equally good.
         seeds: Number of seeds.
         images: Number of images.
-        accuracy: Of all.
+        accuracy: Accuracy of all networks.
     """
     base = Population()
     shared = base.difficulty * rng.standard_normal(images, dtype="float32")
@@ -97,7 +98,7 @@ def choosing(
     spreads: tuple[float, float] = (0.05, 0.3),
     seed: int = 0,
 ) -> dict[str, Judged]:
-    """Best against best of equal learning rates, the second arch noisier: chosen by the runs that judge, or by others."""
+    """Compares equal learning rates, best against best, the second arch noisier; the judging runs choose, or other runs."""
     rng = np.random.default_rng(seed)
     found: dict[str, list[tuple[float, ...]]] = {"same runs": [], "other runs": []}
     for _ in range(rounds):
@@ -114,7 +115,7 @@ def choosing(
 def promotion(
     rounds: int, candidates: int = 3, seeds: int = 3, choose: int = 2, luck: float = 0.1, seed: int = 0
 ) -> dict[str, Judged]:
-    """Retrained candidates that are all equal to the baseline: the winner by the runs that judge, or by others."""
+    """Retrains candidates that are equal to the baseline; the judging runs name the winner, or other runs."""
     rng = np.random.default_rng(seed)
     found: dict[str, list[tuple[float, ...]]] = {"same runs": [], "other runs": []}
     for _ in range(rounds):
@@ -136,10 +137,10 @@ def _means(found: dict[str, list[tuple[float, ...]]]) -> dict[str, Judged]:
 
 
 def advice(population: Population, seeds: int = 5, images: int = 1000, rounds: int = 500, seed: int = 0) -> Advice:
-    """Does the number of seeds that is advised show the difference in 80 of 100 comparisons?
+    """Measures whether the advised number of seeds shows the difference in 80 of 100 comparisons.
 
-    The true difference is that of the population; first runs of `seeds` seeds give the spread, and for `plug_in` and the
-    rule before the difference too. A fresh comparison of the advised number then shows a difference from 0, or does not.
+    The true difference is that of the population. The first runs of `seeds` seeds give the spread, and for `plug_in` and
+    `half_width` also the difference. A new comparison with the advised number then shows a difference from 0, or not.
     """
     rng = np.random.default_rng(seed)
     true = abs(population.difference)
@@ -150,7 +151,7 @@ def advice(population: Population, seeds: int = 5, images: int = 1000, rounds: i
         numbers = {
             "fixed": seeds_needed(first, true),
             "plug_in": seeds_needed(first, max(abs(first.value), 1e-4)),
-            # As wide as the difference: that is a power of one half.
+            # An interval as wide as the difference has a power of one half.
             "half_width": seeds_needed(first, true, power=0.5),
         }
         for name, number in numbers.items():
@@ -171,7 +172,7 @@ def _drawn(population: Population, rng: np.random.Generator, seeds: int, images:
 
 
 def looks(rounds: int, first: int = 3, last: int = 10, seed: int = 0) -> list[float]:
-    """Share of comparisons of equal archs that said a difference at one look at least, after each seed from `first` on."""
+    """Returns the share of comparisons of equal archs that report a difference at any look, after each seed from `first` on."""
     rng = np.random.default_rng(seed)
     said = np.zeros((rounds, last - first + 1), bool)
     for i in range(rounds):
@@ -181,9 +182,11 @@ def looks(rounds: int, first: int = 3, last: int = 10, seed: int = 0) -> list[fl
 
 
 def crashes(rounds: int, seeds: int = 5, share: float = CRASHES, seed: int = 0) -> dict[str, float]:
-    """One arch alone cannot be trained with some seeds: what holds the difference of trainings that end, and of all?"""
+    """Measures the coverage of the difference of finished trainings, and of all, if one arch cannot be trained with some
+    seeds.
+    """
     rng = np.random.default_rng(seed)
-    chance = 0.1  # accuracy of a run that failed: always one class of ten
+    chance = 0.1  # accuracy of a failed run: always the same class of ten
     ends, every = 0.0, share * (chance - 0.9)
     held: dict[str, list[bool]] = {
         "dropped, of trainings that end": [],
@@ -199,7 +202,7 @@ def crashes(rounds: int, seeds: int = 5, share: float = CRASHES, seed: int = 0) 
             found = _difference(second[~lost], first[~lost])
             held["dropped, of trainings that end"].append(found.low <= ends <= found.high)
             held["dropped, of all"].append(found.low <= every <= found.high)
-        if lost.any():  # where none fails nothing can be counted
+        if lost.any():  # no run failed
             second[lost] = rng.random((lost.sum(), TEST)) < chance
             found = _difference(second, first)
             held["counted as chance, of all"].append(found.low <= every <= found.high)
@@ -207,7 +210,7 @@ def crashes(rounds: int, seeds: int = 5, share: float = CRASHES, seed: int = 0) 
 
 
 def grouped(rounds: int, groups: int = 100, size: int = 10, seeds: int = 5, seed: int = 0) -> dict[str, float]:
-    """Images of one group are right or wrong together (correlation 0.5 of what they give a family): coverage."""
+    """Returns coverage if the images of a group are right or wrong together (correlation 0.5 of their effect on a family)."""
     rng = np.random.default_rng(seed)
     number = np.repeat(np.arange(groups), size)
     held: dict[str, list[bool]] = {"groups": [], "images": []}
@@ -236,7 +239,7 @@ def _means_of(differences: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def tables(rounds: int) -> Iterator[str]:
-    """Every table as Markdown."""
+    """Returns all tables as Markdown."""
     yield "### Chosen and judged\n\n| seeds | chosen by | coverage | bias, points | any row said to differ |"
     yield "|--:|---|--:|--:|--:|"
     for seeds in (3, 5):
@@ -274,7 +277,7 @@ def tables(rounds: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(prog="python -m kerascnn.statistics.designs", description=__doc__)
     parser.add_argument("--rounds", type=int, default=2000, help="conclusions drawn for each row")
     for line in tables(parser.parse_args().rounds):

@@ -1,4 +1,4 @@
-"""Intervals of one quantity, a proportion or a mean over seeds, and the draws of a bootstrap."""
+"""Intervals of a proportion or of a mean over seeds, and the draws of a bootstrap."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
-# Images resampled at once: bounds the memory of a bootstrap to some tens of megabytes, whatever the split's size.
+# Images that are resampled at once: limits the memory of a bootstrap to some tens of megabytes for any split.
 RESAMPLED_AT_ONCE = 2_000_000
 
 
 class Interval(NamedTuple):
-    """A number with its spread and the count that it rests on; `_asdict()` is its form in metrics.json."""
+    """A number with its interval and the number of images or runs behind it; `_asdict()` is its form in metrics.json."""
 
     value: float
     low: float
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """A proportion with its score interval (Wilson, 1927), which holds near 0 and 1 and for small n.
+    """Returns a proportion with its score interval (Wilson, 1927), which holds near 0 and 1 and for small n.
 
     Raises:
         ValueError: no trials, or `successes` outside 0..n.
@@ -36,10 +36,10 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """The mean of independent values (one per seed) with Student's interval; n counts the values.
+    """Returns the mean of independent values (one per seed) with Student's interval; n is the number of values.
 
     Raises:
-        ValueError: fewer than two values: one says nothing about its spread.
+        ValueError: Fewer than two values, which have no spread.
     """
     data = np.asarray(values, float)
     if data.ndim != 1 or len(data) < 2:
@@ -49,14 +49,14 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
 
 def resampled(n: int, rounds: int, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """Which images each round draws, with replacement: int [some rounds, n] until there were `rounds`.
+    """Yields the images of each bootstrap round, with replacement: int [rounds, n], in blocks of some rounds.
 
     Args:
         n: Number of images.
         rounds: Number of resamplings.
-        seed: Of the draws.
-        groups: Number of each image's group, [n]: as many whole groups are drawn as there are, so that rounds differ in
-            length where groups differ in size; those of one length come together, [some rounds, length]. None: images.
+        seed: Seed of the draws.
+        groups: Group of each image, int [n], or None. Whole groups are drawn, as many as there are, so that rounds differ in
+            length if groups differ in size; each block has rounds of one length.
     """
     rng = np.random.default_rng(seed)
     if groups is not None:
@@ -78,6 +78,6 @@ def _resampled_groups(groups: np.ndarray, rounds: int, rng: np.random.Generator)
         for start in range(0, len(rows), chunk):
             chosen = drawn[rows[start : start + chunk]].ravel()
             counts = sizes[chosen]
-            # Position within its group of each image of a concatenation of groups.
+            # Position of each image within its group, for a concatenation of groups.
             within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
             yield members[np.repeat(first[chosen], counts) + within].reshape(-1, length)

@@ -1,11 +1,11 @@
-"""Intervals of smooth scores from what each image contributes, without resampling.
+"""Intervals of smooth scores from the influence of each image, without resampling.
 
-A score's influence function says how far it moves if one image counts a little more (Efron, 1982, "The jackknife, the
-bootstrap and other resampling plans", chapter 6). The spread of those numbers within classes, or among whole groups, is the
-score's variance: what a bootstrap that resamples within classes, or whole groups, converges to, with the factor n / (n - 1) of
-each class that such a bootstrap lacks. A share then gets the interval of the binomial proportion that has the same value and
-variance (Korn and Graubard, 1998), which stays within [0, 1] and holds near both ends; a mean that has no upper bound gets
-Student's interval corrected for skewness (Hall, 1992).
+The influence function of a score is the change of the score if an image counts a little more (Efron, 1982, "The jackknife,
+the bootstrap and other resampling plans", chapter 6). Its spread within classes, or among whole groups, is the variance of
+the score: the limit of a bootstrap that resamples within classes, or whole groups, with the factor n / (n - 1) of each class
+that such a bootstrap lacks. A share gets the interval of the binomial proportion with the same value and variance (Korn and
+Graubard, 1998), which stays within [0, 1] and holds near both ends. A mean without an upper bound gets Student's interval
+corrected for skewness (Hall, 1992).
 """
 
 from typing import NamedTuple
@@ -16,17 +16,17 @@ from scipy import special
 from kerascnn.statistics.intervals import Interval, wilson
 
 LEVEL = 0.95
-_ROUNDING = 1e-12  # of a score: sums of many parts of 1 miss it by as much
+_ROUNDING = 1e-12  # rounding error of a score that is a sum of many parts
 
 
 class Spread(NamedTuple):
     """The sampling distribution of a score.
 
     Attributes:
-        variance: Of the score.
+        variance: Variance of the score.
         freedom: Degrees of freedom of `variance`.
-        skewness: Of the score.
-        carriers: Number of images, or groups, that the variance rests on: n where all contribute alike, few where few do.
+        skewness: Skewness of the score.
+        carriers: Effective number of images, or groups, behind the variance: n if all contribute equally.
     """
 
     variance: float
@@ -36,13 +36,13 @@ class Spread(NamedTuple):
 
 
 def spread(influence: np.ndarray, classes: np.ndarray, groups: np.ndarray | None = None) -> Spread:
-    """The variance of a score with images resampled within their classes, or whole groups resampled.
+    """Returns the variance of a score if images are resampled within their classes, or whole groups.
 
     Args:
-        influence: How far the score moves if an image counts one time more, [n]; within classes only differences matter, and
-            among classes of one image, which are taken together, what each adds to the score.
-        classes: The class of each image, int [n], whose numbers of images are kept; all 0 where they are not.
-        groups: The group of each image, int [n]; None where images are independent.
+        influence: Change of the score if an image counts once more, [n]. Within classes only differences matter; for classes
+            of one image, which are pooled, the contribution itself.
+        classes: Class of each image, int [n], whose numbers of images are fixed; all 0 if they are not.
+        groups: Group of each image, int [n], or None if images are independent.
     """
     if groups is not None:
         return _spread_of_groups(influence, classes, np.unique(groups, return_inverse=True)[1])
@@ -58,7 +58,7 @@ def _spread_of_groups(influence: np.ndarray, classes: np.ndarray, numbers: np.nd
     count, most = int(numbers.max()) + 1, int(classes.max()) + 1
     images = np.bincount(classes, minlength=most)
     parts = np.bincount(numbers * most + classes, minlength=count * most).reshape(count, most)
-    # A class's score is fitted to the groups that hold it, which are worth as many of equal size: they scatter so much more.
+    # A class's score is fitted to its groups: their spread is scaled up by the effective number of groups of equal size.
     equal = images**2 / np.maximum((parts.astype("float64") ** 2).sum(axis=0), 1)
     sums = np.bincount(numbers, influence * np.sqrt(equal / np.maximum(equal - 1, 0.5))[classes])
     freedom = min(count - 1, int(np.maximum(equal - 1, 0).sum()))
@@ -73,14 +73,14 @@ def _moments(parts: np.ndarray, variance: float, freedom: int) -> Spread:
 
 
 def _strata(classes: np.ndarray) -> np.ndarray:
-    """Classes with two images or more; those of one image, which show no spread, together."""
+    """Returns the classes with two images or more as strata; classes of one image, which have no spread, are pooled."""
     sizes = np.bincount(classes)
     alone = sizes == 1
     if not alone.any():
         return classes
     together = int(np.flatnonzero(alone)[0])
     merged = np.where(alone, together, np.arange(len(sizes)))
-    if alone.sum() == 1 and (sizes > 1).any():  # a single one joins the smallest class
+    if alone.sum() == 1 and (sizes > 1).any():  # a single pooled image joins the smallest class
         merged[together] = int(np.where(sizes > 1, sizes, sizes.max() + 1).argmin())
     return merged[classes]
 
@@ -88,21 +88,21 @@ def _strata(classes: np.ndarray) -> np.ndarray:
 def share_interval(
     value: float, found: Spread, base: float, n: int, bias: float = 0.0, growth: float = 1.0
 ) -> Interval:
-    """A score from 0 to 1 with the exact binomial interval (Clopper and Pearson, 1934) at its effective sample size.
+    """Returns a score from 0 to 1 with the exact binomial interval (Clopper and Pearson, 1934) at its effective sample size.
 
-    The effective sample size is that of the binomial proportion whose variance the score has (Korn and Graubard, 1998). It is
-    at most `base`, or `base` times a power of the number of images that the variance rests on, since few mistakes tell little
-    of it. Where there are none the interval is that of `base` of `base` images, from 0.025 ** (1 / base) to 1, which holds the
+    The effective sample size is that of the binomial proportion with the same variance (Korn and Graubard, 1998). It is at
+    most `base`, or `base` times a power of the number of images behind the variance, since few mistakes say little about it.
+    Without any mistake the interval is that of `base` correct out of `base`, from 0.025 ** (1 / base) to 1, which holds the
     truth in at least 97.5 % of splits if all classes are equally hard.
 
     Args:
         value: The score.
-        found: Its spread.
-        base: The number of independent images that the score would rest on if all classes were equally hard.
-        n: The number of images, which the result says.
-        bias: How far the score is expected to lie above what the population has; it is known to about half of itself.
-        growth: That power. 0 where images are right or wrong and classes are resampled, 0.5 where they can be partly right, and
-            1 for groups, whose images may be anything from one to independent.
+        found: The spread of the score.
+        base: Number of independent images behind the score if all classes were equally hard.
+        n: Number of images, for the result.
+        bias: Expected excess of the score over the population's, known to about half its size.
+        growth: Exponent of that power: 0 if images are right or wrong and classes are resampled, 0.5 if images can be partly
+            right, 1 for groups, whose images may be anything from identical to independent.
     """
     center, variance = min(max(value - bias, 0.0), 1.0), found.variance + bias**2 / 4
     if min(center, 1 - center) < _ROUNDING:
@@ -118,14 +118,14 @@ def share_interval(
 
 
 def proportion(right: np.ndarray, groups: np.ndarray | None = None) -> Interval:
-    """The share of images with a property: Wilson's interval, or with groups that of `share_interval`.
+    """Returns the share of images with a property and Wilson's interval, or with groups that of `share_interval`.
 
-    Where one to three images differ from the rest, the end on their side is the modified one of Brown, Cai and DasGupta (2001,
+    If one to three images differ from the rest, the end on their side is the modified one of Brown, Cai and DasGupta (2001,
     "Interval estimation for a binomial proportion", section 4.1.1): Wilson's held a true 99.5 % in 91 % of sets of 20.
 
     Args:
-        right: Whether each image has it, bool [n], n >= 1.
-        groups: The group of each image, int [n]; None where images are independent.
+        right: Whether each image has the property, bool [n], n >= 1.
+        groups: Group of each image, int [n], or None if images are independent.
     """
     if groups is not None:
         return mean_share(right, groups)
@@ -140,16 +140,16 @@ def proportion(right: np.ndarray, groups: np.ndarray | None = None) -> Interval:
 
 
 def _poisson(count: int) -> float:
-    """The mean of a Poisson variable that reaches `count` with 1 - LEVEL."""
+    """Returns the mean of the Poisson variable that reaches `count` with probability 1 - LEVEL."""
     return float(special.gammaincinv(count, 1 - LEVEL))
 
 
 def mean_share(values: np.ndarray, groups: np.ndarray | None = None) -> Interval:
-    """The mean of numbers from 0 to 1 with the interval of `share_interval`.
+    """Returns the mean of numbers from 0 to 1 with the interval of `share_interval`.
 
     Args:
-        values: Of each image, [n], n >= 1.
-        groups: The group of each image, int [n]; None where images are independent.
+        values: Value of each image, [n], n >= 1.
+        groups: Group of each image, int [n], or None if images are independent.
     """
     data = np.asarray(values, "float64")
     n, value = len(data), float(data.mean())
@@ -159,13 +159,13 @@ def mean_share(values: np.ndarray, groups: np.ndarray | None = None) -> Interval
 
 
 def mean_interval(values: np.ndarray, groups: np.ndarray | None = None, worst: float | None = None) -> Interval:
-    """A mean with Student's interval corrected for skewness by Hall's (1992) transformation.
+    """Returns a mean with Student's interval corrected for skewness by Hall's (1992) transformation.
 
     Args:
-        values: Of each image, [n].
-        groups: The group of each image, int [n]; None where images are independent.
-        worst: What one image more might have given: the upper end is that of the values with it among them, since those at
-            hand may hold none of the rare large ones. None for values without such a tail.
+        values: Value of each image, [n].
+        groups: Group of each image, int [n], or None if images are independent.
+        worst: Possible value of one more image, or None if there are no rare large values. The upper end is that of the
+            values together with it, since the sample may lack the rare large values.
     """
     data = np.asarray(values, "float64")
     n = len(data)
@@ -179,7 +179,7 @@ def mean_interval(values: np.ndarray, groups: np.ndarray | None = None, worst: f
 
 
 def _student(data: np.ndarray, groups: np.ndarray | None, size: int) -> float:
-    """Upper end of Student's interval, where the last `size` values are a group of their own."""
+    """Returns the upper end of Student's interval, with the last `size` values as a group of their own."""
     n, value = len(data), float(data.mean())
     more = None if groups is None else np.append(groups, np.full(size, groups.max() + 1))
     found = spread((data - value) / n, np.zeros(n, int), more)

@@ -1,8 +1,8 @@
-"""Two archs on the same images with the same seeds: the difference, its spread, and tests beside it.
+"""Paired comparison of two archs on the same images with the same seeds: the difference, its spread, and further tests.
 
-Write D[s, i] for the difference at seed s and image i. It holds four things: the difference itself, what image i gives one
-family in every run, what seed s gives one arch on every image, and what is left (seed and image together). The variance of
-its mean over S seeds and m images is images / m + seeds / S + left / (S m).
+Let D[s, i] be the difference at seed s and image i. It has four parts: the mean difference, an effect of image i on one
+family in every run, an effect of seed s on one arch for every image, and the rest (of seed and image together). The variance
+of its mean over S seeds and m images is images / m + seeds / S + left / (S m).
 """
 
 import math
@@ -16,7 +16,7 @@ from scipy import stats
 from kerascnn.statistics.intervals import Interval, resampled, t_interval
 from kerascnn.statistics.seeds import MIN_SEEDS
 
-# Few seeds can agree by chance, and the spread would all but vanish: the variance is never less than this share of the
+# A few seeds can agree by chance, and the spread would nearly vanish: the variance is at least this share of the
 # images' own. Chosen by simulation (`kerascnn.statistics.simulate`): at 0.5 three seeds held the truth in 92 % of
 # comparisons where images favor a family; at 1 the interval holds it in 94 to 98 % of most populations.
 FLOOR = 1.0
@@ -24,23 +24,23 @@ FLOOR = 1.0
 
 @dataclass(frozen=True)
 class Difference:
-    """Second minus first with the interval that a verdict rests on.
+    """The difference, second minus first, with the interval for a verdict.
 
     Args:
         value: The mean difference over seeds.
         low: Lower end of the interval.
         high: Upper end.
-        level: What share of such intervals hold the population's difference.
+        level: Confidence level of the interval.
         images: Number of images.
         seeds: Number of seeds.
-        over: What was resampled: "images and seeds", or "images" where seeds are too few.
+        over: What was resampled: "images and seeds", or "images" if there are too few seeds.
         error: Standard error of `value`.
         freedom: Degrees of freedom of the t quantile.
         images_part: Share of the variance from images: images / m + left / (S m).
-        seeds_part: From seeds: seeds / S + left / (S m); 0 for one seed.
-        left_part: left / (S m), which the two above both hold; 0 for one seed.
-        groups: Number of groups of images that were resampled as wholes; None where every image stands alone.
-        most: The most that a difference can be, 1 of shares: the interval ends there.
+        seeds_part: Share of the variance from seeds: seeds / S + left / (S m); 0 for one seed.
+        left_part: left / (S m), which is part of both others; 0 for one seed.
+        groups: Number of groups that were resampled as wholes, or None if images are independent.
+        most: Largest possible difference, 1 for shares; the interval ends there.
     """
 
     value: float
@@ -60,11 +60,11 @@ class Difference:
 
     @property
     def units(self) -> int:
-        """How many independent draws of images there are: groups where images are grouped."""
+        """Number of independent draws of images: of groups if images are grouped."""
         return self.groups or self.images
 
     def at(self, level: float) -> "Difference":
-        """The same with an interval of another level."""
+        """Returns the same difference with an interval of another level."""
         half = float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
         low, high = max(self.value - half, -self.most), min(self.value + half, self.most)
         return replace(self, low=low, high=high, level=level)
@@ -81,29 +81,30 @@ def two_way(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """The interval of a paired difference with images and seeds resampled.
+    """Returns the interval of a paired difference, with images and seeds resampled.
 
-    Images are resampled, the same ones for every seed and both archs; resampling the seeds too adds the variance among their
-    differences, which needs no draws. That two-way bootstrap (Owen 2007, "The pigeonhole bootstrap") counts what is left
-    three times; the two surplus counts, known from the spread among seeds within the resamplings, are taken off. The quantile is
-    Student's, with the degrees of freedom of Satterthwaite (1946): those of the seeds where seeds spread, the normal
-    distribution's where images do. The variance is never less than the images' own. Under three seeds images alone are resampled.
+    Images are resampled, the same for every seed and both archs. Resampling the seeds as well adds the variance among their
+    differences, which needs no draws. This two-way bootstrap (Owen, 2007, "The pigeonhole bootstrap") counts the rest three
+    times; the two surplus counts are subtracted, as estimated from the spread among seeds within the resamplings. The
+    quantile is Student's with the degrees of freedom of Satterthwaite (1946): those of the seeds if the spread comes from
+    seeds, the normal distribution's if it comes from images. The variance is never less than that of the images. With fewer
+    than three seeds only images are resampled.
 
     Args:
-        differences: Takes images' indices [rounds, images] and gives the difference at each seed, [rounds, seeds].
+        differences: Function of image indices [rounds, images] that returns the difference at each seed, [rounds, seeds].
         images: Number of images.
         seeds: Number of seeds.
-        share: Whether the difference is one of shares of images. Any image might then have changed sides, also where all
-            of these agree: the images' part of the variance is at least what one that does would give, 1 / images**2 (of
-            groups: what as many images as a group has would give, each by itself).
-        groups: Number of each image's group, int [images]: whole groups are resampled, since images of one patient or one
-            scene are right or wrong together. None where every image stands alone.
+        share: Whether the difference is one of shares of images. Any image might then change sides, also if all images agree:
+            the images' part of the variance is at least that of one such image, 1 / images**2 (for groups: that of as many
+            images as a group has, each on its own).
+        groups: Group of each image, int [images], or None if images are independent. Whole groups are resampled, since the
+            images of one patient or scene are right or wrong together.
         rounds: Number of resamplings.
-        seed: Of the draws.
-        level: What share of such intervals are to hold the population's difference.
+        seed: Seed of the draws.
+        level: Confidence level of the interval.
 
     Raises:
-        ValueError: Under two images or groups, no seed, or a `differences` of another shape.
+        ValueError: Fewer than two images or groups, no seed, or `differences` of another shape.
     """
     counts = None if groups is None else np.unique(groups, return_counts=True)[1]
     units = images if counts is None else len(counts)
@@ -116,7 +117,7 @@ def two_way(
         raise ValueError(f"expected differences of shape (1, {seeds}), got {observed.shape}")
     drawn = _drawn(differences, images, rounds, seed, groups)
     value = float(observed.mean())
-    # A bootstrap's variance is (m - 1) / m of the unbiased one.
+    # The variance of a bootstrap is (m - 1) / m of the unbiased one.
     images_part = float(drawn.mean(axis=1).var(ddof=1)) * units / (units - 1)
     if share:
         images_part = max(images_part, 1 / (images * units))
@@ -149,13 +150,13 @@ def two_way(
 
 
 def combined(images_part: float, seeds_part: float, left_part: float, images: int, seeds: int) -> tuple[float, float]:
-    """Variance of the mean difference and its degrees of freedom.
+    """Returns the variance of the mean difference and its degrees of freedom.
 
     Args:
         images_part: As in `Difference`.
-        seeds_part: Likewise.
-        left_part: Likewise.
-        images: Number of images, or of their groups.
+        seeds_part: As in `Difference`.
+        left_part: As in `Difference`.
+        images: Number of images, or of groups.
         seeds: Number of seeds.
     """
     variance = max(images_part + seeds_part - left_part, FLOOR * images_part)
@@ -168,36 +169,38 @@ def combined(images_part: float, seeds_part: float, left_part: float, images: in
 def _drawn(
     differences: Callable[[np.ndarray], np.ndarray], images: int, rounds: int, seed: int, groups: np.ndarray | None
 ) -> np.ndarray:
-    """The differences [rounds, seeds] of `rounds` draws of images, or of whole groups."""
+    """Yields the differences [rounds, seeds] of `rounds` draws of images, or of whole groups."""
     return np.concatenate([differences(index) for index in resampled(images, rounds, seed, groups)])
 
 
 def p_value(difference: Difference) -> float:
-    """How often an equal pair of archs would show so large a difference: the two-sided test that fits the interval."""
+    """Returns the probability that equal archs show such a large difference: the two-sided test that fits the interval."""
     if difference.error == 0:
         return 1.0 if difference.value == 0 else 0.0
     return float(2 * stats.t.sf(abs(difference.value) / difference.error, difference.freedom))
 
 
 def sign_test(differences: np.ndarray) -> float:
-    """The exact two-sided test that as many images gain as lose: what holds for a few images, where no variance is known.
+    """Returns the p value of the exact two-sided test that as many images gain as lose.
+
+    It is valid for a few images, whose variance is unknown.
 
     Args:
-        differences: Of each image, over all seeds, float [m]; images without one don't count.
+        differences: Difference of each image over all seeds, float [m]; images without a difference do not count.
     """
     gained, lost = int((differences > 0).sum()), int((differences < 0).sum())
     return float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 def compare_seeds(first: Sequence[float], second: Sequence[float]) -> Interval:
-    """Student's interval of second - first over seeds, on these very images: what other seeds would give on them."""
+    """Returns second - first with Student's interval over seeds: the result of other seeds on the same images."""
     return t_interval(np.subtract(second, first).tolist())
 
 
 def ratio_interval(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Interval:
-    """The ratio second / first of paired positive numbers, as of two latencies in several processes; n counts the pairs.
+    """Returns the ratio second / first of paired positive numbers, such as latencies in several processes; n counts pairs.
 
-    Student's interval of the mean logarithm: a ratio and its inverse have inverse intervals.
+    The interval is Student's for the mean logarithm: a ratio and its inverse have inverse intervals.
 
     Raises:
         ValueError: Fewer than two pairs, or numbers that are not positive.
@@ -211,12 +214,12 @@ def ratio_interval(first: Sequence[float], second: Sequence[float], level: float
 
 
 class McNemar(NamedTuple):
-    """One pair of runs on the same images.
+    """McNemar's test of a pair of runs on the same images.
 
     Args:
         only_first: Images that only the first got right.
         only_second: Images that only the second got right.
-        p: Of the exact two-sided test that both are as likely.
+        p: The p value of the exact two-sided test that both counts are equally likely.
     """
 
     only_first: int
@@ -225,11 +228,11 @@ class McNemar(NamedTuple):
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """McNemar's test (1947) in its exact form: do these two runs, not their archs, differ on the images' population?
+    """Returns McNemar's exact test (1947): whether these two runs, not their archs, differ on the images' population.
 
     Args:
         first: Whether the first run got each image right, bool [m].
-        second: The same of the second run.
+        second: Whether the second run got each image right, bool [m].
 
     Raises:
         ValueError: Arrays of different shapes.
@@ -243,7 +246,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values corrected for their number (Holm 1979): any below 0.05 holds with 95 % for all of them together."""
+    """Returns p values corrected for their number (Holm, 1979): all those below 0.05 hold together with 95 %."""
     p = np.asarray(p_values, float)
     order = np.argsort(p)
     steps = (len(p) - np.arange(len(p))) * p[order]

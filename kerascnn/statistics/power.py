@@ -1,4 +1,4 @@
-"""What a comparison could have seen, and what it would take to see more."""
+"""The power of a comparison: the differences that it could have shown, and what it takes to show smaller ones."""
 
 import bisect
 from collections.abc import Callable, Sequence
@@ -13,18 +13,18 @@ from kerascnn.statistics.paired import Difference
 from kerascnn.statistics.seeds import MIN_SEEDS
 
 POWER = 0.8
-MOST_SEEDS = 100  # of --seeds
-# Points at which a power is averaged over what the spread among seeds may be.
+MOST_SEEDS = 100  # largest value of --seeds
+# Number of points at which a power is averaged over the possible spreads among seeds.
 POINTS = 64
 
 
 class Parts(NamedTuple):
-    """The variance of one image's difference at one seed, by where it comes from.
+    """The variance of the difference of one image at one seed, by source.
 
     Args:
-        images: What an image gives at every seed.
-        seeds: What a seed gives on every image.
-        left: Of seed and image together.
+        images: Effect of an image at every seed.
+        seeds: Effect of a seed on every image.
+        left: Effect of seed and image together.
     """
 
     images: float
@@ -33,9 +33,9 @@ class Parts(NamedTuple):
 
 
 def detectable(difference: Difference, power: float = POWER) -> float:
-    """The smallest true difference that these seeds and images would have shown with probability `power`.
+    """Returns the smallest true difference that these seeds and images would have shown with probability `power`.
 
-    It depends on the spread alone, never on the difference that was found.
+    It depends only on the spread, not on the observed difference.
     """
     quantiles = stats.t.ppf([(1 + difference.level) / 2, power], difference.freedom)
     return float(quantiles.sum() * difference.error)
@@ -44,25 +44,25 @@ def detectable(difference: Difference, power: float = POWER) -> float:
 def power_of(
     difference: Difference, distance: float, *, seeds: int | None = None, images: int | None = None, sure: bool = False
 ) -> float:
-    """How often a new comparison would show that a true difference lies `distance` from what it is held against.
+    """Returns the probability that a new comparison shows a true difference at `distance` from its reference.
 
-    A few seeds say little of the spread among seeds: the power is averaged over what that spread may be (its inverse
-    chi-squared distribution), since a plug-in of the spread that was seen promises too much.
+    A few seeds say little about the spread among seeds. The power is therefore averaged over the possible spreads (their
+    inverse chi-squared distribution): a plug-in of the observed spread promises too much.
 
     Args:
-        difference: What was found; its variance by images and seeds is the plan's.
-        distance: Of the true difference from 0 or from a margin, as 0.02.
-        seeds: Number of seeds of the new comparison; those that were, by default.
-        images: Number of images (groups where images are grouped) of the new comparison; those that were, by default.
-        sure: Whether the spread that was seen is taken for the true one.
+        difference: The observed difference, whose variances of images and seeds are used.
+        distance: Distance of the true difference from 0 or from a margin, such as 0.02.
+        seeds: Number of seeds of the new comparison; default: as observed.
+        images: Number of images of the new comparison, or of groups if images are grouped; default: as observed.
+        sure: Whether the observed spread is taken as the true one.
     """
     seeds, images = seeds or difference.seeds, images or difference.units
-    if difference.seeds < MIN_SEEDS:  # nothing is known of seeds: more images alone can be reckoned with
+    if difference.seeds < MIN_SEEDS:  # the spread among seeds is unknown: only the number of images can vary
         error, freedom = (difference.images_part * difference.units / images) ** 0.5, images - 1.0
         return _shown(distance, error, freedom, difference.level)
     scales = np.ones(1) if sure else _scales(difference.seeds - 1)
     seen = parts(difference)
-    # The seeds' part holds what is left too: scaled together, then what is left, which many images tell well, is taken off.
+    # The seeds' part includes the rest: both are scaled together, then the rest, which many images determine well, is subtracted.
     both = seen.seeds + seen.left / difference.units
     found = []
     for scale in scales:
@@ -72,7 +72,7 @@ def power_of(
 
 
 def parts(difference: Difference) -> Parts:
-    """The variances that were seen, of one image and one seed."""
+    """Returns the observed variances of one image and one seed."""
     s, m = difference.seeds, difference.units
     return Parts(
         max(difference.images_part - difference.left_part, 0.0) * m,
@@ -82,15 +82,17 @@ def parts(difference: Difference) -> Parts:
 
 
 def seeds_needed(difference: Difference, distance: float, power: float = POWER, most: int = MOST_SEEDS) -> int | None:
-    """The smallest number of seeds, on these images, that show `distance` with probability `power`; None above `most`."""
+    """Returns the smallest number of seeds, on these images, that shows `distance` with probability `power`; None above
+    `most`.
+    """
     first = max(difference.seeds, MIN_SEEDS)
     return _first(range(first, most + 1), lambda seeds: power_of(difference, distance, seeds=seeds) >= power)
 
 
 def images_needed(difference: Difference, distance: float, power: float = POWER, most: int = 1_000_000) -> int | None:
-    """The number of images, with these seeds, that show `distance` with probability `power`; None above `most`.
+    """Returns the number of images, with these seeds, that shows `distance` with probability `power`; None above `most`.
 
-    Where images are grouped it counts images too, as many to a group as now.
+    If images are grouped, the number of images assumes the present size of groups.
     """
     each = difference.images / difference.units
     counts: list[int] = []
@@ -105,7 +107,7 @@ def images_needed(difference: Difference, distance: float, power: float = POWER,
 def both_needed(
     difference: Difference, distance: float, power: float = POWER, most: int = MOST_SEEDS
 ) -> tuple[int, int] | None:
-    """The fewest seeds for which ten times as many images, or fewer, show `distance` with probability `power`."""
+    """Returns the fewest seeds for which ten times as many images, or fewer, show `distance` with probability `power`."""
     first = max(difference.seeds, MIN_SEEDS)
     enough = _first(
         range(first, most + 1),
@@ -129,7 +131,7 @@ def _planned_power(variances: Parts, distance: float, seeds: int, images: int, l
 
 
 def _shown(distance: float, error: float, freedom: float, level: float) -> float:
-    """The probability that an interval leaves `distance` on one side (noncentral t)."""
+    """Returns the probability that an interval excludes `distance` on one side (noncentral t)."""
     if error == 0:
         return float(distance > 0)
     return 1.0 - float(special.nctdtr(freedom, distance / error, special.stdtrit(freedom, (1 + level) / 2)))
@@ -137,12 +139,14 @@ def _shown(distance: float, error: float, freedom: float, level: float) -> float
 
 @lru_cache(maxsize=64)
 def _scales(freedom: int) -> np.ndarray:
-    """What the seeds' true variance may be over the one that was seen: freedom / chi-squared, at equally likely points."""
+    """Returns possible ratios of the true variance of seeds to the observed one: freedom / chi-squared, at equally likely
+    points.
+    """
     at = (np.arange(POINTS) + 0.5) / POINTS
     return np.asarray(freedom / stats.chi2.ppf(at, freedom))
 
 
 def _first(counts: Sequence[int], enough: Callable[[int], bool]) -> int | None:
-    """The first of ascending counts that is enough, by bisection: power grows with each of them."""
+    """Returns the first of ascending counts that is sufficient, by bisection: power grows with the count."""
     place = bisect.bisect_left(counts, True, key=enough)
     return counts[place] if place < len(counts) else None

@@ -1,4 +1,4 @@
-"""Scores that an honest probability minimizes, log loss and Brier score, with their intervals."""
+"""Proper scores, log loss and Brier score, with their intervals."""
 
 from collections.abc import Callable
 
@@ -11,21 +11,21 @@ SMALLEST = np.finfo("float32").tiny
 
 
 def require_finite(probabilities: np.ndarray) -> None:
-    """Refuse what no score can be made of.
+    """Checks that scores can be computed.
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     bad = int((~np.isfinite(probabilities)).any(axis=1).sum())
     if bad:
-        raise ValueError(f"expected finite probabilities, got {bad} images with one that is not a number")
+        raise ValueError(f"expected finite probabilities, got {bad} images with NaN")
 
 
 def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each image's log loss, [n]; a probability that float32 rounds to 0 counts as its smallest normal number.
+    """Returns the log loss of each image, [n]; a probability that float32 rounds to 0 counts as its smallest normal number.
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     true = probabilities[np.arange(len(labels)), labels].astype("float64")
@@ -33,10 +33,10 @@ def losses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each image's squared distance between its probabilities and the truth, [n], from 0 to 2 (Brier, 1950).
+    """Returns the squared distance between probabilities and label of each image, [n], from 0 to 2 (Brier, 1950).
 
     Raises:
-        ValueError: A probability that is not a number.
+        ValueError: A probability is NaN.
     """
     require_finite(probabilities)
     true = probabilities[np.arange(len(labels)), labels].astype("float64")
@@ -44,12 +44,12 @@ def brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def mean_loss(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Interval:
-    """The log loss with its interval, whose upper end reckons with one mistake more."""
+    """Returns the log loss with its interval, whose upper end allows for one more mistake."""
     return _with_one_mistake_more(losses, probabilities, labels, groups)
 
 
 def mean_brier(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Interval:
-    """The Brier score with its interval, whose upper end reckons with one mistake more."""
+    """Returns the Brier score with its interval, whose upper end allows for one more mistake."""
     found = _with_one_mistake_more(brier, probabilities, labels, groups)
     return found._replace(high=min(found.high, 2.0))
 
@@ -63,7 +63,7 @@ def _with_one_mistake_more(
     values = each(probabilities, labels)
     worst = None
     if probabilities.shape[1] > 1:
-        # What an image costs on average if, where it is right, the most probable other class were the truth.
+        # Mean score if the truth of each correctly predicted image were its most probable other class.
         other, right = _most_probable_other(probabilities, labels), probabilities.argmax(axis=1) == labels
         worst = float(np.where(right, each(probabilities, other), values).mean())
     found = mean_interval(values, groups, worst)
@@ -71,7 +71,7 @@ def _with_one_mistake_more(
 
 
 def _most_probable_other(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The most probable class but the true one, [n]; in parts, so that its memory does not grow with the split."""
+    """Returns the most probable class except the true one, [n]; in blocks, so that memory does not grow with the split."""
     found, rows = np.empty(len(labels), int), max(1, 4_000_000 // probabilities.shape[1])
     for start in range(0, len(labels), rows):
         part = probabilities[start : start + rows].copy()

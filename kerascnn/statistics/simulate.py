@@ -1,4 +1,4 @@
-"""How often does an interval hold the truth? Two archs, many images, some seeds, drawn from a population that is known.
+"""Simulation of the coverage of intervals: two archs, many images and some seeds, drawn from a known population.
 
 `python -m kerascnn.statistics.simulate --rounds 1000` prints the table of experiments/results/statistics.md.
 """
@@ -18,16 +18,16 @@ from kerascnn.statistics.paired import Difference, combined, two_way
 
 @dataclass(frozen=True)
 class Population:
-    """A network gets an image right with probability Phi(ability - difficulty + favour + luck).
+    """A population in which a network is right on an image with probability Phi(ability - difficulty + favor + luck).
 
-    Ability belongs to the arch, difficulty to the image, favour to the image and the arch's family, luck to the seed and
-    the arch. Difficulty, favour and luck are normal with the spreads below; 0 switches one off. Abilities are such that the
-    accuracies hold in the population of all images and seeds.
+    Ability belongs to the arch, difficulty to the image, favor to the image and the arch's family, luck to the seed and the
+    arch. Difficulty, favor and luck are normal with the spreads below; a spread of 0 removes an effect. Abilities are chosen
+    such that the accuracies hold in the population of all images and seeds.
 
     Args:
-        accuracies: Of the two archs, in the population.
+        accuracies: Accuracies of the two archs in the population.
         difficulty: Spread among images, shared by both archs.
-        family: Spread of what an image gives one family in every run.
+        family: Spread of the effect of an image on one family in every run.
         seed: Spread among seeds of one arch.
     """
 
@@ -38,18 +38,18 @@ class Population:
 
     @property
     def difference(self) -> float:
-        """The true one: second minus first."""
+        """The true difference, second minus first."""
         return self.accuracies[1] - self.accuracies[0]
 
     def draw(self, rng: np.random.Generator, seeds: int, images: int) -> tuple[np.ndarray, np.ndarray]:
-        """What both archs got right, bool [seeds, images] each."""
+        """Returns which images both archs predict correctly, bool [seeds, images] each."""
         spread = (1 + self.difficulty**2 + self.family**2 + self.seed**2) ** 0.5
         difficulty = self.difficulty * rng.standard_normal(images, dtype="float32")
 
         def right(accuracy: float) -> np.ndarray:
             ability = spread * stats.norm.ppf(accuracy) + self.seed * rng.standard_normal((seeds, 1), dtype="float32")
-            favour = self.family * rng.standard_normal(images, dtype="float32")
-            return rng.standard_normal((seeds, images), dtype="float32") < ability - difficulty + favour
+            favor = self.family * rng.standard_normal(images, dtype="float32")
+            return rng.standard_normal((seeds, images), dtype="float32") < ability - difficulty + favor
 
         return right(self.accuracies[0]), right(self.accuracies[1])
 
@@ -58,7 +58,7 @@ Method = Callable[[np.ndarray], tuple[float, float]]
 
 
 def by_two_way(differences: np.ndarray, rounds: int = 500) -> tuple[float, float]:
-    """The interval of the verdict."""
+    """Returns the interval of the verdict."""
     seeds, images = differences.shape
     found = two_way(
         lambda index: differences[:, index].mean(axis=2).T, images=images, seeds=seeds, share=True, rounds=rounds
@@ -67,11 +67,11 @@ def by_two_way(differences: np.ndarray, rounds: int = 500) -> tuple[float, float
 
 
 def closed_form(differences: np.ndarray, level: float = 0.95) -> Difference:
-    """What `two_way` comes to for a mean with resamplings without number: by the analysis of variance, far sooner.
+    """Returns the limit of `two_way` for many resamplings, for a mean, by analysis of variance, which is much faster.
 
     Args:
-        differences: Of each seed and image, [S, m].
-        level: Of the interval.
+        differences: Difference of each seed and image, [S, m].
+        level: Confidence level of the interval.
     """
     d = differences.astype("float32")
     (seeds, images), value = d.shape, float(d.mean(dtype="float64"))
@@ -88,13 +88,13 @@ def closed_form(differences: np.ndarray, level: float = 0.95) -> Difference:
 
 
 def by_closed_form(differences: np.ndarray) -> tuple[float, float]:
-    """The interval of the verdict, in its closed form."""
+    """Returns the interval of the verdict in closed form."""
     found = closed_form(differences)
     return found.low, found.high
 
 
 def by_plain_bootstrap(differences: np.ndarray, rounds: int = 500) -> tuple[float, float]:
-    """Percentiles of the two-way bootstrap as it stands: images and seeds drawn, nothing taken off."""
+    """Returns percentiles of the uncorrected two-way bootstrap of images and seeds."""
     seeds, images = differences.shape
     rng = np.random.default_rng(0)
     drawn = differences[:, rng.integers(0, images, (rounds, images))].mean(axis=2)
@@ -104,18 +104,18 @@ def by_plain_bootstrap(differences: np.ndarray, rounds: int = 500) -> tuple[floa
 
 
 def by_seeds(differences: np.ndarray) -> tuple[float, float]:
-    """Student's interval over the seeds' differences."""
+    """Returns Student's interval over the differences of seeds."""
     interval = t_interval(differences.mean(axis=1))
     return interval.low, interval.high
 
 
 def by_images(differences: np.ndarray) -> tuple[float, float]:
-    """Images alone: each image's mean over the seeds."""
+    """Returns the interval over images alone, of each image's mean over seeds."""
     return _normal(differences.mean(axis=0))
 
 
 def pooled(differences: np.ndarray) -> tuple[float, float]:
-    """The bad example: all predictions of all seeds as if each were an image of its own."""
+    """Returns a wrong interval, for comparison: the predictions of all seeds as if they were separate images."""
     return _normal(differences.ravel())
 
 
@@ -133,11 +133,11 @@ METHODS: dict[str, Method] = {
 }
 
 
-class Row(NamedTuple):
-    """Coverage of one population.
+class PopulationCoverage(NamedTuple):
+    """Coverage in one population.
 
     Args:
-        population: Which.
+        population: The population.
         coverage: Share of rounds whose interval holds the true difference, by method.
         width: Mean width of the interval, by method.
     """
@@ -148,7 +148,7 @@ class Row(NamedTuple):
 
 
 def populations(full: Population) -> Iterator[Population]:
-    """`full` with each of its three effects switched on and off."""
+    """Yields `full` with each of its three effects on and off."""
     for on in itertools.product((False, True), repeat=3):
         difficulty, family, seed = np.multiply(on, (full.difficulty, full.family, full.seed)).tolist()
         yield replace(full, difficulty=difficulty, family=family, seed=seed)
@@ -162,8 +162,8 @@ def coverage(
     rounds: int = 1000,
     seed: int = 0,
     methods: dict[str, Method] | None = None,
-) -> Row:
-    """How often each method's 95 % interval holds the true difference in `rounds` comparisons drawn anew."""
+) -> PopulationCoverage:
+    """Returns how often each method's 95 % interval holds the true difference in `rounds` new comparisons."""
     rng = np.random.default_rng(seed)
     methods = METHODS if methods is None else methods
     ends = np.empty((rounds, len(methods), 2))
@@ -173,15 +173,15 @@ def coverage(
         ends[i] = [method(differences) for method in methods.values()]
     held = (ends[:, :, 0] <= population.difference) & (population.difference <= ends[:, :, 1])
     width = (ends[:, :, 1] - ends[:, :, 0]).mean(axis=0)
-    return Row(
+    return PopulationCoverage(
         population,
         dict(zip(methods, held.mean(axis=0).tolist(), strict=True)),
         dict(zip(methods, width.tolist(), strict=True)),
     )
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as Markdown: coverage in percent, mean width in points."""
+def table(rows: list[PopulationCoverage]) -> str:
+    """Returns the rows as Markdown: coverage in percent, mean width in points."""
     methods = list(rows[0].coverage)
     lines = ["| difficulty | family by image | seed | difference | " + " | ".join(methods) + " |"]
     lines.append("|---|---|---|---|" + "---|" * len(methods))
@@ -193,7 +193,9 @@ def table(rows: list[Row]) -> str:
 
 
 def worlds(rounds: int, images: int) -> Iterator[str]:
-    """Coverage of the verdict's interval in every population, as Markdown rows: equal archs and one 2 points ahead."""
+    """Returns the coverage of the verdict's interval in every population as Markdown: equal archs, and one that is 2 points
+    better.
+    """
     yield "| difficulty | family by image | seed | difference | 3 seeds | 5 seeds | 10 seeds |"
     yield "|---|---|---|---|--:|--:|--:|"
     for difference in (0.0, 0.02):
@@ -211,13 +213,13 @@ def _held(population: Population, seeds: int, images: int, rounds: int, seed: in
 
 
 def main() -> None:
-    """Print the table."""
+    """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m kerascnn.statistics.simulate", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1000, help="comparisons drawn for each row")
+    parser.add_argument("--rounds", type=int, default=1000, help="number of comparisons for each row")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--difference", type=float, default=0.0, help="true difference of the accuracies")
-    parser.add_argument("--worlds", action="store_true", help="the verdict alone, with 3, 5 and 10 seeds")
+    parser.add_argument("--worlds", action="store_true", help="only the verdict, with 3, 5 and 10 seeds")
     args = parser.parse_args()
     if args.worlds:
         for line in worlds(args.rounds, args.images):

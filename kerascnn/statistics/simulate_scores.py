@@ -1,4 +1,4 @@
-"""How often do the intervals of one network's scores hold the truth? Test sets drawn from a population that is known.
+"""Simulation of the coverage of the intervals of one network's scores: test sets drawn from a known population.
 
 `python -m kerascnn.statistics.simulate_scores scores|ece|groups` prints a table of experiments/results/statistics.md.
 """
@@ -17,21 +17,22 @@ from scipy.special import expit, logit, softmax
 from kerascnn.statistics import calibration, classification, proper_scores, proportion
 from kerascnn.statistics.intervals import Interval
 
-# Logits are normal around their margin; the network is this much surer than it should be.
+# Logits are normal around their margin; the network is overconfident by this factor.
 SHARPNESS = 2.5
-_LEVELS = 4096  # of a histogram of scores, for the truth of ranking
+_LEVELS = 4096  # bins of the histogram of scores for the true ranking scores
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network whose true class's logit lies `margin` above standard normal ones.
+    """A network in which the logit of the true class is `margin` above standard normal logits of the others.
 
     Args:
-        classes: Their number.
-        accuracy: Of the network, in a population of equally frequent classes, nearly.
-        skew: The largest class has that many times the images of the smallest; between them they fall geometrically.
-        spread: Of the margins of the classes: some are harder than others.
-        group: Standard deviation of what a group's images share in their margin; 1 is as much as each has of its own.
+        classes: Number of classes.
+        accuracy: Approximate accuracy in a population of equally frequent classes.
+        skew: Ratio of the images of the largest and the smallest class; the others are geometrically between.
+        spread: Spread of the margins of the classes: some classes are harder than others.
+        group: Standard deviation of the part of the margin that the images of a group share; 1 is that of an image's own
+            part.
     """
 
     classes: int
@@ -42,7 +43,7 @@ class Classifier:
 
     @cached_property
     def margins(self) -> np.ndarray:
-        """Of each class, [C]."""
+        """Margin of each class, [C]."""
         place = (np.arange(self.classes) * 0.618 + 0.5) % 1 * 0.9 + 0.05
         offsets = self.spread * stats.norm.ppf(place)
         rng = np.random.default_rng(0)
@@ -51,7 +52,7 @@ class Classifier:
         return offsets + float(np.quantile(highest - own, self.accuracy))
 
     def counts(self, n: int) -> np.ndarray:
-        """Images of each class in a test set of n, [C]: at least one."""
+        """Returns the number of images of each class in a test set of n, [C]: at least one."""
         shares = np.geomspace(1, 1 / self.skew, self.classes)
         counts = np.maximum(1, np.floor(n * shares / shares.sum())).astype(int)
         while counts.sum() > n:
@@ -60,7 +61,7 @@ class Classifier:
         return counts
 
     def draw(self, rng: np.random.Generator, labels: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
-        """Probabilities [n, C] for images of these classes."""
+        """Returns the probabilities [n, C] of images of these classes."""
         logits = rng.standard_normal((len(labels), self.classes), dtype="float32")
         shared = 0.0
         if self.group:
@@ -70,12 +71,12 @@ class Classifier:
         return softmax(SHARPNESS * logits, axis=1)
 
     def truth(self, counts: np.ndarray, images: int = 400_000) -> dict[str, float]:
-        """The scores of all images that there could be, in classes as frequent as `counts` says, from `images` of them."""
+        """Returns the scores of the population, with classes as frequent as in `counts`, estimated from `images` images."""
         classes, share = self.classes, counts / counts.sum()
         confusion, cost = np.zeros((classes, classes)), np.zeros((2, classes))
         found = np.zeros(
             (2, classes, _LEVELS)
-        )  # histograms of each class's score: its own images, and the rest by `share`
+        )  # histograms of each class's score: of its own images, and of the others by `share`
         rng, chunk = np.random.default_rng(99), max(1, 2_000_000 // classes)
         rounds = max(1, round(images / chunk))
         first = np.arange(classes) * _LEVELS
@@ -111,7 +112,7 @@ class Classifier:
 
 
 def intervals(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Interval]:
-    """What evaluate prints, ECE apart."""
+    """Returns the scores that evaluate prints, except the ECE."""
     predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
     areas = classification.ranking(probabilities, labels, groups)
     if areas is None:
@@ -127,8 +128,8 @@ def intervals(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray 
     }
 
 
-class Held(NamedTuple):
-    """How often intervals held the truth, and their mean width, by score."""
+class ScoreCoverage(NamedTuple):
+    """How often intervals hold the truth, and their mean width, by score."""
 
     coverage: dict[str, float]
     width: dict[str, float]
@@ -136,18 +137,20 @@ class Held(NamedTuple):
 
 def coverage(
     draw: Callable[[np.random.Generator], dict[str, Interval]], truth: dict[str, float], rounds: int, seed: int = 0
-) -> Held:
-    """`draw` gives the intervals of one test set drawn anew."""
+) -> ScoreCoverage:
+    """Returns the coverage in `rounds` test sets; `draw` returns the intervals of a new one."""
     rng = np.random.default_rng(seed)
     found = [draw(rng) for _ in range(rounds)]
     held = {
         name: float(np.mean([one[name].low <= truth[name] <= one[name].high for one in found])) for name in found[0]
     }
-    return Held(held, {name: float(np.mean([one[name].high - one[name].low for one in found])) for name in found[0]})
+    return ScoreCoverage(
+        held, {name: float(np.mean([one[name].high - one[name].low for one in found])) for name in found[0]}
+    )
 
 
-def of_scores(network: Classifier, n: int, rounds: int, seed: int = 0) -> Held:
-    """Test sets of n images, each class with its share."""
+def of_scores(network: Classifier, n: int, rounds: int, seed: int = 0) -> ScoreCoverage:
+    """Returns the coverage for test sets of n images with fixed shares of classes."""
     counts = network.counts(n)
     labels = np.repeat(np.arange(network.classes), counts)
     return coverage(lambda rng: intervals(network.draw(rng, labels), labels), network.truth(counts), rounds, seed)
@@ -155,8 +158,8 @@ def of_scores(network: Classifier, n: int, rounds: int, seed: int = 0) -> Held:
 
 def of_groups(
     network: Classifier, groups: int, size: int, rounds: int, *, ignored: bool = False, seed: int = 0
-) -> Held:
-    """Test sets of `groups` groups of `size` images; all images of a group are of one class, classes take turns."""
+) -> ScoreCoverage:
+    """Returns the coverage for test sets of `groups` groups of `size` images; a group has one class, and classes take turns."""
     numbers = np.repeat(np.arange(groups), size)
     labels = numbers % network.classes
     truth = network.truth(np.bincount(labels, minlength=network.classes))
@@ -168,7 +171,7 @@ def of_groups(
     )
 
 
-# How a network's accuracy departs from its confidence, to a degree.
+# Deviations of a network's accuracy from its confidence.
 MISCALIBRATIONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "none": lambda confidence, degree: confidence,
     "too sure everywhere": lambda confidence, degree: np.clip(confidence - degree, 0, 1),
@@ -180,13 +183,14 @@ MISCALIBRATIONS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """A network whose confidences are known, and how often it is right at each.
+class MiscalibratedNetwork:
+    """A network with known confidences, and its accuracy at each of them.
 
     Args:
         kind: A name in MISCALIBRATIONS.
-        error: The population's ECE over 15 bins of equal mass.
-        center: Confidences are 0.1 + 0.9 expit(normal of this mean, spread 2): 2 gives a mean of 0.82, 5 of 0.98.
+        error: ECE of the population over 15 bins of equal mass.
+        center: Parameter of the confidences, 0.1 + 0.9 expit(normal with this mean, spread 2): 2 gives a mean of 0.82, 5 of
+            0.98.
     """
 
     kind: str
@@ -198,10 +202,10 @@ class Calibration:
 
     @cached_property
     def degree(self) -> float:
-        """That of the miscalibration which gives `error`.
+        """Degree of the miscalibration that gives `error`.
 
         Raises:
-            ValueError: None does.
+            ValueError: There is none.
         """
         if not self.error:
             return 0.0
@@ -214,15 +218,17 @@ class Calibration:
         return float(brentq(too_much, 0, 50 if self.kind.startswith("too s") else 0.999, xtol=1e-5))
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [n, 20], whose first class is answered, and labels."""
+        """Returns probabilities [n, 20], whose first class is predicted, and labels."""
         confidence = self.confidences(rng, n)
         right = rng.random(n) < MISCALIBRATIONS[self.kind](confidence, self.degree)
         rest = np.repeat((1 - confidence)[:, None] / 19, 19, axis=1)
         return np.concatenate([confidence[:, None], rest], axis=1), np.where(right, 0, 1)
 
 
-def of_ece(population: Calibration, n: int, rounds: int, seed: int = 0, draws: int = 500) -> tuple[Held, float]:
-    """Coverage and width of the ECE's interval, and the mean of the plain ECE."""
+def of_ece(
+    population: MiscalibratedNetwork, n: int, rounds: int, seed: int = 0, draws: int = 500
+) -> tuple[ScoreCoverage, float]:
+    """Returns coverage and width of the ECE's interval, and the mean of the plain ECE."""
     plain = []
 
     def draw(rng: np.random.Generator) -> dict[str, Interval]:
@@ -234,7 +240,7 @@ def of_ece(population: Calibration, n: int, rounds: int, seed: int = 0, draws: i
 
 
 def table_of_scores(rounds: int) -> Iterator[str]:
-    """Small sets of few classes in full, large ones in outline: `rounds`, a third with 100 classes, a tenth with 1,000."""
+    """Returns the table of scores, with `rounds` for few classes, a third with 100 classes, a tenth with 1,000."""
     names = list(intervals(np.eye(2), np.arange(2)))
     yield "| classes | largest / smallest | accuracy | n | " + " | ".join(names) + " |"
     yield "|" + "---|" * (4 + len(names))
@@ -254,7 +260,7 @@ def table_of_scores(rounds: int) -> Iterator[str]:
 
 
 def table_of_groups(rounds: int) -> Iterator[str]:
-    """Intervals that ignore groups beside those that resample them."""
+    """Returns the table of intervals that ignore groups and those that resample them."""
     names = list(intervals(np.eye(2), np.arange(2)))
     yield "| groups | of images | classes | accuracy | groups are | " + " | ".join(names) + " |"
     yield "|" + "---|" * (5 + len(names))
@@ -267,14 +273,14 @@ def table_of_groups(rounds: int) -> Iterator[str]:
 
 
 def table_of_ece(rounds: int) -> Iterator[str]:
-    """True errors of 0 to 5 % of several forms; those that no network of the form has are left out."""
+    """Returns the table of true errors of 0 to 5 % in several forms, without those that no network of the form has."""
     yield "| miscalibration | mean confidence | true ECE | n | coverage | mean width | mean of the plain ECE |"
     yield "|---|---|---|---|---|---|---|"
     forms = [(kind, 2.0) for kind in MISCALIBRATIONS] + [("too sharp", 5.0)]
     rows = [("none", center, 0.0) for center in (2.0, 5.0)]
     rows += [(kind, center, error) for kind, center in forms for error in (0.005, 0.02, 0.05)]
     for kind, center, error in rows:
-        population = Calibration(kind, error, center)
+        population = MiscalibratedNetwork(kind, error, center)
         try:
             population.degree  # noqa: B018 - raises where no such network exists
         except ValueError:
@@ -286,7 +292,7 @@ def table_of_ece(rounds: int) -> Iterator[str]:
             yield "| " + " | ".join((kind, f"{mean:.2f}", f"{error:.1%}", str(n), *cells)) + " |"
 
 
-def _row(head: tuple[object, ...], held: Held) -> str:
+def _row(head: tuple[object, ...], held: ScoreCoverage) -> str:
     cells = (f"{held.coverage[name]:.1%} ({held.width[name]:.3g})" for name in held.coverage)
     return "| " + " | ".join((*map(str, head), *cells)) + " |"
 
@@ -295,10 +301,10 @@ TABLES = {"scores": table_of_scores, "groups": table_of_groups, "ece": table_of_
 
 
 def main() -> None:
-    """Print a table."""
+    """Prints a table."""
     parser = argparse.ArgumentParser(prog="python -m kerascnn.statistics.simulate_scores", description=__doc__)
     parser.add_argument("table", choices=TABLES)
-    parser.add_argument("--rounds", type=int, default=1000, help="test sets drawn for each row")
+    parser.add_argument("--rounds", type=int, default=1000, help="number of test sets for each row")
     args = parser.parse_args()
     for line in TABLES[args.table](args.rounds):
         print(line, flush=True)

@@ -38,7 +38,7 @@ _VARIABLES = (
 def note_environment(run: Run, plan: Plan, say: Callable[[str], None]) -> None:
     """Add this start to the run's environment.json, and say what is overridden and what changed since the one before."""
     for name, value in ambient.overridden().items():
-        say(f"note: {name} is {value} here and is not heeded: it belongs to other programs")
+        say(f"note: {name} is {value} in this environment and is overridden here")
     starts = run.add_environment({**versions(), **kernels(), **plan.facts()})
     if len(starts) > 1:
         for line in changed(*starts[-2:]):

@@ -1,4 +1,4 @@
-"""Settings of other programs: what is fixed, what is heeded."""
+"""Settings of other programs: which are fixed, which are respected."""
 
 import json
 import os
@@ -46,8 +46,8 @@ def test_variables_are_fixed_or_left_alone(given, left, changed):
     assert environment == left
 
 
-def test_no_variable_is_both_fixed_and_heeded():
-    assert not ambient.FIXED.keys() & set(ambient.HEEDED)
+def test_no_variable_is_both_fixed_and_respected():
+    assert not ambient.FIXED.keys() & set(ambient.RESPECTED)
 
 
 def test_keras_starts_with_this_programs_settings(tmp_path):

@@ -76,7 +76,7 @@ def test_sigterm_within_a_library_ends_the_command(library: str, capsys: pytest.
         return 0
 
     assert stopped([]) == 75
-    assert capsys.readouterr().err == "kerascnn: stopped by SIGTERM: the same command goes on from what is kept\n"
+    assert capsys.readouterr().err == "kerascnn: stopped by SIGTERM: the same command continues from what is kept\n"
 
 
 def no_space(text: str, kind: type[Exception] = OSError) -> Exception:
@@ -104,7 +104,7 @@ def no_space(text: str, kind: type[Exception] = OSError) -> Exception:
         (OSError("1024 requested and 0 written"), 75, "No space left on device"),
         (RuntimeError("Unable to flush file: No space left on device"), 75, "No space left on device"),
         (OSError(errno.ESTALE, "Stale file handle", "/share/x.jpg"), 75, "/share/x.jpg: Stale file handle: once that"),
-        (OSError(errno.EIO, "Input/output error"), 75, "Input/output error: once that is mended"),
+        (OSError(errno.EIO, "Input/output error"), 75, "Input/output error: once that is fixed"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 3, "out of memory: a smaller"),
         (MemoryError(), 3, "out of memory: a smaller --batch-size or --image-size needs less (MemoryError)"),
     ],

@@ -88,8 +88,8 @@ def test_config_round_trips_through_toml(tmp_path: Path) -> None:
         (("--name", "x"), "--run"),
         (("--resume",), "the same command resumes"),
         (("--amp",), "--dtype"),
-        (("--early-stop", "5"), "called --patience now"),
-        (("--small-epochs=5",), "called --low-res-epochs now"),
+        (("--early-stop", "5"), "now called --patience"),
+        (("--small-epochs=5",), "now called --low-res-epochs"),
         (("-b", "5"), "--batch-size"),
         (("-j", "5"), "automatic"),
         (("--config",), "expected a file"),
@@ -106,7 +106,7 @@ def test_mistakes_are_answered(argv: tuple[str, ...], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[fit]\nearly_stop = 3\n", "[fit] early_stop: unknown key: it is called 'patience' now"),
+        ("[fit]\nearly_stop = 3\n", "[fit] early_stop: unknown key: it is now called 'patience'"),
         ("[fit]\nepoch = 3\n", "[fit] epoch: unknown key - perhaps you meant 'epochs'"),
         ("[fit]\nlr = 3\n", "[fit] lr: unknown key - it belongs under [optim]"),
         ("epochs = 3\n", "unknown section 'epochs' - it belongs under [fit]"),

@@ -3,7 +3,7 @@
 import pytest
 
 from kerascnn.config import Augment, Config, Fit, Model
-from kerascnn.config.section import FieldError, nearest
+from kerascnn.config.section import FieldError, bounds, nearest
 from kerascnn.errors import UserError
 
 
@@ -44,8 +44,9 @@ def test_config_is_frozen() -> None:
         Config().fit.epochs = 3  # type: ignore[misc]
 
 
-def test_bounds_are_in_the_help() -> None:
-    assert "[>= 0, < 1]" in (Model.model_fields["drop_path"].description or "")
+def test_bounds_are_told_as_text() -> None:
+    assert bounds(Model.model_fields["drop_path"]) == ">= 0, < 1"
+    assert bounds(Model.model_fields["arch"]) == ""
 
 
 def test_every_field_has_help() -> None:

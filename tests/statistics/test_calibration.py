@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerascnn.statistics import calibration
-from kerascnn.statistics.simulate_scores import Calibration, of_ece
+from kerascnn.statistics.simulate_scores import MiscalibratedNetwork, of_ece
 
 
 def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +60,7 @@ def test_ece_is_small_where_calibrated_and_large_where_sharpened() -> None:
 @pytest.mark.parametrize(("kind", "error"), [("none", 0.0), ("too sharp", 0.02)])
 def test_coverage_of_the_ece(kind: str, error: float) -> None:
     """A bootstrap moved back by its bias held a true 0 in 0.7 % of test sets of 1,000 images, a true 2 % in 71 %."""
-    population = Calibration(kind, error)
+    population = MiscalibratedNetwork(kind, error)
     held, plain = of_ece(population, 1000, rounds=60, draws=300)
     assert held.coverage["ECE"] >= 0.9
     assert plain > 0.02, "what the plain ECE shows of a calibrated network"

@@ -6,8 +6,8 @@ import pytest
 from kerascnn.statistics import calibration
 from kerascnn.statistics.simulate_scores import (
     MISCALIBRATIONS,
-    Calibration,
     Classifier,
+    MiscalibratedNetwork,
     of_ece,
     of_groups,
     of_scores,
@@ -28,7 +28,7 @@ def test_the_population_has_its_accuracy_and_its_scores() -> None:
 
 def test_the_calibration_has_its_error() -> None:
     for kind in set(MISCALIBRATIONS) - {"none"}:
-        probabilities, labels = Calibration(kind, 0.015).draw(np.random.default_rng(0), 300_000)
+        probabilities, labels = MiscalibratedNetwork(kind, 0.015).draw(np.random.default_rng(0), 300_000)
         found = calibration.plain_ece(probabilities.max(axis=1), labels == 0)
         assert found == pytest.approx(0.015, abs=0.002), kind
 
@@ -70,7 +70,7 @@ def test_scores_of_a_thousand_classes(accuracy: float) -> None:
 @pytest.mark.parametrize("n", [200, 1000, 5000])
 @pytest.mark.parametrize("error", [0.0, 0.005, 0.02, 0.05])
 def test_ece(error: float, n: int) -> None:
-    held, _ = of_ece(Calibration("too sharp", error), n, rounds=600)
+    held, _ = of_ece(MiscalibratedNetwork("too sharp", error), n, rounds=600)
     assert held.coverage["ECE"] >= 0.93 - 2 * (0.95 * 0.05 / 600) ** 0.5, held
 
 
