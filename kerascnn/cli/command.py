@@ -11,7 +11,9 @@ import re
 import signal
 import sys
 import threading
+import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
@@ -77,18 +79,31 @@ def command(body: Callable[[list[str]], int]) -> Main:
 
 
 _SIGTERM = "stopped by SIGTERM: the same command continues from what is kept"
+_AGAIN = 0.05  # seconds until a signal whose exception was swallowed comes again
 
 
 @contextlib.contextmanager
 def _stopped_by_sigterm(signals: list[int]) -> Iterator[None]:
     """Turns SIGTERM into an exception: unfinished files are removed, and child processes stop.
 
-    A training has a handler of its own, which saves first. The former handler is restored at the end.
+    A library's `except:`, or Python itself in a destructor, can swallow the exception. The signal is then sent again until it
+    ends the command. A training has a handler of its own, which saves first. The former handler is restored at the end.
     """
+    over = threading.Event()
+
+    def again() -> None:
+        time.sleep(_AGAIN)
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def stopped() -> Stopped:
+        error = Stopped(_SIGTERM)
+        weakref.finalize(error, threading.Thread(target=again, daemon=True).start).atexit = False
+        return error
 
     def stop(number: int, frame: FrameType | None) -> None:
         signals.append(number)
-        raise Stopped(_SIGTERM)
+        raise stopped()  # no name here for it: a frame in its own traceback would keep it alive
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -97,6 +112,7 @@ def _stopped_by_sigterm(signals: list[int]) -> Iterator[None]:
     try:
         yield
     finally:
+        over.set()
         signal.signal(signal.SIGTERM, before)
 
 

@@ -1,12 +1,15 @@
 """The boundary of every command: nothing swallows a stop, every expected error is one message, streams may be odd."""
 
 import ast
+import contextlib
 import errno
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,45 @@ def test_sigterm_within_a_library_ends_the_command(library: str, capsys: pytest.
 
     assert stopped([]) == 75
     assert capsys.readouterr().err == "kerascnn: stopped by SIGTERM: the same command continues from what is kept\n"
+
+
+class Dying:
+    """Python drops what is raised within a destructor."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _in_a_destructor() -> None:
+    with contextlib.suppress(AttributeError):
+        Dying().missing  # noqa: B018
+
+
+def _by_a_bare_handler() -> None:
+    with contextlib.suppress(BaseException):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("swallows", [_in_a_destructor, _by_a_bare_handler], ids=lambda function: function.__name__)
+def test_a_stop_that_was_swallowed_comes_again(swallows: Callable[[], None]) -> None:
+    """Once only: what is cleaned away on the way out is not interrupted."""
+    cleaned: list[str] = []
+
+    @command
+    def works_on(argv: list[str]) -> int:
+        swallows()
+        try:
+            threading.Event().wait(60)
+        finally:
+            time.sleep(0.3)
+            cleaned.append("all")
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert works_on([]) == 75
+    assert cleaned == ["all"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def no_space(text: str, kind: type[Exception] = OSError) -> Exception:
