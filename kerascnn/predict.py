@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -165,12 +166,11 @@ def answers(
 def _class_names(asked: Predict) -> list[str] | None:
     if asked.class_names is None:
         return None
-    path = Path(asked.class_names)
-    if not path.is_file():
+    if not os.path.isfile(asked.class_names):  # noqa: PTH113 - Path refuses names as long as a list of classes may be
         return asked.class_names.split(",")
     from kerascnn.artefacts import savedmodel
 
-    return savedmodel.read_classes(path)
+    return savedmodel.read_classes(Path(asked.class_names))
 
 
 def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":

@@ -182,6 +182,8 @@ def test_a_bare_file_is_told_its_classes(run: Run, photos: Path, tmp_path: Path,
     assert said[str(tmp_path / "classes.txt")] == {"a", "b", "c\nd", "e\\n", "f", "g", "h"}
     assert predict.main([bare, image, "--class-names", "cat,dog"]) == USER_ERROR
     assert "7 classes apart, but 2 class names" in capfd.readouterr().err
+    assert predict.main([bare, image, "--class-names", ",".join(f"class {place}" for place in range(99))]) == USER_ERROR
+    assert "7 classes apart, but 99 class names" in capfd.readouterr().err
 
 
 def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

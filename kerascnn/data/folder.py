@@ -221,7 +221,7 @@ def _probe(root: Path, found: list[Found], room: Room, notes: list[str]) -> tupl
                 images.append(Image(identity(root, item.path), item, content.size, content))
             elif suffix in SUFFIXES:
                 skipped.append((identity(root, item.path), content.problem))
-            elif not Path(item.path).is_dir():
+            elif not is_folder(item.path):
                 foreign[suffix or "no suffix"] += 1
     if foreign:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in foreign.most_common(5))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from kerascnn.data.walking import SUFFIXES, Walk, counted
+from kerascnn.data.walking import SUFFIXES, Walk, counted, is_folder
 
 STDIN = "-"
 _CHUNK = 65536
@@ -48,7 +48,7 @@ def files(
 
 def _expanded(word: str, report: Report, note: Report, away: tuple[str, ...]) -> Iterator[str]:
     walk = Walk(places=away)
-    if Path(word).is_dir():
+    if is_folder(word):
         found: Iterator[str] = (name for name in walk.files(word) if Path(name).suffix.lower() in SUFFIXES)
         missing = "no images below this folder (JPEG, PNG, GIF, BMP, WebP by suffix)"
     elif glob.has_magic(word) and not os.path.lexists(word):
@@ -82,7 +82,7 @@ def _matching(pattern: str, walk: Walk, report: Report) -> Iterator[str]:
     for name in found:
         folder, file = os.path.split(name)
         place = os.path.realpath(folder), file
-        if place not in seen and not Path(name).is_dir() and not walk.inside_passed(folder, start):
+        if place not in seen and not is_folder(name) and not walk.inside_passed(folder, start):
             yield name
         seen.add(place)
 
@@ -92,7 +92,7 @@ def _literal(pattern: str) -> tuple[str, str]:
     parts = pattern.split("/")
     for end in range(len(parts) - 1, 0, -1):
         start = "/".join(parts[:end])
-        if start and Path(start).is_dir():
+        if start and is_folder(start):
             return start, "/".join(parts[end:])
     return ("/", pattern.lstrip("/")) if pattern.startswith("/") else ("", pattern)
 
@@ -107,7 +107,7 @@ def _closed(start: str, rest: str) -> list[str]:
     parts = rest.split("/")
     found = [start] if start else []
     for end in range(1, len(parts)):
-        found += [name for name in _globbed(start, "/".join(parts[:end])) if Path(name).is_dir()]
+        found += [name for name in _globbed(start, "/".join(parts[:end])) if is_folder(name)]
     return [name for name in dict.fromkeys(found) if not os.access(name, os.R_OK | os.X_OK)]
 
 

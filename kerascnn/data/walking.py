@@ -154,11 +154,11 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
     return any(trace <= there for trace in _TRACES)
 
 
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether a directory's entry is a folder or a link to one."""
+def is_folder(entry: os.DirEntry[str] | str) -> bool:
+    """Whether a directory's entry or a path is a folder or a link to one."""
     try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
+        return entry.is_dir() if isinstance(entry, os.DirEntry) else Path(entry).is_dir()
+    except OSError:  # a link to itself, a name that is too long, a closed folder on the way
         return False
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascnn.cli.escaping import as_file_name, one_line, within
+from kerascnn.data.walking import is_folder
 from kerascnn.errors import UserError
 from kerascnn.runs.files import clear_dead, copy_file, link_file, make_output
 
@@ -94,7 +95,7 @@ def check_apart(folder: str, images: Sequence[str]) -> None:
     """
     root = Path(os.path.realpath(folder))
     for word in images:
-        if Path(word).is_dir() and Path(os.path.realpath(word)).is_relative_to(root):
+        if is_folder(word) and Path(os.path.realpath(word)).is_relative_to(root):
             raise UserError(
                 f"--sort-into {one_line(folder)}: the images of {one_line(word)} are there: name another folder"
             )

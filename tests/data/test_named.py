@@ -62,6 +62,13 @@ def test_what_has_no_images_is_reported(tree: Path) -> None:
     assert "no file matches" in problems[1][1]
 
 
+def test_a_name_that_is_too_long_stops_nothing(tree: Path) -> None:
+    long = "a" * 300
+    files, problems = listed(long, f"{long}/*.jpg", f"*{long}", "a/2.JPG")
+    assert files == [long, "a/2.JPG"]  # whoever reads it is told
+    assert [word for word, _ in problems] == [f"{long}/*.jpg", f"*{long}"]
+
+
 def test_the_output_is_not_looked_into(tree: Path) -> None:
     assert listed("a", leave_out=["b/../a/deep"])[0] == ["a/2.JPG", "a/10.jpg"]
 
