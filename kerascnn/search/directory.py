@@ -125,7 +125,7 @@ class Journal:
             for line in self.path.read_bytes().split(b"\n"):
                 try:
                     event = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     break
                 if not isinstance(event, dict) or event.get("event") not in EVENTS:
                     break

@@ -13,22 +13,16 @@ arch = "resnet20"                      # whose filter names these are (a family'
 "optim.momentum" = { choices = [0.8, 0.9], when = { "optim.optimizer" = ["sgd"] } }   # only where another has this value
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kerascnn.architectures import filters, tables
 from kerascnn.architectures.rows import ResNet
-from kerascnn.cli.recipes import recipe_path
+from kerascnn.cli.recipes import load_toml, recipe_path
 from kerascnn.config import IDENTITY_SECTIONS, Config
 from kerascnn.config.section import nearest
 from kerascnn.errors import UserError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SECTIONS = tuple(name for name in IDENTITY_SECTIONS if name != "data")
 KEYS = {"choices", "min", "max", "step", "log", "when"}
@@ -153,10 +147,7 @@ def load(name: str, base: Config) -> Space:
         UserError: No such file, no TOML, a name or value that the config does not have (names the nearest), no parameters.
     """
     path = recipe_path(name, "spaces")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: this is no TOML: {error}") from None
+    content = load_toml(path)
     for key in content.keys() - {"arch", "fixed", "parameters"}:
         raise UserError(f"{path}: unknown key {key!r}{nearest(key, ('arch', 'fixed', 'parameters'))}")
     arch = content.get("arch")

@@ -153,7 +153,7 @@ def read(path: Path) -> list[dict[str, Any]]:
             for row in rows
         ):
             return rows
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed: {error}") from None
     raise UserError(f"--against {path}: expected what kerascnn benchmark --json printed")
 

@@ -70,7 +70,9 @@ WRONG = [
     ("[parameters]", "there is nothing to vary"),
     ("parameters = 3", "must be a table"),
     ("[parameter]\n", "unknown key 'parameter' - perhaps you meant 'parameters'"),
-    ("[parameters", "not valid TOML|no TOML"),
+    ("[parameters", "not valid TOML"),
+    ("x = " + "[" * 3000, "not valid TOML: nested too deeply"),
+    ("[fixed]\nx = " + "9" * 5000, "not valid TOML"),
     ('[parameters]\n"filters.stge1" = { min = 8, max = 16 }', "no such filters - perhaps you meant 'stage1'"),
     ('[parameters]\n"optim.weight_deca" = { min = 0.1, max = 0.2 }', "perhaps you meant 'optim.weight_decay'"),
     ('[parameters]\n"blocks.4" = { min = 1, max = 2 }', "blocks.1 to blocks.3"),
@@ -89,7 +91,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("text", "message"), WRONG)
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=lambda value: value[:40])
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         load(tmp_path, text)

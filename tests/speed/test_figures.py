@@ -56,7 +56,9 @@ def test_figures_of_different_devices_are_refused(tmp_path):
         figures.changes([other_size], HERE, figures.read(kept))
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", '{"arch": 1}', "[1]"])
+@pytest.mark.parametrize(
+    "content", ["", "nonsense", '{"arch": 1}', "[1]", "[" * 100_000, "9" * 5000], ids=lambda text: text[:9]
+)
 def test_other_files_are_no_figures(tmp_path, content):
     path = tmp_path / "file"
     path.write_text(content)
