@@ -89,7 +89,7 @@ class Run:
         Raises:
             UserError: The file is damaged.
         """
-        with self.split_file.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with self.split_file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             try:
                 return {row["path"]: row["split"] for row in csv.DictReader(file)}
             except (KeyError, csv.Error) as error:
@@ -109,7 +109,7 @@ class Run:
         """One row per epoch."""
         if not self.history_file.exists():
             return []
-        with self.history_file.open(newline="", encoding="utf-8") as file:
+        with self.history_file.open(newline="", encoding="utf-8-sig") as file:
             try:
                 return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
             except (ValueError, TypeError, csv.Error) as error:
@@ -237,7 +237,7 @@ class Run:
         if not self.environment_file.exists():
             return []
         try:
-            found = json.loads(self.environment_file.read_text(encoding="utf-8"))
+            found = json.loads(self.environment_file.read_text(encoding="utf-8-sig"))
         except (ValueError, RecursionError):
             return []
         return [start for start in found if isinstance(start, dict)] if isinstance(found, list) else []

@@ -176,7 +176,7 @@ def read_json(path: Path) -> Record:
         return Record(content, path)
 
     try:
-        found = json.loads(path.read_text(encoding="utf-8"), object_hook=kept)
+        found = json.loads(path.read_text(encoding="utf-8-sig"), object_hook=kept)
     except ValueError as error:
         raise UserError(f"{path} is damaged: expected JSON: {error}") from None
     except RecursionError:

@@ -121,7 +121,7 @@ def _promotion(search: Search) -> Table | None:
     file = search.directory.promotion_file
     if not file.exists():
         return None
-    with file.open(newline="", encoding="utf-8") as lines:
+    with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     split = "test" if any("test_accuracy" in row for row in rows) else "val"
     unit = SCORES.get(search.column, "share")

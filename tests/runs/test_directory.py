@@ -204,6 +204,29 @@ def test_history_round_trips_float32_and_is_rewritten_whole(tmp_path: Path) -> N
     assert [np.float32(row["loss"]) for row in read] == [np.float32(row["loss"]) for row in rows]
 
 
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    """Editors and spreadsheets put one in front of what they save."""
+    run = Run(tmp_path)
+    run.write_data({"fingerprint": "abc", "class_names": ["a"]}, [("a/1.png", "a", "train")], [])
+    run.write_history([{"epoch": 1, "loss": 0.5}])
+    run.write_config(Config())
+    run.write_metrics({"epochs": 3})
+    run.add_environment({"policy": "float32"})
+    read = (run.data, run.split_rows, run.history, run.config, run.metrics)
+    before = [each() for each in read]
+    for path in (
+        run.data_file,
+        run.split_file,
+        run.history_file,
+        run.config_file,
+        run.metrics_file,
+        run.environment_file,
+    ):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [each() for each in read] == before
+    assert len(run.add_environment({"policy": "float32"})) == 2
+
+
 def test_names_that_are_not_text_survive(tmp_path: Path) -> None:
     run = Run(tmp_path)
     odd = os.fsdecode(b'caf\xe9, "x"\n.jpg')
