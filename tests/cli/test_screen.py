@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import subprocess
 import sys
 
@@ -76,3 +77,35 @@ def test_names_reach_the_terminal_and_the_log_as_they_are_called(tmp_path, capsy
     said = "class \\x1b]0;owned\\x07\\x1b[31mred\nfolder 08:cd:af [red]"
     assert capsys.readouterr().out == f"{said}\n"
     assert said in (tmp_path / "log.txt").read_text(encoding="utf-8")
+
+
+SMALL = "fit --arch resnet20 --width 0.25 --blocks 1 1 1 --fraction 0.05 --epochs 1 --warmup 0 --no-export --run run"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_line_of_a_library_is_shown(tmp_path) -> None:
+    """Neither TensorFlow's start, retracing and converters, nor Keras' warnings."""
+    for module in ("ai_edge_litert", "tf2onnx", "onnxruntime"):
+        pytest.importorskip(module, reason="needs the extras litert and onnx")
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("MIN_LOG_LEVEL")}
+    run = "experiments/runs/run"
+    for words in (
+        SMALL,
+        f"evaluate {run} --explain --tta flip --corruptions",
+        f"export {run} --formats savedmodel litert onnx keras --allow-drop 100",
+        f"predict {run} {run}/plots",
+    ):
+        command, *flags = words.split()
+        done = subprocess.run(
+            [sys.executable, "-m", f"kerascnn.{command}", *flags],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert not re.search(r"retrac|absl|fully_quantize|[Ww]arning|cuda|^[WIE]\d{4}", said, re.M), said
+        assert command == "predict" or done.stderr == "", done.stderr  # what it says to people goes to standard error
