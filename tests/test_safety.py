@@ -15,7 +15,7 @@ from tests.data import odd_files
 
 PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 # The one place that unpickles, through an allow-list of four names (tests/models/test_pickled.py).
-UNPICKLER = PACKAGE / "models" / "pickled.py"
+UNPICKLER = PACKAGE / "weights" / "pickled.py"
 SERIALIZERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "torch", "yaml"}
 LOADS = {"load", "loads", "Unpickler", "_Unpickler", "open", "full_load", "unsafe_load"}
 

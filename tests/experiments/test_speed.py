@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import convolutions
 import numpy as np
 import pytest
 
 from experiments.speed import compare as series
-from experiments.speed import growth, photos, units
+from experiments.speed import convolutions, growth, photos, units
 from experiments.speed.units import Unit
 from kerascnn import models
 from kerascnn.cli.parsing import parse_config
