@@ -269,5 +269,5 @@ def _placeless(run: Run) -> str:
     config = run.config()
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
     data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None}
-    used = defaults.resolved(config, run.data()["image_size"])
+    used = defaults.used(config, run.data()["image_size"])
     return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())), used)

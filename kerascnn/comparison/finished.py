@@ -88,7 +88,7 @@ class Found:
     def _costs(self, phases: Phases) -> dict[str, Cost]:
         """Inference measured here; the training speed is what the runs say of themselves."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
-        networks = [(run.config(), tuple(run.data()["class_names"])) for run in firsts]
+        networks = [(run.resolved_config(), tuple(run.data()["class_names"])) for run in firsts]
         facts = measure.inference(networks, phases)
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {

@@ -12,6 +12,7 @@ from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.screen import quiet, starting
 from kerascnn.comparison.apart import Apart
 from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs.scratch import scratch
 from kerascnn.studies.budget import Match, solve
@@ -25,7 +26,7 @@ class Subject:
     """A config with all that its data decides.
 
     Args:
-        config: Resolved.
+        config: Of its runs, but for the seed.
         dataset: Short name of the data.
         fingerprint: Of the data.
         class_names: In the labels' order.
@@ -33,7 +34,7 @@ class Subject:
         former: The fingerprint of the same images in earlier versions.
     """
 
-    config: Config
+    config: ResolvedConfig
     dataset: str
     fingerprint: str
     class_names: tuple[str, ...]
@@ -117,33 +118,33 @@ def _subjects(configs: list[Config], phases: Phases) -> list[Subject]:
     return found
 
 
-def counted(config: Config, classes: int) -> tuple[int, int]:
-    """Parameters and MACs of a resolved config's network."""
+def counted(config: ResolvedConfig, classes: int) -> tuple[int, int]:
+    """Parameters and MACs of a config's network."""
     with quiet(config.logging.verbose):
         from kerascnn import training
     return training.price(config, classes)
 
 
-def scaled(first: Config, other: Config, classes: int, by: str, phases: Phases = SILENT) -> Match:
+def scaled(first: ResolvedConfig, other: ResolvedConfig, classes: int, by: str, phases: Phases = SILENT) -> Match:
     """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
     with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
         return _scaled(first, other, classes, by)
 
 
-def _scaled(first: Config, other: Config, classes: int, by: str) -> Match:
+def _scaled(first: ResolvedConfig, other: ResolvedConfig, classes: int, by: str) -> Match:
     if by == "latency":
         return _by_latency(first, other, classes)
     place = ("params", "macs").index(by)
     budget = counted(first, classes)[place]
 
-    def count(config: Config) -> float:
+    def count(config: ResolvedConfig) -> float:
         return counted(config, classes)[place]
 
     unit = "parameters" if by == "params" else "MACs"
     return solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
 
 
-def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, int], float]:
+def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Callable[[float, int], float]:
     """`cost` at (width, width_divisor), computed once for each set of filter counts."""
     known: dict[Any, float] = {}
 
@@ -156,30 +157,26 @@ def _once(config: Config, cost: Callable[[Config], float]) -> Callable[[float, i
     return at
 
 
-def _by_latency(first: Config, other: Config, classes: int) -> Match:
+def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> Match:
     """Interleaved with the first arch, so that a machine that slows down slows both: cost is a share of the first's."""
     with quiet(first.logging.verbose):
         from kerascnn import training
         from kerascnn.devices import timing
 
-    def single(config: Config) -> Callable[[], object]:
-        return timing.inference(training.network(config.model, _size(config), classes), 1, _size(config))
+    def single(config: ResolvedConfig) -> Callable[[], object]:
+        return timing.inference(
+            training.network(config.model, config.data.image_size, classes), 1, config.data.image_size
+        )
 
     base = single(first)
 
-    def ratio(config: Config) -> float:
+    def ratio(config: ResolvedConfig) -> float:
         calls = {"first": base, "other": single(config)}
         found = timing.interleaved(calls)
         return float(np.median(found["other"]) / np.median(found["first"]))
 
     what = f"latency at batch 1, as a share of {first.model.arch}'s,"
     return solve(_once(other, ratio), 1.0, what=what)
-
-
-def _size(config: Config) -> int:
-    if config.data.image_size is None:
-        raise ValueError("the config is not resolved: it has no image size")
-    return config.data.image_size
 
 
 class Trained(NamedTuple):
@@ -206,8 +203,8 @@ def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
     return Trained(subject.config.fit.batch_size / step, timing.peak_memory(), warm)
 
 
-def inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
-    """Parameters, MACs, latency, throughput and export size of each (resolved config, class names).
+def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
+    """Parameters, MACs, latency, throughput and export size of each (config, class names).
 
     Latency and throughput are taken in rounds in which every network has its turn, so that a machine that slows down
     slows all of them; each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
@@ -224,13 +221,15 @@ def inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = S
     return found
 
 
-def _latencies(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = SILENT) -> list[tuple[float, float]]:
+def _latencies(
+    networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT
+) -> list[tuple[float, float]]:
     """The median and the 95 % quantile of each network's latency in this process, in milliseconds."""
     with quiet(networks[0][0].logging.verbose):
         with starting(phases):
             from kerascnn.devices import timing
         with phases.phase("building the networks"):
-            calls = [timing.inference(_float32(*network), 1, _size(network[0])) for network in networks]
+            calls = [timing.inference(_float32(*network), 1, network[0].data.image_size) for network in networks]
         with phases.phase("timing latency", ROUNDS) as phase:
             rounds = [[timing.latency(call, calls=CALLS) for call in calls] for _ in phase.over(range(ROUNDS))]
     return [
@@ -239,7 +238,7 @@ def _latencies(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = 
     ]
 
 
-def _inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
+def _inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
     """What one process says of all networks."""
     latencies = _latencies(networks, phases)
     with quiet(networks[0][0].logging.verbose):
@@ -247,9 +246,9 @@ def _inference(networks: list[tuple[Config, tuple[str, ...]]], phases: Phases = 
 
         with phases.phase("building the networks"):
             models = [_float32(config, names) for config, names in networks]
-        batches = [_batch(_size(config)) for config, _ in networks]
+        batches = [_batch(config.data.image_size) for config, _ in networks]
         many = [
-            timing.inference(model, batch, _size(config))
+            timing.inference(model, batch, config.data.image_size)
             for model, batch, (config, _) in zip(models, batches, networks, strict=True)
         ]
         with phases.phase("compiling inference", len(many)) as phase:
@@ -284,11 +283,11 @@ def _batch(image_size: int) -> int:
     return 64 if image_size <= 64 else 16
 
 
-def _float32(config: Config, class_names: tuple[str, ...]) -> Any:
+def _float32(config: ResolvedConfig, class_names: tuple[str, ...]) -> Any:
     """The network as it is scored and exported."""
     from kerascnn import training
 
-    return training.network(config.model, _size(config), len(class_names))
+    return training.network(config.model, config.data.image_size, len(class_names))
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -297,13 +296,13 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _exported(model: Any, config: Config, class_names: tuple[str, ...]) -> int:
+def _exported(model: Any, config: ResolvedConfig, class_names: tuple[str, ...]) -> int:
     """Bytes of its SavedModel."""
     from kerascnn.artefacts import savedmodel
 
-    resize = config.data.resize if config.data.resize != "auto" else "squash"
+    size, resize = config.data.image_size, config.data.resize
     with scratch() as folder:
-        made = savedmodel.export(model, folder, class_names=class_names, image_size=_size(config), resize=resize)
+        made = savedmodel.export(model, folder, class_names=class_names, image_size=size, resize=resize)
         return sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
 
 

@@ -50,8 +50,6 @@ class Cell:
     @property
     def epochs(self) -> int:
         """Of a whole run."""
-        if self.subject.config.fit.epochs is None:
-            raise ValueError(f"{self.key} is not resolved: it has no epochs")
         return self.subject.config.fit.epochs
 
     @property

@@ -4,7 +4,7 @@ No TensorFlow and no file access: `cli` reads and writes it, every other module 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -318,10 +318,13 @@ class Config(Section):
             raise ValueError("low-res-epochs and head-epochs: give one of the two")
         return self
 
-    def replace(self, **sections: dict[str, Any]) -> "Config":
+    def replace(self: "AnyConfig", **sections: dict[str, Any]) -> "AnyConfig":
         """Returns a validated copy; each keyword names a section and gives the fields that change."""
         changed = {name: {**dict(getattr(self, name)), **fields} for name, fields in sections.items()}
-        return Config.model_validate({**{name: getattr(self, name) for name in Config.model_fields}, **changed})
+        return type(self).model_validate({**dict(self), **changed})
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 # Fields of the model section that determine the shapes of a network's weights, and its cost.

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from kerascnn.config import Config
+from kerascnn.config import AnyConfig, Config
 
 LEARNING_RATE = {"sgd": 0.1, "adamw": 0.001, "muon": 0.1}
 WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05, "muon": 0.05}
@@ -13,7 +13,7 @@ SMALL = 64  # pixels; the largest image that `auto` treats as small, as in `arch
 _SMALL, _LARGE = (32, 64), (224, 256)
 
 
-def with_optimizer(config: Config, image_size: int) -> Config:
+def with_optimizer(config: AnyConfig, image_size: int) -> AnyConfig:
     """Returns `config` with an optimizer and a schedule in place of `auto`.
 
     Training from scratch on images up to 64 px uses Muon and one linear cycle, which need half the epochs of SGD and a cosine
@@ -55,7 +55,7 @@ def default_lr(optimizer: str, batch_size: int, image_size: int) -> float:
     return rate * batch_size / sgd_batch(image_size) if optimizer == "sgd" else rate
 
 
-def with_lr(config: Config, image_size: int) -> Config:
+def with_lr(config: AnyConfig, image_size: int) -> AnyConfig:
     """Returns `config` with its default learning rate filled in where that is not the optimizer's own.
 
     The rate then belongs to the run's identity. Images up to 64 px keep None where the rate of sgd is its own, so that such
@@ -77,7 +77,7 @@ def with_former_lr(config: Config) -> Config:
     return config.replace(optim={"lr": LEARNING_RATE["sgd"]})
 
 
-def resolved(config: Config, image_size: int) -> dict[str, Any]:
+def used(config: Config, image_size: int) -> dict[str, Any]:
     """Returns the learning rate, weight decay and image size that a training of `config` uses, given or default."""
     section, fit, optimizer = config.optim, config.fit, chosen_optimizer(config, image_size)
     lr = section.lr or default_lr(optimizer, fit.batch_size * fit.accumulate, image_size)

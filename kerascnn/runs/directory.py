@@ -23,6 +23,7 @@ from kerascnn.cli import ambient
 from kerascnn.cli.escaping import one_line, resolved
 from kerascnn.cli.recipes import dumps, load_recipe
 from kerascnn.config import Config, defaults
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs import starting
 from kerascnn.runs.facts import described, scored
@@ -78,6 +79,11 @@ class Run:
         if not self.config_file.exists():
             raise UserError(f"{self.path} is not a run: it has no {self.config_file.name}")
         return load_recipe(self.config_file)
+
+    def resolved_config(self) -> ResolvedConfig:
+        """The config of a run whose data are known; before there were small images, runs did not count their epochs."""
+        config = self.config()
+        return ResolvedConfig.of(config, fit={"low_res_epochs": config.fit.low_res_epochs or 0})
 
     def data(self) -> dict[str, Any]:
         """Fingerprint, class names and counts."""
@@ -170,7 +176,7 @@ class Run:
         A config whose data are known also says what it uses where a field is None.
         """
         size = config.data.image_size
-        used = None if size is None else defaults.resolved(config, size)
+        used = None if size is None else defaults.used(config, size)
         text = dumps(config.replace(logging={"overwrite": False}), used)
         self._write(self.config_file, text.encode("utf-8", "surrogateescape"))
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from kerascnn.config import IDENTITY_SECTIONS, Config
+from kerascnn.config.resolved import ResolvedConfig
 
 # Behind the place of weights in a resolved config: what they are, which alone belongs to the identity.
 WEIGHTS_PIN = "#sha256="
@@ -36,7 +37,7 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
 
 
-def default_name(config: Config, fingerprint: str, dataset: str) -> str:
+def default_name(config: ResolvedConfig, fingerprint: str, dataset: str) -> str:
     """`<arch>_<dataset>_s<seed>-<6 hex of the identity>`."""
     plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "data"
     return f"{config.model.arch}_{plain}_s{config.fit.seed}-{digest(identity(config, fingerprint))}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from kerascnn.cli.escaping import within
 from kerascnn.config import IDENTITY_SECTIONS, Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs import earlier
 from kerascnn.runs.directory import Run
@@ -18,7 +19,7 @@ _NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
 
 
 def prepare(
-    config: Config,
+    config: ResolvedConfig,
     fingerprint: str,
     dataset: str,
     former: tuple[str, float] | None = None,
@@ -27,7 +28,7 @@ def prepare(
     """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
 
     Args:
-        config: Resolved.
+        config: What the run will keep.
         fingerprint: Of its data.
         dataset: Its short name.
         former: What earlier versions called the same images, and when these changed last (`runs.earlier`).
@@ -51,7 +52,7 @@ def prepare(
 
 
 def _meant(
-    config: Config,
+    config: ResolvedConfig,
     fingerprint: str,
     dataset: str,
     former: tuple[str, float] | None,
@@ -83,7 +84,7 @@ def _give_way(run: Run, differ: list[str]) -> None:
     )
 
 
-def _differing(run: Run, config: Config, fingerprint: str) -> list[str]:
+def _differing(run: Run, config: ResolvedConfig, fingerprint: str) -> list[str]:
     mine = identity(run.config(), run.data()["fingerprint"])
     asked = identity(config, fingerprint)
     defaults = {f"{name}.{key}": value for name in IDENTITY_SECTIONS for key, value in _defaults(name).items()}

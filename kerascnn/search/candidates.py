@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kerascnn import runs
 from kerascnn.cli.progress import SILENT, Phases
-from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.devices import hardware
 from kerascnn.devices.plan import inspect_hardware
 from kerascnn.errors import TrainingFailed, UserError
@@ -64,7 +64,7 @@ class Budget:
         return max(shares, default=0.0)
 
 
-def key(config: Config, fingerprint: str) -> str:
+def key(config: ResolvedConfig, fingerprint: str) -> str:
     """A candidate's name: ten hex digits of its identity."""
     text = json.dumps(runs.identity(config, fingerprint), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]

@@ -14,7 +14,7 @@ from pathlib import Path
 from kerascnn import runs
 from kerascnn.cli.recipes import load_recipe
 from kerascnn.cli.screen import quiet
-from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 
@@ -48,22 +48,20 @@ def main(argv: Sequence[str]) -> None:
     """The child."""
     what, path, classes = argv
     runs.pin()
-    config = load_recipe(Path(path))
+    config = ResolvedConfig.of(load_recipe(Path(path)))
     print(*([_latency(config, int(classes))] if what == "latency" else _speed(config)))
 
 
-def _latency(config: Config, classes: int) -> float:
+def _latency(config: ResolvedConfig, classes: int) -> float:
     with quiet():
         from kerascnn import training
         from kerascnn.devices import timing
     size = config.data.image_size
-    if size is None:
-        raise ValueError("the config is not resolved: it has no image size")
     call = timing.inference(training.network(config.model, size, classes), 1, size)
     return timing.latency(call, calls=CALLS).p50_ms
 
 
-def _speed(config: Config) -> tuple[float, float]:
+def _speed(config: ResolvedConfig) -> tuple[float, float]:
     """Seconds of an epoch, from a few warm steps of `fit`, and of those steps."""
     with quiet():
         from kerascnn import data, training

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 
 BASELINE = "baseline"
 
@@ -25,7 +25,7 @@ class Outcome:
 
     name: str
     values: dict[str, Any]
-    config: Config
+    config: ResolvedConfig
     scores: dict[int, float] = field(default_factory=dict)
     reason: str = ""
     epoch: int = 0

@@ -8,8 +8,8 @@ from typing import Any
 from kerascnn import data, runs, training
 from kerascnn.architectures import tables
 from kerascnn.cli.screen import Screen, duration
-from kerascnn.config import Config
 from kerascnn.config.defaults import with_lr
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
@@ -66,8 +66,6 @@ class Search:
     @property
     def epochs(self) -> int:
         """Of a whole training."""
-        if self.base.fit.epochs is None:
-            raise ValueError("the config is not resolved: it has no epochs")
         return self.base.fit.epochs
 
     def seconds_left(self) -> float | None:
@@ -104,7 +102,7 @@ class Search:
 
     # What values mean and cost: the oracles' gate
 
-    def config_of(self, values: dict[str, Any]) -> Config:
+    def config_of(self, values: dict[str, Any]) -> ResolvedConfig:
         """The config of a candidate's run."""
         return with_lr(self.space.apply(self._start, values), self.splits.image_size)
 
@@ -112,7 +110,7 @@ class Search:
         """Which candidate they mean."""
         return candidates.key(self.config_of(values), self.splits.fingerprint)
 
-    def price(self, config: Config) -> Price:
+    def price(self, config: ResolvedConfig) -> Price:
         """Parameters and multiply-adds."""
         return training.price(config, self.classes)
 
@@ -123,14 +121,14 @@ class Search:
         except UserError:
             return math.inf
 
-    def _excess(self, config: Config) -> float:
+    def _excess(self, config: ResolvedConfig) -> float:
         found = self.budget.excess(self.price(config))
         if found > 1 or self.budget.latency_ms is None:
             return found
         run = self.prepared(candidates.key(config, self.splits.fingerprint), config)
         return max(found, candidates.latency_ms(run, self.classes, self.places[0]) / self.budget.latency_ms)
 
-    def prepared(self, name: str, config: Config) -> Run:
+    def prepared(self, name: str, config: ResolvedConfig) -> Run:
         """A candidate's run with its config."""
         run = self.directory.run(name)
         if not run.config_file.exists():
@@ -154,7 +152,7 @@ class Search:
 
     # The baseline
 
-    def baseline(self) -> Config:
+    def baseline(self) -> ResolvedConfig:
         """The uniformly scaled network: as wide as the budget lets it be; the given width where there is none.
 
         Raises:
@@ -174,17 +172,17 @@ class Search:
             raise UserError(f"--max-latency-ms {limit:g}: {self.base.model.arch} does not become so fast by scaling")
         return found.replace(model={"width": fits})
 
-    def _counted(self) -> Config:
+    def _counted(self) -> ResolvedConfig:
         """What counting says of the baseline; the base itself where nothing that can be counted is bounded."""
         return self._uniform() if self.budget.macs or self.budget.params else self.base
 
-    def _latency(self, config: Config) -> float:
+    def _latency(self, config: ResolvedConfig) -> float:
         run = self.prepared(candidates.key(config, self.splits.fingerprint), config)
         return candidates.latency_ms(run, self.classes, self.places[0])
 
-    def _uniform(self) -> Config:
+    def _uniform(self) -> ResolvedConfig:
         """The widest network that fits, with the coarsest divisor that comes close to the budget."""
-        fitting: list[tuple[float, Config]] = []
+        fitting: list[tuple[float, ResolvedConfig]] = []
         for width_divisor in WIDTH_DIVISORS:
             low, high = NARROWEST, WIDEST
             for _ in range(24):

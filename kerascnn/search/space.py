@@ -20,7 +20,8 @@ from typing import Any
 from kerascnn.architectures import filters, tables
 from kerascnn.architectures.rows import ResNet
 from kerascnn.cli.recipes import load_toml, recipe_path
-from kerascnn.config import IDENTITY_SECTIONS, Config
+from kerascnn.config import IDENTITY_SECTIONS
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.config.section import nearest
 from kerascnn.errors import UserError
 
@@ -115,7 +116,7 @@ class Space:
     fixed: dict[str, Any]
     parameters: tuple[Parameter, ...]
 
-    def apply(self, base: Config, values: dict[str, Any]) -> Config:
+    def apply(self, base: ResolvedConfig, values: dict[str, Any]) -> ResolvedConfig:
         """The config of a candidate: `base`, what is fixed, and `values` by parameter name.
 
         Raises:
@@ -140,8 +141,8 @@ class Space:
         return base.replace(**sections)
 
 
-def load(name: str, base: Config) -> Space:
-    """The space that a file, or a name below `kerascnn/spaces`, describes, for the network of `base` (resolved).
+def load(name: str, base: ResolvedConfig) -> Space:
+    """The space that a file, or a name below `kerascnn/spaces`, describes, for the network of `base`.
 
     Raises:
         UserError: No such file, no TOML, a name or value that the config does not have (names the nearest), no parameters.
@@ -195,7 +196,7 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
     return Parameter(name, low=low, high=high, step=step, log=log, when=when)
 
 
-def _check(path: Path, space: Space, base: Config) -> None:
+def _check(path: Path, space: Space, base: ResolvedConfig) -> None:
     """Every name means something for this network, and both ends of every range are values that the config takes."""
     names = filters.names(base.model.arch)
     for name in [*space.fixed, *(parameter.name for parameter in space.parameters)]:
@@ -218,7 +219,7 @@ def _check(path: Path, space: Space, base: Config) -> None:
                 raise UserError(f"{path}: {parameter.name} = {value!r}: {error}") from None
 
 
-def _check_name(path: Path, name: str, names: Any, base: Config) -> None:
+def _check_name(path: Path, name: str, names: Any, base: ResolvedConfig) -> None:
     kind, _, key = name.partition(".")
     arch = base.model.arch
     if kind == "filters":

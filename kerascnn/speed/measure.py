@@ -18,6 +18,7 @@ from kerascnn import data, layers, models, training
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.recipes import dumps
 from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.devices import hardware as machine
@@ -46,14 +47,14 @@ class Subject:
     """One arch in one form, ready to be timed: its parts take seconds and give figures.
 
     Args:
-        config: Resolved.
+        config: With what the data decide.
         form: FAST or STOCK.
         splits: The config's data.
         plan: Where it runs.
         parts: Of `options.PartName`.
     """
 
-    def __init__(self, config: Config, form: str, splits: Splits, plan: Plan, parts: tuple[str, ...]) -> None:
+    def __init__(self, config: ResolvedConfig, form: str, splits: Splits, plan: Plan, parts: tuple[str, ...]) -> None:
         self.config, self.splits, self.plan = config, splits, plan
         self.figures = Figures(config.model.arch, form, self._facts())
         self.parts: list[Part] = []
@@ -163,7 +164,7 @@ def run(
     return [subject.figures for subject in subjects], {**environment, **peaks}
 
 
-def training_data(config: Config, splits: Splits, cache: Cache | None = None) -> tf.data.Dataset:
+def training_data(config: ResolvedConfig, splits: Splits, cache: Cache | None = None) -> tf.data.Dataset:
     """The batches that `fit` would train on; `cache` as in `pipeline.training`."""
     return pipeline.training(
         splits,
@@ -175,7 +176,7 @@ def training_data(config: Config, splits: Splits, cache: Cache | None = None) ->
     )
 
 
-def training_step(config: Config, splits: Splits, plan: Plan, warm: int = WARM) -> Callable[[], object]:
+def training_step(config: ResolvedConfig, splits: Splits, plan: Plan, warm: int = WARM) -> Callable[[], object]:
     """One compiled training step as `fit` runs it, warm, on one batch that is kept ready; waits for its loss."""
     model = training.build_and_compile(config, splits, plan)
     batch = next(iter(training_data(config, splits)))

@@ -7,8 +7,9 @@ import numpy as np
 
 from kerascnn import models
 from kerascnn.architectures import tables
-from kerascnn.config import SHAPE, Config, Fit, Model
+from kerascnn.config import SHAPE, Config, Model
 from kerascnn.config.defaults import with_lr, with_optimizer
+from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
@@ -24,7 +25,7 @@ DEFAULT_EPOCHS = 12
 MUON_EPOCHS, SMALL_SHARE = 1 / 2, 2 / 3
 
 
-def resolve(config: Config, splits: Splits) -> Config:
+def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     """The config with every `auto` that the data decides replaced: image size, arch, resize, augmentation, monitor.
 
     Raises:
@@ -42,13 +43,14 @@ def resolve(config: Config, splits: Splits) -> Config:
     epochs, low_res_epochs = length(config, arch, size)
     if low_res_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
         stem = "large"  # that of the whole images, where the small ones would choose another
-    config = with_lr(config, size).replace(
+    resolved = ResolvedConfig.of(
+        with_lr(config, size),
         data={"image_size": size, "resize": splits.resize},
         augment={"augment": chosen or ("none",)},
         model={"arch": arch, "stem": stem},
         fit={"monitor": monitor, "epochs": epochs, "low_res_epochs": low_res_epochs},
     )
-    return finetune.resolve(config, size)
+    return finetune.resolve(resolved, size)
 
 
 def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
@@ -78,10 +80,8 @@ class Schedule:
     until: int
 
     @classmethod
-    def of(cls, fit: Fit, images: int, until: int | None) -> "Schedule":
+    def of(cls, fit: ResolvedFit, images: int, until: int | None) -> "Schedule":
         """The schedule of `images` training images; `until` or `--stop-epoch` only end it early."""
-        if fit.epochs is None or fit.low_res_epochs is None:
-            raise ValueError("the config is not resolved: it has no epochs")
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
         return cls(
             pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.low_res_epochs, min(ends)
@@ -114,8 +114,8 @@ def network_of(model: keras.Model) -> keras.Model:
     return getattr(model, "network", model)
 
 
-def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model:
-    """The network of a resolved config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
+def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> keras.Model:
+    """The network of a config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
     if config.fit.accumulate > 1 and plan.replicas > 1:
         raise UserError(
             f"--accumulate {config.fit.accumulate} runs on one device only (Keras cannot under a strategy):"
@@ -134,12 +134,14 @@ def build_and_compile(config: Config, splits: Splits, plan: Plan) -> keras.Model
     return model
 
 
-def compile_for(model: keras.Model, config: Config, splits: Splits, plan: Plan, *, head_alone: bool = False) -> None:
+def compile_for(
+    model: keras.Model, config: ResolvedConfig, splits: Splits, plan: Plan, *, head_alone: bool = False
+) -> None:
     """Compile and build `model` with a fresh optimizer for the layers that are trained now.
 
     Args:
         model: What `build_and_compile` made.
-        config: Resolved.
+        config: Of the run.
         splits: The config's data.
         plan: Where it runs.
         head_alone: Whether the head is the only layer that is trained.

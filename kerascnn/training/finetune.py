@@ -18,7 +18,7 @@ import keras
 from kerascnn import weights
 from kerascnn.architectures.tables import SMALL_IMAGE
 from kerascnn.cli.escaping import expanded
-from kerascnn.config import SHAPE, Config, Model
+from kerascnn.config import SHAPE, AnyConfig, Config, Model
 from kerascnn.data import Splits
 from kerascnn.data.preflight import source
 from kerascnn.errors import UserError
@@ -32,7 +32,7 @@ FEW = 2_000
 KERAS_WEIGHTS = "model.weights.h5"
 
 
-def resolve(config: Config, image_size: int) -> Config:
+def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
     """`config` with the digest of the weights that it names behind their place, and the stem that they were trained with.
 
     Raises:

@@ -15,6 +15,7 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
 from kerascnn.config import Config, defaults
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Split, Splits, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
@@ -78,17 +79,17 @@ def train(
     screen = screen or Screen()
     plan = setup(config.devices, config.fit.batch_size)
     splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
-    config = resolve(config, splits)
+    resolved = resolve(config, splits)
     with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
         if run.finished:
             return run.metrics()
-        run.write_config(config)
+        run.write_config(resolved)
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         screen.log_to(run.log_file)
         try:
             with failing.noted(run), pipeline.telling(splits.train.source):
                 try:
-                    return Training(config, run, splits, plan, screen, draw, read_test, export_start).go(until)
+                    return Training(resolved, run, splits, plan, screen, draw, read_test, export_start).go(until)
                 except tf.errors.ResourceExhaustedError as error:
                     raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
         finally:
@@ -100,7 +101,7 @@ class Training:
 
     def __init__(
         self,
-        config: Config,
+        config: ResolvedConfig,
         run: Run,
         splits: Splits,
         plan: Plan,
@@ -174,7 +175,7 @@ class Training:
         self.screen.say(f"run     {self.run.path}")
         facts.note_environment(self.run, self.plan, self.screen.say)
         board = self.run.tensorboard
-        shown = dumps(self.config, self._resolved()).encode("utf-8", "backslashreplace").decode()
+        shown = dumps(self.config, self._used()).encode("utf-8", "backslashreplace").decode()
         tensorboard.write_config(board, f"```toml\n{shown}```")
         if self.read_test:  # a search has a table of its candidates, under the names that it varied
             with self.screen.phase("drawing the graph for TensorBoard"):
@@ -190,10 +191,10 @@ class Training:
                 self._show("train", pngs)
 
     def _hparams(self) -> dict[str, Any]:
-        return facts.hparams(self.config, self.splits.name, self.count) | self._resolved()
+        return facts.hparams(self.config, self.splits.name, self.count) | self._used()
 
-    def _resolved(self) -> dict[str, Any]:
-        return defaults.resolved(self.config, self.splits.image_size)
+    def _used(self) -> dict[str, Any]:
+        return defaults.used(self.config, self.splits.image_size)
 
     def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
         """A picture below plots/ says that TensorBoard has it too: it is written last."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerascnn.architectures import counting
 from kerascnn.cli.progress import SILENT, Phases
-from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.models import cost
@@ -27,13 +27,13 @@ class Price(NamedTuple):
     macs: int
 
 
-def price(config: Config, classes: int) -> Price:
-    """Parameters and multiply-adds of a resolved config's network: from its row, or else built without weights.
+def price(config: ResolvedConfig, classes: int) -> Price:
+    """Parameters and multiply-adds of a config's network: from its row, or else built without weights.
 
     Raises:
         UserError: There is no such network.
     """
-    section, size = config.model, image_size(config)
+    section, size = config.model, config.data.image_size
     found = counting.counted(section.arch, size, classes, **{name: getattr(section, name) for name in SHAPE})
     if found is not None:
         return Price(*found)
@@ -42,21 +42,14 @@ def price(config: Config, classes: int) -> Price:
     return Price(counted.params, counted.macs)
 
 
-def image_size(config: Config) -> int:
-    """Of a resolved config; ValueError for another one."""
-    if config.data.image_size is None:
-        raise ValueError("the config is not resolved: it has no image size")
-    return config.data.image_size
-
-
 def seconds_per_step(
-    model: keras.Model, config: Config, splits: Splits, phases: Phases = SILENT
+    model: keras.Model, config: ResolvedConfig, splits: Splits, phases: Phases = SILENT
 ) -> tuple[float, float]:
     """Median time of a training step on real batches, warm, in `fit`'s own loop; and that of all steps but the first.
 
     Args:
         model: From `build_and_compile`; a few steps train it.
-        config: Resolved.
+        config: Of its run.
         splits: The config's data.
         phases: Where it is shown.
     """

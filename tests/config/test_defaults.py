@@ -40,7 +40,7 @@ def config(batch_size: int = 64, optimizer: str = "sgd", accumulate: int = 1, **
 @pytest.mark.parametrize(("batch_size", "image_size"), TABLE, ids=str)
 def test_the_table(batch_size: int, image_size: int) -> None:
     expected = TABLE[batch_size, image_size]
-    assert defaults.resolved(config(batch_size), image_size)["lr"] == pytest.approx(expected, rel=1e-12)
+    assert defaults.used(config(batch_size), image_size)["lr"] == pytest.approx(expected, rel=1e-12)
     assert defaults.default_lr("adamw", batch_size, image_size) == 0.001
     assert defaults.default_lr("muon", batch_size, image_size) == 0.1
 
@@ -60,9 +60,9 @@ def test_it_is_in_proportion_to_the_batch_at_every_size_and_falls_without_a_jump
 def test_what_the_config_then_holds_is_what_is_used(size: int) -> None:
     for batch, optimizer in itertools.product((16, 64, 105, 256), defaults.LEARNING_RATE):
         given = defaults.with_lr(config(batch, optimizer), size)
-        assert defaults.resolved(given, size) == defaults.resolved(config(batch, optimizer), size)
+        assert defaults.used(given, size) == defaults.used(config(batch, optimizer), size)
         if given.optim.lr is None:  # the optimizer's own, which is what `optim.peak` takes then
-            assert defaults.resolved(given, size)["lr"] == defaults.LEARNING_RATE[optimizer]
+            assert defaults.used(given, size)["lr"] == defaults.LEARNING_RATE[optimizer]
     assert defaults.with_lr(config(lr=0.3), size).optim.lr == 0.3
 
 
