@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
 
 # From the ground up; rooms of one floor do not import each other. `runs` lies below `data`, which writes with `runs.files`.
 FLOORS = (
-    {"errors"},
+    {"errors", "compat"},
     {"config"},
     {"architectures", "statistics"},
     {"cli"},

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn import models
+from kerascnn.compat import keras as compat
 from kerascnn.layers import ConvBN, PreActBasicBlock, PreActBottleneck
 from kerascnn.layers.xception import SeparableConvBN
 
@@ -42,7 +43,7 @@ def folded(model: keras.Model) -> keras.Model:
     The copy is for inference and exports; it is neither trained nor saved as `.keras`. `model` stays as it is.
     """
     copy = models.float32_twin(model)
-    for layer in list(copy._flatten_layers(include_self=False)):  # Keras has no public name for nested layers
+    for layer in compat.nested_layers(copy):
         for convolution, holder in PAIRS.get(type(layer), ()):
             _fold(getattr(layer, convolution), attrgetter(holder)(layer) if holder else layer)
     return copy
@@ -84,8 +85,4 @@ def _fold(convolution: keras.layers.Layer, holder: keras.layers.Layer) -> None:
     shift = Shift(dtype="float32", name="bn")
     shift.build((None, None, None, len(factor)))
     shift.shift.assign(offset + (before - norm.moving_mean.numpy()) * factor)
-    # As Keras itself does to add LoRA's weights to a built layer.
-    holder._tracker.unlock()
-    holder._tracker.untrack(norm)
-    holder.bn = shift
-    holder._tracker.lock()
+    compat.exchange(holder, "bn", shift)

@@ -5,8 +5,6 @@ Precedence: default < recipe (`--config`) < flag.
 
 import contextlib
 import io
-import itertools
-import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, TypeVar
@@ -174,16 +172,9 @@ def parse(
     except UserError as error:
         raise UserError(f"{error} ({prog} --help)") from None
     except SystemExit as error:
-        if error.code:  # a mistake that `flags.check` does not cover
-            raise UserError(f"{_plain(errors.getvalue())} ({prog} --help)") from None
+        if error.code:  # a mistake that `flags.check` does not cover: tyro's own message, whole
+            raise UserError(f"these flags cannot be read ({prog} --help)\n{errors.getvalue().strip()}") from None
         raise
-
-
-def _plain(box: str) -> str:
-    """Returns the text of tyro's message without its title, frame and advice."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    said = list(itertools.takewhile(lambda line: not line.startswith("─"), lines))
-    return re.sub(r"\s+", " ", " ".join(said)).strip() or "these flags do not fit together"
 
 
 def _take(argv: list[str], flag: str) -> tuple[list[str], str | None]:

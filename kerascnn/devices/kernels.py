@@ -4,14 +4,14 @@ import functools
 import logging
 
 import tensorflow as tf
-from tensorflow.python.util import _pywrap_util_port
 
+from kerascnn.compat.tensorflow import onednn_on
 from kerascnn.devices import hardware
 
 
 def onednn(dtype=tf.float32) -> bool:
     """Returns whether TensorFlow's CPU kernels of `dtype` are those of oneDNN; logs once if they could be and are not."""
-    on = bool(_pywrap_util_port.IsMklEnabled())
+    on = onednn_on()
     if not on:
         _say_off()
     return on and (dtype == tf.float32 or (dtype == tf.bfloat16 and hardware.onednn_has_bfloat16(_flags())))

@@ -6,8 +6,7 @@ The choice is made when a layer is traced and leaves no mark in configs or weigh
 import contextlib
 from collections.abc import Iterator
 
-import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
+from kerascnn.compat.tensorflow import under_xla
 
 # Of the whole process, since MirroredStrategy traces its replicas in threads of their own.
 _stock = False
@@ -29,4 +28,4 @@ def stock_paths() -> Iterator[None]:
 
 def fast() -> bool:
     """Whether a fast form may be traced here: outside `stock_paths`, and not under XLA, which fuses plain forms itself."""
-    return not _stock and not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return not _stock and not under_xla()

@@ -12,6 +12,8 @@ from math import prod
 import keras
 import tensorflow as tf
 
+from kerascnn.compat.tensorflow import called_graph
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -81,6 +83,6 @@ def _count_graph(graph: tf.Graph) -> tuple[int, int]:
         elif op.type == "MatMul":
             macs += op.outputs[0].shape.num_elements() * op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
         elif op.type in ("PartitionedCall", "StatefulPartitionedCall"):
-            inner = _count_graph(graph._get_function(op.get_attr("f").name).graph)
+            inner = _count_graph(called_graph(graph, op))
             macs, activations = macs + inner[0], activations + inner[1]
     return macs, activations

@@ -20,13 +20,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.custom_scalar import layout_pb2
-from tensorboard.plugins.custom_scalar import summary as custom_scalar
-from tensorboard.plugins.hparams import api as hparams
-from tensorboard.plugins.hparams import api_pb2
-from tensorboard.plugins.hparams.summary import session_end_pb
-from tensorboard.plugins.pr_curve import summary as pr_curve
 
+from kerascnn.compat.tensorboard import api_pb2, custom_scalar, hparams, layout_pb2, pr_curve, session_end_pb
 from kerascnn.runs.files import sync
 
 PICTURES = "pictures"

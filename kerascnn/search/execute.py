@@ -242,11 +242,9 @@ class Execution:
         """Remove the checkpoints of what will not go on: finished runs, and candidates whose bracket has ended."""
         running = {self._outcome(trial).name for trial in self.oracle.ongoing_trials.values()}
         may_go_on = {
-            self._outcome(self.oracle.trials[info["id"]]).name
-            for bracket in getattr(self.oracle, "_brackets", [])
-            for rung in bracket["rounds"]
-            for info in rung
-            if info["id"] in self.oracle.trials
+            self._outcome(self.oracle.trials[trial]).name
+            for trial in self.oracle.awaited()
+            if trial in self.oracle.trials
         }
         for name in self.outcomes.keys() - running - may_go_on - {BASELINE}:
             self.directory.run(name).drop_checkpoints()

@@ -7,26 +7,21 @@ it, and never read: grid search keeps its order and queue nowhere else (keras-tu
 
 import contextlib
 import json
-import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import keras_tuner
 import numpy as np
-from keras_tuner.src.tuners.bayesian import BayesianOptimizationOracle
-from keras_tuner.src.tuners.gridsearch import GridSearchOracle
-from keras_tuner.src.tuners.hyperband import HyperbandOracle
-from keras_tuner.src.tuners.randomsearch import RandomSearchOracle
 
+from kerascnn.compat import keras_tuner as compat
 from kerascnn.errors import UserError
 from kerascnn.runs.files import write_file
-from kerascnn.search import narrowing
+from kerascnn.search import brackets, narrowing
 from kerascnn.search.space import Parameter, Space
 
 MISSES = 1000
-FACTOR = 3
 # Where the Gaussian process proposes what cannot be: of so many that can, the one that it likes best is taken.
 INSTEAD = 50
 
@@ -41,7 +36,7 @@ class Gate(Protocol):
         """The largest of cost / limit; above 1 they exceed the budget."""
 
 
-class _Bounded:
+class _Bounded(compat.Steered):
     """Of an oracle: draws until a candidate fits and is new; ends after `candidates` of them.
 
     Nothing is raised inside: keras-tuner would keep its lock, and every other worker would wait for ever. `problem` tells.
@@ -54,19 +49,19 @@ class _Bounded:
         self.drawn = self.fitting = 0
         self._missed: list[tuple[dict[str, Any], float]] = []
         super().__init__(**kwargs)
-        self._max_collisions = MISSES
-        self._display.verbose = 0  # type: ignore[attr-defined]
+        self.set_collisions(MISSES)
+        self.verbose = 0
 
     @property
     def sampled(self) -> int:
         """Candidates so far."""
         return len(self.keys)
 
-    def _random_values(self) -> dict[str, Any] | None:
+    def random_values(self) -> dict[str, Any] | None:
         if self.sampled >= self.candidates or self.problem:
             return None
         for _ in range(MISSES):
-            values = super()._random_values()  # type: ignore[misc]
+            values = super().random_values()
             if values is None:  # so many draws in a row were candidates already
                 return None
             if self._fits(values):
@@ -74,7 +69,7 @@ class _Bounded:
         self.problem = self._impossible()
         return None
 
-    def _duplicate(self, values: dict[str, Any]) -> bool:
+    def duplicate(self, values: dict[str, Any]) -> bool:
         return self.gate.key(own(values)) in self.keys
 
     def _fits(self, values: dict[str, Any]) -> bool:
@@ -98,18 +93,15 @@ class _Bounded:
     def save(self) -> None:
         """keras-tuner's state, whole or not at all."""
         if self.folder is not None:
-            state = self.get_state()  # type: ignore[attr-defined]
+            state = self.get_state()
             write_file(self.folder / "oracle.json", json.dumps(state, indent=1).encode())
 
-    def _save_trial(self, trial: Any) -> None:
-        """The journal keeps what a trial is."""
 
-
-class RandomSearch(_Bounded, RandomSearchOracle):
+class RandomSearch(_Bounded, compat.RandomSearchOracle):
     """Candidates at random."""
 
 
-class Bayesian(_Bounded, BayesianOptimizationOracle):
+class Bayesian(_Bounded, compat.BayesianOptimizationOracle):
     """A Gaussian process proposes; where its proposal costs too much or was tried, the best of some that can be is taken.
 
     What an earlier start proposed is taken from the journal (`replayed`): fitting every process again would take minutes.
@@ -123,16 +115,14 @@ class Bayesian(_Bounded, BayesianOptimizationOracle):
         if self.sampled >= self.candidates or self.problem:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
         # Draws depend on how many trials there were, not on what this process has drawn before.
-        place = self.seed * 1_000_003 + len(self.trials) * 10_007
-        self._seed_state = place
-        self._random_state = np.random.RandomState(place % 2**32)
+        self.reseed(self.seed * 1_000_003 + len(self.trials) * 10_007)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a fit that does not converge still proposes something
             before = self.sampled
             answer = super().populate_space(trial_id)
             if answer["status"] != "RUNNING" or self.sampled > before:
                 return answer
-            if self._duplicate(answer["values"]) or not self._fits(answer["values"]):
+            if self.duplicate(answer["values"]) or not self._fits(answer["values"]):
                 return self._instead()
         self._taken(answer["values"])
         return answer
@@ -147,7 +137,7 @@ class Bayesian(_Bounded, BayesianOptimizationOracle):
         if not drawn:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
         self.problem = None  # fewer than INSTEAD were found: enough
-        vectors = np.array([self._vector(values) for values in drawn])
+        vectors = np.array([self.vector(values) for values in drawn])
         mean, deviation = self.gpr.predict(vectors, return_std=True)
         chosen = drawn[int(np.argmin(mean - self.beta * deviation))]
         return {"status": "RUNNING", "values": self._taken(chosen)}
@@ -155,35 +145,32 @@ class Bayesian(_Bounded, BayesianOptimizationOracle):
     def _draw_one(self) -> dict[str, Any] | None:
         limit, self.candidates = self.candidates, self.sampled + 1
         try:
-            return self._random_values()
+            return self.random_values()
         finally:
             self.candidates = limit
 
-    def _vector(self, values: dict[str, Any]) -> list[float]:
-        return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in self._nonfixed_space()]
 
-
-class Grid(_Bounded, GridSearchOracle):
+class Grid(_Bounded, compat.GridSearchOracle):
     """Every combination in keras-tuner's order, those that cost too much or mean the same left out."""
 
     _last: dict[str, Any] | None = None
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        values = None if self.problem or self.sampled >= self.candidates else self._following()
+        values = None if self.problem or self.sampled >= self.candidates else self._next()
         if values is None:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
         self._last = values
         return {"status": "RUNNING", "values": self._taken(values)}
 
-    def _following(self) -> dict[str, Any] | None:
-        values = self._first() if self._last is None else self._get_next_combination(self._last)
+    def _next(self) -> dict[str, Any] | None:
+        values = self._first() if self._last is None else self.following(self._last)
         misses = 0
-        while values is not None and (self._duplicate(values) or not self._fits(values)):
+        while values is not None and (self.duplicate(values) or not self._fits(values)):
             misses += 1
             if misses == MISSES:
                 self.problem = self._impossible()
                 return None
-            values = self._get_next_combination(values)
+            values = self.following(values)
         if values is None and not self.sampled:
             self.problem = UserError(f"no combination of the grid fits the budget{narrowing.first(self._missed)}")
         return values
@@ -195,75 +182,20 @@ class Grid(_Bounded, GridSearchOracle):
         return {hp.name: hp.default for hp in space.space if space.is_active(hp)}
 
 
-class _Numbered(int):
-    """A bracket's number that knows how many candidates its rungs have."""
-
-    sizes: tuple[int, ...]
-
-
-class Hyperband(_Bounded, HyperbandOracle):
+class Hyperband(_Bounded, compat.HyperbandOracle):
     """Brackets of halving (Li et al., 2018) that repeat until all candidates were sampled; the last one is cut to fit."""
 
     _planned = 0
 
-    def _start_new_bracket(self) -> None:
-        super()._start_new_bracket()
-        number = _Numbered(self._current_bracket)
-        full = [HyperbandOracle._get_size(self, int(number), rung) for rung in range(int(number) + 1)]
-        number.sizes = cut(full, self.candidates - self._planned)
-        self._planned += number.sizes[0]
-        self._brackets[-1]["bracket_num"] = number
+    def sizes(self, number: int) -> tuple[int, ...]:
+        found = brackets.sizes(number, self.max_epochs, self.candidates - self._planned)
+        self._planned += found[0]
+        return found
 
-    def _get_size(self, bracket_num: int, round_num: int) -> int:
-        if not isinstance(bracket_num, _Numbered):
-            return super()._get_size(bracket_num, round_num)
-        return bracket_num.sizes[round_num]
-
-    def _random_trial(self, trial_id: str, bracket: dict[str, Any]) -> dict[str, Any]:
-        answer = super()._random_trial(trial_id, bracket)
-        number, begun = bracket["bracket_num"], len(bracket["rounds"][0])
-        if answer["status"] == "RUNNING" or begun >= number.sizes[0]:
-            return answer
-        # The space has no further candidates that fit: the bracket goes on with those that it has.
+    def shortened(self, sizes: tuple[int, ...], begun: int) -> tuple[int, ...]:
+        """The space has no further candidates that fit: the bracket continues with those that it has."""
         self.candidates = self.sampled
-        number.sizes = cut(number.sizes, begun)
-        return self.populate_space(trial_id)
-
-
-def cut(sizes: Sequence[int], left: int) -> tuple[int, ...]:
-    """The sizes of a bracket's rungs where only `left` candidates are left for the first."""
-    first = min(sizes[0], max(left, 0))
-    return tuple(min(size, math.ceil(first / FACTOR**rung)) for rung, size in enumerate(sizes))
-
-
-class _Open:
-    """A gate that lets everything pass."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def key(self, values: dict[str, Any]) -> str:
-        self.count += 1
-        return str(self.count)
-
-    def excess(self, values: dict[str, Any]) -> float:
-        return 0.0
-
-
-def brackets(tuner: str, candidates: int, epochs: int) -> list[list[tuple[int, int]]]:
-    """What a search will do: for each bracket (candidates, epochs) of its rungs; one of one rung where there are none."""
-    if tuner != "hyperband":
-        return [[(candidates, epochs)]]
-    oracle = Hyperband(
-        gate=_Open(), candidates=candidates, folder=None, objective=keras_tuner.Objective("score", "max"),
-        max_epochs=epochs, factor=FACTOR, hyperband_iterations=None, seed=1,
-    )  # fmt: skip
-    table = []
-    while (number := oracle._brackets[-1]["bracket_num"]).sizes[0]:
-        table.append([(size, oracle._get_epochs(number, rung)) for rung, size in enumerate(number.sizes)])
-        oracle._increment_bracket_num()
-        oracle._start_new_bracket()
-    return table
+        return brackets.cut(sizes, begun)
 
 
 TUNERS: dict[str, Callable[..., Any]] = {
@@ -299,7 +231,7 @@ def build(
     """
     options: dict[str, Any] = {"max_trials": None}
     if tuner == "hyperband":
-        options = {"max_epochs": epochs, "factor": FACTOR, "hyperband_iterations": None}
+        options = {"max_epochs": epochs, "factor": brackets.FACTOR, "hyperband_iterations": None}
     if tuner == "bayesian":
         options["num_initial_points"] = max(3, candidates // 3)
     return TUNERS[tuner](

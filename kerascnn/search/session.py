@@ -14,7 +14,7 @@ from kerascnn.data import Splits
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.runs.scratch import scratch
-from kerascnn.search import candidates, measure, oracles, scaling, space
+from kerascnn.search import brackets, candidates, measure, scaling, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import Directory
 from kerascnn.search.options import Request
@@ -213,7 +213,7 @@ class Search:
 
     def brackets(self) -> list[list[tuple[int, int]]]:
         """For each bracket (candidates, epochs) of its rungs."""
-        return oracles.brackets(self.tune.tuner, self.tune.trials, self.epochs)
+        return brackets.planned(self.tune.tuner, self.tune.trials, self.epochs)
 
     def seconds(self) -> tuple[float, float]:
         """Of the baseline: an epoch, as it was trained or else from a few steps now; and the start of its process until then."""

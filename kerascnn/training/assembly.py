@@ -7,6 +7,7 @@ import numpy as np
 
 from kerascnn import models
 from kerascnn.architectures import tables
+from kerascnn.compat import keras as compat
 from kerascnn.config import SHAPE, Config, Model
 from kerascnn.config.defaults import with_lr, with_optimizer
 from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
@@ -176,7 +177,7 @@ def compile_for(
         # Keras would build the metrics in the first step, too late for what a checkpoint puts back.
         size, classes = splits.image_size, len(splits.class_names)
         blank = np.zeros((2, size, size, 3), "uint8"), np.zeros((2, classes), "float32"), np.ones(2, "float32")
-        model._symbolic_build(data_batch=blank)
+        compat.build_metrics(model, blank)
 
 
 def network(section: Model, image_size: int, classes: int) -> keras.Model:
@@ -205,8 +206,8 @@ def averaged(model: keras.Model) -> list[np.ndarray]:
     values = host_values(weights)
     if optimizer.use_ema:
         place = {id(variable): i for i, variable in enumerate(weights)}
-        means = host_values(optimizer._model_variables_moving_average)  # Keras has no public name for them
-        for variable, mean in zip(optimizer._trainable_variables, means, strict=True):
+        variables, averages = zip(*compat.moving_averages(optimizer), strict=True)
+        for variable, mean in zip(variables, host_values(list(averages)), strict=True):
             if id(variable) in place:  # not an auxiliary head's
                 values[place[id(variable)]] = mean
     return values

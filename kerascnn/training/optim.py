@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from kerascnn.compat import keras as compat
 from kerascnn.config import Optim
 from kerascnn.config.defaults import LEARNING_RATE, WEIGHT_DECAY
 
@@ -82,7 +83,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return cls(**{**config, "section": Optim(**config["section"])})
 
 
-class _Scaled(keras.optimizers.Optimizer):
+class _Scaled(compat.DecayInStep):
     """Of an optimizer: updates some variables at a multiple of the learning rate, weight decay included.
 
     Keras has one learning rate for all. Scaling gradients would not do: Adam divides by their size.
@@ -90,21 +91,18 @@ class _Scaled(keras.optimizers.Optimizer):
 
     def scale(self, variables: Sequence, factor: float) -> None:
         """Multiply the learning rate of `variables` by `factor`, on top of earlier calls."""
-        more = {self._var_key(variable): factor * self._factor(variable) for variable in variables}
+        more = {self.key(variable): factor * self._factor(variable) for variable in variables}
         self._factors = {**getattr(self, "_factors", {}), **more}
 
     def _factor(self, variable) -> float:
-        return getattr(self, "_factors", {}).get(self._var_key(variable), 1.0)
+        return getattr(self, "_factors", {}).get(self.key(variable), 1.0)
 
     def update_step(self, gradient, variable, learning_rate):
         rate = learning_rate * self._factor(variable)
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self.weight_decay and self.decays(variable):
             dtype = variable.dtype
             self.assign_sub(variable, variable * ops.cast(self.weight_decay * rate, dtype))
         super().update_step(gradient, variable, rate)
-
-    def _apply_weight_decay(self, variables):
-        """Left to `update_step`, which knows the variable's own rate."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -136,14 +134,14 @@ def _jordan(a: float, b: float, c: float, steps: int, dtype: str) -> Callable:
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class Muon(_Scaled, keras.optimizers.Muon):
+class Muon(_Scaled, compat.MuonOfChoice):
     """Kernels of convolutions move by orthogonal matrices near their mean gradient, the rest by AdamW (Jordan et al., 2024).
 
     Keras' Muon leaves kernels of four axes to AdamW. Here one is a matrix of (height * width * inputs) x outputs. A step moves
     it by about the learning rate in every direction of its smaller side, whatever the gradient's size.
     """
 
-    def _should_use_adamw(self, variable):
+    def by_adamw(self, variable):
         return len(variable.shape) != 4 or 1 in variable.shape[2:]  # A depthwise kernel is no matrix: nothing is mixed.
 
     def zeropower_via_newtonschulz5(self, x, steps):

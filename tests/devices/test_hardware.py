@@ -84,8 +84,9 @@ def in_child(code: str, **variables: str) -> dict:
 # TensorFlow first, so that nothing of ours decides; then what a layer of ours says of it.
 TENSORFLOW_FIRST = """
 import json, platform, sys
-from tensorflow.python.util import _pywrap_util_port
+import tensorflow
 import kerascnn.layers, keras, numpy
+from kerascnn.compat.tensorflow import onednn_on
 from kerascnn.devices import hardware, plan
 layer = kerascnn.layers.Conv2D(4, 3)
 for _ in range(2):
@@ -93,7 +94,7 @@ for _ in range(2):
 flags = hardware._flags_of_cpuinfo()
 rule = hardware.onednn_by_default(platform.system(), platform.machine(), flags)
 said = plan.inspect_hardware().onednn
-print(json.dumps({"on": bool(_pywrap_util_port.IsMklEnabled()), "rule": rule, "pays": hardware.onednn_pays_here(), "said": said}))
+print(json.dumps({"on": onednn_on(), "rule": rule, "pays": hardware.onednn_pays_here(), "said": said}))
 """
 OURS_FIRST = """
 import json

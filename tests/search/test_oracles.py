@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kerascnn.search import oracles
+from kerascnn.search import brackets, oracles
 from kerascnn.search.space import Parameter, Space
 
 SPACE = Space("small", {}, (Parameter("a", low=1, high=8, step=1), Parameter("b", choices=(1, 2, 4, 8))))
@@ -96,10 +96,10 @@ def test_a_budget_that_nothing_meets_is_told_with_the_range_to_narrow_and_nobody
 
 
 def test_brackets_repeat_until_all_candidates_are_sampled_and_the_last_is_cut() -> None:
-    table = oracles.brackets("hyperband", 24, 9)
+    table = brackets.planned("hyperband", 24, 9)
     assert table[:3] == [[(9, 1), (3, 3), (1, 9)], [(5, 3), (2, 9)], [(3, 9)]]
     assert table[3:] == [[(7, 1), (3, 3), (1, 9)]]
-    assert oracles.brackets("random", 24, 9) == [[(24, 9)]]
+    assert brackets.planned("random", 24, 9) == [[(24, 9)]]
 
 
 @pytest.mark.parametrize(("count", "epochs"), [(1, 9), (2, 3), (7, 1), (13, 12), (24, 9)])
@@ -107,7 +107,7 @@ def test_hyperband_does_what_its_table_says(count: int, epochs: int) -> None:
     wide = Space("wide", {}, (Parameter("a", low=1, high=1000, step=1), Parameter("b", choices=(1,))))
     oracle = oracles.build("hyperband", wide, gate=Gate(1e9), candidates=count, epochs=epochs, direction="max", seed=0)
     found = search(oracle)
-    table = [rung for bracket in oracles.brackets("hyperband", count, epochs) for rung in bracket]
+    table = [rung for bracket in brackets.planned("hyperband", count, epochs) for rung in bracket]
     lengths = [values["tuner/epochs"] for values in found]
     for until in set(lengths):
         assert lengths.count(until) == sum(size for size, epoch in table if epoch == until)

@@ -1,0 +1,20 @@
+"""Private names of TensorFlow 2.21."""
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+from tensorflow.python.util import _pywrap_util_port
+
+
+def under_xla() -> bool:
+    """Whether what is traced now will be compiled by XLA."""
+    return bool(control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def onednn_on() -> bool:
+    """Whether this process runs oneDNN's CPU kernels."""
+    return bool(_pywrap_util_port.IsMklEnabled())
+
+
+def called_graph(graph: tf.Graph, call: tf.Operation) -> tf.Graph:
+    """The graph of the function that `call`, a PartitionedCall of `graph`, runs."""
+    return graph._get_function(call.get_attr("f").name).graph

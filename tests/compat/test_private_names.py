@@ -1,0 +1,73 @@
+"""Private names of other libraries stand in kerascnn/compat alone."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPAT = ROOT / "kerascnn" / "compat"
+FILES = sorted(
+    path
+    for folder in ("kerascnn", "examples", "experiments")
+    for path in (ROOT / folder).rglob("*.py")
+    if not path.is_relative_to(COMPAT)
+)
+PRIVATE = ("tensorflow.python", "keras.src", "keras_tuner.src", "keras_tuner.engine", "tensorboard.", "pydantic_core")
+LIBRARIES = ("keras", "keras_tuner", "matplotlib", "numpy", "pydantic", "rich", "tensorboard", "tensorflow", "tyro")
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The dotted names that a module imports, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def is_private(name: str) -> bool:
+    first, *rest = name.split(".")
+    below = any(part.startswith("_") for part in rest)
+    return first in LIBRARIES and (name.startswith(PRIVATE) or below)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_private_module_is_imported(path: Path) -> None:
+    found = {name for name in imported(ast.parse(path.read_text(encoding="utf-8"))) if is_private(name)}
+    assert not found, f"these belong into kerascnn/compat, with a canary in tests/compat: {sorted(found)}"
+
+
+def own_names() -> set[str]:
+    """Every name that the package itself defines or assigns."""
+    found: set[str] = set()
+    for path in (ROOT / "kerascnn").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.attr if isinstance(node, ast.Attribute) else node.id)
+    return found
+
+
+# Public although they begin with an underscore: named tuples, leaving a process at once; the processes of a pool, which have no
+# public name before Python 3.14.
+DOCUMENTED = {"_asdict", "_replace", "_fields", "_make", "_exit", "_processes"}
+
+
+def test_no_private_attribute_of_others_is_used() -> None:
+    """Every attribute `x._name` in the package is one that the package defines."""
+    known = own_names() | DOCUMENTED
+    strangers = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for path in FILES
+        if path.is_relative_to(ROOT / "kerascnn")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and node.attr not in known
+    ]
+    assert not strangers, "\n".join(["these belong into kerascnn/compat:", *strangers])
