@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from kerascnn.cli.recipes import load_toml
-from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.runs import Run
 
 matplotlib.use("Agg")
@@ -21,8 +21,8 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 def main(comparison: Path, runs_dir: Path, out: Path) -> None:
     """Draw it."""
-    directory = Directory(comparison)
-    kept = load_toml(directory.comparison_file)
+    directory = ComparisonDirectory(comparison)
+    kept = load_toml(directory.terms_file)
     runs = [Run(runs_dir / name) for name in kept["runs"]]
     figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
     for (name, cell), color in zip(kept["cells"].items(), COLORS, strict=False):
@@ -41,7 +41,7 @@ def main(comparison: Path, runs_dir: Path, out: Path) -> None:
     figure.savefig(out, dpi=110)
 
 
-def _verdict(directory: Directory) -> str:
+def _verdict(directory: ComparisonDirectory) -> str:
     """The sentence as it was printed."""
     lines = directory.log_file.read_text(encoding="utf-8").splitlines()
     seen = [line.split("  ", 1)[1] for line in lines if " images; images" in line][-1]

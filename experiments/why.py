@@ -8,6 +8,7 @@ The same command goes on where it was stopped and reuses finished runs. Words in
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from kerascnn.config.section import Section
 from kerascnn.errors import DONE
 from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
+from kerascnn.studies.executor import Slot
+from kerascnn.studies.executors.local import LocalExecutor
 
 GRADIENT_IMAGES, LESION_IMAGES, REACH_IMAGES = 256, 500, 32
 _SAID = ("reason", "threads", "tensorflow", "keras", "git_commit")  # of a run's environment
@@ -165,7 +168,7 @@ def _plan(asked: Why, splits: Any) -> Iterator[tuple[str, Config, Run]]:
     for network in networks(asked.depths):
         config = training.resolve(base.replace(model=network.model), splits)
         if network.matched:
-            found = measure.scaled(budget, config, len(splits.class_names), "macs")
+            (found,) = measure.scaled([(budget, config)], len(splits.class_names), "macs")
             config = config.replace(model={"width": found.width, "width_divisor": found.width_divisor})
         resolved[network.name] = config
     for seed in range(asked.seeds):
@@ -178,7 +181,7 @@ def _train(run: Run, config: Config, screen: Screen) -> None:
     if run.finished:
         return
     run.write_config(config)
-    for row in runs.launch(run.path):
+    for row in LocalExecutor().train(run.path, None, Slot(), candidate=False, stop=threading.Event()):
         score = f", val_accuracy {row['val_accuracy']:.4f}" if "val_accuracy" in row else ""
         screen.say(f"  epoch {row['epoch']:.0f}/{config.fit.epochs}  loss {row['loss']:.4f}{score}")
 

@@ -7,6 +7,7 @@ from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.data import preflight
 from kerascnn.errors import DONE
 from kerascnn.speed import figures, options
+from kerascnn.studies.executors.local import LocalExecutor
 
 
 @command
@@ -24,7 +25,8 @@ def main(argv: list[str]) -> int:
     if asked.trace:
         tracing.require()
     say = screen.say
-    found, environment = measure.run(request, say, before, screen)
+    executor = LocalExecutor(phases=screen)
+    found, environment = measure.run(request, executor, say, before, screen)
     if asked.as_json:
         print(figures.as_json(found, environment))
     elif asked.csv:
@@ -36,7 +38,7 @@ def main(argv: list[str]) -> int:
     if asked.trace:
         _say_all(say, measure.trace(request))
     if kernels.off_needlessly():
-        _say_all(say, kernels.worth(found, request.configs(), asked))
+        _say_all(say, kernels.worth(found, request.configs(), asked, executor))
     return DONE
 
 

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,8 @@ from kerascnn.config import SHAPE, Config, Model
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped
-from kerascnn.runs import CANDIDATE, PARENT_PIPE, Run, parents_ear, pin, prepare
+from kerascnn.runs import Run, prepare
+from kerascnn.studies.child import Orders, when_parent_ends
 
 if TYPE_CHECKING:
     from kerascnn.artefacts.exporting import Exported
@@ -31,15 +31,16 @@ _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 @command
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: train, score, export."""
+    orders, argv = Orders.taken_from(argv)
+    child = orders is not None
     asked = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=OfData).config
-    child = PARENT_PIPE in os.environ
     with _images_may_return(child):
         config, start = preflight.adopt(preflight.check(asked), told(argv, OfData))
     preflight.check_shape(config)
-    if child:
-        _end_with_parent()
-        pin()
-    screen = Screen(tell=parents_ear() if child else None)
+    if orders:
+        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))  # what was trained is saved
+        orders.pin()
+    screen = Screen(tell=orders.tell() if orders else None)
     with quiet(config.logging.verbose), starting(screen) as phase:
         from kerascnn import data, training
         from kerascnn.artefacts import exporting
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
     run = prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)
     if run.config_file.exists() and run.data_file.exists():
         splits = splits.arranged(run.split_rows())
-    read_test = os.environ.get(PARENT_PIPE) != CANDIDATE
+    read_test = orders is None or orders.read_test
     if run.finished:
         if read_test and training.mend(run, splits, draw=not child):
             screen.say(f"report  {run.report_file}, which was missing")
@@ -112,17 +113,6 @@ def _goes_on(overwrite: bool) -> Iterator[None]:
         if not overwrite or error.errno not in FULL:
             raise
         raise Stopped(explained(error) + leave_out) from None
-
-
-def _end_with_parent() -> None:
-    """Stop as at a signal once standard input closes: a killed parent leaves no training and no lock."""
-
-    def watch() -> None:
-        while os.read(0, 1024):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _export(screen: Screen, done: "Exported") -> None:

@@ -31,22 +31,29 @@ def main(argv: list[str]) -> int:
         screen.say(start)
     with quiet(request.logging.verbose):
         with starting(screen):
-            from kerascnn.data.contents import carry
             from kerascnn.search.session import Search
         search = Search(request, screen)
+    with contextlib.closing(search.executor):
+        return _search(search)
+
+
+def _search(search: "Search") -> int:
+    from kerascnn.data.contents import carry
+
+    tune, screen = search.tune, search.screen
     search.check_smallest()
     _introduce(search)
-    if request.tune.dry_run:
+    if tune.dry_run:
         _say(screen, search.plan(*search.seconds()))
         return DONE
     with search.directory.lock():
         search.directory.claim(search.request())
-        carry(request.logging.runs_dir, search.directory.trials)
+        carry(search.base.logging.runs_dir, search.directory.trials)
         screen.log_to(search.directory.log_file)
         if not search.told:
             _say(screen, search.plan(*search.seconds()))
         _train(search)
-        if request.tune.promote:
+        if tune.promote:
             _promote(search)
     return DONE
 

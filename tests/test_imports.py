@@ -125,6 +125,8 @@ def test_never_tf_keras(path: Path) -> None:
         "kerascnn.architectures.tables",
         "kerascnn.fit",
         "kerascnn.compare",
+        "kerascnn.studies.directory",
+        "kerascnn.studies.executors.local",
     ],
 )
 def test_light_modules_load_no_tensorflow(module: str) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -16,10 +17,11 @@ import pytest
 import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - best.keras names its classes
-from kerascnn import runs
 from kerascnn.cli.screen import Screen
 from kerascnn.config import Config
 from kerascnn.runs import Run
+from kerascnn.studies.executor import Slot
+from kerascnn.studies.executors.local import LocalExecutor
 
 SMALL = [
     "--arch",
@@ -137,7 +139,8 @@ def test_a_launched_run_says_what_it_does_and_ends_with_its_parent(tmp_path: Pat
     run = Run(tmp_path / "run")
     run.write_config(config)
     shown = Screen(worth=0.0)
-    rows = runs.launch(run.path, phases=shown, whose="child")
+    executor, stop = LocalExecutor(phases=shown), threading.Event()
+    rows = executor.train(run.path, None, Slot(), candidate=False, stop=stop, label="child")
     assert next(rows)["epoch"] == 1
     out = capsys.readouterr().out
     assert "child: starting TensorFlow ..." in out

@@ -10,12 +10,12 @@ import numpy as np
 from scipy import stats
 
 from kerascnn import statistics
-from kerascnn.comparison.measure import Cost
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast, scored_split
 from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
+from kerascnn.studies.cost import Cost
 
 # What may vary, by the flag that says so: a short name, and the name of its axis.
 AXES = {

@@ -1,16 +1,16 @@
 """Run a plan: show it, train what is not finished, seed by seed."""
 
+import datetime
 import threading
 import time
 from collections.abc import Collection, Iterator
 
-from kerascnn import runs
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.comparison import plan as planning
-from kerascnn.comparison.directory import clock
 from kerascnn.comparison.plan import Cell, Plan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
+from kerascnn.studies.executor import Executor
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -27,18 +27,18 @@ def lines(plan: Plan) -> Iterator[str]:
     width = max(len(cell.key) for cell in cells) + 2
     yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
     for cell in cells:
-        section, price = cell.subject.config.model, cell.price
+        section, cost = cell.subject.config.model, cell.cost
         width_divisor = "-" if section.width == 1 else str(section.width_divisor)
         yield (
             f"        {cell.key:{width}} {cell.subject.config.data.image_size:>4} {section.width:>7g} {width_divisor:>5}"
-            f" {price.params:>12,} {price.macs / 1e6:>9,.1f} M {cell.epoch_seconds:>8.1f} {cell.epochs:>6}"
+            f" {cost.params:>12,} {cost.macs / 1e6:>9,.1f} M {cell.epoch_seconds:>8.1f} {cell.epochs:>6}"
         )
     if compare.chooses:
         last = planning.FIRST_CHOOSING + compare.choose_seeds - 1
         named = f"{planning.FIRST_CHOOSING} to {last}" if compare.choose_seeds > 1 else f"{planning.FIRST_CHOOSING}"
-        cost = duration(sum(_whole(cell) for _, cell, _ in plan.choosing()))
+        time_of_all = duration(sum(_whole(cell) for _, cell, _ in plan.choosing()))
         many = sum(1 for _ in plan.choosing())
-        yield f"choose  by val of {many} further runs, seeds {named}, whose test is not read: {cost} in all"
+        yield f"choose  by val of {many} further runs, seeds {named}, whose test is not read: {time_of_all} in all"
     every = [(cell, run) for _, cell, run in plan.every()]
     finished = sum(run.finished for _, run in every)
     begun = sum(not run.finished and bool(run.history()) for _, run in every)
@@ -88,14 +88,15 @@ def _left(cell: Cell, run: Run) -> float:
     return cell.around_seconds + cell.epoch_seconds * max(cell.epochs - len(run.history()), 0)
 
 
-def train(plan: Plan, screen: Screen, failed: dict[str, str], hours: float | None = None) -> None:
+def train(plan: Plan, executor: Executor, screen: Screen, failed: dict[str, str], hours: float | None = None) -> None:
     """Train every run of the plan that is not finished, each in a process of its own.
 
     A run that cannot be trained, as at a learning rate of the grid that is too high, does not keep the others from it.
 
     Args:
         plan: What is to be trained.
-        screen: Where lines go, and what the runs do.
+        executor: Where.
+        screen: Where lines go.
         failed: Is given the name of each run that cannot be trained, and why.
         hours: When to stop.
 
@@ -118,7 +119,7 @@ def train(plan: Plan, screen: Screen, failed: dict[str, str], hours: float | Non
                 continue
             left, start = _left(cell, run), time.monotonic()
             try:
-                _train(run, cell, seed, head, stop, screen, candidate=run.name in choosing)
+                _train(run, cell, seed, head, stop, executor, screen, candidate=run.name in choosing)
                 pace.ended(left, time.monotonic() - start)
                 said = _result(run, plan.compare.metric)
             except TrainingFailed as error:
@@ -135,14 +136,24 @@ def train(plan: Plan, screen: Screen, failed: dict[str, str], hours: float | Non
             timer.cancel()
 
 
-def _train(run: Run, cell: Cell, seed: int, head: str, stop: threading.Event, screen: Screen, candidate: bool) -> None:
+def _train(
+    run: Run,
+    cell: Cell,
+    seed: int,
+    head: str,
+    stop: threading.Event,
+    executor: Executor,
+    screen: Screen,
+    candidate: bool,
+) -> None:
     """One run, in a process of its own, from wherever it was left; a candidate's test is not read."""
     if stop.is_set():
         raise Stopped("time is up")
     run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
     begun = len(run.history())
     screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
-    for row in runs.launch(run.path, candidate=candidate, stop=stop, phases=screen, whose=cell.key):
+    slot = executor.slots[0]
+    for row in executor.train(run.path, None, slot, candidate=candidate, stop=stop, label=cell.key):
         screen.say(f"    {_epoch(row, cell)}")
     if candidate and run.finished:
         run.drop_checkpoints()
@@ -165,3 +176,9 @@ def _result(run: Run, metric: str) -> str:
     value = metrics[split][metric]["value"]
     shown = f"{value:.4f}" if metric in ("loss", "macro_f1") else f"{value:.2%}"
     return f"{split} {metric} {shown}"
+
+
+def clock(seconds_from_now: float) -> str:
+    """The time of day that is so far away, with the date where that is another day."""
+    then = datetime.datetime.now() + datetime.timedelta(seconds=seconds_from_now)
+    return then.strftime("%H:%M" if then.date() == datetime.date.today() else "%Y-%m-%d %H:%M")

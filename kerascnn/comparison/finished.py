@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.cli.escaping import as_file_name, resolved
-from kerascnn.cli.progress import Phases
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import measure
 from kerascnn.comparison.conclude import Entry
-from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.measure import Cost
+from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
+from kerascnn.studies.cost import Cost
+from kerascnn.studies.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Found:
             val = "no val score" if state.val is None else f"val accuracy {state.val:.4f}"
             yield f"left    {state.run.name}: {state.problem} ({val})"
 
-    def entries(self, directory: Directory, screen: Screen) -> list[Entry]:
+    def entries(self, directory: ComparisonDirectory, executor: Executor, screen: Screen) -> list[Entry]:
         """The groups with what their networks cost, measured unless comparison.toml has it."""
         request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
         solved = directory.solved(request)
@@ -79,17 +79,17 @@ class Found:
             screen.say(
                 f"measure inference of {len(self.groups)} networks in turn, latency in {measure.PROCESSES} processes"
             )
-            costs = self._costs(screen)
+            costs = self._costs(executor)
         directory.path.mkdir(parents=True, exist_ok=True)
-        cells = {label: {"arch": label, "variant": "", "cost": measure.kept(cost)} for label, cost in costs.items()}
+        cells = {label: {"arch": label, "variant": "", "cost": cost.kept()} for label, cost in costs.items()}
         directory.keep(shown_command(), request, cells, request["runs"])
         return [Entry(label, "", runs, costs[label]) for label, runs in self.groups.items()]
 
-    def _costs(self, phases: Phases) -> dict[str, Cost]:
+    def _costs(self, executor: Executor) -> dict[str, Cost]:
         """Inference measured here; the training speed is what the runs say of themselves."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
         networks = [(run.resolved_config(), tuple(run.data()["class_names"])) for run in firsts]
-        facts = measure.inference(networks, phases)
+        facts = measure.inference(networks, executor)
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {
             label: Cost(images_per_second=sum(speed) / len(speed), **one)

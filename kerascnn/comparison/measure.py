@@ -1,8 +1,8 @@
-"""What the plan needs of TensorFlow: who trains on what, what it costs. Each function but `inference` runs `apart`."""
+"""What the plan needs of TensorFlow: who trains on what, what it costs. Functions are called in processes of their own."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,14 +10,16 @@ import numpy as np
 from kerascnn.architectures import filters
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.screen import quiet, starting
-from kerascnn.comparison.apart import Apart
 from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs.scratch import scratch
-from kerascnn.studies.budget import Match, solve
+from kerascnn.studies.budget import Match, solve_width
+from kerascnn.studies.cost import Cost
+from kerascnn.studies.executor import Executor
 
 ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
+_UNMATCHED = "choose another first arch, or --match none"
 PROCESSES = 5  # in each of which latencies are measured: what one process says holds for that process alone
 
 
@@ -40,53 +42,6 @@ class Subject:
     class_names: tuple[str, ...]
     images: dict[str, int]
     former: str = ""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one network costs: measured once, warm, on this machine.
-
-    Args:
-        params: All weights.
-        macs: Multiply-adds of one image's inference.
-        images_per_second: Of training.
-        latency_p50: Milliseconds of one image's inference (float32, batch 1), the median.
-        latency_p95: The same, what 95 of 100 calls stay below.
-        throughput: Best images per second of inference.
-        export: Bytes of the SavedModel.
-        memory: Peak bytes of the process that trained; None where none was measured.
-        latencies: The median latency of each process, in all of which every network was measured.
-        start_up: Seconds from the start of a process to its second training step; None where none was measured.
-        trace: Seconds of the first batch of inference, beyond those of another one; None where none was measured.
-    """
-
-    params: int
-    macs: int
-    images_per_second: float
-    latency_p50: float
-    latency_p95: float
-    throughput: float
-    export: int
-    memory: int | None = None
-    latencies: tuple[float, ...] = ()
-    start_up: float | None = None
-    trace: float | None = None
-
-    @classmethod
-    def read(cls, cell: Mapping[str, Any]) -> "Cost":
-        """That of a cell of comparison.toml.
-
-        Raises:
-            UserError: It is damaged.
-        """
-        try:
-            numbers = dict(cell["cost"])
-            latencies = tuple(value + 0 for value in numbers.pop("latencies", ()))
-            return cls(**{name: value + 0 for name, value in numbers.items()}, latencies=latencies)
-        except (TypeError, AttributeError, ValueError, KeyError) as error:
-            raise UserError(
-                f"comparison.toml is damaged: cost: {error}: remove the file, and it is measured anew"
-            ) from None
 
 
 def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Subject]:
@@ -122,26 +77,31 @@ def counted(config: ResolvedConfig, classes: int) -> tuple[int, int]:
     """Parameters and MACs of a config's network."""
     with quiet(config.logging.verbose):
         from kerascnn import training
-    return training.price(config, classes)
+    return training.network_cost(config, classes)
 
 
-def scaled(first: ResolvedConfig, other: ResolvedConfig, classes: int, by: str, phases: Phases = SILENT) -> Match:
-    """The width at which `other` has the first's macs, params or latency; counts of one row are taken once."""
-    with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
-        return _scaled(first, other, classes, by)
+def scaled(
+    pairs: list[tuple[ResolvedConfig, ResolvedConfig]], classes: int, by: str, phases: Phases = SILENT
+) -> list[Match]:
+    """Of each pair the width at which the second has the first's macs, params or latency."""
+    found = []
+    for first, other in pairs:
+        with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
+            found.append(_scaled(first, other, classes, by))
+    return found
 
 
 def _scaled(first: ResolvedConfig, other: ResolvedConfig, classes: int, by: str) -> Match:
     if by == "latency":
         return _by_latency(first, other, classes)
     place = ("params", "macs").index(by)
-    budget = counted(first, classes)[place]
+    limit = counted(first, classes)[place]
 
     def count(config: ResolvedConfig) -> float:
         return counted(config, classes)[place]
 
     unit = "parameters" if by == "params" else "MACs"
-    return solve(_once(other, count), budget, what=f"{unit} of {first.model.arch}")
+    return solve_width(_once(other, count), limit, what=f"{unit} of {first.model.arch}", hint=_UNMATCHED)
 
 
 def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Callable[[float, int], float]:
@@ -176,7 +136,7 @@ def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> M
         return float(np.median(found["other"]) / np.median(found["first"]))
 
     what = f"latency at batch 1, as a share of {first.model.arch}'s,"
-    return solve(_once(other, ratio), 1.0, what=what)
+    return solve_width(_once(other, ratio), 1.0, what=what, hint=_UNMATCHED)
 
 
 class Trained(NamedTuple):
@@ -203,18 +163,17 @@ def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
     return Trained(subject.config.fit.batch_size / step, timing.peak_memory(), warm)
 
 
-def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
+def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], executor: Executor) -> list[dict[str, Any]]:
     """Parameters, MACs, latency, throughput and export size of each (config, class names).
 
     Latency and throughput are taken in rounds in which every network has its turn, so that a machine that slows down
     slows all of them; each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
     """
-    with Apart(phases) as apart:
-        found = apart(_inference, networks)
+    slot = executor.slots[0]
+    found = executor.call(_inference, networks, slot=slot)
     apiece = [[(one["latency_p50"], one["latency_p95"]) for one in found]]
     for _ in range(PROCESSES - 1):
-        with Apart(phases) as apart:
-            apiece.append(apart(_latencies, networks))
+        apiece.append(executor.call(_latencies, networks, slot=slot))
     for i, one in enumerate(found):
         p50, p95 = zip(*(each[i] for each in apiece), strict=True)
         one |= {"latency_p50": float(np.median(p50)), "latency_p95": float(np.median(p95)), "latencies": p50}
@@ -304,17 +263,6 @@ def _exported(model: Any, config: ResolvedConfig, class_names: tuple[str, ...]) 
     with scratch() as folder:
         made = savedmodel.export(model, folder, class_names=class_names, image_size=size, resize=resize)
         return sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
-
-
-def kept(cost: Cost) -> dict[str, Any]:
-    """A cost as comparison.toml keeps it: four digits are more than a timing holds."""
-
-    def digits(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return [digits(one) for one in value]
-        return float(f"{value:.4g}") if isinstance(value, float) else value
-
-    return {key: digits(value) for key, value in asdict(cost).items() if value is not None}
 
 
 def seconds_around(subject: Subject, cost: Cost) -> float:

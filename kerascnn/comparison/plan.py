@@ -10,15 +10,16 @@ from typing import Any
 from kerascnn.architectures import tables
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import measure
-from kerascnn.comparison.apart import Apart
-from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.measure import Cost, Subject
+from kerascnn.comparison.directory import ComparisonDirectory
+from kerascnn.comparison.measure import Subject
 from kerascnn.comparison.options import Compare, Request, seconds
 from kerascnn.config import Config
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, default_name, identity, prepare
 from kerascnn.studies.budget import Match
+from kerascnn.studies.cost import Cost
+from kerascnn.studies.executor import Executor
 
 # Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
 FIRST_CHOOSING = 1000
@@ -33,14 +34,14 @@ class Cell:
         variant: Which recipe, learning rate, fraction or image size, as in "lr 0.1"; empty where nothing varies.
         subject: Config and data.
         match: How its width was found; None where it was not looked for.
-        cost: Of its network.
+        measured: What its network costs; None before that is measured.
     """
 
     arch: str
     variant: str
     subject: Subject
     match: Match | None = None
-    cost: Cost | None = None
+    measured: Cost | None = None
 
     @property
     def key(self) -> str:
@@ -53,16 +54,16 @@ class Cell:
         return self.subject.config.fit.epochs
 
     @property
-    def price(self) -> Cost:
-        """Its cost, once it is measured."""
-        if self.cost is None:
+    def cost(self) -> Cost:
+        """What its network costs, once that is measured."""
+        if self.measured is None:
             raise ValueError(f"{self.key} has not been measured")
-        return self.cost
+        return self.measured
 
     @property
     def epoch_seconds(self) -> float:
         """Of one epoch."""
-        return measure.seconds_per_epoch(self.subject, self.price)
+        return measure.seconds_per_epoch(self.subject, self.cost)
 
     @property
     def seconds(self) -> float:
@@ -72,7 +73,7 @@ class Cell:
     @property
     def around_seconds(self) -> float:
         """Of one run before and after its epochs."""
-        return measure.seconds_around(self.subject, self.price)
+        return measure.seconds_around(self.subject, self.cost)
 
     def run(self, seed: int) -> Run:
         """The ordinary run that `fit` would make of this cell and seed."""
@@ -100,7 +101,7 @@ class Plan:
     compare: Compare
     request: dict[str, Any]
     cells: tuple[Cell, ...]
-    directory: Directory
+    directory: ComparisonDirectory
 
     def runs(self) -> Iterator[tuple[int, Cell, Run]]:
         """Seed by seed, so that a comparison that is cut short is balanced."""
@@ -138,41 +139,33 @@ class Plan:
 def make(
     request: Request,
     configs: list[Config],
+    executor: Executor,
     screen: Screen,
-    hold: Callable[[Directory], object] = lambda directory: None,
+    hold: Callable[[ComparisonDirectory], object] = lambda directory: None,
 ) -> Plan:
     """Everything that is decided before the first step; what an earlier start solved is taken from comparison.toml.
 
     Args:
         request: The flags.
         configs: A config for each variant.
-        say: Where lines go.
+        executor: Where everything is measured.
+        screen: Where lines go.
         hold: Is called with the comparison's directory before anything in it is read or measured.
 
     Raises:
         UserError: A budget that cannot be met, weights that a scaled width cannot take, an unknown arch, no data.
     """
-    with Apart(screen) as apart:
-        return _made(request.compare, configs, screen, hold, apart)
-
-
-def _made(
-    compare: Compare,
-    configs: list[Config],
-    screen: Screen,
-    hold: Callable[[Directory], object],
-    apart: Apart,
-) -> Plan:
-    cells = _cells(compare, configs, apart)
+    compare = request.compare
+    cells = _cells(compare, configs, executor)
     asked = _request(compare, cells)
-    directory = Directory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
+    directory = ComparisonDirectory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
     hold(directory)
     solved = directory.solved(asked)
     if all(cell.key in solved for cell in cells):
-        screen.say(f"solved  earlier, in {directory.comparison_file}")
+        screen.say(f"solved  earlier, in {directory.terms_file}")
         return Plan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
-    cells = _widths(compare, cells, screen, apart)
-    cells = _costs(cells, screen)
+    cells = _widths(compare, cells, executor, screen)
+    cells = _costs(cells, executor, screen)
     if compare.match == "train-time":
         cells = [_in_time(cell, compare) for cell in cells]
     return Plan(compare, asked, tuple(cells), directory)
@@ -192,7 +185,7 @@ def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]
     return [("", first)]
 
 
-def _cells(compare: Compare, configs: list[Config], apart: Apart) -> list[Cell]:
+def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[Cell]:
     """Every arch in every variant, with what its data decides and the first arch's length for all."""
     pairs = [
         (name, config.replace(model={"arch": arch}))
@@ -201,7 +194,7 @@ def _cells(compare: Compare, configs: list[Config], apart: Apart) -> list[Cell]:
     ]
     if compare.native:
         pairs = [(name, _native(config)) for name, config in pairs]
-    found = apart(measure.subjects, [config for _, config in pairs])
+    found = executor.call(measure.subjects, [config for _, config in pairs], slot=executor.slots[0])
     if compare.metric == "top5" and len(found[0].class_names) <= 5:
         raise UserError(f"--metric top5 of {len(found[0].class_names)} classes says nothing: --metric accuracy")
     archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
@@ -237,27 +230,34 @@ def _name(compare: Compare, cells: list[Cell], asked: dict[str, Any]) -> str:
     return f"{archs}_{cells[0].subject.dataset}_{compare.match}-{terms}"
 
 
-def _widths(compare: Compare, cells: list[Cell], screen: Screen, apart: Apart) -> list[Cell]:
+def _widths(compare: Compare, cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
     """Every arch but the first at the width that meets the first one's budget; each question is answered once."""
     if compare.match in ("none", "train-time"):
         return cells
-    known: dict[str, Match] = {}
     archs = len(compare.archs)
-    out = []
+    asked: list[tuple[Cell, Subject, Subject, str]] = []
     for i, cell in enumerate(cells):
         # One network at all sizes: its frontier is that of a network, not of many.
         base = i % archs if compare.image_sizes else i
         first, other = cells[base - base % archs].subject, cells[base].subject
-        if i % archs:
-            sizes = first.config.data.image_size, other.config.data.image_size
-            question = f"{first.config.model.model_dump_json()} {other.config.model.model_dump_json()} {sizes}"
-            if question not in known:
-                classes = len(other.class_names)
-                known[question] = apart(measure.scaled, first.config, other.config, classes, compare.match)
-                screen.say(f"match   {_met(known[question], first, other, compare)}")
-            cell = _at_width(cell, known[question])
-        out.append(cell)
-    return out
+        sizes = first.config.data.image_size, other.config.data.image_size
+        question = f"{first.config.model.model_dump_json()} {other.config.model.model_dump_json()} {sizes}"
+        asked.append((cell, first, other, question if i % archs else ""))
+    pairs = {question: (first, other) for _, first, other, question in asked if question}
+    found = _matched(compare, pairs, executor, screen)
+    return [_at_width(cell, found[question]) if question else cell for cell, _, _, question in asked]
+
+
+def _matched(
+    compare: Compare, pairs: dict[str, tuple[Subject, Subject]], executor: Executor, screen: Screen
+) -> dict[str, Match]:
+    """By question, the width at which the second of a pair costs what the first does; one process answers all."""
+    classes = len(next(iter(pairs.values()))[0].class_names)
+    configs = [(first.config, other.config) for first, other in pairs.values()]
+    matches = executor.call(measure.scaled, configs, classes, compare.match, slot=executor.slots[0])
+    for match, (first, other) in zip(matches, pairs.values(), strict=True):
+        screen.say(f"match   {_met(match, first, other, compare)}")
+    return dict(zip(pairs, matches, strict=True))
 
 
 def _met(found: Match, first: Subject, other: Subject, compare: Compare) -> str:
@@ -278,21 +278,20 @@ def _at_width(cell: Cell, found: Match) -> Cell:
     return replace(cell, match=found, subject=replace(cell.subject, config=config.replace(model=width)))
 
 
-def _costs(cells: list[Cell], screen: Screen) -> list[Cell]:
+def _costs(cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
     """Every cell with its cost; a network is measured once for each image size."""
     subjects = {_network(cell): cell.subject for cell in reversed(cells)}
     known = {}
     for network, subject in reversed(subjects.items()):
         screen.say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
         start = time.monotonic()
-        with Apart(screen) as alone:  # its peak of memory is its own
-            trained = alone(measure.trained, subject)
+        trained = executor.call(measure.trained, subject, slot=executor.slots[0])
         # All of it but the warm steps is what a run does before it trains: a process, TensorFlow, images, the compiled step.
         start_up = time.monotonic() - start - trained.warm_seconds
         known[network] = trained, start_up
     screen.say(f"measure inference of {len(subjects)} networks in turn, latency in {measure.PROCESSES} processes")
     networks = [(subject.config, subject.class_names) for subject in subjects.values()]
-    facts = measure.inference(networks, screen)
+    facts = measure.inference(networks, executor)
     costs = {
         network: Cost(
             images_per_second=known[network][0].images_per_second,
@@ -302,7 +301,7 @@ def _costs(cells: list[Cell], screen: Screen) -> list[Cell]:
         )
         for network, one in zip(subjects, facts, strict=True)
     }
-    return [replace(cell, cost=costs[_network(cell)]) for cell in cells]
+    return [replace(cell, measured=costs[_network(cell)]) for cell in cells]
 
 
 def _network(cell: Cell) -> str:
@@ -327,7 +326,7 @@ def _kept(cell: Cell) -> dict[str, Any]:
     model = cell.subject.config.model
     solved = {"width": model.width, "width_divisor": model.width_divisor, "epochs": cell.epochs}
     met = {"off": round(cell.match.off, 5), "matched": cell.match.cost} if cell.match else {}
-    return {"arch": cell.arch, "variant": cell.variant, **solved, **met, "cost": measure.kept(cell.price)}
+    return {"arch": cell.arch, "variant": cell.variant, **solved, **met, "cost": cell.cost.kept()}
 
 
 def _restored(cell: Cell, kept: dict[str, Any]) -> Cell:
@@ -335,4 +334,4 @@ def _restored(cell: Cell, kept: dict[str, Any]) -> Cell:
     model, fit = {key: kept[key] for key in ("width", "width_divisor")}, {"epochs": kept["epochs"]}
     subject = replace(cell.subject, config=cell.subject.config.replace(model=model, fit=fit))
     match = Match(kept["width"], kept["width_divisor"], kept["matched"], kept["off"]) if "matched" in kept else None
-    return replace(cell, subject=subject, match=match, cost=Cost.read(kept))
+    return replace(cell, subject=subject, match=match, measured=Cost.read(kept))

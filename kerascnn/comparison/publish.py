@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison.conclude import Conclusion, Entry, conclude
-from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.page import page
 from kerascnn.comparison.words import lines
@@ -17,7 +17,7 @@ def publish(
     entries: Sequence[Entry],
     compare: Compare,
     seeds: int,
-    directory: Directory,
+    directory: ComparisonDirectory,
     screen: Screen,
     lost: Sequence[str] = (),
 ) -> Conclusion:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from kerascnn.cli.escaping import within
 from kerascnn.cli.screen import Screen, quiet
-from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.comparison.options import AXES, Compare, Request
 from kerascnn.comparison.plan import Plan
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
+from kerascnn.studies.executor import Executor
+from kerascnn.studies.executors.local import LocalExecutor
 
 
 def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
@@ -23,10 +25,15 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
         TrainingFailed: Some runs cannot be trained: the others were trained and concluded from. Or one's process was lost: the
             finished seeds were concluded from.
     """
+    with LocalExecutor(phases=screen) as executor:
+        _of_archs(request, configs, executor, screen)
+
+
+def _of_archs(request: Request, configs: list[Config], executor: Executor, screen: Screen) -> None:
     from kerascnn.comparison import execute, plan
 
     if request.compare.dry_run:
-        looked_at = plan.make(request, configs, screen)
+        looked_at = plan.make(request, configs, executor, screen)
         for line in execute.lines(looked_at):
             screen.say(line)
         with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison that is under way has kept its own
@@ -35,11 +42,11 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
             screen.say(f"kept    {kept}; the same command without --dry-run starts from it")
         return
     with contextlib.ExitStack() as held:
-        made = plan.make(request, configs, screen, lambda directory: held.enter_context(directory.lock()))
-        _carry_out(made, request, screen)
+        made = plan.make(request, configs, executor, screen, lambda directory: held.enter_context(directory.lock()))
+        _carry_out(made, request, executor, screen)
 
 
-def _carry_out(made: Plan, request: Request, screen: Screen) -> None:
+def _carry_out(made: Plan, request: Request, executor: Executor, screen: Screen) -> None:
     """Train what is not finished, conclude."""
     from kerascnn.comparison import execute
 
@@ -50,7 +57,7 @@ def _carry_out(made: Plan, request: Request, screen: Screen) -> None:
     screen.say(f"kept    {made.directory.path}")
     failed: dict[str, str] = {}
     try:
-        execute.train(made, screen, failed, request.fit.max_hours)
+        execute.train(made, executor, screen, failed, request.fit.max_hours)
     except (Stopped, TrainingFailed):
         _conclude(made, failed, screen)
         raise
@@ -85,7 +92,7 @@ def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
         missing = tuple(seed for seed in complete if seed not in finished)
         if finished:
             by = {seed: run for seed, mine, run in choosing if mine is cell and run.finished}
-            entries.append(Entry(cell.arch, cell.variant, finished, cell.price, by, missing))
+            entries.append(Entry(cell.arch, cell.variant, finished, cell.cost, by, missing))
         if missing:
             lost.append(f"{cell.key} (seed{'s' if len(missing) > 1 else ''} {' '.join(map(str, missing))})")
     try:
@@ -111,8 +118,9 @@ def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
     found = finished.gather(list(paths))
     for line in found.lines():
         screen.say(line)
-    directory = Directory(within(compare.comparisons_dir, compare.name or found.name))
+    directory = ComparisonDirectory(within(compare.comparisons_dir, compare.name or found.name))
     with directory.lock():
-        entries = found.entries(directory, screen)
+        with LocalExecutor(phases=screen) as executor:
+            entries = found.entries(directory, executor, screen)
         screen.log_to(directory.log_file)
         publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)

@@ -16,8 +16,8 @@ from kerascnn.compat.tensorflow import called_graph
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of one image: what a network holds and computes.
+class Counts:
+    """What a network holds, and computes for one image.
 
     Args:
         params: All weights, the moving statistics of normalizations among them.
@@ -42,7 +42,7 @@ def weightless() -> Iterator[None]:
         yield
 
 
-def count(model: keras.Model, image_size: int | None = None, graph: tf.Graph | None = None) -> Cost:
+def count(model: keras.Model, image_size: int | None = None, graph: tf.Graph | None = None) -> Counts:
     """Counts what `model` costs for one image, in its traced inference graph, called functions included.
 
     Args:
@@ -56,7 +56,7 @@ def count(model: keras.Model, image_size: int | None = None, graph: tf.Graph | N
         raise ValueError("the model takes images of any size: give image_size")
     graph = graph or inference_graph(model, (1, height, width, channels))
     macs, activations = _count_graph(graph)
-    return Cost(model.count_params(), _size(model.trainable_variables), macs, activations)
+    return Counts(model.count_params(), _size(model.trainable_variables), macs, activations)
 
 
 def inference_graph(model: keras.Model, shape: tuple[int, ...]) -> tf.Graph:

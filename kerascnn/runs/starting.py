@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+CHILD_FLAG = "--child="  # of a process that another one of this program has started: no user types it
+
 
 def directory() -> dict[str, str]:
     """Where a start was made, for relative paths; nothing where that is gone or no text."""
@@ -25,7 +27,7 @@ def now() -> str:
 def shown_command() -> str:
     """The command line as a user would type it, by whichever door."""
     door = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "kerascnn"
-    return with_door(shlex.join([door, *sys.argv[1:]]))
+    return with_door(shlex.join([door, *(word for word in sys.argv[1:] if not word.startswith(CHILD_FLAG))]))
 
 
 def with_door(kept: str) -> str:

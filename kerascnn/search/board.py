@@ -56,12 +56,12 @@ def table(search: Search) -> Table:
 
 
 def _cells(search: Search, outcome: Outcome) -> tuple[str, ...]:
-    price = search.price(outcome.config)
+    cost = search.cost(outcome.config)
     return (
         outcome.name,
         outcome.state(search.epochs),
         f"{outcome.epoch}/{search.epochs}",
         "-" if outcome.score is None else f"{outcome.score:.4f}",
-        f"{price.macs / 1e6:,.1f} M",
-        f"{price.params:,}",
+        f"{cost.macs / 1e6:,.1f} M",
+        f"{cost.params:,}",
     )

@@ -1,51 +1,23 @@
-"""One candidate: its name, what it costs, where and how it is trained."""
+"""One candidate: its name, what it costs, how it is trained."""
 
 import hashlib
 import json
 import math
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 from kerascnn import runs
-from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.cli.screen import quiet
+from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
-from kerascnn.devices import hardware
-from kerascnn.devices.plan import inspect_hardware
 from kerascnn.errors import TrainingFailed, UserError
 from kerascnn.runs import Run
-from kerascnn.search import measure
-from kerascnn.training import Price
+from kerascnn.studies.executor import Executor, Row, Slot
+from kerascnn.training import Counted
 
-
-class Place(NamedTuple):
-    """Where a worker's children run: their cores and their GPU; whatever there is where neither is named."""
-
-    cpus: tuple[int, ...] = ()
-    gpu: str = ""
-
-
-def places(workers: int) -> list[Place]:
-    """A place for each worker, none shared: its own cores, and its own GPU where there are some. One worker has everything.
-
-    Raises:
-        UserError: More workers than cores, or than GPUs.
-    """
-    if workers == 1:
-        return [Place()]
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(hardware.available_cpus())
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    found = len(inspect_hardware().gpus)
-    gpus = visible if len(visible) == found and any(visible) else [str(i) for i in range(found)]
-    for have, what in ((len(cores), "cores"), (found or workers, "GPUs")):
-        if workers > have:
-            raise UserError(f"--workers {workers}: there are {have} {what}, and workers share none: --workers {have}")
-    share = len(cores) / workers
-    return [
-        Place(tuple(cores[round(i * share) : round((i + 1) * share)]), gpus[i] if found else "") for i in range(workers)
-    ]
+CALLS = 50
 
 
 @dataclass(frozen=True)
@@ -56,10 +28,10 @@ class Budget:
     params: float | None = None
     latency_ms: float | None = None
 
-    def excess(self, price: Price) -> float:
-        """The largest of cost / limit: up to 1 the price fits. Latency is another matter: it must be measured."""
+    def excess(self, cost: Counted) -> float:
+        """The largest of cost / limit: up to 1 the cost fits. Latency is another matter: it must be measured."""
         shares = [
-            cost / limit for cost, limit in ((price.macs, self.macs), (price.params, self.params)) if limit is not None
+            value / limit for value, limit in ((cost.macs, self.macs), (cost.params, self.params)) if limit is not None
         ]
         return max(shares, default=0.0)
 
@@ -70,17 +42,46 @@ def key(config: ResolvedConfig, fingerprint: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def latency_ms(run: Run, classes: int, place: Place) -> float:
+def latency_ms(run: Run, classes: int, executor: Executor) -> float:
     """The median of 50 warm calls with one image, in a child like the one that would train it; measured once, then kept.
 
     Raises:
-        UserError: The child failed; names its last line.
+        UserError: It could not be measured.
     """
     known = run.latency_ms()
     if known is None:
-        (known,) = measure.in_child("latency", run, classes, place.cpus, place.gpu)
-        run.write_latency({"p50_ms": known, "calls": measure.CALLS})
+        try:
+            known = executor.call(measured_latency, run.resolved_config(), classes, slot=executor.slots[0])
+        except (UserError, TrainingFailed) as error:
+            raise UserError(f"the latency of {run.name} could not be measured: {error}") from None
+        run.write_latency({"p50_ms": known, "calls": CALLS})
     return known
+
+
+def measured_latency(config: ResolvedConfig, classes: int) -> float:
+    """The median of some warm calls with one image, in milliseconds."""
+    with quiet():
+        from kerascnn import training
+        from kerascnn.devices import timing
+    size = config.data.image_size
+    call = timing.inference(training.network(config.model, size, classes), 1, size)
+    return timing.latency(call, calls=CALLS).p50_ms
+
+
+def measured_speed(config: Config) -> tuple[float, float]:
+    """Seconds of a training epoch, from a few warm steps of `fit`, and of those steps."""
+    with quiet():
+        from kerascnn import data, training
+        from kerascnn.data import pipeline
+        from kerascnn.devices.plan import setup
+
+        plan = setup(config.devices, config.fit.batch_size)
+        splits = data.load(config.data, data.Room(config.logging.runs_dir))
+        config = training.resolve(config, splits)
+        model = training.build_and_compile(config, splits, plan)
+    steps = pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size)
+    step, warm = training.seconds_per_step(model, config, splits)
+    return steps * step, warm
 
 
 def train(
@@ -89,11 +90,11 @@ def train(
     column: str,
     direction: str,
     *,
-    place: Place,
+    executor: Executor,
+    slot: Slot,
     stop: threading.Event,
     candidate: bool = True,
-    say: Callable[[dict[str, float]], None] = lambda row: None,
-    phases: Phases = SILENT,
+    say: Callable[[Row], Any] = lambda row: None,
 ) -> float:
     """Train a candidate to epoch `until`, from wherever it is, and give its best score so far.
 
@@ -104,17 +105,7 @@ def train(
         UserError: The history has no such column.
     """
     if not run.finished and (len(run.history()) < until or until == run.config().fit.epochs):
-        rows = runs.launch(
-            run.path,
-            until,
-            candidate=candidate,
-            cpus=place.cpus,
-            gpu=place.gpu,
-            stop=stop,
-            phases=phases,
-            whose=run.name,
-        )
-        for row in rows:
+        for row in executor.train(run.path, until, slot, candidate=candidate, stop=stop, label=run.name):
             say(row)
     return score(run, until, column, direction)
 

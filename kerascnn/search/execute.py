@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from kerascnn.errors import TrainingFailed
-from kerascnn.runs import ChildLost
 from kerascnn.search import candidates, oracles
-from kerascnn.search.candidates import Place
-from kerascnn.search.crew import Crew
 from kerascnn.search.directory import Journal
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.session import Search
+from kerascnn.studies.executor import ChildLost, Slot
+from kerascnn.studies.workers import WorkerPool
 
 # What a crash counts for where halving must go on; anything is better.
 WORST = {"max": -1e9, "min": 1e9}
@@ -46,9 +45,9 @@ class Execution:
             ChildLost: A process was killed, or ended by what is no candidate's doing; everything is kept.
             UserError: The budget leaves too little of the space.
         """
-        crew = Crew(self.search.places, self.search.stop, self.search.seconds_left())
+        pool = WorkerPool(self.search.executor.slots, self.search.stop, self.search.seconds_left())
         self.oracle, self._begun = self._replayed()
-        crew.work(self._job, tick)
+        pool.work(self._job, tick)
         if self.oracle.problem is not None:
             raise self.oracle.problem
 
@@ -138,19 +137,19 @@ class Execution:
 
     # What a worker does
 
-    def _job(self, place: Place) -> bool:
+    def _job(self, slot: Slot) -> bool:
         """The baseline first, then what a killed search had begun, then what the oracle proposes; False at the end."""
         with self._turn:
             first, self._baseline_waits = self._baseline_waits, False
             trial = None if first else self._next()
         if first:
-            self._train_baseline(place)
+            self._train_baseline(slot)
         elif trial is None:
             return False
         elif trial.status == "IDLE":
             time.sleep(IDLE)
         else:
-            self._run(trial, place)
+            self._run(trial, slot)
         return True
 
     def _next(self) -> Any:
@@ -165,9 +164,9 @@ class Execution:
             self._outcome(trial)
         return trial
 
-    def _train_baseline(self, place: Place) -> None:
+    def _train_baseline(self, slot: Slot) -> None:
         self.search.prepared(BASELINE, self.baseline.config)
-        self._train(self.baseline, self.search.epochs, place, candidate=False)
+        self._train(self.baseline, self.search.epochs, slot, candidate=False)
         if self.baseline.reason:
             raise TrainingFailed(f"the uniformly scaled network cannot be trained: {self.baseline.reason}")
         self.directory.run(BASELINE).drop_checkpoints()
@@ -176,12 +175,12 @@ class Execution:
         score, width = self.baseline.score, self.baseline.config.model.width
         self.search.screen.say(f"baseline    {self.search.column} {score:.4f}: scaled uniformly to width {width:g}")
 
-    def _run(self, trial: Any, place: Place) -> None:
+    def _run(self, trial: Any, slot: Slot) -> None:
         with self._turn:
             outcome, until = self._outcome(trial), self._until(trial)
             self.search.prepared(outcome.name, outcome.config)
         try:
-            score = self._train(outcome, until, place, candidate=True)
+            score = self._train(outcome, until, slot, candidate=True)
         except ChildLost as error:
             self._note_lost(trial, outcome, error)
             score = WORST[self.search.direction]
@@ -210,7 +209,7 @@ class Execution:
                 self.journal.append({"event": "lost", "trial": mark[0], "epoch": mark[1]})
         raise error
 
-    def _train(self, outcome: Outcome, until: int, place: Place, candidate: bool) -> float:
+    def _train(self, outcome: Outcome, until: int, slot: Slot, candidate: bool) -> float:
         run = self.directory.run(outcome.name)
 
         def seen(row: dict[str, float]) -> None:
@@ -223,11 +222,11 @@ class Execution:
                 until,
                 self.search.column,
                 self.search.direction,
-                place=place,
+                executor=self.search.executor,
+                slot=slot,
                 stop=self.search.stop,
                 candidate=candidate,
                 say=seen,
-                phases=self.search.screen,
             )
         except TrainingFailed as error:
             outcome.reason = str(error)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kerascnn.cli.recipes import load_toml
 from kerascnn.report import drawing
-from kerascnn.search.directory import Directory
+from kerascnn.search.directory import SearchDirectory
 from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search
 
@@ -29,7 +29,7 @@ def points(search: Search) -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = {}
     mine = search.directory.path
     for path in sorted({mine, *(file.parent for file in mine.parent.glob(f"*/{search.directory.trials_file.name}"))}):
-        directory = Directory(path)
+        directory = SearchDirectory(path)
         if path != mine and not _comparable(directory, search):
             continue
         for row in _read(directory.trials_file):
@@ -44,10 +44,10 @@ def _read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _comparable(directory: Directory, search: Search) -> bool:
-    if not directory.search_file.exists():
+def _comparable(directory: SearchDirectory, search: Search) -> bool:
+    if not directory.terms_file.exists():
         return False
-    kept, mine = load_toml(directory.search_file).get("identity", {}), search.request()["identity"]
+    kept, mine = load_toml(directory.terms_file).get("identity", {}), search.request()["identity"]
     return all(kept.get(term) == mine.get(term) for term in TERMS)
 
 

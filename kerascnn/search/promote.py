@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import runs, statistics
+from kerascnn import statistics
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.search.candidates import Place
-from kerascnn.search.crew import Crew
 from kerascnn.search.outcomes import BASELINE, Outcome, ranked
 from kerascnn.search.session import Search
 from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_way
+from kerascnn.studies.executor import Slot
+from kerascnn.studies.workers import WorkerPool
 
 # Seeds from so far on name the winner: whatever --seeds becomes, none of them judges.
 FIRST_CHOOSING = 1000
@@ -55,32 +55,24 @@ class Promotion:
         every += [(one, seed) for seed in self.seeds for one in self.chosen]
         left = [(one, seed) for one, seed in every if not self.run(one, seed).finished]
 
-        def job(place: Place) -> bool:
+        def job(slot: Slot) -> bool:
             with self._turn:
                 if not left:
                     return False
                 outcome, seed = left.pop(0)
-            self._train(outcome, seed, place)
+            self._train(outcome, seed, slot)
             return True
 
         if left:
-            Crew(self.search.places, self.search.stop, self.search.seconds_left()).work(job)
+            slots = self.search.executor.slots
+            WorkerPool(slots, self.search.stop, self.search.seconds_left()).work(job)
 
-    def _train(self, outcome: Outcome, seed: int, place: Place) -> None:
+    def _train(self, outcome: Outcome, seed: int, slot: Slot) -> None:
         run = self.run(outcome, seed)
         if not run.config_file.exists():
             run.write_config(outcome.config.replace(fit={"seed": seed}))
-        candidate, screen, stop = seed in self.choosing, self.search.screen, self.search.stop
-        rows = runs.launch(
-            run.path,
-            candidate=candidate,
-            cpus=place.cpus,
-            gpu=place.gpu,
-            stop=stop,
-            phases=screen,
-            whose=run.name,
-        )
-        for _ in rows:
+        candidate, executor, stop = seed in self.choosing, self.search.executor, self.search.stop
+        for _ in executor.train(run.path, None, slot, candidate=candidate, stop=stop, label=run.name):
             pass
         if not run.finished:
             raise TrainingFailed(f"{run.path} ended without its scores")
@@ -114,11 +106,11 @@ class Promotion:
         search, found = self.search, [self.run(outcome, seed) for seed in self.seeds]
         val = [self._val(run) for run in found]
         scores, split = [self._accuracy(run) for run in found], self.split
-        price, searched = search.price(outcome.config), outcome.score or 0.0
+        cost, searched = search.cost(outcome.config), outcome.score or 0.0
         row: dict[str, Any] = {
             "candidate": outcome.name,
-            "macs": price.macs,
-            "params": price.params,
+            "macs": cost.macs,
+            "params": cost.params,
             "seeds": len(self.seeds),
             "search_score": searched,
             "retrained_score": float(np.mean(val)),

@@ -38,15 +38,15 @@ def rows(search: Search) -> list[dict[str, Any]]:
 
 
 def _row(search: Search, outcome: Outcome) -> dict[str, Any]:
-    price, run = search.price(outcome.config), search.directory.run(outcome.name)
+    cost, run = search.cost(outcome.config), search.directory.run(outcome.name)
     return {
         "candidate": outcome.name,
         "family": search.family,
         "status": outcome.state(search.epochs),
         "epochs": outcome.epochs,
         search.column: outcome.score,
-        "params": price.params,
-        "macs": price.macs,
+        "params": cost.params,
+        "macs": cost.macs,
         "latency_ms": run.latency_ms(),
         "seconds": round(math.fsum(row["seconds"] for row in run.history()), 1),
         **{f"{search.column}@{epoch}": outcome.scores.get(epoch) for epoch in search.rungs()},
@@ -87,7 +87,7 @@ def importance(search: Search) -> list[dict[str, Any]]:
         return []
     names = [p.name for p in search.space.parameters]
     table = np.array(
-        [[_number(search, name, one) for name in names] + [search.price(one.config).macs] for one in outcomes],
+        [[_number(search, name, one) for name in names] + [search.cost(one.config).macs] for one in outcomes],
         dtype=float,
     )
     epochs, scores = np.array([one.epochs for one in outcomes]), np.array([one.score for one in outcomes])
@@ -145,7 +145,7 @@ def keep(search: Search, whole: bool = False) -> None:
 
 def recipe(search: Search, best: Outcome) -> str:
     """The best candidate for `fit --config`: what it takes, what it gave, and what differs from the defaults."""
-    price = search.price(best.config)
+    cost = search.cost(best.config)
     sections = {
         name: getattr(best.config, name).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         for name in IDENTITY_SECTIONS
@@ -153,7 +153,7 @@ def recipe(search: Search, best: Outcome) -> str:
     return (
         f"# The best of {len(candidates(search.outcomes))} candidates of: {shown_command()}\n"
         f"#   kerascnn fit --config {shlex.quote(str(search.directory.recipe_file))}\n"
-        f"# {price.params:,} parameters, {price.macs / 1e6:.2f} M MACs. {search.column} {best.score:.4f} after {best.epochs}"
+        f"# {cost.params:,} parameters, {cost.macs / 1e6:.2f} M MACs. {search.column} {best.score:.4f} after {best.epochs}"
         f" epochs, 1 seed: optimistic, for it was chosen by that.\n"
         + tomli_w.dumps({name: section for name, section in sections.items() if section})
     )
@@ -164,8 +164,8 @@ def _write_hparams(search: Search) -> None:
     spans = {p.name: list(p.labels()) if p.choices else (p.low, p.high) for p in search.space.parameters}
     tensorboard.write_experiment(search.directory.tensorboard, spans, ("score", "epochs", "macs", "params"))
     for outcome in ranked(search.outcomes, search.direction):
-        price = search.price(outcome.config)
-        scores = {"score": outcome.score or 0.0, "epochs": outcome.epochs, "macs": price.macs, "params": price.params}
+        cost = search.cost(outcome.config)
+        scores = {"score": outcome.score or 0.0, "epochs": outcome.epochs, "macs": cost.macs, "params": cost.params}
         folder = search.directory.tensorboard / outcome.name
         tensorboard.write_hparams(folder, outcome.name, outcome.values, scores)
 
@@ -188,11 +188,11 @@ def lines(search: Search) -> list[str]:
 
 
 def _best(search: Search, best: Sequence[Outcome]) -> list[str]:
-    first, price = best[0], search.price(best[0].config)
+    first, cost = best[0], search.cost(best[0].config)
     return [
         f"best    {first.name}: {search.column} {first.score:.4f} after {first.epochs} of {search.epochs} epochs:"
         f" optimistic, for it was chosen among {len(best)} by this very score",
-        f"        {price.params:,} parameters, {price.macs / 1e6:.2f} M MACs",
+        f"        {cost.params:,} parameters, {cost.macs / 1e6:.2f} M MACs",
         "        " + ", ".join(f"{name} {value}" for name, value in first.values.items()),
     ]
 
@@ -201,9 +201,9 @@ def _gain(search: Search, best: Outcome) -> list[str]:
     base = search.outcomes.get(BASELINE)
     if base is None or base.score is None:
         return []
-    price = search.price(base.config)
+    cost = search.cost(base.config)
     said = [
-        f"uniform {search.column} {base.score:.4f} at width {base.config.model.width:g}: {price.macs / 1e6:.2f} M MACs"
+        f"uniform {search.column} {base.score:.4f} at width {base.config.model.width:g}: {cost.macs / 1e6:.2f} M MACs"
     ]
     found = gain(search.directory.run(BASELINE), search.directory.run(best.name))
     if found is not None:

@@ -13,19 +13,22 @@ from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.runs.scratch import scratch
-from kerascnn.search import brackets, candidates, measure, scaling, space
+from kerascnn.search import brackets, candidates, space
 from kerascnn.search.candidates import Budget
-from kerascnn.search.directory import Directory
+from kerascnn.search.directory import SearchDirectory
 from kerascnn.search.options import Request
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
-from kerascnn.training import Price, resolve
+from kerascnn.studies import slots
+from kerascnn.studies.budget import WIDEST, solve_width
+from kerascnn.studies.executor import Executor
+from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.training import Counted, resolve
 
-WIDTH_DIVISORS = (8, 4, 2, 1)
-NARROWEST, WIDEST = 1 / 64, 16.0
-# A uniform network this close below the budget is close enough.
-CLOSE = 0.98
+# Widths of which latency is measured, each in a process of its own, and how close below the limit is close enough: a median of
+# 50 calls is not known better.
+MEASURED, CLOSE = 8, 0.1
+COUNTED = 20  # widths that are counted for each divisor
 
 
 class Search:
@@ -54,8 +57,8 @@ class Search:
         self.column = self.base.fit.monitor if self.tune.objective == "auto" else self.tune.objective
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
-        self.places = candidates.places(self.tune.workers)
-        self.directory = Directory(self.tune.searches_dir / (self.tune.name or self._name()))
+        self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen)
+        self.directory = SearchDirectory(self.tune.searches_dir / (self.tune.name or self._name()))
         self.outcomes: dict[str, Outcome] = {}
         self.stop = threading.Event()
 
@@ -110,9 +113,9 @@ class Search:
         """Which candidate they mean."""
         return candidates.key(self.config_of(values), self.splits.fingerprint)
 
-    def price(self, config: ResolvedConfig) -> Price:
+    def cost(self, config: ResolvedConfig) -> Counted:
         """Parameters and multiply-adds."""
-        return training.price(config, self.classes)
+        return training.network_cost(config, self.classes)
 
     def excess(self, values: dict[str, Any]) -> float:
         """The largest of cost / limit; above 1 they exceed the budget, infinite where there is no such network."""
@@ -122,11 +125,11 @@ class Search:
             return math.inf
 
     def _excess(self, config: ResolvedConfig) -> float:
-        found = self.budget.excess(self.price(config))
+        found = self.budget.excess(self.cost(config))
         if found > 1 or self.budget.latency_ms is None:
             return found
         run = self.prepared(candidates.key(config, self.splits.fingerprint), config)
-        return max(found, candidates.latency_ms(run, self.classes, self.places[0]) / self.budget.latency_ms)
+        return max(found, candidates.latency_ms(run, self.classes, self.executor) / self.budget.latency_ms)
 
     def prepared(self, name: str, config: ResolvedConfig) -> Run:
         """A candidate's run with its config."""
@@ -141,7 +144,7 @@ class Search:
         Raises:
             UserError: With what the smallest costs.
         """
-        found = self.price(self.config_of({p.name: p.labels_ends()[0] for p in self.space.parameters if not p.when}))
+        found = self.cost(self.config_of({p.name: p.labels_ends()[0] for p in self.space.parameters if not p.when}))
         limits = (("--max-macs", self.budget.macs, found.macs), ("--max-params", self.budget.params, found.params))
         for flag, limit, least in limits:
             if limit is not None and least > limit:
@@ -161,16 +164,20 @@ class Search:
         found, limit = self._counted(), self.budget.latency_ms
         if limit is None:
             return found
-        most = WIDEST if found is self.base else found.model.width
-        fits = scaling.widest(
-            lambda width: self._latency(found.replace(model={"width": width})) / limit,
-            found.model.width,
-            NARROWEST,
-            most,
+        fits = solve_width(
+            lambda width, _: self._latency(found.replace(model={"width": width})),
+            limit,
+            what=f"milliseconds of {self.base.model.arch}",
+            hint="raise --max-latency-ms",
+            at_most=True,
+            tolerance=CLOSE,
+            close=CLOSE,
+            divisors=(found.model.width_divisor,),
+            start=found.model.width,
+            widest=WIDEST if found is self.base else found.model.width,
+            tries=MEASURED,
         )
-        if fits is None:
-            raise UserError(f"--max-latency-ms {limit:g}: {self.base.model.arch} does not become so fast by scaling")
-        return found.replace(model={"width": fits})
+        return found.replace(model={"width": fits.width})
 
     def _counted(self) -> ResolvedConfig:
         """What counting says of the baseline; the base itself where nothing that can be counted is bounded."""
@@ -178,27 +185,23 @@ class Search:
 
     def _latency(self, config: ResolvedConfig) -> float:
         run = self.prepared(candidates.key(config, self.splits.fingerprint), config)
-        return candidates.latency_ms(run, self.classes, self.places[0])
+        return candidates.latency_ms(run, self.classes, self.executor)
 
     def _uniform(self) -> ResolvedConfig:
         """The widest network that fits, with the coarsest divisor that comes close to the budget."""
-        fitting: list[tuple[float, ResolvedConfig]] = []
-        for width_divisor in WIDTH_DIVISORS:
-            low, high = NARROWEST, WIDEST
-            for _ in range(24):
-                middle = round((low * high) ** 0.5, 5)
-                config = self.base.replace(model={"width": middle, "width_divisor": width_divisor})
-                share = self.budget.excess(self.price(config))
-                if share <= 1:
-                    low = middle
-                    fitting.append((share, config))
-                else:
-                    high = middle
-            if fitting and max(fitting, key=lambda one: one[0])[0] >= CLOSE:
-                break
-        if not fitting:
-            raise UserError(f"{self.base.model.arch} does not fit the budget at any width: raise it")
-        return max(fitting, key=lambda one: one[0])[1]
+
+        def at(width: float, width_divisor: int) -> ResolvedConfig:
+            return self.base.replace(model={"width": width, "width_divisor": width_divisor})
+
+        found = solve_width(
+            lambda width, width_divisor: self.budget.excess(self.cost(at(width, width_divisor))),
+            1.0,
+            what=f"budgets of {self.base.model.arch}",
+            hint="raise the budget",
+            at_most=True,
+            tries=COUNTED,
+        )
+        return at(found.width, found.width_divisor)
 
     # The plan
 
@@ -217,12 +220,10 @@ class Search:
 
     def seconds(self) -> tuple[float, float]:
         """Of the baseline: an epoch, as it was trained or else from a few steps now; and the start of its process until then."""
-        place, rows = self.places[0], self.directory.run(BASELINE).history()
-        with scratch() as folder, self.screen.phase("timing the uniform network's start and steps"):
-            run = Run(folder / BASELINE)
-            run.write_config(self._counted())
+        rows = self.directory.run(BASELINE).history()
+        with self.screen.phase("timing the uniform network's start and steps"):
             begun = time.monotonic()
-            epoch, warm = measure.in_child("speed", run, self.classes, place.cpus, place.gpu)
+            epoch, warm = self.executor.call(candidates.measured_speed, self._counted(), slot=self.executor.slots[0])
             start = time.monotonic() - begun - warm
         return sum(row["seconds"] for row in rows) / len(rows) if rows else epoch, start
 

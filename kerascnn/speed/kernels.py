@@ -1,37 +1,38 @@
 """What oneDNN would be worth where it is off: the same benchmark in a process that has it on."""
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
+from kerascnn.cli.screen import quiet
 from kerascnn.config import Config
 from kerascnn.devices import hardware
-from kerascnn.devices.kernels import onednn
-from kerascnn.errors import DONE
+from kerascnn.errors import TrainingFailed, UserError
 from kerascnn.speed.figures import FAST, SHOWN, Figures
-from kerascnn.speed.measure import written
-from kerascnn.speed.options import Benchmark
+from kerascnn.speed.options import Benchmark, PartName, Request
+from kerascnn.studies.executor import Executor
+from kerascnn.studies.executors.local import LocalExecutor
 
 MEASURED = ("train", "throughput")  # in images/s
-PARTS = ("train", "inference")  # that give them
+PARTS: tuple[PartName, ...] = ("train", "inference")  # that give them
 
 
 def off_needlessly() -> bool:
     """Whether TensorFlow runs without oneDNN on a CPU that would gain from it."""
+    from kerascnn.devices.kernels import onednn
+
     others = {name: value for name, value in os.environ.items() if name != hardware.ONEDNN}
     return not onednn() and hardware.onednn_pays_here(others)
 
 
-def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmark) -> list[str]:
+def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmark, executor: Executor) -> list[str]:
     """A line for each arch, of the same parts measured with oneDNN on, one process after the other.
 
     Args:
         figures: What was found here, without oneDNN.
         configs: The config of each arch, in that order.
         asked: The benchmark's section.
+        executor: Where that process runs.
     """
     parts = [part for part in PARTS if part in asked.parts]
     if not parts:
@@ -39,7 +40,7 @@ def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmar
     here = {one.arch: one.row() for one in figures if one.form == FAST}
     shown = ["", f"oneDNN is off; measured after the rounds above, in a process with {hardware.ONEDNN}=1:"]
     for config in configs:
-        found = _measured(config, parts, asked)
+        found = _measured(config, parts, asked, executor)
         if isinstance(found, str):
             shown.append(f"  {config.model.arch}: {found}")
             continue
@@ -51,13 +52,20 @@ def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmar
     return shown
 
 
-def _measured(config: Config, parts: Sequence[str], asked: Benchmark) -> dict[str, Any] | str:
+def _measured(config: Config, parts: Sequence[PartName], asked: Benchmark, executor: Executor) -> dict[str, Any] | str:
     """The other process' row, or why there is none."""
-    with written(config) as path:
-        command = [sys.executable, "-m", "kerascnn.benchmark", "--config", str(path), "--json"]
-        command += ["--parts", *parts, "--rounds", str(asked.rounds), "--seconds", str(asked.seconds)]
-        variables = {**os.environ, hardware.ONEDNN: "1"}
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != DONE:
-        return (done.stderr.strip().splitlines() or ["no message"])[-1]
-    return json.loads(done.stdout)
+    asked = Benchmark(archs=(config.model.arch,), parts=tuple(parts), rounds=asked.rounds, seconds=asked.seconds)
+    try:
+        return executor.call(with_onednn, config, asked, slot=executor.slots[0])
+    except (UserError, TrainingFailed, RuntimeError) as error:
+        return (str(error).strip().splitlines() or ["no message"])[-1]
+
+
+def with_onednn(config: Config, asked: Benchmark) -> dict[str, Any]:
+    """A benchmark's row, measured with oneDNN on; called in a process that has not loaded TensorFlow."""
+    os.environ[hardware.ONEDNN] = "1"
+    with quiet(config.logging.verbose):
+        from kerascnn.speed import measure
+    request = Request(**dict(config), benchmark=asked)
+    found, _ = measure.run(request, LocalExecutor(), say=lambda line: None)
+    return found[0].row()

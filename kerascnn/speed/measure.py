@@ -2,12 +2,8 @@
 
 import contextlib
 import datetime
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +12,6 @@ import tensorflow as tf
 
 from kerascnn import data, layers, models, training
 from kerascnn.cli.progress import SILENT, Phases
-from kerascnn.cli.recipes import dumps
 from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
@@ -25,11 +20,11 @@ from kerascnn.devices import hardware as machine
 from kerascnn.devices import timing
 from kerascnn.devices.kernels import onednn
 from kerascnn.devices.plan import Plan, inspect_hardware, setup, versions
-from kerascnn.errors import UserError
 from kerascnn.models import cost
 from kerascnn.speed import tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
 from kerascnn.speed.options import Request
+from kerascnn.studies.executor import Executor
 from kerascnn.training import assembly
 
 # Where throughput is looked for; the fastest counts.
@@ -52,9 +47,12 @@ class Subject:
         splits: The config's data.
         plan: Where it runs.
         parts: Of `options.PartName`.
+        executor: Where memory is measured.
     """
 
-    def __init__(self, config: ResolvedConfig, form: str, splits: Splits, plan: Plan, parts: tuple[str, ...]) -> None:
+    def __init__(
+        self, config: ResolvedConfig, form: str, splits: Splits, plan: Plan, parts: tuple[str, ...], executor: Executor
+    ) -> None:
         self.config, self.splits, self.plan = config, splits, plan
         self.figures = Figures(config.model.arch, form, self._facts())
         self.parts: list[Part] = []
@@ -66,7 +64,7 @@ class Subject:
             if "inference" in parts:
                 self.parts += self._inference()
         if "memory" in parts:
-            self.figures.add({"memory": memory(config, form)})
+            self.figures.add({"memory": executor.call(peak_memory, config, form, slot=executor.slots[0])})
 
     def _facts(self) -> dict[str, Any]:
         size, classes = self.splits.image_size, len(self.splits.class_names)
@@ -134,7 +132,11 @@ class Subject:
 
 
 def run(
-    request: Request, say: Callable[[str], None], before: Sequence[Mapping[str, Any]] = (), phases: Phases = SILENT
+    request: Request,
+    executor: Executor,
+    say: Callable[[str], None],
+    before: Sequence[Mapping[str, Any]] = (),
+    phases: Phases = SILENT,
 ) -> tuple[list[Figures], dict[str, Any]]:
     """The figures of every arch and form that is asked for, and what they were measured on.
 
@@ -154,7 +156,7 @@ def run(
         resolved = training.resolve(config, splits)
         for form in forms:
             with phases.phase(f"compiling {resolved.model.arch} ({form})"):
-                subjects.append(Subject(resolved, form, splits, plan, asked.parts))
+                subjects.append(Subject(resolved, form, splits, plan, asked.parts, executor))
     with phases.phase("timing", asked.rounds * len(subjects)) as phase:
         for subject in phase.over(asked.rounds * subjects):
             subject.round(asked.seconds)
@@ -213,28 +215,17 @@ def _cpu_name() -> str:
     return f"{machine.cpu_name()} ({units[0]})" if units else machine.cpu_name()
 
 
-@contextlib.contextmanager
-def written(config: Config) -> Iterator[Path]:
-    """The config as a file, for a child."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.toml"
-        path.write_text(dumps(config), encoding="utf-8")
-        yield path
+def peak_memory(config: Config, form: str) -> int:
+    """The most bytes that this process has held once it has trained a few steps of `config` in this form.
 
-
-def memory(config: Config, form: str) -> int:
-    """Most bytes that a process holds that trains a few steps of `config` in this form and does nothing else.
-
-    Raises:
-        UserError: It failed; the message is its last line.
+    Called in a process of its own: everything that it holds is what one training needs, the interpreter included.
     """
-    with written(config) as path:
-        command = [sys.executable, "-m", "kerascnn.speed.memory", str(path), form]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"measuring the memory of {config.model.arch} failed: {reason}")
-    return int(done.stdout.split()[-1])
+    plan = setup(config.devices, config.fit.batch_size)
+    splits = data.load(config.data)
+    with layers.stock_paths() if form == STOCK else contextlib.nullcontext():
+        step = training_step(training.resolve(config, splits), splits, plan)
+    step()
+    return timing.peak_memory()
 
 
 def trace(request: Request) -> list[str]:

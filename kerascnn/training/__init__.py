@@ -2,18 +2,18 @@
 
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve
 from kerascnn.training.loop import train
-from kerascnn.training.measuring import Price, price, seconds_per_step
+from kerascnn.training.measuring import Counted, network_cost, seconds_per_step
 from kerascnn.training.mending import mend
 
 __all__ = [
-    "Price",
+    "Counted",
     "Schedule",
     "averaged",
     "build_and_compile",
     "mend",
     "network",
+    "network_cost",
     "network_of",
-    "price",
     "resolve",
     "seconds_per_step",
     "train",

@@ -6,7 +6,7 @@ from typing import Any
 from kerascnn.cli import ambient
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.devices.plan import Plan, kernels, versions
-from kerascnn.models.cost import Cost
+from kerascnn.models.cost import Counts
 from kerascnn.runs import Run
 
 # What of a start decides a model's last bits, with its words for the screen.
@@ -63,7 +63,7 @@ def _shown(value: Any) -> str:
     return "not set" if value is None else str(value)
 
 
-def hparams(config: ResolvedConfig, dataset: str, count: Cost) -> dict[str, Any]:
+def hparams(config: ResolvedConfig, dataset: str, count: Counts) -> dict[str, Any]:
     """Flat values of the sections that decide the result."""
     flat: dict[str, Any] = {"dataset": dataset, "params": count.params, "macs": count.macs}
     for section in (config.data, config.model, config.optim, config.fit, config.augment):

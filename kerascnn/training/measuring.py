@@ -20,14 +20,14 @@ from kerascnn.training.finetune import SHAPE
 WARM_STEPS, SECONDS, MOST_STEPS = 4, 3.0, 60
 
 
-class Price(NamedTuple):
+class Counted(NamedTuple):
     """Parameters, and multiply-adds of one image's inference."""
 
     params: int
     macs: int
 
 
-def price(config: ResolvedConfig, classes: int) -> Price:
+def network_cost(config: ResolvedConfig, classes: int) -> Counted:
     """Parameters and multiply-adds of a config's network: from its row, or else built without weights.
 
     Raises:
@@ -36,10 +36,10 @@ def price(config: ResolvedConfig, classes: int) -> Price:
     section, size = config.model, config.data.image_size
     found = counting.counted(section.arch, size, classes, **{name: getattr(section, name) for name in SHAPE})
     if found is not None:
-        return Price(*found)
+        return Counted(*found)
     with cost.weightless():
         counted = cost.count(network(section, size, classes))
-    return Price(counted.params, counted.macs)
+    return Counted(counted.params, counted.macs)
 
 
 def seconds_per_step(

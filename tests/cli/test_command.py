@@ -21,7 +21,7 @@ from kerascnn.cli.command import command, ending
 PACKAGE = Path(__file__).resolve().parents[2] / "kerascnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Threads hand everything to the one that waits for them.
-HANDED_ON = {("search/crew.py", "_one")}
+HANDED_ON = {("studies/workers.py", "_one"), ("studies/executors/local.py", "call")}
 
 
 def handlers(path: Path) -> Iterator[tuple[str, ast.ExceptHandler]]:

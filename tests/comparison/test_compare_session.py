@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn import runs
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import execute, session
-from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.measure import Cost, Subject
+from kerascnn.comparison.directory import ComparisonDirectory
+from kerascnn.comparison.measure import Subject
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.plan import Cell, Plan
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
+from kerascnn.studies.cost import Cost
+from kerascnn.studies.executor import ChildLost
+from kerascnn.studies.executors.local import LocalExecutor
 from tests.comparison.make_runs import NAMES, finish
 
 COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)
@@ -33,9 +35,9 @@ def planned(folder: Path, archs: tuple[str, ...], rates: tuple[float, ...], seed
         for arch in archs:
             config = base.replace(model={"arch": arch}, optim={"lr": rate})
             subject = Subject(config, "pets", "f" * 64, NAMES, {"train": 100, "val": 20, "test": 200})
-            cells.append(Cell(arch, f"lr {rate:g}", subject, cost=COST))
+            cells.append(Cell(arch, f"lr {rate:g}", subject, measured=COST))
     compare = Compare(archs=archs, lr_grid=rates if len(rates) > 1 else (), seeds=seeds)
-    return Plan(compare, {}, tuple(cells), Directory(folder / "comparison"))
+    return Plan(compare, {}, tuple(cells), ComparisonDirectory(folder / "comparison"))
 
 
 def train(cell: Cell, seed: int, accuracy: float) -> None:
@@ -58,7 +60,7 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path, capsys):
     plan = replace(plan, cells=(replace(first, subject=replace(first.subject, config=config)), second))
     train(second, 0, 0.7)
     failed = {}
-    execute.train(plan, Screen(), failed)
+    execute.train(plan, LocalExecutor(), Screen(), failed)
     said = capsys.readouterr().out.splitlines()
     assert list(failed) == [plan.cells[0].run(0).name]
     assert "ended with code 2" in failed[plan.cells[0].run(0).name]
@@ -75,8 +77,8 @@ def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
     full.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(full))
     failed = {}
-    with pytest.raises(runs.ChildLost, match="the same command goes on") as lost:
-        execute.train(plan, Screen(), failed)
+    with pytest.raises(ChildLost, match="the same command goes on") as lost:
+        execute.train(plan, LocalExecutor(), Screen(), failed)
     assert lost.value.code == STOPPED
     assert not failed
     assert not plan.cells[1].run(0).config_file.exists()  # the next one had no turn
@@ -149,7 +151,7 @@ def test_what_is_left_has_start_compiling_and_scoring_in_it_and_follows_what_run
     plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 2)
     bare = execute.expected(plan)
     cost = replace(COST, start_up=40.0, trace=5.0)
-    plan = replace(plan, cells=tuple(replace(cell, cost=cost) for cell in plan.cells))
+    plan = replace(plan, cells=tuple(replace(cell, measured=cost) for cell in plan.cells))
     scored = (20 + 200) / COST.throughput
     assert execute.expected(plan) == pytest.approx(bare + 4 * (40 + 2 * 5))
     assert plan.cells[0].around_seconds == pytest.approx(40 + 2 * 5 + scored)
@@ -174,7 +176,7 @@ def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):
 
 def test_a_dry_runs_plan_is_in_nobodys_way_and_a_begun_comparison_is(tmp_path):
     """Kept by --name: what was only looked at gives way to other terms, what was begun does not."""
-    directory = Directory(tmp_path / "mine")
+    directory = ComparisonDirectory(tmp_path / "mine")
     with directory.lock():
         directory.keep("kerascnn compare --dry-run", {"archs": ["a"]}, {"a": {"width": 0.5}}, [])
     assert directory.solved({"archs": ["a"]})["a"]["width"] == 0.5

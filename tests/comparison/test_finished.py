@@ -12,11 +12,13 @@ from kerascnn.cli.screen import Screen
 from kerascnn.comparison import finished as found
 from kerascnn.comparison import page, words
 from kerascnn.comparison.conclude import Entry, conclude
-from kerascnn.comparison.directory import Directory
-from kerascnn.comparison.measure import PROCESSES, Cost, inference, kept
+from kerascnn.comparison.directory import ComparisonDirectory
+from kerascnn.comparison.measure import PROCESSES, inference
 from kerascnn.comparison.options import Compare
 from kerascnn.comparison.publish import publish
 from kerascnn.errors import UserError
+from kerascnn.studies.cost import Cost
+from kerascnn.studies.executors.local import LocalExecutor
 from tests.comparison.make_runs import finished
 
 COSTS = {
@@ -87,7 +89,7 @@ def test_published(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/usr/bin/kerascnn", "compare", "my runs"])
     groups = found.gather([run.path for run in runs]).groups
     entries = [Entry(label, "", group, COSTS[label]) for label, group in groups.items()]
-    directory = Directory(tmp_path / "comparison")
+    directory = ComparisonDirectory(tmp_path / "comparison")
     publish(entries, Compare(), 5, directory, Screen())
     out = capsys.readouterr().out
     assert re.search(r"test accuracy: inception_small is [\d.]+ points better than resnet20 \[", out)
@@ -227,7 +229,7 @@ def test_many_configs_make_no_name_that_is_too_long(tmp_path):
     gathered = found.gather([tmp_path / "runs"])
     assert len(gathered.groups) == 20
     assert re.fullmatch(r"resnet20-lr-0\.\d+_resnet20-lr-0\.\d+_.{,90}", gathered.name)
-    Directory(tmp_path / gathered.name).path.mkdir()
+    ComparisonDirectory(tmp_path / gathered.name).path.mkdir()
 
 
 def test_a_label_s_table_has_a_file_s_name(tmp_path):
@@ -251,8 +253,8 @@ def test_top5_needs_more_classes(tmp_path, runs):
 @pytest.mark.parametrize("cost", COSTS.values())
 def test_comparison_toml_keeps_each_process_s_latency(tmp_path, cost):
     """Without them a comparison that is concluded again would rest on one timing."""
-    directory = Directory(tmp_path)
-    directory.keep("compare", {}, {"a": {"cost": kept(cost)}}, [])
+    directory = ComparisonDirectory(tmp_path)
+    directory.keep("compare", {}, {"a": {"cost": cost.kept()}}, [])
     assert Cost.read(directory.solved({})["a"]) == cost
 
 
@@ -260,14 +262,31 @@ def test_comparison_toml_keeps_each_process_s_latency(tmp_path, cost):
 @pytest.mark.timeout(300)
 def test_latency_is_measured_in_several_processes(tmp_path):
     config = finished(tmp_path, "resnet20", 0, 0.7, images=6).config().replace(model={"width": 0.25})
-    found = inference([(config, ("cat", "dog", "owl"))] * 2)
+    found = inference([(config, ("cat", "dog", "owl"))] * 2, LocalExecutor())
     assert [len(one["latencies"]) for one in found] == [PROCESSES] * 2
     assert len(set(found[0]["latencies"])) > 1
     assert min(found[0]["latencies"]) <= found[0]["latency_p50"] <= max(found[0]["latencies"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "request = 3\ncells = 3",
+        "[request]\n[cells]\na = 1",
+        "[request]\n[cells.a]\n",
+        "[request]\n[cells.a.cost]\nx = 1",
+    ],
+)
+def test_a_damaged_comparison_is_a_message(tmp_path, text: str) -> None:
+    directory = ComparisonDirectory(tmp_path)
+    directory.terms_file.write_text(text)
+    with pytest.raises(UserError, match=r"comparison\.toml is damaged"):
+        Cost.read(directory.solved({})["a"])
+
+
 def test_a_comparison_of_other_runs_is_not_overwritten(tmp_path):
-    directory = Directory(tmp_path / "x")
+    directory = ComparisonDirectory(tmp_path / "x")
     directory.keep("compare a b", {"runs": ["a", "b"]}, {"a": {"arch": "a", "cost": {"macs": 1}}}, ["a", "b"])
     assert directory.solved({"runs": ["a", "b"]})["a"]["cost"] == {"macs": 1}
     directory.log_file.touch()  # it was more than looked at
@@ -275,7 +294,7 @@ def test_a_comparison_of_other_runs_is_not_overwritten(tmp_path):
         directory.solved({"runs": ["a", "c"]})
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / ".comparison.toml.4711.aside").touch()  # of a start that was killed
-    assert Directory(tmp_path / "y").solved({}) == {}
+    assert ComparisonDirectory(tmp_path / "y").solved({}) == {}
     (tmp_path / "y" / "thesis.txt").touch()
-    with pytest.raises(UserError, match="is no comparison"):
-        Directory(tmp_path / "y").solved({})
+    with pytest.raises(UserError, match="is not a comparison"):
+        ComparisonDirectory(tmp_path / "y").solved({})

@@ -5,10 +5,10 @@ import numpy as np
 from kerascnn import data
 from kerascnn.comparison import gallery
 from kerascnn.comparison.conclude import Entry
-from kerascnn.comparison.measure import Cost
 from kerascnn.config import Config
 from kerascnn.data import pipeline
 from kerascnn.runs import Run
+from kerascnn.studies.cost import Cost
 from tests.comparison.make_runs import finish
 
 

@@ -14,7 +14,7 @@ def test_convolutions_matrix_products_and_called_functions():
     x = layers.BatchNormalization()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, keras.layers.Dense(3)(x))
-    expected = cost.Cost(
+    expected = cost.Counts(
         params=9 * 2 * 8 + 8 + 9 * 8 + 4 * 8 + 8 * 3 + 3,
         trainable=9 * 2 * 8 + 8 + 9 * 8 + 2 * 8 + 8 * 3 + 3,
         macs=5 * 5 * 8 * 9 * 2 + 5 * 5 * 8 * 9 + 8 * 3,

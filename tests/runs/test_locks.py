@@ -6,15 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from kerascnn import runs
-from kerascnn.comparison.directory import Directory
+from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, UserError
 from kerascnn.runs import Run, prepare
+from kerascnn.studies.executor import Slot
+from kerascnn.studies.executors.local import LocalExecutor
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_a_file_system_without_locks_says_what_to_do(
     ):
         pass
     with pytest.raises(UserError, match=r"two processes from writing one comparison: --comparisons-dir DIR"):
-        Directory(tmp_path / "b").lock().__enter__()
+        ComparisonDirectory(tmp_path / "b").lock().__enter__()
 
 
 def test_what_the_dead_left_goes_and_what_the_living_write_stays(tmp_path: Path, living: int) -> None:
@@ -168,8 +170,11 @@ def test_two_launches_of_one_run_both_end_well(tmp_path: Path) -> None:
     )
     run = Run(tmp_path / "run")
     run.write_config(config)
-    first, second = runs.launch(run.path), runs.launch(run.path)
+    slot, stop = Slot(), threading.Event()
+    first, second = (LocalExecutor().train(run.path, None, slot, candidate=False, stop=stop) for _ in range(2))
     assert next(first)["epoch"] == 1
-    assert [row["epoch"] for row in second] == [1, 2]  # it waits for who was first, or takes over from it
+    assert [row["epoch"] for row in second] == [
+        2
+    ]  # of those that were not there yet: it waits for who was first, or takes over from it
     assert [row["epoch"] for row in first] == [2]
     assert run.finished

@@ -12,14 +12,15 @@ import pytest
 
 from kerascnn.cli.recipes import load_recipe
 from kerascnn.errors import UserError
-from kerascnn.runs import ChildLost
 from kerascnn.search import front, narrowing, results
-from kerascnn.search.directory import Directory, Journal
+from kerascnn.search.directory import Journal, SearchDirectory
 from kerascnn.search.execute import Execution
 from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
+from kerascnn.studies.executor import ChildLost
+from kerascnn.studies.executors.local import LocalExecutor
 from tests.search import make_search
-from tests.search.doomed import doom
+from tests.studies.doomed import doom
 
 
 def run(search: Search) -> list[dict]:
@@ -138,7 +139,7 @@ def test_two_workers_find_what_one_does(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
     one, two = make_search.search(tmp_path / "a", "random"), make_search.search(tmp_path / "b", "random")
-    two.places = two.places * 2
+    two.executor = LocalExecutor(2 * two.executor.slots)
     for search in (one, two):
         make_search.train_all(search)
         run(search)
@@ -188,23 +189,25 @@ def test_the_front_of_both_families_and_of_comparable_searches_only(finished: Se
     assert [len(points) for points in found.values()] == [
         2 * sum(row["status"] == "whole" for row in results.rows(finished) if "status" in row)
     ]
-    text = Directory(other).search_file.read_text()
-    Directory(other).search_file.write_text(text.replace('"fit.epochs" = "9"', '"fit.epochs" = "8"'))
+    text = SearchDirectory(other).terms_file.read_text()
+    SearchDirectory(other).terms_file.write_text(text.replace('"fit.epochs" = "9"', '"fit.epochs" = "8"'))
     assert sum(len(points) for points in front.points(finished).values()) == len(found["resnet"]) // 2
     line = front.front([front.Point(m, s, False) for m, s in ((3, 0.5), (1, 0.4), (2, 0.3), (1, 0.2))], "max")
     assert [(point.macs, point.score) for point in line] == [(1, 0.4), (3, 0.5)]
 
 
 def test_the_directory_of_another_search_is_refused_with_what_differs(finished: Search, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"holds another search:\n(?s:.*)tuner: hyperband there, random asked for"):
+    with pytest.raises(
+        UserError, match=r"search one exists on other terms:\n(?s:.*)tuner: hyperband there, random asked for"
+    ):
         make_search.search(tmp_path / "mine", "random")
     with pytest.raises(UserError, match=r"identity fit\.seed: nothing there, 3 asked for"):
         make_search.search(tmp_path / "mine", "hyperband", "--seed", "3", trials=9)
-    killed = Directory(tmp_path / "killed")
+    killed = SearchDirectory(tmp_path / "killed")
     killed.path.mkdir()
     (killed.path / ".search.toml.4711.aside").touch()  # it was killed in its first write
     killed.claim({})
-    assert killed.search_file.exists()
+    assert killed.terms_file.exists()
     (tmp_path / "other" / "searches" / "one" / "photos").mkdir(parents=True)
     with pytest.raises(UserError, match="is not a search"):
         make_search.search(tmp_path / "other", "random")
@@ -218,8 +221,8 @@ def test_the_directory_of_another_search_is_refused_with_what_differs(finished: 
 
 def test_the_baseline_is_as_wide_as_the_budget_lets_it_be(tmp_path: Path) -> None:
     search = make_search.search(tmp_path, "random", "--max-macs", "5e6", "--max-params", "1e6")
-    price = search.price(search.baseline())
-    assert 0.98 * 5e6 <= price.macs <= 5e6
+    cost = search.cost(search.baseline())
+    assert 0.98 * 5e6 <= cost.macs <= 5e6
     assert search.baseline().model.filters == {}
     assert search.baseline().model.shortcut == "B"
     poor = make_search.search(tmp_path, "random", "--name", "two", "--max-macs", "9e5")

@@ -14,7 +14,7 @@ from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.promote import Promotion
 from kerascnn.search.session import Search
 from tests.search import make_search
-from tests.search.doomed import doom
+from tests.studies.doomed import doom
 
 SPACE = """
 [parameters]

@@ -13,7 +13,7 @@ import pytest
 from kerascnn import models
 from kerascnn.devices import timing
 from kerascnn.runs import Run
-from kerascnn.search.directory import Directory
+from kerascnn.search.directory import SearchDirectory
 from tests.search import make_search
 
 TINY = ["--width", "0.25", "--blocks", "1", "1", "1", "--fraction", "0.02", "--epochs", "2", "--trials", "4"]
@@ -36,7 +36,7 @@ def finish(child: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def histories(folder: Path) -> dict[str, list[list[float]]]:
     """Of every candidate and the baseline, what must repeat to the last bit."""
-    runs = [Run(path) for path in sorted(Directory(folder / "one").trials.iterdir())]
+    runs = [Run(path) for path in sorted(SearchDirectory(folder / "one").trials.iterdir())]
     return {run.name: [[row[name] for name in EXACT] for row in run.history()] for run in runs}
 
 
@@ -65,7 +65,7 @@ def test_killed_three_times_ends_as_undisturbed(tmp_path: Path) -> None:
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores")
 def test_one_ctrl_c_ends_two_workers_and_their_children(tmp_path: Path) -> None:
     child = tune(tmp_path, "--workers", "2", "--epochs", "300")
-    trials = Directory(tmp_path / "one").trials
+    trials = SearchDirectory(tmp_path / "one").trials
     while child.poll() is None and len([run for run in trials.glob("*") if Run(run).history()]) < 2:
         time.sleep(0.2)
     child.send_signal(signal.SIGINT)
@@ -85,7 +85,7 @@ def test_a_latency_budget_bounds_candidates_and_baseline(tmp_path: Path) -> None
     code, out, err = finish(tune(tmp_path, "--max-latency-ms", str(limit)))
     assert (code, err) == (0, "")
     assert f"at most {limit:g} ms at batch 1" in out
-    trained = [run for path in Directory(tmp_path / "one").trials.iterdir() if (run := Run(path)).history()]
+    trained = [run for path in SearchDirectory(tmp_path / "one").trials.iterdir() if (run := Run(path)).history()]
     assert len(trained) == 5  # four candidates and the baseline
     assert all(run.latency_ms() <= limit for run in trained if run.name != "baseline")
     widths = {run.config().model.width: run.latency_ms() for run in all_runs(tmp_path) if run.latency_ms() is not None}
@@ -95,4 +95,4 @@ def test_a_latency_budget_bounds_candidates_and_baseline(tmp_path: Path) -> None
 
 
 def all_runs(folder: Path) -> list[Run]:
-    return [Run(path) for path in Directory(folder / "one").trials.iterdir()]
+    return [Run(path) for path in SearchDirectory(folder / "one").trials.iterdir()]

@@ -10,6 +10,7 @@ from kerascnn.devices.plan import setup
 from kerascnn.layers import norm
 from kerascnn.speed import measure
 from kerascnn.speed.figures import FAST, STOCK
+from kerascnn.studies.executors.local import LocalExecutor
 
 CONFIG = Config(model={"arch": "resnet20", "width": 0.125}, fit={"batch_size": 4}, data={"fraction": 0.02})
 
@@ -22,7 +23,9 @@ def test_everything_is_traced_in_its_form_before_the_first_round(form, monkeypat
     asked = []
     decide = norm.fast
     monkeypatch.setattr(norm, "fast", lambda: asked.append(decide()) or asked[-1])
-    subject = measure.Subject(training.resolve(CONFIG, splits), form, splits, plan, ("train", "inference"))
+    subject = measure.Subject(
+        training.resolve(CONFIG, splits), form, splits, plan, ("train", "inference"), LocalExecutor()
+    )
     assert asked[-1] is (form == FAST)  # the MACs of either were counted before
     asked.clear()
     with contextlib.nullcontext() if form == STOCK else layers.stock_paths():  # the other form, were anything left
@@ -37,7 +40,7 @@ def test_batches_that_were_ready_are_not_counted(monkeypatch) -> None:
     plan = setup(CONFIG.devices, 4)
     drawn = []
     monkeypatch.setattr(measure, "training_data", lambda *_: (drawn.append(0) for _ in range(1000)))
-    subject = measure.Subject(training.resolve(CONFIG, splits), FAST, splits, plan, ("input",))
+    subject = measure.Subject(training.resolve(CONFIG, splits), FAST, splits, plan, ("input",), LocalExecutor())
     for _ in range(2):
         drawn.clear()
         (part,) = subject.parts

@@ -6,24 +6,27 @@ import time
 import pytest
 
 from kerascnn.errors import Stopped
-from kerascnn.search.candidates import Budget, Place, Price, places
-from kerascnn.search.crew import Crew
+from kerascnn.search.candidates import Budget
+from kerascnn.studies import slots
+from kerascnn.studies.executor import Slot
+from kerascnn.studies.workers import WorkerPool
+from kerascnn.training import Counted
 
 
-def test_every_worker_has_its_place_and_all_jobs_are_done_once() -> None:
+def test_every_worker_has_its_slot_and_all_jobs_are_done_once() -> None:
     left, done = list(range(20)), []
     turn = threading.Lock()
 
-    def job(place: Place) -> bool:
+    def job(slot: Slot) -> bool:
         with turn:
             if not left:
                 return False
             number = left.pop(0)
         time.sleep(0.01)
-        done.append((number, place.cpus))
+        done.append((number, slot.cpus))
         return True
 
-    Crew([Place((0,)), Place((1,))], threading.Event(), None).work(job)
+    WorkerPool([Slot((0,)), Slot((1,))], threading.Event(), None).work(job)
     assert sorted(number for number, _ in done) == list(range(20))
     assert {cpus for _, cpus in done} == {(0,), (1,)}
 
@@ -31,23 +34,23 @@ def test_every_worker_has_its_place_and_all_jobs_are_done_once() -> None:
 def test_an_error_in_one_stops_the_others_and_is_raised() -> None:
     stop, begun = threading.Event(), threading.Barrier(2, timeout=5)
 
-    def job(place: Place) -> bool:
+    def job(slot: Slot) -> bool:
         begun.wait()
-        if place.cpus == (0,):
+        if slot.cpus == (0,):
             raise ValueError("one is broken")
         assert stop.wait(timeout=5)
         return True
 
     with pytest.raises(ValueError, match="one is broken"):
-        Crew([Place((0,)), Place((1,))], stop, None).work(job)
+        WorkerPool([Slot((0,)), Slot((1,))], stop, None).work(job)
 
 
 def test_ctrl_c_ends_all() -> None:
     stop, ended = threading.Event(), []
 
-    def job(place: Place) -> bool:
+    def job(slot: Slot) -> bool:
         stop.wait(timeout=5)
-        ended.append(place)
+        ended.append(slot)
         return True
 
     def tick() -> None:
@@ -55,23 +58,23 @@ def test_ctrl_c_ends_all() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Crew([Place((0,)), Place((1,))], stop, None).work(job, tick)
+        WorkerPool([Slot((0,)), Slot((1,))], stop, None).work(job, tick)
     assert len(ended) == 2
 
 
 def test_time_is_up() -> None:
     with pytest.raises(Stopped, match="time is up"):
-        Crew([Place()], threading.Event(), 0.1).work(lambda place: not time.sleep(0.05))
+        WorkerPool([Slot()], threading.Event(), 0.1).work(lambda slot: not time.sleep(0.05))
 
 
 def test_nothing_begins_once_time_is_up() -> None:
-    begun: list[Place] = []
+    begun: list[Slot] = []
     with pytest.raises(Stopped, match="time is up"):
-        Crew([Place()], threading.Event(), -1.0).work(lambda place: begun.append(place) or False)
+        WorkerPool([Slot()], threading.Event(), -1.0).work(lambda slot: begun.append(slot) or False)
     assert begun == []
 
 
 def test_budget_is_the_largest_share() -> None:
-    assert Budget(macs=20e6, params=1e6).excess(Price(500_000, 30_000_000)) == 1.5
-    assert Budget().excess(Price(1, 1)) == 0
-    assert places(1) == [Place()]
+    assert Budget(macs=20e6, params=1e6).excess(Counted(500_000, 30_000_000)) == 1.5
+    assert Budget().excess(Counted(1, 1)) == 0
+    assert slots.shared_out(1) == [Slot()]

@@ -1,4 +1,4 @@
-"""Workers that do one job after another, each a thread that waits for a child process in its own place."""
+"""Workers that do one job after another, each a thread that waits for a child process in its own slot. No TensorFlow."""
 
 import math
 import threading
@@ -6,35 +6,35 @@ import time
 from collections.abc import Callable, Sequence
 
 from kerascnn.errors import Stopped
-from kerascnn.search.candidates import Place
+from kerascnn.studies.executor import Slot
 
-# One job: takes the place, does something, returns whether there may be more. IDLE says: nothing yet, ask again.
-Job = Callable[[Place], bool]
+# One job: takes the slot, does something, returns whether there may be more.
+Job = Callable[[Slot], bool]
 PAUSE = 0.2
 
 
-class Crew:
-    """Threads, one for each place, until there is no job left; a signal, time or an error ends all of them.
+class WorkerPool:
+    """Threads, one for each slot, until there is no job left; a signal, time or an error ends all of them.
 
     Args:
-        places: Where each one's children run.
+        slots: Where each worker's children run.
         stop: Set once everybody is to stop; whoever waits for a child looks at it.
         seconds: Until time is up; None for never.
     """
 
-    def __init__(self, places: Sequence[Place], stop: threading.Event, seconds: float | None) -> None:
-        self.places, self.stop = places, stop
+    def __init__(self, slots: Sequence[Slot], stop: threading.Event, seconds: float | None) -> None:
+        self.slots, self.stop = slots, stop
         self.end = math.inf if seconds is None else time.monotonic() + seconds
         self._trouble: BaseException | None = None
 
     def work(self, job: Job, tick: Callable[[], None] = lambda: None) -> None:
-        """Let everybody do `job` until it says that there is none left; `tick` is called a few times a second.
+        """Lets everybody do `job` until it says that there is none left; `tick` is called a few times a second.
 
         Raises:
             Stopped: Time is up; everything is kept.
             BaseException: What a signal or the first failing job raised, once everybody has stopped.
         """
-        threads = [threading.Thread(target=self._one, args=(job, place), daemon=True) for place in self.places]
+        threads = [threading.Thread(target=self._one, args=(job, slot), daemon=True) for slot in self.slots]
         self._look()
         try:
             for thread in threads:
@@ -59,9 +59,9 @@ class Crew:
         if time.monotonic() > self.end:
             self.stop.set()
 
-    def _one(self, job: Job, place: Place) -> None:
+    def _one(self, job: Job, slot: Slot) -> None:
         try:
-            while not self.stop.is_set() and job(place):
+            while not self.stop.is_set() and job(slot):
                 pass
         except BaseException as error:
             if isinstance(error, Stopped) and self.stop.is_set():

@@ -1,15 +1,18 @@
-"""How a training in a process of its own ended says whose doing it was."""
+"""How a training in a process of its own ended says whose doing it was; what it raises travels between processes."""
 
+import pickle
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
-from kerascnn import runs
 from kerascnn.config import Config
-from kerascnn.errors import STOPPED, TRAINING_FAILED, USER_ERROR, TrainingFailed
+from kerascnn.errors import STOPPED, TRAINING_FAILED, USER_ERROR, Stopped, TrainingFailed
 from kerascnn.runs import Run
-from tests.search.doomed import doom
+from kerascnn.studies.executor import ChildLost, Slot
+from kerascnn.studies.executors.local import LocalExecutor
+from tests.studies.doomed import doom
 
 
 @pytest.mark.parametrize(
@@ -28,10 +31,16 @@ def test_only_its_own_doing_is_final(
     run = Run(tmp_path / "run")
     run.write_config(Config())
     doom(tmp_path, code, monkeypatch)
-    expected = runs.ChildLost if lost else TrainingFailed
+    expected = ChildLost if lost else TrainingFailed
     with pytest.raises(expected, match=r"run run (ended with code|was killed by)") as caught:
-        list(runs.launch(run.path))
+        list(LocalExecutor().train(run.path, None, Slot(), candidate=False, stop=threading.Event()))
     error = caught.value
-    if isinstance(error, runs.ChildLost):
+    if isinstance(error, ChildLost):
         assert (error.code, error.killed) == (STOPPED, killed)
         assert "the same command goes on" in str(error)
+
+
+@pytest.mark.parametrize("error", [ChildLost("run a was killed", killed=True), Stopped("time is up", 130)], ids=repr)
+def test_what_an_executor_raises_pickles(error: Stopped) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

@@ -1,0 +1,104 @@
+"""A function that is called in another process: what travels is JSON, by the annotations of the function. No TensorFlow.
+
+`python -m kerascnn.studies.calls` is that process: a request on standard input, the answer on standard output.
+"""
+
+import importlib
+import inspect
+import json
+import os
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from kerascnn.cli.command import ending
+from kerascnn.cli.progress import SILENT, Phases, Relay
+from kerascnn.errors import CHECK_FAILED, TRAINING_FAILED, USER_ERROR, CheckFailed, Stopped, TrainingFailed, UserError
+from kerascnn.studies.child import Orders, when_parent_ends
+
+COMMAND = (sys.executable, "-m", "kerascnn.studies.calls")
+_KINDS: dict[int, type[Exception]] = {
+    USER_ERROR: UserError,
+    CHECK_FAILED: CheckFailed,
+    TRAINING_FAILED: TrainingFailed,
+}
+
+
+def request(function: Callable[..., Any], args: Sequence[Any]) -> str:
+    """A line that asks for `function(*args)`."""
+    given = [_plain(kind, value) for kind, value in zip(_kinds(function, len(args)), args, strict=True)]
+    return json.dumps({"function": f"{function.__module__}:{function.__qualname__}", "args": given})
+
+
+def result(function: Callable[..., Any], answer: str) -> Any:
+    """What `function` returned there.
+
+    Raises:
+        UserError, CheckFailed, TrainingFailed, Stopped: As it was raised there.
+        RuntimeError: `function` has a fault: holds the traceback.
+    """
+    found = json.loads(answer)
+    if "fault" in found:
+        raise RuntimeError(f"{function.__name__} failed in a process of its own:\n{found['fault']}")
+    if "code" in found:
+        kind = _KINDS.get(found["code"])
+        raise kind(found["message"]) if kind else Stopped(found["message"], found["code"])
+    return _typed(_returned(function), found["result"])
+
+
+def answer(line: str, phases: Phases = SILENT) -> str:
+    """Does what a request asks for: the line that says what came of it."""
+    try:
+        asked = json.loads(line)
+        module, _, name = asked["function"].partition(":")
+        function = getattr(importlib.import_module(module), name)
+        kinds = _kinds(function, len(asked["args"]))
+        args = [_typed(kind, value) for kind, value in zip(kinds, asked["args"], strict=True)]
+        shown = {"phases": phases} if "phases" in inspect.signature(function).parameters else {}
+        return json.dumps({"result": _plain(_returned(function), function(*args, **shown))})
+    except Stopped as error:
+        return json.dumps({"message": str(error), "code": error.code})
+    except Exception as error:
+        known = ending(error)
+        if known is None:
+            return json.dumps({"fault": traceback.format_exc()})
+        return json.dumps({"message": known[0], "code": known[1]})
+
+
+def _kinds(function: Callable[..., Any], count: int) -> list[Any]:
+    """The annotations of the first `count` parameters."""
+    hints = typing.get_type_hints(function)
+    return [hints.get(name, Any) for name in list(inspect.signature(function).parameters)[:count]]
+
+
+def _returned(function: Callable[..., Any]) -> Any:
+    return typing.get_type_hints(function).get("return", Any)
+
+
+# Python's json between them: it keeps names that are not UTF-8, and NaN.
+def _plain(kind: Any, value: Any) -> Any:
+    return TypeAdapter(kind).dump_python(value, mode="json")
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    return TypeAdapter(kind).validate_python(value)
+
+
+def main(argv: Sequence[str]) -> None:
+    """The other process."""
+    orders = Orders.taken_from(argv)[0] or Orders()
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # whatever is printed is none of the answer
+        line = sys.stdin.readline()
+        when_parent_ends(lambda: os._exit(1))
+        orders.pin()
+        tell = orders.tell()
+        answers.write(f"{answer(line, SILENT if tell is None else Relay(tell))}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

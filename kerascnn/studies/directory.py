@@ -1,0 +1,98 @@
+"""A study's directory: claimed by the terms of one study, held by one process at a time. No TensorFlow."""
+
+import contextlib
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kerascnn.cli.recipes import load_toml
+from kerascnn.errors import UserError
+from kerascnn.runs import Held, hold
+from kerascnn.runs.files import names_in, write_file
+from kerascnn.runs.locks import LOCK_FILE
+
+
+class StudyDirectory:
+    """What the directories of all studies have: a lock, the file of its terms, a report, a log.
+
+    Args:
+        path: The directory; it need not exist yet.
+
+    Attributes:
+        kind: What it is, and the name of the file of its terms.
+        flag: The flag that names the folder that it lies in.
+        way_out: What to do, beside another name, where it holds a study on other terms.
+    """
+
+    kind: ClassVar[str]
+    flag: ClassVar[str]
+    way_out: ClassVar[str]
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.name = self.path.name
+        self.terms_file = self.path / f"{self.kind}.toml"
+        self.report_file = self.path / "report.html"
+        self.log_file = self.path / "log.txt"
+
+    def lock(self) -> contextlib.AbstractContextManager[Held]:
+        """Holds the directory for this process: see `runs.hold`."""
+        return hold(self.path, f"{self.kind} {self.name}", self.flag)
+
+    def terms_in(self, content: dict[str, Any]) -> dict[str, Any]:
+        """The terms in what the file of terms holds: all of it here."""
+        return content
+
+    def claimed(self, terms: dict[str, Any]) -> dict[str, Any] | None:
+        """What an earlier start on the same terms has kept with them; None where nothing has begun here.
+
+        Raises:
+            UserError: The directory holds a study on other terms (lists what differs), or something else.
+        """
+        if not self.terms_file.exists():
+            if names_in(self.path) - {LOCK_FILE, self.log_file.name}:
+                raise UserError(f"{self.path} exists and is not a {self.kind}: choose another --name")
+            return None
+        content = load_toml(self.terms_file)
+        differ = _differing(_flat(self.terms_in(content)), _flat(terms))
+        if not differ:
+            return content
+        if names_in(self.path) <= {self.terms_file.name, LOCK_FILE}:
+            return None  # a plan that was only looked at is in nobody's way
+        raise UserError(
+            f"{self.kind} {self.name} exists on other terms:\n"
+            + "\n".join(differ)
+            + f"\nway out: another --name, or {self.way_out.format(path=self.path)}"
+        )
+
+    def write_table(self, path: Path, rows: Sequence[dict[str, Any]]) -> None:
+        """Keeps rows as CSV; columns in the order in which they first occur."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+    def write_report(self, html: str) -> None:
+        """Keeps the page."""
+        write_file(self.report_file, html.encode())
+
+
+def _differing(kept: dict[str, Any], asked: dict[str, Any]) -> list[str]:
+    return [
+        f"  {key}: {kept.get(key, 'nothing')!s} there, {asked.get(key, 'nothing')!s} asked for"
+        for key in sorted(kept.keys() | asked.keys())
+        if kept.get(key) != asked.get(key)
+    ]
+
+
+def _flat(terms: dict[str, Any]) -> dict[str, Any]:
+    """Tables inside as `table key`."""
+    found: dict[str, Any] = {}
+    for key, value in terms.items():
+        found |= {f"{key} {name}": v for name, v in value.items()} if isinstance(value, dict) else {key: value}
+    return found

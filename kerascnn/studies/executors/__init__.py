@@ -1,0 +1,1 @@
+"""Where runs execute: one class in one file each, behind `studies.executor.Executor`. No TensorFlow."""

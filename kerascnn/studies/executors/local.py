@@ -1,0 +1,164 @@
+"""Runs and calls on this machine: child processes that end with their parent. No TensorFlow."""
+
+import contextlib
+import os
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import IO, Any
+
+from kerascnn.cli.progress import SILENT, Mirror, Phases
+from kerascnn.errors import Stopped, UserError
+from kerascnn.runs import Run
+from kerascnn.studies import calls, child
+from kerascnn.studies.executor import CHILD_LOG, Found, Row, Slot, check_ending, fit_command, killed_by
+
+LOOK = 0.2  # seconds between two looks at a child
+Child = subprocess.Popen[bytes]
+
+
+class LocalExecutor:
+    """An `Executor` of child processes.
+
+    A child ends once its standard input closes, so that a killed parent leaves none behind. Each has a session of its own:
+    one Ctrl-C is the parent's, who ends its children.
+
+    Args:
+        slots: What may be used at once.
+        phases: Where it is shown what the children do.
+    """
+
+    def __init__(self, slots: Sequence[Slot] = (Slot(),), phases: Phases = SILENT) -> None:
+        self.slots = tuple(slots)
+        self.phases = phases
+        self._children: set[Child] = set()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the children that are left, as of a training whose rows nobody asked for to the end."""
+        for left in list(self._children):
+            _end(left)
+
+    def train(
+        self,
+        run_dir: str | os.PathLike[str],
+        until: int | None,
+        slot: Slot,
+        *,
+        candidate: bool,
+        stop: threading.Event,
+        label: str = "",
+    ) -> Iterator[Row]:
+        """Trains a run; see `Executor.train`."""
+        run = Run(run_dir)
+        seen = len(run.history())
+        run.path.mkdir(parents=True, exist_ok=True)
+        orders = child.Orders(read_test=not candidate, cpus=slot.cpus)
+        with (
+            (run.path / CHILD_LOG).open("ab") as log,
+            self._started(fit_command(run, until), orders, slot, label, log, log) as (process, show),
+        ):
+            while True:
+                ended = process.poll() is not None
+                show()
+                rows = run.history()
+                yield from rows[seen:]
+                seen = max(seen, len(rows))
+                if ended or stop.is_set():
+                    break
+                time.sleep(LOOK)
+        if stop.is_set():
+            raise Stopped(f"run {run.name} was stopped")
+        check_ending(run, process.returncode)
+
+    def call(self, function: Callable[..., Found], *args: Any, slot: Slot) -> Found:
+        """What `function` returns in a fresh process; see `Executor.call`."""
+        line = calls.request(function, args)
+        orders = child.Orders(cpus=slot.cpus)
+        with self._started(calls.COMMAND, orders, slot, "", subprocess.PIPE, None) as (process, show):
+            try:
+                answer = _asked(process, line, show)
+            except BaseException:  # a stop waits for no measurement
+                process.terminate()
+                raise
+        if not answer.endswith(b"\n"):
+            code = process.returncode
+            how = f"{killed_by(code)}: a smaller --batch-size needs less" if code < 0 else f"ended with code {code}"
+            raise UserError(f"the process that ran {function.__name__} {how}")
+        found: Found = calls.result(function, answer.decode())
+        return found
+
+    @contextlib.contextmanager
+    def _started(
+        self,
+        command: Sequence[str],
+        orders: child.Orders,
+        slot: Slot,
+        label: str,
+        stdout: IO[bytes] | int,
+        stderr: IO[bytes] | None,
+    ) -> Iterator[tuple[Child, Callable[[], None]]]:
+        """A child until the end of the `with`, and what shows its phases as they are now."""
+        heard, told = os.pipe()
+        os.set_blocking(heard, False)
+        mirror = Mirror(self.phases, label)
+        try:
+            try:
+                process = subprocess.Popen(
+                    [*command, orders.model_copy(update={"progress": told}).flag()],
+                    stdin=subprocess.PIPE,
+                    stdout=stdout,
+                    stderr=stderr,
+                    env=child.variables(slot.cpus, slot.gpu),
+                    pass_fds=(told,),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(told)
+            self._children.add(process)
+            try:
+                yield process, lambda: mirror.read(heard)
+            finally:
+                _end(process)
+                self._children.discard(process)
+        finally:
+            mirror.end()
+            os.close(heard)
+
+
+def _end(process: Child) -> None:
+    """Asks a child to end, and waits until it has saved what it keeps."""
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    process.wait()
+
+
+def _asked(process: Child, line: str, show: Callable[[], None]) -> bytes:
+    """What a child answers to a request until it ends; `show` is called a few times a second."""
+    assert process.stdin
+    assert process.stdout
+    answer = b""
+    with contextlib.suppress(BrokenPipeError):  # it has ended: its code says how
+        process.stdin.write(f"{line}\n".encode())
+        process.stdin.flush()
+    with process.stdout, selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            ready = selector.select(LOOK)
+            show()
+            if ready:
+                some = os.read(process.stdout.fileno(), 65536)
+                if not some:
+                    return answer
+                answer += some
