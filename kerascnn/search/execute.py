@@ -55,7 +55,7 @@ class Execution:
         return oracles.build(
             self.tune.tuner,
             self.search.space,
-            gate=self.search,
+            constraint=self.search,
             candidates=self.tune.trials,
             epochs=self.search.epochs,
             direction=self.search.direction,
@@ -72,13 +72,13 @@ class Execution:
         events = self.journal.events()
         self.oracle = self._fresh()
         folder, self.oracle.folder = self.oracle.folder, None  # nothing to keep until all of it is played
-        for place, event in enumerate(events):
+        for number, event in enumerate(events):
             if not self._played(event):
                 self.search.screen.say(
-                    f"note: {self.directory.journal_file} does not go on after {place} events;"
+                    f"note: {self.directory.journal_file} does not go on after {number} events;"
                     " the rest is taken from the candidates' own directories"
                 )
-                events = events[:place]
+                events = events[:number]
                 # A draw that does not fit has changed the oracle: once more, up to there.
                 self.outcomes.clear()
                 self.outcomes[BASELINE] = self.baseline

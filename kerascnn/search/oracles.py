@@ -26,7 +26,7 @@ MISSES = 1000
 INSTEAD = 50
 
 
-class Gate(Protocol):
+class Constraint(Protocol):
     """What a search knows of values before anything is trained."""
 
     def key(self, values: dict[str, Any]) -> str:
@@ -42,8 +42,8 @@ class _Bounded(compat.Steered):
     Nothing is raised inside: keras-tuner would keep its lock, and every other worker would wait for ever. `problem` tells.
     """
 
-    def __init__(self, *, gate: Gate, candidates: int, folder: Path | None, **kwargs: Any) -> None:
-        self.gate, self.candidates, self.folder = gate, candidates, folder
+    def __init__(self, *, constraint: Constraint, candidates: int, folder: Path | None, **kwargs: Any) -> None:
+        self.constraint, self.candidates, self.folder = constraint, candidates, folder
         self.keys: set[str] = set()
         self.problem: UserError | None = None
         self.drawn = self.fitting = 0
@@ -70,17 +70,17 @@ class _Bounded(compat.Steered):
         return None
 
     def duplicate(self, values: dict[str, Any]) -> bool:
-        return self.gate.key(own(values)) in self.keys
+        return self.constraint.key(own(values)) in self.keys
 
     def _fits(self, values: dict[str, Any]) -> bool:
-        excess = self.gate.excess(own(values))
+        excess = self.constraint.excess(own(values))
         fits = excess <= 1
         self.drawn, self.fitting = self.drawn + 1, self.fitting + fits
         self._missed = [] if fits else [*self._missed[-MISSES:], (own(values), excess)]
         return fits
 
     def _taken(self, values: dict[str, Any]) -> dict[str, Any]:
-        self.keys.add(self.gate.key(own(values)))
+        self.keys.add(self.constraint.key(own(values)))
         return values
 
     def _impossible(self) -> UserError:
@@ -210,7 +210,7 @@ def build(
     tuner: str,
     space: Space,
     *,
-    gate: Gate,
+    constraint: Constraint,
     candidates: int,
     epochs: int,
     direction: str,
@@ -222,7 +222,7 @@ def build(
     Args:
         tuner: A key of TUNERS.
         space: What varies.
-        gate: Says what values mean and cost.
+        constraint: Says what values mean and cost.
         candidates: How many to sample.
         epochs: Of a whole training.
         direction: "max" or "min".
@@ -235,7 +235,7 @@ def build(
     if tuner == "bayesian":
         options["num_initial_points"] = max(3, candidates // 3)
     return TUNERS[tuner](
-        gate=gate,
+        constraint=constraint,
         candidates=candidates,
         folder=folder,
         objective=keras_tuner.Objective("score", direction),

@@ -103,7 +103,7 @@ class Search:
         asked |= {key: value for key, value in limits.items() if value is not None}
         return asked | ({"trials": tune.trials} if tune.tuner == "hyperband" else {})
 
-    # What values mean and cost: the oracles' gate
+    # What values mean and cost: the oracles' constraint
 
     def config_of(self, values: dict[str, Any]) -> ResolvedConfig:
         """The config of a candidate's run."""

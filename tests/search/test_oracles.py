@@ -15,7 +15,7 @@ NAMES = list(oracles.TUNERS)
 QUICK = [name for name in NAMES if name != "bayesian"]  # fitting its process takes a second for each proposal
 
 
-class Gate:
+class Constraint:
     """Costs a * b; what means the same has the same product."""
 
     def __init__(self, limit: float = 100.0) -> None:
@@ -28,8 +28,10 @@ class Gate:
         return values["a"] * values["b"] / self.limit
 
 
-def build(tuner: str, gate: Gate, count: int, epochs: int = 9, seed: int = 0, **more: Any) -> Any:
-    return oracles.build(tuner, SPACE, gate=gate, candidates=count, epochs=epochs, direction="max", seed=seed, **more)
+def build(tuner: str, constraint: Constraint, count: int, epochs: int = 9, seed: int = 0, **more: Any) -> Any:
+    return oracles.build(
+        tuner, SPACE, constraint=constraint, candidates=count, epochs=epochs, direction="max", seed=seed, **more
+    )
 
 
 def score(values: dict[str, Any]) -> float:
@@ -57,25 +59,25 @@ def search(oracle: Any, most: int = 10_000) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("tuner", "count"), [*((name, 9) for name in QUICK), ("bayesian", 5)])
 def test_so_many_distinct_candidates_all_within_the_budget(tuner: str, count: int) -> None:
-    gate = Gate(20)
-    found = search(build(tuner, gate, count))
-    assert len({gate.key(values) for values in found}) == count
-    assert all(gate.excess(values) <= 1 for values in found)
+    constraint = Constraint(20)
+    found = search(build(tuner, constraint, count))
+    assert len({constraint.key(values) for values in found}) == count
+    assert all(constraint.excess(values) <= 1 for values in found)
 
 
 @pytest.mark.parametrize(("tuner", "count"), [*((name, 8) for name in QUICK), ("bayesian", 4)])
 def test_a_seed_repeats_and_another_seed_differs(tuner: str, count: int) -> None:
-    first, again, other = (search(build(tuner, Gate(), count, seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (search(build(tuner, Constraint(), count, seed=seed)) for seed in (0, 0, 1))
     assert first == again
     assert (first == other) == (tuner == "grid")
 
 
 @pytest.mark.parametrize("tuner", NAMES)
 def test_a_space_that_is_used_up_ends_the_search_with_what_there_was(tuner: str) -> None:
-    gate = Gate(4)  # products 1, 2, 3, 4
-    oracle = build(tuner, gate, 50)
+    constraint = Constraint(4)  # products 1, 2, 3, 4
+    oracle = build(tuner, constraint, 50)
     found = search(oracle)
-    assert {gate.key(values) for values in found} == {"1", "2", "3", "4"}
+    assert {constraint.key(values) for values in found} == {"1", "2", "3", "4"}
     assert oracle.problem is None or "draws in a row exceed the budget" in str(oracle.problem)
     if tuner == "hyperband":  # the cut bracket goes on to its end
         assert max(values["tuner/epochs"] for values in found) == 9
@@ -83,7 +85,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_what_there_was(tuner: str)
 
 @pytest.mark.parametrize("tuner", NAMES)
 def test_a_budget_that_nothing_meets_is_told_with_the_range_to_narrow_and_nobody_waits(tuner: str) -> None:
-    oracle = build(tuner, Gate(0.5), 5)
+    oracle = build(tuner, Constraint(0.5), 5)
     assert oracle.create_trial("one").status == "STOPPED"
     expected = "no combination of the grid fits" if tuner == "grid" else r"of all 1,000 draws 0 fit \(0.0%\)"
     with pytest.raises(Exception, match=expected) as error:
@@ -105,7 +107,9 @@ def test_brackets_repeat_until_all_candidates_are_sampled_and_the_last_is_cut() 
 @pytest.mark.parametrize(("count", "epochs"), [(1, 9), (2, 3), (7, 1), (13, 12), (24, 9)])
 def test_hyperband_does_what_its_table_says(count: int, epochs: int) -> None:
     wide = Space("wide", {}, (Parameter("a", low=1, high=1000, step=1), Parameter("b", choices=(1,))))
-    oracle = oracles.build("hyperband", wide, gate=Gate(1e9), candidates=count, epochs=epochs, direction="max", seed=0)
+    oracle = oracles.build(
+        "hyperband", wide, constraint=Constraint(1e9), candidates=count, epochs=epochs, direction="max", seed=0
+    )
     found = search(oracle)
     table = [rung for bracket in brackets.planned("hyperband", count, epochs) for rung in bracket]
     lengths = [values["tuner/epochs"] for values in found]
@@ -115,7 +119,7 @@ def test_hyperband_does_what_its_table_says(count: int, epochs: int) -> None:
 
 
 def test_hyperband_promotes_the_best_although_others_crashed() -> None:
-    oracle = build("hyperband", Gate(1e9), 9)
+    oracle = build("hyperband", Constraint(1e9), 9)
     found = []
     while (trial := oracle.create_trial(f"w{len(oracle.trials)}")).status == "RUNNING":
         values = trial.hyperparameters.values
@@ -131,6 +135,6 @@ def test_hyperband_promotes_the_best_although_others_crashed() -> None:
 
 @pytest.mark.parametrize("tuner", QUICK)
 def test_oracle_json_is_whole_and_never_needed(tuner: str, tmp_path: Path) -> None:
-    search(build(tuner, Gate(), 4, folder=tmp_path))
+    search(build(tuner, Constraint(), 4, folder=tmp_path))
     assert json.loads((tmp_path / "oracle.json").read_text())["end_order"]
     assert [path.name for path in tmp_path.iterdir()] == ["oracle.json"]
