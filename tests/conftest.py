@@ -1,4 +1,4 @@
-"""Two logical CPU devices for every test, so that replication runs on a laptop; the real images beside the checkout."""
+"""Two logical CPU devices for every test, so that replication runs on a laptop; the folder of real images, where there is one."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-ROOT = Path(__file__).resolve().parents[1]
+TEST_DATA = "KERASCNN_TEST_DATA"  # a folder; docs/tests.md has its layout
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,9 +30,19 @@ def _fresh_policy():
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real images beside the checkout; tests that need it skip where it is missing."""
-    path = ROOT.parent / "shared" / "data"
+def optional_data() -> Path | None:
+    """The folder of real images that KERASCNN_TEST_DATA names, or None where it is not set."""
+    if not os.environ.get(TEST_DATA):
+        return None
+    path = Path(os.environ[TEST_DATA]).resolve()
     if not path.is_dir():
-        pytest.skip(f"no real images at {path.relative_to(ROOT.parent)}: only beside a developer's checkout")
+        pytest.fail(f"{TEST_DATA}: expected a folder, got {path}")
     return path
+
+
+@pytest.fixture(scope="session")
+def real_data(optional_data: Path | None) -> Path:
+    """The folder of real images; tests that need it skip where there is none."""
+    if optional_data is None:
+        pytest.skip(f"{TEST_DATA} is not set: docs/tests.md says what it holds")
+    return optional_data

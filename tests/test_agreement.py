@@ -15,9 +15,9 @@ from tests.data.make_folder import make
 
 
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "mixed_bfloat16"])
-def test_fit_file_and_export_agree_on_every_file(tmp_path: Path, dtype: str) -> None:
-    photos = Path(__file__).resolve().parents[2] / "shared" / "data" / "hymenoptera"
-    folder = make(tmp_path / "photos", photos if photos.is_dir() else None)  # else from the embedded images
+def test_fit_file_and_export_agree_on_every_file(tmp_path: Path, dtype: str, optional_data: Path | None) -> None:
+    photos = optional_data and optional_data / "hymenoptera"
+    folder = make(tmp_path / "photos", photos)  # without photos from the embedded images
     places = ["--runs-dir", str(tmp_path / "runs"), "--exports-dir", str(tmp_path / "exports"), "--run", "run"]
     small = ["--image-size", "72", "--arch", "resnet18", "--width", "0.125", "--epochs", "1", "--batch-size", "16"]
     assert main(["--dataset", str(folder), "--dtype", dtype, *small, *places]) == DONE

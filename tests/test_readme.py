@@ -1,4 +1,4 @@
-"""Every command in the README runs as written, with small overrides appended."""
+"""The README and the pages of docs/: every kerascnn command runs as written but for small overrides; links and names exist."""
 
 import re
 import shlex
@@ -10,12 +10,45 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn.__main__ import main
+from kerascnn.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted({line.strip() for line in README.splitlines() if line.startswith("    python -m kerascnn.")})
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
+OURS = re.compile(r"python -m kerascnn\.(\w+)(.*)")
 SMALL = ["--epochs", "1", "--fraction", "0.02", "--width", "0.25"]
+SMALL_PHOTOS = ["--epochs", "1", "--arch", "resnet18", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]
+# Commands of a block that are not kerascnn's: the environment, which .ci/run makes, and what this file is run by.
+OTHERS = re.compile(
+    r"python3 -m venv \.venv && \. \.venv/bin/activate|pip install (-c constraints\.txt )?-e (\.|\"\.\[[\w,]+\]\")"
+    r"|(KERASCNN_TEST_DATA=FOLDER )?python -m pytest .*|ruff check \.|ruff format --check \.|mypy"
+)
+# What runs and exports leave behind, which the pages name and no checkout has.
+MADE = ("experiments/runs", "experiments/comparisons", "experiments/searches", "saved_models")
+
+
+def blocks(language: str, text: str) -> list[str]:
+    """The contents of a page's blocks in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.S | re.M)
+
+
+def prose(text: str) -> str:
+    """A page without its blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+
+
+def spans(text: str) -> list[str]:
+    """The inline code of a page."""
+    return re.findall(r"`([^`]+)`", prose(text))
+
+
+def typed(text: str) -> list[str]:
+    """The commands of a page, a line each."""
+    return [line.strip() for block in blocks("bash", text) for line in block.splitlines() if line.strip()]
+
+
+TYPED = sorted({line for text in TEXTS.values() for line in typed(text) if OURS.fullmatch(line)})
 
 
 def photos(folder: Path) -> None:
@@ -30,72 +63,73 @@ def photos(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that commands call RUN."""
+    """The run that commands call RUN or latest."""
     folder = tmp_path_factory.mktemp("runs")
     assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL]) == 0
     return folder / "finished"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_commands(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
-    words = shlex.split(command)[2:]
-    overrides = [] if "--help" in words or "--print-config" in words else list(SMALL)
+def overrides(command: str, words: list[str]) -> list[str]:
+    """Flags that make a command small."""
+    if "--help" in words or "--print-config" in words:
+        return []
+    if command == "fit":
+        if "--weights" in words:  # the network is RUN's
+            return ["--batch-size", "4", "--epochs", "2", "--head-epochs", "1"]
+        if "tfds:cifar10" in words:
+            return ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
+        return SMALL_PHOTOS if "photos" in words else SMALL
+    return {
+        "evaluate": ["--most", "10"],
+        # All of it but the training, which the slow tests of tests/comparison do.
+        "compare": ["--dry-run", "--match", "none", "--fraction", "0.02", "--width", "0.25"],
+        "tune": ["--epochs", "2", "--fraction", "0.02", "--trials", "2", "--tuner", "random"],
+        "benchmark": [
+            *("--archs", "resnet20", "--width", "0.25", "--parts", "train", "--rounds", "3", "--seconds", "0.01"),
+        ],
+    }.get(command, [])
+
+
+@pytest.mark.parametrize("line", TYPED)
+def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
+    command, *words = shlex.split(line)[2:]
+    command = command.removeprefix("kerascnn.")
     monkeypatch.chdir(tmp_path)
-    if words[0] in ("kerascnn.archs", "kerascnn.list"):
-        overrides = []
-    if words[0] == "kerascnn.compare":  # all of it but the training, which the slow tests of tests/comparison do
-        overrides = ["--dry-run", "--match", "none", "--fraction", "0.02", "--width", "0.25"]
-    if words[0] == "kerascnn.tune":
-        overrides = ["--epochs", "2", "--fraction", "0.02", "--trials", "2", "--tuner", "random"]
-    if words[0] == "kerascnn.benchmark":
-        overrides = ["--archs", "resnet20", "--width", "0.25", "--rounds", "3", "--seconds", "0.01", "--parts", "train"]
     if "RUN" in words:
-        run = request.getfixturevalue("finished")
-        words = [str(run) if word == "RUN" else word for word in words]
-        overrides = ["--most", "10"] if words[0] == "kerascnn.evaluate" else []
+        words = [str(request.getfixturevalue("finished")) if word == "RUN" else word for word in words]
+    if "latest" in words:
+        (tmp_path / "experiments").mkdir()
+        (tmp_path / "experiments/runs").symlink_to(request.getfixturevalue("finished").parent)
     if "photos" in words:
         photos(tmp_path / "photos")
-        overrides = [
-            "--epochs",
-            "1",
-            "--arch",
-            "resnet18",
-            "--width",
-            "0.125",
-            "--image-size",
-            "72",
-            "--batch-size",
-            "4",
-        ]
-    if words[0] == "kerascnn.predict":
-        overrides = []
-    if "--weights" in words:
-        overrides = ["--batch-size", "4", "--epochs", "2", "--head-epochs", "1"]  # the network is RUN's
     if "tfds:cifar10" in words:
-        (tmp_path / "data").symlink_to(request.getfixturevalue("shared_data") / "tfds")
-        overrides = ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
-    code = main([words[0].removeprefix("kerascnn."), *words[1:], *overrides])
+        (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
+    small = overrides(command, words)
+    code = main([command, *words, *small])
     out = capsys.readouterr().out
     assert code == 0, out
-    if words[0] == "kerascnn.compare":
+    if command == "compare":
         assert "measure inference" in out
-        assert main(["compare", *words[1:], *overrides]) == 0
+        assert main(["compare", *words, *small]) == 0
         again = capsys.readouterr().out
         assert "solved  earlier" in again
         assert "measure" not in again.replace("what was measured", ""), "a dry run keeps what it measured"
         plans = [[line for line in shown.splitlines() if line.startswith(" " * 12)] for shown in (out, again)]
         assert plans[0] == plans[1]
-    elif words[0] == "kerascnn.tune":
+    elif command == "tune":
         assert "in all      6 epochs" in out
-    elif "--epochs" in overrides:
+    elif command == "fit" and small:
         assert re.search(r"test accuracy \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
         assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
 
 
-def test_the_library_example_runs_and_its_file_opens_in_a_new_process(tmp_path: Path) -> None:
-    code = re.search(r"```python\n(.*?)```", README, re.S)
-    assert code
-    subprocess.run([sys.executable, "-c", code[1]], cwd=tmp_path, check=True, capture_output=True)
+def test_the_library_examples_run_and_their_file_opens_in_a_new_process(tmp_path: Path) -> None:
+    examples = [block for text in TEXTS.values() for block in blocks("python", text)]
+    assert len(examples) == 2
+    shown = subprocess.run(
+        [sys.executable, "-c", "\n".join(examples)], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    assert shown.strip() == "(1, 10) (None, 8, 8, 32)"
     reload = "import keras, kerascnn.layers; print(keras.models.load_model('mine.keras').output_shape)"
     out = subprocess.run(
         [sys.executable, "-c", reload], cwd=tmp_path, check=True, capture_output=True, text=True
@@ -106,3 +140,75 @@ def test_the_library_example_runs_and_its_file_opens_in_a_new_process(tmp_path: 
 def test_shell_completion_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--tyro-print-completion", "bash"]) == 0
     assert "--batch-size" in capsys.readouterr().out
+
+
+def test_the_readme_is_for_five_minutes() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= 170
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_no_command_of_a_block_is_left_unknown(page: str) -> None:
+    unknown = [line for line in typed(TEXTS[page]) if not OURS.fullmatch(line) and not OTHERS.fullmatch(line)]
+    assert not unknown
+    assert set(re.findall(r"^```(\w*)$", TEXTS[page], re.M)) <= {"", "bash", "text", "toml", "python"}
+    assert not re.search(r"^(    |\t)(python|kerascnn|pip) ", prose(TEXTS[page]), re.M), "a command outside a block"
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(text), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(TEXTS[page])):
+        place, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / place if place else ROOT / page
+        assert not re.match(r"\w+:", link), f"{link}: no page depends on another site"
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    index = TEXTS["docs/index.md"]
+    missing = [
+        page.name for page in PAGES if page.name not in ("README.md", "index.md") and f"({page.name})" not in index
+    ]
+    assert not missing
+
+
+@pytest.fixture(scope="module")
+def known_flags() -> set[str]:
+    """The flags of all commands, as their help shows them."""
+    flags = {"--help", "--print-config", "--version", "--tyro-print-completion", "--logdir"}
+    for command in COMMANDS:
+        shown = subprocess.run([sys.executable, "-m", f"kerascnn.{command}", "--help"], capture_output=True, text=True)
+        flags |= set(re.findall(r"--[a-z][\w-]*", shown.stdout))
+    return flags
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_flags_in_the_text_exist(page: str, known_flags: set[str]) -> None:
+    named = {flag for span in spans(TEXTS[page]) for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
+    assert not named - known_flags
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_paths_in_the_text_exist(page: str) -> None:
+    words = {word for span in spans(TEXTS[page]) for word in span.split()}
+    paths = {
+        word for word in words if re.match(r"(experiments|examples|docs|tests|kerascnn|saved_models)/[\w./-]+", word)
+    }
+    missing = [path for path in paths if not path.startswith(MADE) and not (ROOT / path).exists()]
+    assert not missing
+
+
+def test_extras_in_the_text_exist() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = project.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
+    known = set(re.findall(r"^(\w+) = \[", table, re.M))
+    text = "\n".join(TEXTS.values())
+    named = {extra for group in re.findall(r"\.\[([\w,]+)\]", text) for extra in group.split(",")}
+    assert named <= known

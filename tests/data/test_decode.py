@@ -161,8 +161,8 @@ def test_sixteen_bit_is_divided_by_257() -> None:
     np.testing.assert_array_equal(got[..., 0], np.rint(levels[..., 0] / 257))
 
 
-def test_real_photos_are_exact(shared_data: Path) -> None:
-    paths = sorted((shared_data / "hymenoptera" / "train").rglob("*.jpg"))[::6]
+def test_real_photos_are_exact(real_data: Path) -> None:
+    paths = sorted((real_data / "hymenoptera" / "train").rglob("*.jpg"))[::6]
     assert len(paths) > 30
     for path in paths:
         with Image.open(path) as image:

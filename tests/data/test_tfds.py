@@ -157,8 +157,8 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
         load("tfds:insects", tmp_path, image_size=20)
 
 
-def test_cifar10(shared_data):
-    splits = load("tfds:cifar10[:2%]", shared_data / "tfds")
+def test_cifar10(real_data):
+    splits = load("tfds:cifar10[:2%]", real_data / "tfds")
     assert splits.image_size == 32
     assert [len(split.ids()) for split in splits.parts()][2] == 200
     assert len(splits.train) + len(splits.val) == 1000
