@@ -12,7 +12,7 @@ def test_json_rows_agree_with_the_reference(capsys: pytest.CaptureFixture[str]) 
     assert main(["resnet20", "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     facts = json.loads(line)
-    # figures.md 1.1: 269,722 trainable, 271,098 in all, 40.55 M MACs
+    # He et al. (2015), counted by hand: 269,722 trainable, 271,098 in all, 40.55 M MACs
     assert (facts["trainable"], facts["params"], round(facts["macs"] / 1e6, 2)) == (269722, 271098, 40.55)
     assert (facts["family"], facts["year"], facts["image_size"]) == ("resnet", 2015, 32)
 

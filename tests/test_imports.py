@@ -1,4 +1,4 @@
-"""The architecture is a test: imports point down only (DESIGN). Plain ast, no TensorFlow."""
+"""The architecture is a test: imports point down only. Plain ast, no TensorFlow."""
 
 import ast
 import subprocess

@@ -3,7 +3,7 @@
     python -m experiments.speed.compare --torch TORCH_PYTHON --seconds 250     as often as it says that something is missing
     python -m experiments.speed.compare --table                               the table of what is there
 
-The peers are the scripts in ../shared/peers, whose docstrings say how to install torch, in an environment of its own.
+The peers are the scripts in experiments/peers, whose README says how to install torch, in an environment of its own.
 Ratios are taken between figures of the same round. Alone on the machine: anything beside falsifies the figures.
 """
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "experiments" / "results" / "speed.jsonl"
 PAGE = KEPT.with_suffix(".md")
 MARKS = "<!-- table -->", "<!-- /table -->"
-PEERS = "../shared/peers"  # beside the checkout, where every command runs
+PEERS = "experiments/peers"  # below the checkout, where every command runs
 
 # arch here, size, batch, name in keras.applications, name in torchvision, steps of a measurement
 ARCHS = (
@@ -51,40 +51,16 @@ def _ours(arch: str, size: int, batch: int, dtype: str) -> Unit:
 
 
 def _keras(arch: str, size: int, batch: int, name: str, policy: str, steps: int) -> Unit:
-    script = f"{PEERS}/keras_train_step.py"
-    command = [
-        "python",
-        script,
-        name,
-        "--size",
-        str(size),
-        "--batch",
-        str(batch),
-        "--policy",
-        policy,
-        "--steps",
-        str(steps),
-    ]
-    return Unit(f"{arch} keras.applications {policy}", tuple(command), units.peer)
+    command = (
+        f"python {PEERS}/applications_step.py {name} --size {size} --batch {batch} --policy {policy} --steps {steps}"
+    )
+    return Unit(f"{arch} keras.applications {policy}", tuple(command.split()), units.peer)
 
 
 def _torch(arch: str, size: int, batch: int, name: str, dtype: str, steps: int, compiled: bool) -> Unit:
-    script = f"{PEERS}/torch_train_step.py"
-    command = [
-        "torch",
-        script,
-        name,
-        "--size",
-        str(size),
-        "--batch",
-        str(batch),
-        "--dtype",
-        dtype,
-        "--steps",
-        str(steps),
-    ]
-    how = " compiled" if compiled else ""
-    return Unit(f"{arch} torch {dtype}{how}", (*command, *(["--compile"] if compiled else [])), units.peer)
+    command = f"torch {PEERS}/torch_step.py {name} --size {size} --batch {batch} --dtype {dtype} --steps {steps}"
+    how, flags = (" compiled", ["--compile"]) if compiled else ("", [])
+    return Unit(f"{arch} torch {dtype}{how}", (*command.split(), *flags), units.peer)
 
 
 def _all(names: list[str], torch: bool, compiled: bool) -> list[Unit]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve().parent
+PEER = HERE.parent / "peers" / "torch_step.py"
 KEPT = HERE.parent / "results" / "speed_machines.jsonl"
 PAGE = KEPT.with_name("speed.md")
 MARKS = "<!-- machines -->", "<!-- /machines -->"
@@ -69,8 +70,9 @@ def workers(arch: str, size: int, batch: int, torch: str | None, ways: list[str]
     for way in ways:
         if way.startswith("PyTorch"):
             if torch:
-                compiled = ["--compile"] if way.endswith("compiled") else []
-                found.append(Worker(way, [torch, str(HERE / "torch_step.py"), *shape, *compiled], bare))
+                flags = ["--size", str(size), "--batch", str(batch), "--dtype", "fp32", "--turns"]
+                flags += ["--compile"] if way.endswith("compiled") else []
+                found.append(Worker(way, [torch, str(PEER), arch, *flags], bare))
             continue
         form = [] if way == OURS else ["--stock"]
         first = ["--tensorflow-first"] if way.endswith("chooses") else []

@@ -55,7 +55,7 @@ def benchmark(text: str) -> dict[str, float]:
 
 
 def peer(text: str) -> dict[str, float]:
-    """The last `N images/s` that a script of ../shared/peers prints."""
+    """The last `N images/s` that a script of experiments/peers prints."""
     return {"train": float(re.findall(r"([\d.]+) images/s", text)[-1])}
 
 

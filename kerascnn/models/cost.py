@@ -1,6 +1,6 @@
 """What a network costs: parameters, multiply-adds, activations.
 
-Convention: one multiply-add is 1 MAC; convolutions and matrix products count, nothing else (figures.md, torchvision's `_ops`;
+Convention: one multiply-add is 1 MAC; convolutions and matrix products count, nothing else (as torchvision's `_ops`;
 timm's run 0.5 % higher: they count normalizations and pooling too). A training step costs about three times as many.
 """
 

@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of every architecture: `../shared/reference/figures.md`, and the papers where it is silent."""
+"""Parameters and multiply-adds of every architecture, against `figures.py`."""
 
 import keras
 import pytest

@@ -1,10 +1,9 @@
 """Images per second of the training step of airbench94 (Jordan, arXiv 2404.00498) in PyTorch on the CPU.
 
-    python -m experiments.speed.airbench_step [--batch 1024] [--steps 4] [--rounds 3]
+    TORCH_PYTHON experiments/peers/airbench_step.py [--batch 1024] [--steps 4] [--rounds 3]
 
-The bar of experiments/results/time_to_accuracy.md was measured on another machine; this says what its 9.9 epochs of 50,000 images
-cost on this one. The network and its step only, written from the paper, on random images: nothing is learned here. As in
-the bar: bfloat16 autocast, float32 weights, channels_last. Needs torch in an environment of its own, as ../shared/peers does.
+Also what its 9.9 epochs of 50,000 images take at that rate: experiments/results/time_to_accuracy.md. The network and its step
+only, written from the paper, on random images: nothing is learned here. bfloat16 autocast, float32 weights, channels_last.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ EPOCHS, IMAGES = 9.9, 50_000
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
-    """Two 3x3 convolutions, a 2x2 maximum behind the first, normalizations without a scale (section 3.1)."""
+    """Two 3x3 convolutions, a 2x2 maximum after the first, normalizations without a scale (section 3.1)."""
 
     def norm() -> nn.BatchNorm2d:
         layer = nn.BatchNorm2d(outputs, momentum=0.4, eps=1e-12)
