@@ -1,6 +1,6 @@
 """Images per second of the training step of airbench94 (Jordan, arXiv 2404.00498) in PyTorch on the CPU.
 
-    TORCH_PYTHON experiments/peers/airbench_step.py [--batch 1024] [--steps 4] [--rounds 3]
+    TORCH_PYTHON -m experiments.peers.airbench_step [--batch 1024] [--steps 4] [--rounds 3]
 
 Also what its 9.9 epochs of 50,000 images take at that rate: experiments/results/time_to_accuracy.md. The network and its step
 only, written from the paper, on random images: nothing is learned here. bfloat16 autocast, float32 weights, channels_last.

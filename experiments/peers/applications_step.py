@@ -1,6 +1,6 @@
 """The training step of a network of keras.applications on the CPU, by `model.fit`: images per second.
 
-    python experiments/peers/applications_step.py ResNet50 --size 224 --batch 32 --steps 3 [--policy float32]
+    python -m experiments.peers.applications_step ResNet50 --size 224 --batch 32 --steps 3 [--policy float32]
 
 kerascnn is not imported: this is what a program of Keras alone gets, oneDNN as TensorFlow chooses. Random images from
 memory, SGD with momentum, one pass to warm up, and the faster of two passes of `--steps` steps.

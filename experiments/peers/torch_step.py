@@ -1,7 +1,7 @@
 """PyTorch's training step on the CPU: its speed in one go, or step by step in turns with other processes.
 
-    TORCH_PYTHON experiments/peers/torch_step.py resnet50 --size 224 --batch 32 --steps 3 [--dtype fp32] [--compile]
-    TORCH_PYTHON experiments/peers/torch_step.py resnet20 --size 32 --batch 128 --dtype fp32 --turns     a worker of machines.py
+    TORCH_PYTHON -m experiments.peers.torch_step resnet50 --size 224 --batch 32 --steps 3 [--dtype fp32] [--compile]
+    TORCH_PYTHON -m experiments.peers.torch_step resnet20 --size 32 --batch 128 --dtype fp32 --turns     a worker of machines.py
 
 The first form prints images per second. The second reads a number of steps from each line of standard input and answers with
 the median seconds of a step. channels_last, SGD with Nesterov momentum and weight decay, random images that are kept ready.

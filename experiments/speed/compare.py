@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "experiments" / "results" / "speed.jsonl"
 PAGE = KEPT.with_suffix(".md")
 MARKS = "<!-- table -->", "<!-- /table -->"
-PEERS = "experiments/peers"  # below the checkout, where every command runs
+PEERS = "experiments.peers"
 
 # arch here, size, batch, name in keras.applications, name in torchvision, steps of a measurement
 ARCHS = (
@@ -52,13 +52,13 @@ def _ours(arch: str, size: int, batch: int, dtype: str) -> Unit:
 
 def _keras(arch: str, size: int, batch: int, name: str, policy: str, steps: int) -> Unit:
     command = (
-        f"python {PEERS}/applications_step.py {name} --size {size} --batch {batch} --policy {policy} --steps {steps}"
+        f"python -m {PEERS}.applications_step {name} --size {size} --batch {batch} --policy {policy} --steps {steps}"
     )
     return Unit(f"{arch} keras.applications {policy}", tuple(command.split()), units.peer)
 
 
 def _torch(arch: str, size: int, batch: int, name: str, dtype: str, steps: int, compiled: bool) -> Unit:
-    command = f"torch {PEERS}/torch_step.py {name} --size {size} --batch {batch} --dtype {dtype} --steps {steps}"
+    command = f"torch -m {PEERS}.torch_step {name} --size {size} --batch {batch} --dtype {dtype} --steps {steps}"
     how, flags = (" compiled", ["--compile"]) if compiled else ("", [])
     return Unit(f"{arch} torch {dtype}{how}", (*command.split(), *flags), units.peer)
 

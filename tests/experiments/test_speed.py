@@ -112,12 +112,10 @@ def test_every_unit_says_its_command(unit):
     """As it is typed: the flags are taken by the command that they are for."""
     first, *words = shlex.split(unit.shown)
     assert first in ("python", "torch")
-    if words[0] != "-m":
-        assert words[0] == f"experiments/peers/{'torch' if first == 'torch' else 'applications'}_step.py"
-        assert (units.ROOT / words[0]).is_file()
-        return
     module, *flags = words[1:]
-    if module == "kerascnn.benchmark":
+    if module.startswith("experiments.peers."):
+        assert (units.ROOT / f"{module.replace('.', '/')}.py").is_file()
+    elif module == "kerascnn.benchmark":
         assert benchmark_options.parse(flags, prog=module, description="").benchmark.as_json
     else:
         assert module == "kerascnn.fit"
