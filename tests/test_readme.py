@@ -182,10 +182,13 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 @pytest.fixture(scope="module")
 def known_flags() -> set[str]:
     """The flags of all commands, as their help shows them."""
-    flags = {"--help", "--print-config", "--version", "--tyro-print-completion", "--logdir"}
+    flags = {"--help", "--help-all", "--print-config", "--version", "--tyro-print-completion", "--logdir"}
     for command in COMMANDS:
-        shown = subprocess.run([sys.executable, "-m", f"kerascnn.{command}", "--help"], capture_output=True, text=True)
-        flags |= set(re.findall(r"--[a-z][\w-]*", shown.stdout))
+        shown = subprocess.run(
+            [sys.executable, "-m", f"kerascnn.{command}", "--help-all"], capture_output=True, text=True
+        )
+        flags |= set(re.findall(r"--[a-z][\w-]*", shown.stdout.replace("[no-]", "no-")))
+        flags |= set(re.findall(r"--[a-z][\w-]*", shown.stdout.replace("[no-]", "")))
     return flags
 
 
