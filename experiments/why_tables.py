@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments import why_measures as measures
 from kerascnn import statistics
-from kerascnn.comparison.scores import Answers, contrast
+from kerascnn.comparison.scores import ArchPredictions, contrast
 from kerascnn.report import markdown, plots
 from kerascnn.report.cells import show
 from kerascnn.report.page import Cell, Column, Table, Unit
@@ -121,7 +121,7 @@ def _scores(
         Column("minus", note="the network that the difference is against"),
         Column("difference", "points", "paired by image and seed, both resampled"),
     )
-    answers = {net: Answers.read(net, dict(runs[net])) for net in nets}
+    answers = {net: ArchPredictions.read(net, dict(runs[net])) for net in nets}
     lines: list[tuple[Cell, ...]] = []
     for net in nets:
         row = next(iter(rows[net].values()))

@@ -11,7 +11,7 @@ from scipy import stats
 
 from kerascnn import statistics
 from kerascnn.comparison.options import Compare
-from kerascnn.comparison.scores import METRICS, Answers, Contrast, contrast, scored_split
+from kerascnn.comparison.scores import METRICS, ArchPredictions, Contrast, contrast, scored_split
 from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
@@ -57,9 +57,9 @@ class Entry:
         return {seed: run.metrics() for seed, run in self.runs.items()}
 
     @cached_property
-    def answers(self) -> Answers:
+    def answers(self) -> ArchPredictions:
         """Its predictions on test, or on val where that is all there is."""
-        return Answers.read(self.label, self.runs, self.split)
+        return ArchPredictions.read(self.label, self.runs, self.split)
 
     @property
     def split(self) -> str:

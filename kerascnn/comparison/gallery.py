@@ -48,7 +48,7 @@ def gallery(pair: Pair) -> Gallery | None:
 def _ahead(pair: Pair, seeds: Sequence[int]) -> np.ndarray:
     """In how many more of these seeds the second arch gets each image right, [m]."""
     right = [
-        sum((found.probabilities[seed].argmax(axis=1) == found.labels).astype(int) for seed in seeds)
+        sum(found.by_seed[seed].correct.astype(int) for seed in seeds)
         for found in (pair.contrast.first, pair.contrast.second)
     ]
     return np.asarray(right[1] - right[0])
@@ -83,7 +83,7 @@ def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarra
 def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> list[Answer]:
     """What the entry's run of `seed` says of each image, and why."""
     found = entry.answers
-    probabilities = found.probabilities[seed][places]
+    probabilities = found.by_seed[seed].probabilities[places]
     heat = grad_cam.grad_cam(load_keras(entry.runs[seed].best_model), images)
     return [
         Answer(

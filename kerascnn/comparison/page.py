@@ -194,7 +194,7 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     mine = found.labels == c
     if not mine.any():
         return None
-    right = [found.probabilities[seed][mine].argmax(axis=1) == c for seed in seeds]
+    right = [found.by_seed[seed].correct[mine] for seed in seeds]
     if len(right) == 1:
         return statistics.proportion(right[0], None if found.groups is None else found.groups[mine])
     values = [float(one.mean()) for one in right]
@@ -204,18 +204,16 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
 
 def _confusion(entry: Entry) -> Confusion:
     found = entry.answers
-    counts = np.zeros((len(found.class_names),) * 2, int)
-    for probabilities in found.probabilities.values():
-        np.add.at(counts, (found.labels, probabilities.argmax(axis=1)), 1)
-    return Confusion(entry.label, found.class_names, counts, len(found.probabilities))
+    counts = np.sum([one.confusion() for one in found.by_seed.values()], axis=0)
+    return Confusion(entry.label, found.class_names, counts, len(found.by_seed))
 
 
 def _calibration(entry: Entry) -> Calibration:
     """The mean seed: confidences of all seeds in one diagram, the error as a mean over seeds."""
     found = entry.answers
-    every = np.concatenate(list(found.probabilities.values()))
-    bins = calibration.reliability(every, np.tile(found.labels, len(found.probabilities)))
-    errors = [calibration.ece(each, found.labels, found.groups).interval for each in found.probabilities.values()]
+    probabilities = [one.probabilities for one in found.by_seed.values()]
+    bins = calibration.reliability(np.concatenate(probabilities), np.tile(found.labels, len(probabilities)))
+    errors = [calibration.ece(each, found.labels, found.groups).interval for each in probabilities]
     # Seeds share their images, and with them most of the chance: the mean of the intervals is that of the mean seed.
     value, low, high = np.mean([one[:3] for one in errors], axis=0).tolist()
     ece = Interval(value, low, high, len(errors))

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn import scoring, statistics
+from kerascnn import statistics
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
+from kerascnn.scoring import split_scores
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import Difference, Interval, McNemar
 from kerascnn.statistics.proper_scores import losses
 
@@ -52,9 +54,9 @@ def _mean(labels: np.ndarray, each: np.ndarray, classes: int) -> np.ndarray:
 
 METRICS = {
     "accuracy": Metric("accuracy", 1, _right, _mean),
-    "top5": Metric("top-5 accuracy", 1, scoring.among_top, _mean),
-    "macro_f1": Metric("macro F1", 1, _answers, scoring.macro_f1),
-    "balanced_accuracy": Metric("balanced accuracy", 1, _answers, scoring.balanced_accuracy),
+    "top5": Metric("top-5 accuracy", 1, split_scores.among_top, _mean),
+    "macro_f1": Metric("macro F1", 1, _answers, split_scores.macro_f1),
+    "balanced_accuracy": Metric("balanced accuracy", 1, _answers, split_scores.balanced_accuracy),
     "loss": Metric("log loss", -1, losses, _mean, points=False),
 }
 
@@ -65,49 +67,54 @@ def scored_split(metrics: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one arch's runs answered on test.
+class ArchPredictions:
+    """The predictions of one arch's runs for the same images.
 
     Args:
         arch: Its name.
         class_names: In the labels' order.
-        ids: Who the images are, [m].
-        labels: True classes, [m].
-        probabilities: By seed, [m, C] each.
+        by_seed: Predictions for the m images, by seed; at least one.
         groups: Number of each image's group (--group-by), [m]; None where every image stands alone.
     """
 
     arch: str
     class_names: tuple[str, ...]
-    ids: np.ndarray
-    labels: np.ndarray
-    probabilities: dict[int, np.ndarray]
+    by_seed: dict[int, Predictions]
     groups: np.ndarray | None = None
 
+    @property
+    def ids(self) -> np.ndarray:
+        """Path or name of each image, [m]."""
+        return next(iter(self.by_seed.values())).ids
+
+    @property
+    def labels(self) -> np.ndarray:
+        """True classes, [m]."""
+        return next(iter(self.by_seed.values())).labels
+
     @classmethod
-    def read(cls, arch: str, runs: dict[int, Run], split: str = "test") -> "Answers":
+    def read(cls, arch: str, runs: dict[int, Run], split: str = "test") -> "ArchPredictions":
         """The predictions of finished runs, by seed.
 
         Raises:
             UserError: No run, a run that is not finished or has no such predictions, other images, no image.
         """
-        found: Answers | None = None
+        found: ArchPredictions | None = None
         for seed, run in runs.items():
             run.metrics()  # says what to do where it is not finished
             try:
-                kept = run.read_predictions(split)
+                kept = Predictions.load(run, split)
             except FileNotFoundError:
                 raise UserError(f"run {run.name} kept no predictions of {split}: it has no such images") from None
-            if not len(kept["labels"]):
+            if not len(kept):
                 raise UserError(f"run {run.name} has no {split} images: nothing to compare on")
             names = tuple(run.data()["class_names"])
-            groups = groups_of(kept["ids"], run.config().data.group_by)
-            one = cls(arch, names, kept["ids"], kept["labels"], {seed: kept["probabilities"]}, groups)
+            one = cls(arch, names, {seed: kept}, groups_of(kept.ids, run.config().data.group_by))
             if found is None:
                 found = one
             else:
                 check_same(found, one, run.name)
-                found.probabilities.update(one.probabilities)
+                found.by_seed.update(one.by_seed)
         if found is None:
             raise UserError(f"{arch} has no finished run")
         return found
@@ -117,34 +124,35 @@ class Answers:
         rule = METRICS[metric]
         labels = self.labels[None]
         return {
-            seed: float(rule.score(labels, rule.each(p, self.labels)[None], len(self.class_names))[0])
-            for seed, p in self.probabilities.items()
+            seed: float(rule.score(labels, rule.each(one.probabilities, self.labels)[None], len(self.class_names))[0])
+            for seed, one in self.by_seed.items()
         }
 
-    def with_failed(self, seeds: Sequence[int]) -> "Answers":
+    def with_failed(self, seeds: Sequence[int]) -> "ArchPredictions":
         """The same with a run that knows nothing at each of these seeds: every class as probable as it is frequent.
 
         Such a run answers the largest class for every image, which is chance.
         """
         shares = np.bincount(self.labels, minlength=len(self.class_names)) / len(self.labels)
         chance = np.broadcast_to(shares.astype("float32"), (len(self.labels), len(shares)))
-        return replace(self, probabilities={**self.probabilities, **dict.fromkeys(seeds, chance)})
+        failed = replace(next(iter(self.by_seed.values())), probabilities=chance)
+        return replace(self, by_seed={**self.by_seed, **dict.fromkeys(seeds, failed)})
 
     def weak(self) -> list[str]:
         """A sentence for each run that says no more than a constant would: always one class, or as right as the largest."""
         largest = int(np.bincount(self.labels).max())
         said: dict[str, list[int]] = {}
-        for seed, probabilities in self.probabilities.items():
-            found = probabilities.argmax(axis=1)
+        for seed, one in self.by_seed.items():
+            found = one.predicted
             if len(self.class_names) > 1 and (found == found[0]).all():
                 said.setdefault(f"always answers {self.class_names[found[0]]}", []).append(seed)
-            elif statistics.proportion(found == self.labels, self.groups).low <= largest / len(found):
+            elif statistics.proportion(one.correct, self.groups).low <= largest / len(found):
                 share = f"{largest / len(found):.1%}"
                 said.setdefault(f"cannot be told from always answering the largest class ({share})", []).append(seed)
         return [f"{self.arch} {what}: seed{'s'[: len(seeds) > 1]} {_numbers(seeds)}" for what, seeds in said.items()]
 
 
-def check_same(first: Answers, second: Answers, name: str) -> None:
+def check_same(first: ArchPredictions, second: ArchPredictions, name: str) -> None:
     """Images and classes must be the same, in the same order.
 
     Raises:
@@ -196,8 +204,8 @@ class Contrast:
         classes: Recall by class.
     """
 
-    first: Answers
-    second: Answers
+    first: ArchPredictions
+    second: ArchPredictions
     metric: str
     seeds: tuple[int, ...]
     difference: Difference
@@ -207,14 +215,16 @@ class Contrast:
     classes: tuple[ClassDifference, ...]
 
 
-def contrast(first: Answers, second: Answers, metric: str, level: float = 0.95, rounds: int = 2000) -> Contrast:
+def contrast(
+    first: ArchPredictions, second: ArchPredictions, metric: str, level: float = 0.95, rounds: int = 2000
+) -> Contrast:
     """Second minus first, on the seeds that both have.
 
     Raises:
         UserError: Other images or classes, under two images, or no seed in common.
     """
     check_same(first, second, second.arch)
-    seeds = tuple(sorted(first.probabilities.keys() & second.probabilities.keys()))
+    seeds = tuple(sorted(first.by_seed.keys() & second.by_seed.keys()))
     if not seeds:
         raise UserError(
             f"{first.arch} has seeds {_listed(first)}, {second.arch} {_listed(second)}: none in common to pair by"
@@ -239,17 +249,19 @@ def contrast(first: Answers, second: Answers, metric: str, level: float = 0.95, 
     )
 
 
-def _listed(answers: Answers) -> str:
-    return _numbers(sorted(answers.probabilities))
+def _listed(answers: ArchPredictions) -> str:
+    return _numbers(sorted(answers.by_seed))
 
 
 def _numbers(seeds: Sequence[int]) -> str:
     return " ".join(map(str, seeds))
 
 
-def _table(answers: Answers, seeds: Sequence[int], each: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+def _table(
+    answers: ArchPredictions, seeds: Sequence[int], each: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
     """What each seed's run gives each image, [seeds, m]."""
-    return np.stack([each(answers.probabilities[seed], answers.labels) for seed in seeds])
+    return np.stack([each(answers.by_seed[seed].probabilities, answers.labels) for seed in seeds])
 
 
 def _difference(

@@ -9,7 +9,8 @@ from PIL import Image
 
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import corruptions
-from kerascnn.evaluation.subject import Answers, Subject, View
+from kerascnn.evaluation.subject import Subject, View
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import proportion
 
 # Sides of what is kept of an image, before it is brought back to full size.
@@ -70,7 +71,7 @@ def under_corruptions(subject: Subject, most: int | None, phases: Phases = SILEN
                 yield corruptions.corrupt(images, name, severity, places)
 
             rows.append(
-                {"corruption": name, "severity": severity, **_accuracy(subject, subject.answers(worse, sample))}
+                {"corruption": name, "severity": severity, **_accuracy(subject, subject.predictions(worse, sample))}
             )
     return rows
 
@@ -85,10 +86,9 @@ def over_resolutions(subject: Subject, most: int | None, phases: Phases = SILENT
                 yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
 
             pixels = round(share * subject.predictor.image_size)
-            rows.append({"pixels": pixels, **_accuracy(subject, subject.answers(smaller, sample))})
+            rows.append({"pixels": pixels, **_accuracy(subject, subject.predictions(smaller, sample))})
     return rows
 
 
-def _accuracy(subject: Subject, answers: Answers) -> dict[str, Any]:
-    right = answers.probabilities.argmax(axis=1) == answers.labels
-    return proportion(right, subject.groups(answers.ids))._asdict()
+def _accuracy(subject: Subject, predictions: Predictions) -> dict[str, Any]:
+    return proportion(predictions.correct, subject.groups(predictions.ids))._asdict()

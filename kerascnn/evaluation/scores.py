@@ -6,38 +6,37 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from kerascnn import scoring
-from kerascnn.evaluation.subject import Answers
-from kerascnn.report import plots
+from kerascnn.scoring.predictions import Predictions
+from kerascnn.scoring.split_scores import score
 from kerascnn.statistics import calibration, proper_scores
 from kerascnn.statistics.classification import ranking
 
 PAIRS = 10
 
 
-def of(answers: Answers, class_names: Sequence[str], groups: np.ndarray | None = None) -> dict[str, Any]:
+def of(predictions: Predictions, class_names: Sequence[str], groups: np.ndarray | None = None) -> dict[str, Any]:
     """All scores of a split, as they stand in metrics.json.
 
     Args:
-        answers: Of the network.
+        predictions: Of the network.
         class_names: C names.
         groups: The group of each image, int [n], of images that are not independent; None where all are.
 
     Returns:
-        `scoring.score`'s; brier, ece, average_precision and auroc (None where no class has both kinds of images) with
+        `split_scores.score`'s; brier, ece, average_precision and auroc (None where no class has both kinds of images) with
         intervals; ece_null (see `calibrated`); reliability (bins of equal mass); confused (the most frequent mistakes);
         worst_mistakes (the least probability for the truth first).
     """
-    probabilities, labels = answers.probabilities, answers.labels
+    probabilities, labels = predictions.probabilities, predictions.labels
     areas = ranking(probabilities, labels, groups)
     return {
-        **scoring.score(probabilities, labels, class_names, groups),
+        **score(predictions, class_names, groups),
         **calibrated(probabilities, labels, groups),
         "average_precision": None if areas is None else areas.average_precision._asdict(),
         "auroc": None if areas is None else areas.auroc._asdict(),
         "reliability": [row._asdict() for row in calibration.reliability(probabilities, labels)],
-        "confused": confused(labels, probabilities.argmax(axis=1), class_names),
-        "worst_mistakes": worst_mistakes(answers, class_names),
+        "confused": confused(predictions, class_names),
+        "worst_mistakes": worst_mistakes(predictions, class_names),
     }
 
 
@@ -56,24 +55,23 @@ def calibrated(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray
     }
 
 
-def with_temperature(answers: Answers, temperature: float, groups: np.ndarray | None = None) -> dict[str, Any]:
+def with_temperature(predictions: Predictions, temperature: float, groups: np.ndarray | None = None) -> dict[str, Any]:
     """What val's temperature makes of this split's loss, Brier score and ECE; accuracy stays as it is."""
-    cooled = calibration.cooled(answers.probabilities, temperature)
+    cooled = calibration.cooled(predictions.probabilities, temperature)
     return {
         "temperature": temperature,
-        "loss": proper_scores.mean_loss(cooled, answers.labels, groups)._asdict(),
-        **calibrated(cooled, answers.labels, groups),
+        "loss": proper_scores.mean_loss(cooled, predictions.labels, groups)._asdict(),
+        **calibrated(cooled, predictions.labels, groups),
     }
 
 
-def confused(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]) -> list[dict[str, Any]]:
+def confused(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """The most frequent mistakes: truth, answer, count, and n images of that truth."""
-    classes = len(class_names)
-    counts = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    counts = predictions.confusion()
     images = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[:PAIRS]
-    pairs = [divmod(int(place), classes) for place in order]
+    pairs = [divmod(int(cell), len(counts)) for cell in order]
     return [
         {"truth": class_names[t], "answer": class_names[a], "count": int(counts[t, a]), "n": int(images[t])}
         for t, a in pairs
@@ -81,18 +79,17 @@ def confused(labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
     ]
 
 
-def worst_mistakes(answers: Answers, class_names: Sequence[str]) -> list[dict[str, Any]]:
+def worst_mistakes(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Wrong answers, the least probability for the truth first: id, truth, answer, and the answer's probability."""
-    places = plots.mistakes(answers.labels, answers.probabilities, PAIRS)
-    predicted = answers.probabilities.argmax(axis=1)
+    predicted = predictions.predicted
     return [
         {
-            "id": str(answers.ids[i]),
-            "truth": class_names[answers.labels[i]],
+            "id": str(predictions.ids[i]),
+            "truth": class_names[predictions.labels[i]],
             "answer": class_names[predicted[i]],
-            "probability": float(answers.probabilities[i, predicted[i]]),
+            "probability": float(predictions.probabilities[i, predicted[i]]),
         }
-        for i in places
+        for i in predictions.worst(PAIRS)
     ]
 
 

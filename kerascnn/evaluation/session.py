@@ -13,14 +13,15 @@ from kerascnn.data import Room
 from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
-from kerascnn.evaluation.subject import Answers, Subject, find
+from kerascnn.evaluation.subject import Subject, find
 from kerascnn.report import pictures, plots, score_plots, tensorboard
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
 from kerascnn.report.run_page import PICTURED, run_page, worst
 from kerascnn.runs import Busy, Run
 from kerascnn.runs.files import make_output
-from kerascnn.scoring import Predictions, grad_cam
+from kerascnn.scoring import grad_cam
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import calibration
 from kerascnn.statistics.calibration import Temperature
 
@@ -33,7 +34,7 @@ def evaluate(
     room: Room = Room(),  # noqa: B008 - frozen
     phases: Phases = SILENT,
 ) -> dict[str, Any]:
-    """Ask the artefact, score the answers, keep them; returns what `--json` prints.
+    """Scores the artefact's predictions and keeps them; returns what `--json` prints.
 
     Args:
         asked: The flags.
@@ -60,8 +61,8 @@ def evaluate(
         found["resolutions"] = robustness.over_resolutions(subject, asked.most, phases)
     if asked.explain:
         found["explanation"] = explanation.measured(subject, asked.most, phases)
-    answers = found.pop("answers")
-    kept = _keep(subject, run, asked, found, answers, phases)
+    predictions = found.pop("predictions")
+    kept = _keep(subject, run, asked, found, predictions, phases)
     say(f"kept    {kept or 'nothing: --output FOLDER keeps scores, predictions, pictures'}")
     return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
 
@@ -104,12 +105,12 @@ def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None], phase
     names = subject.predictor.class_names
     count = len(subject.split)
     with phases.phase(f"scoring {subject.split.name}", count) as phase:
-        plain = subject.answers(phase=phase)
+        plain = subject.predictions(phase=phase)
     if lacking := len(subject.split) - len(plain.ids):
         say(f"        {lacking} of {len(subject.split):,} images are damaged and do not count")
     with phases.phase("resampling the scores"):
         groups = subject.groups(plain.ids)
-        found: dict[str, Any] = {"answers": plain, "scores": scores.of(plain, names, groups)}
+        found: dict[str, Any] = {"predictions": plain, "scores": scores.of(plain, names, groups)}
     if subject.split.name == "val" and subject.own:
         found["scores"] |= _kept(calibration.temperature(plain.probabilities, plain.labels))
     elif (temperature := _of_val(subject)) is not None:
@@ -119,7 +120,7 @@ def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None], phase
         }
     if asked.tta != "none":
         with phases.phase(f"scoring {subject.split.name} with views: {asked.tta}", count) as phase:
-            several = subject.answers(robustness.VIEWS[asked.tta], phase=phase)
+            several = subject.predictions(robustness.VIEWS[asked.tta], phase=phase)
         found["tta"] = {"views": asked.tta, **scores.of(several, names, subject.groups(several.ids))}
     return found
 
@@ -134,8 +135,8 @@ def _of_val(subject: Subject) -> Temperature | None:
     run = subject.run
     if run is None or not run.has_predictions("val"):
         return None
-    val = run.read_predictions("val")
-    return calibration.temperature(val["probabilities"], val["labels"])
+    val = Predictions.load(run, "val")
+    return calibration.temperature(val.probabilities, val.labels)
 
 
 def _of_whom(subject: Subject) -> str:
@@ -145,29 +146,29 @@ def _of_whom(subject: Subject) -> str:
 
 
 def _keep(
-    subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], answers: Answers, phases: Phases
+    subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], predictions: Predictions, phases: Phases
 ) -> str:
     """Beside the subject's `own` run, and below `--output`; returns where."""
     split = subject.split.name
     if own is None and not asked.output:
         return ""
     with phases.phase("drawing the pictures"):
-        pngs = _pictures(subject, found, answers)
+        pngs = _pictures(subject, found, predictions)
     if own is not None:
         with own.lock_when_free():  # another evaluation writes for seconds: what this one found is worth the wait
-            own.write_predictions(split, **answers._asdict())
+            predictions.save(own, split)
             own.write_metrics(_merged(own.metrics(), split, found, _of_val(subject)))
             for name, png in pngs.items():
                 own.write_plot(f"{name}.png", png)
             with phases.phase("writing for TensorBoard"):
-                _log(own, split, answers, pngs, subject.predictor.class_names)
+                _log(own, split, predictions, pngs, subject.predictor.class_names)
             with phases.phase("explaining the worst mistakes"):
-                gallery = _gallery(subject, answers)
+                gallery = _gallery(subject, predictions)
             with phases.phase("writing report.html"):
                 own.write_report(run_html(run_page(own, gallery)))
     if asked.output:
         out = Run(asked.output)
-        out.write_predictions(split, **answers._asdict())
+        predictions.save(out, split)
         out.write_metrics({split: found})
         for name, png in pngs.items():
             out.write_plot(f"{name}.png", png)
@@ -185,19 +186,19 @@ def _merged(
     return metrics
 
 
-def _log(run: Run, split: str, answers: Answers, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
+def _log(run: Run, split: str, found: Predictions, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
     """What TensorBoard shows of it."""
     tensorboard.write_images(run.tensorboard, split, pngs)
-    tensorboard.write_pr_curves(run.tensorboard, split, answers.labels, answers.probabilities, names)
+    tensorboard.write_pr_curves(run.tensorboard, split, found.labels, found.probabilities, names)
     tensorboard.write_layout(run.tensorboard)
 
 
-def _pictures(subject: Subject, found: dict[str, Any], answers: Answers) -> dict[str, bytes]:
+def _pictures(subject: Subject, found: dict[str, Any], predictions: Predictions) -> dict[str, bytes]:
     split, names = subject.split.name, subject.predictor.class_names
-    drawn = pictures.answers(subject.split, Predictions.kept(*answers), names)
+    drawn = pictures.answers(subject.split, predictions, names)
     figures = {
-        "reliability": score_plots.reliability(found["scores"]["reliability"], f"{split}: n = {len(answers.labels)}"),
-        "ranking": score_plots.ranking_curves(scores.curves(answers.probabilities, answers.labels), names),
+        "reliability": score_plots.reliability(found["scores"]["reliability"], f"{split}: n = {len(predictions)}"),
+        "ranking": score_plots.ranking_curves(scores.curves(predictions.probabilities, predictions.labels), names),
     }
     if "corruptions" in found:
         figures["corruptions"] = score_plots.corruptions(found["corruptions"], found["scores"]["accuracy"]["value"])
@@ -208,12 +209,11 @@ def _pictures(subject: Subject, found: dict[str, Any], answers: Answers) -> dict
     return drawn | {f"{split}_{name}": plots.png(figure) for name, figure in figures.items()}
 
 
-def _gallery(subject: Subject, answers: Answers) -> Gallery:
+def _gallery(subject: Subject, predictions: Predictions) -> Gallery:
     """The worst mistakes, as the network sees them, with maps of what it answers."""
-    place = {name: i for i, name in enumerate(subject.split.ids())}
-    wrong = plots.mistakes(answers.labels, answers.probabilities, PICTURED)
-    images = subject.at(np.array([place[answers.ids[i]] for i in wrong], int))
-    return worst(subject.split.name, *answers, subject.predictor.class_names, images, subject.network())
+    assert predictions.indices is not None  # they were made just now
+    images = subject.at(predictions.indices[predictions.worst(PICTURED)])
+    return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.network())
 
 
 def _maps(subject: Subject) -> Any:

@@ -1,10 +1,9 @@
-"""What is evaluated: an artefact, the images of a split, and the answers to them."""
+"""What is evaluated: an artefact, the images of a split, and the predictions for them."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -21,25 +20,12 @@ from kerascnn.data.walking import composed
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.runs.earlier import alike
+from kerascnn.scoring.predictions import Predictions
 
 BATCH = 64
 HELD = 500_000_000
 # uint8 images [n, H, W, 3] and their places in the split -> versions of them, whose probabilities are averaged.
 View = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
-
-
-class Answers(NamedTuple):
-    """One row per image that could be read.
-
-    Attributes:
-        ids: Path or place, [n].
-        labels: True classes as the artefact counts them, int64 [n].
-        probabilities: float32 [n, C].
-    """
-
-    ids: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -115,13 +101,13 @@ class Subject:
         own = np.array([order[composed(name)] for name in self.splits.class_names])
         return own[self.split.labels[places]].astype(np.int64)
 
-    def answers(
+    def predictions(
         self,
         view: View | None = None,
         sample: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]] | None = None,
         phase: Phase | None = None,
-    ) -> Answers:
-        """The artefact's probabilities for the split, or a sample of it; with a view the mean over its versions."""
+    ) -> Predictions:
+        """The artefact's predictions for the split, or a sample of it; with a view the mean over its versions."""
         ids, rows, found = self.split.ids(), [], []
         for images, places in (sample or self.images)():
             versions = [images] if view is None else view(images, places)
@@ -131,7 +117,7 @@ class Subject:
             if phase:
                 phase.advance(len(places))
         places = np.concatenate(rows)
-        return Answers(np.array([ids[i] for i in places]), self.labels(places), np.concatenate(found))
+        return Predictions(np.array([ids[i] for i in places]), places, self.labels(places), np.concatenate(found))
 
 
 def _spread(n: int, most: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from kerascnn.data import Split
 from kerascnn.report import plots
-from kerascnn.scoring import Predictions
+from kerascnn.scoring.predictions import Predictions
 
 FIRST_BATCH = "first_batch"
 
@@ -29,22 +29,21 @@ def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) 
 
     Args:
         split: The images.
-        predictions: Of those that could be decoded.
+        predictions: Of those that could be decoded, with their indices.
         class_names: One per class.
     """
     labels, probabilities = predictions.labels, predictions.probabilities
-    place = {name: i for i, name in enumerate(split.ids())}
-    indices = np.array([split.indices[place[name]] for name in predictions.ids])
+    indices = split.indices[predictions.indices]
     # Spread over the split, which may be ordered by class.
     some = np.linspace(0, len(labels) - 1, min(len(labels), plots.GALLERY)).astype(int)
-    worst = plots.mistakes(labels, probabilities)
+    worst = predictions.worst(plots.GALLERY)
     heading = f"{len(some)} of {len(labels)} {split.name} images"
     figures = {
         "predictions": plots.predictions(
             _fetch(split, indices[some]), labels[some], probabilities[some], class_names, heading=heading
         ),
-        "worst_mistakes": plots.worst_mistakes(_fetch(split, indices[worst]), labels, probabilities, class_names),
-        "confusion_matrix": plots.confusion_matrix(labels, probabilities.argmax(axis=1), class_names),
+        "worst_mistakes": plots.worst_mistakes(_fetch(split, indices[worst]), predictions, class_names),
+        "confusion_matrix": plots.confusion_matrix(predictions.confusion(), class_names),
     }
     return {f"{split.name}_{name}": plots.png(figure) for name, figure in figures.items()}
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kerascnn.report import drawing
 from kerascnn.report.drawing import png
+from kerascnn.scoring.predictions import Predictions
 
 __all__ = ["png"]
 
@@ -85,48 +86,37 @@ def predictions(
     return image_grid(images, titles, wrong=list(answers != labels), heading=heading)
 
 
-def mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = GALLERY) -> np.ndarray:
-    """Indices of the worst mistakes: wrong answers, the least probability for the truth first."""
-    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
-    return wrong[np.argsort(probabilities[wrong, labels[wrong]], kind="stable")][:count]
-
-
-def worst_mistakes(
-    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
-) -> Figure:
+def worst_mistakes(images: np.ndarray, found: Predictions, class_names: Sequence[str]) -> Figure:
     """The worst mistakes, each with what was answered and the truth.
 
     Args:
-        images: Raw pixels 0-255 of the images that `mistakes(labels, probabilities)` names, in its order.
-        labels: True classes of all images, [n].
-        probabilities: Of all images, [n, C].
+        images: Raw pixels 0-255 of `found.worst(GALLERY)`, in its order.
+        found: Predictions of all images.
         class_names: C names.
 
     Raises:
         ValueError: Another number of images than of mistakes to show.
     """
-    worst = mistakes(labels, probabilities)
+    worst = found.worst(GALLERY)
     if len(images) != len(worst):
-        raise ValueError(f"expected the {len(worst)} images that `mistakes` names, got {len(images)}")
-    total = int((probabilities.argmax(axis=1) != labels).sum())
+        raise ValueError(f"expected the {len(worst)} worst mistakes, got {len(images)}")
+    total = int((~found.correct).sum())
     if not total:
-        return _words(f"no mistakes among {len(labels)} images")
-    heading = f"the {len(worst)} worst of {total} mistakes among {len(labels)} images"
-    return predictions(images, labels[worst], probabilities[worst], class_names, heading)
+        return _words(f"no mistakes among {len(found)} images")
+    heading = f"the {len(worst)} worst of {total} mistakes among {len(found)} images"
+    return predictions(images, found.labels[worst], found.probabilities[worst], class_names, heading)
 
 
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_names: Sequence[str]) -> Figure:
+def confusion_matrix(counts: np.ndarray, class_names: Sequence[str]) -> Figure:
     """Counts of each true class (rows) and prediction (columns); the depth of colour is the share of its row.
 
     Right predictions are blue, mistakes red. Counts stand in the cells up to COUNTED classes, names up to NAMED.
 
     Args:
-        labels: True classes, [n].
-        predictions: Answered classes, [n].
+        counts: `Predictions.confusion`, int [C, C].
         class_names: C names.
     """
-    classes = len(class_names)
-    counts = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+    classes, total = len(class_names), int(counts.sum())
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = float(np.interp(classes, [2, 10, 30, 100], [2.2, 5.5, 10.5, 18]))
     with drawing.style():
@@ -137,7 +127,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, class_names: S
             _write_counts(axis, counts, share)
         _name_classes(axis, counts.sum(axis=1), class_names)
         right = int(np.trace(counts))
-        headline = f"{right} of {len(labels)} right ({right / max(len(labels), 1):.1%})"
+        headline = f"{right} of {total} right ({right / max(total, 1):.1%})"
         figure.suptitle("\n".join([headline, *_confused(counts, class_names)]), fontsize=10, color=INK)
     return figure
 

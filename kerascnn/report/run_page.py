@@ -7,8 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn import scoring
-from kerascnn.report import plots, rankings
+from kerascnn.report import rankings
 from kerascnn.report.page import (
     Answer,
     BarRow,
@@ -30,6 +29,8 @@ from kerascnn.report.page import (
 )
 from kerascnn.runs import Run, identity, with_door
 from kerascnn.scoring import grad_cam
+from kerascnn.scoring.predictions import Predictions
+from kerascnn.scoring.split_scores import symptoms
 from kerascnn.statistics import Interval, calibration
 
 SPLITS = ("test", "val", "train")
@@ -97,9 +98,7 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
 
 def worst(
     split: str,
-    ids: np.ndarray,
-    labels: np.ndarray,
-    probabilities: np.ndarray,
+    predictions: Predictions,
     class_names: Sequence[str],
     images: np.ndarray,
     model: keras.Model | None = None,
@@ -108,37 +107,35 @@ def worst(
 
     Args:
         split: Its name.
-        ids: Who is who, [n].
-        labels: True classes, [n].
-        probabilities: [n, C].
+        predictions: Of the split.
         class_names: C names.
-        images: uint8, of the mistakes that `plots.mistakes(labels, probabilities, PICTURED)` names, in its order.
+        images: uint8, of `predictions.worst(PICTURED)`, in its order.
         model: For Grad-CAM of the answers; None: no maps.
     """
-    places = plots.mistakes(labels, probabilities, PICTURED)
-    answers = probabilities[places].argmax(axis=1)
-    heat = grad_cam.grad_cam(model, images, answers) if model is not None and len(places) else None
+    rows = predictions.worst(PICTURED)
+    answers = predictions.predicted[rows]
+    heat = grad_cam.grad_cam(model, images, answers) if model is not None and len(rows) else None
     exhibits = tuple(
         Exhibit(
-            str(ids[place]),
-            class_names[labels[place]],
+            str(predictions.ids[row]),
+            class_names[predictions.labels[row]],
             images[i],
             (
                 Answer(
                     "",
                     class_names[answers[i]],
-                    float(probabilities[place, answers[i]]),
+                    float(predictions.probabilities[row, answers[i]]),
                     right=False,
                     heat=None if heat is None else grad_cam.overlay(images[i], heat[i]),
                 ),
             ),
         )
-        for i, place in enumerate(places)
+        for i, row in enumerate(rows)
     )
-    total = int((probabilities.argmax(axis=1) != labels).sum())
+    total = int((~predictions.correct).sum())
     maps = "; beside each the places that speak for the answer (Grad-CAM)" if heat is not None else ""
     return Gallery(
-        f"The {len(places)} worst of {total:,} mistakes among {len(labels):,} {split} images{maps}", exhibits
+        f"The {len(rows)} worst of {total:,} mistakes among {len(predictions):,} {split} images{maps}", exhibits
     )
 
 
@@ -150,7 +147,7 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
     if lowest["f1"] is not None:
         lines.append(f"Hardest class: {lowest['name']} (F1 {lowest['f1']:.3f}, n = {lowest['n']:,}).")
     lines += ["Val chose this model: no test set was kept apart."] if marked else []
-    lines += scoring.symptoms(scores, split)
+    lines += symptoms(scores, split)
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
     headline = (
         f"{split} accuracy {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
@@ -217,8 +214,8 @@ def _costs(metrics: Mapping[str, Any], arch: str) -> Table:
 def _ranking(run: Run, split: str, class_names: Sequence[str]) -> Ranking | None:
     if not run.has_predictions(split):
         return None
-    kept = run.read_predictions(split)
-    return rankings.of(split, kept["probabilities"], kept["labels"].astype(int), class_names)
+    kept = Predictions.load(run, split)
+    return rankings.of(split, kept.probabilities, kept.labels, class_names)
 
 
 def _classes(scores: dict[str, Any], split: str) -> Bars:
@@ -240,10 +237,7 @@ def _classes(scores: dict[str, Any], split: str) -> Bars:
 
 
 def _confusion(run: Run, split: str, class_names: Sequence[str]) -> Confusion:
-    kept, classes = run.read_predictions(split), len(class_names)
-    pairs = kept["labels"].astype(int) * classes + kept["probabilities"].argmax(axis=1)
-    counts = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    return Confusion(split, tuple(class_names), counts)
+    return Confusion(split, tuple(class_names), Predictions.load(run, split).confusion())
 
 
 def _calibration(run: Run, scores: dict[str, Any], split: str) -> Calibration | None:
@@ -252,10 +246,8 @@ def _calibration(run: Run, scores: dict[str, Any], split: str) -> Calibration | 
         return Calibration(split, tuple(Bin(**row) for row in scores["reliability"]), Interval(**scores["ece"]))
     if not run.has_predictions(split):
         return None
-    kept = run.read_predictions(split)
-    return Calibration(
-        split, tuple(Bin(*row) for row in calibration.reliability(kept["probabilities"], kept["labels"]))
-    )
+    kept = Predictions.load(run, split)
+    return Calibration(split, tuple(Bin(*row) for row in calibration.reliability(kept.probabilities, kept.labels)))
 
 
 def _charts(scores: dict[str, Any], arch: str) -> tuple[Chart, ...]:

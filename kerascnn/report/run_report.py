@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from kerascnn.data import Split
-from kerascnn.report import plots
 from kerascnn.report.html import run_html
 from kerascnn.report.run_page import PICTURED, run_page, worst
 from kerascnn.runs import Run
-from kerascnn.scoring import Predictions
+from kerascnn.scoring.predictions import Predictions
 
 
 def write(
@@ -26,16 +23,13 @@ def write(
     Args:
         run: Everything but its metrics.json is there.
         split: The images that were scored.
-        predictions: What was answered.
+        predictions: Of the split, with their indices.
         metrics: What metrics.json is about to say; what it says where it is there.
     """
     gallery = None
     if split is not None and predictions is not None:
-        labels, probabilities = predictions.labels, predictions.probabilities
-        place = {name: i for i, name in enumerate(split.ids())}
-        wrong = plots.mistakes(labels, probabilities, PICTURED)
-        indices = split.indices[np.array([place[predictions.ids[i]] for i in wrong], int)]
+        assert predictions.indices is not None
+        indices = split.indices[predictions.indices[predictions.worst(PICTURED)]]
         images = split.source.fetch(indices).numpy()
-        names = run.data()["class_names"]
-        gallery = worst(split.name, predictions.ids, labels, probabilities, names, images)
+        gallery = worst(split.name, predictions, run.data()["class_names"], images)
     run.write_report(run_html(run_page(run, gallery, metrics)))

@@ -9,6 +9,7 @@ from kerascnn import statistics
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.search.outcomes import BASELINE, Outcome, ranked
 from kerascnn.search.session import Search
 from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_way
@@ -135,7 +136,7 @@ class Promotion:
         """Test (or val) accuracy of a candidate minus the baseline's, paired by seed and image."""
         base = self.chosen[0]
         table = np.stack([self._right(outcome, seed) - self._right(base, seed) for seed in self.seeds])
-        ids = self.run(base, self.seeds[0]).read_predictions(self.split)["ids"]
+        ids = Predictions.load(self.run(base, self.seeds[0]), self.split).ids
         return two_way(
             lambda index: table[:, index].mean(axis=-1).T,
             images=table.shape[1],
@@ -145,8 +146,7 @@ class Promotion:
         )
 
     def _right(self, outcome: Outcome, seed: int) -> np.ndarray:
-        kept = self.run(outcome, seed).read_predictions(self.split)
-        return (kept["probabilities"].argmax(1) == kept["labels"]).astype("float64")
+        return Predictions.load(self.run(outcome, seed), self.split).correct.astype("float64")
 
     def winner(self) -> Outcome | None:
         """The candidate that val prefers in runs of other seeds than those that judge it."""

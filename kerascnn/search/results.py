@@ -17,6 +17,7 @@ from kerascnn.config import IDENTITY_SECTIONS
 from kerascnn.data.grouping import groups_of
 from kerascnn.report import plots, tensorboard
 from kerascnn.runs import Run, shown_command
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.search import front
 from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search
@@ -118,15 +119,15 @@ def gain(first: Run, second: Run) -> Difference | None:
     """How much more often `second` is right on val than `first`, paired by image; None before both are whole."""
     if not all(run.finished and run.has_predictions("val") for run in (first, second)):
         return None
-    kept = [run.read_predictions("val") for run in (first, second)]
-    one, other = ((each["probabilities"].argmax(1) == each["labels"]).astype("float64") for each in kept)
+    kept = [Predictions.load(run, "val") for run in (first, second)]
+    one, other = (each.correct.astype("float64") for each in kept)
     difference = (other - one)[None]
     return two_way(
         lambda index: difference[:, index].mean(axis=-1).T,
         images=difference.shape[1],
         seeds=1,
         share=True,
-        groups=groups_of(kept[0]["ids"], first.config().data.group_by),
+        groups=groups_of(kept[0].ids, first.config().data.group_by),
     )
 
 

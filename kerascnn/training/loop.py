@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn import data, models, scoring
+from kerascnn import data, models
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
@@ -23,6 +23,9 @@ from kerascnn.devices.plan import Plan, host_values, setup
 from kerascnn.models import cost
 from kerascnn.report import pictures, run_report, tensorboard
 from kerascnn.runs import Run, now
+from kerascnn.scoring import split_scores
+from kerascnn.scoring.inference import predict
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.training import (
     assembly,
     callbacks,
@@ -427,7 +430,7 @@ class Training:
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         for name in [name for name in ("val", "test") if name in found and self.read_test]:
-            for line in scoring.symptoms(found[name], name):
+            for line in split_scores.symptoms(found[name], name):
                 self.screen.say(f"note: {line}")
         if answered and self.read_test:
             split, predictions = answered[-1] if self.draw else (None, None)
@@ -436,7 +439,7 @@ class Training:
         self.run.write_metrics(found)
         return found
 
-    def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, scoring.Predictions]]]:
+    def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
         """Scores of the best model by split, and what they were made of; test comes last."""
         with self.screen.phase("loading the best model"):
             best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
@@ -447,12 +450,10 @@ class Training:
                 continue
             batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.cache, self.screen)
             with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
-                predictions = scoring.predict(best, batches, split.labels, split.ids(), phase)
+                predictions = predict(best, batches, split.labels, split.ids(), phase)
             groups = groups_of(predictions.ids, self.config.data.group_by)
-            found[split.name] = scoring.score(
-                predictions.probabilities, predictions.labels, self.splits.class_names, groups
-            )
-            self.run.write_predictions(split.name, **predictions.arrays())
+            found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
+            predictions.save(self.run, split.name)
             answered.append((split, predictions))
             if self.draw and split.name == "val":
                 with self.screen.phase("drawing val's answers"):

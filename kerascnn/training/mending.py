@@ -6,7 +6,7 @@ from kerascnn.data import Splits
 from kerascnn.errors import UserError
 from kerascnn.report import run_report
 from kerascnn.runs import Run
-from kerascnn.scoring import Predictions
+from kerascnn.scoring.predictions import Predictions
 
 
 def mend(run: Run, splits: Splits, *, draw: bool) -> bool:
@@ -31,6 +31,7 @@ def mend(run: Run, splits: Splits, *, draw: bool) -> bool:
         return False
     with contextlib.suppress(UserError, OSError), run.lock():
         split = scored[-1]
-        predictions = Predictions.kept(**run.read_predictions(split.name))
-        run_report.write(run, *(split, predictions) if draw else ())
+        predictions = Predictions.load(run, split.name)
+        pictured = draw and predictions.indices is not None
+        run_report.write(run, *(split, predictions) if pictured else ())
     return run.report_file.exists()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from kerascnn.scoring import exploded
+from kerascnn.scoring.split_scores import exploded
 from kerascnn.training.callbacks import Row
 
 

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
 
-from kerascnn import scoring
-from kerascnn.comparison.scores import METRICS, Answers, contrast
+from kerascnn.comparison.scores import METRICS, ArchPredictions, contrast
 from kerascnn.errors import UserError
+from kerascnn.scoring.split_scores import score
 from tests.comparison.make_runs import finished
 
 
 def answers(tmp_path, arch, accuracy, seeds=(0, 1, 2), **options):
-    return Answers.read(arch, {seed: finished(tmp_path, arch, seed, accuracy, **options) for seed in seeds})
+    return ArchPredictions.read(arch, {seed: finished(tmp_path, arch, seed, accuracy, **options) for seed in seeds})
 
 
 def test_values_are_those_of_scoring(tmp_path):
     found = answers(tmp_path, "resnet20", 0.8)
-    for seed, probabilities in found.probabilities.items():
-        scores = scoring.score(probabilities, found.labels, found.class_names)
+    for seed, predictions in found.by_seed.items():
+        scores = score(predictions, found.class_names)
         for metric in ("accuracy", "macro_f1", "balanced_accuracy", "loss"):
             assert found.values(metric)[seed] == pytest.approx(scores[metric]["value"])
 
@@ -94,8 +94,8 @@ def test_no_images_and_no_run(tmp_path):
     with pytest.raises(UserError, match="has no test images"):
         answers(tmp_path, "resnet20", 0.7, images=0)
     with pytest.raises(UserError, match="no finished run"):
-        Answers.read("resnet20", {})
+        ArchPredictions.read("resnet20", {})
     run = finished(tmp_path, "resnet20", 0, 0.7)
     run.metrics_file.unlink()
     with pytest.raises(UserError, match="not finished"):
-        Answers.read("resnet20", {0: run})
+        ArchPredictions.read("resnet20", {0: run})

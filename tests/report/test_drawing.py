@@ -51,7 +51,7 @@ def pictures() -> list[bytes | str]:
     points = ((1e6, Interval(0.9, 0.8, 0.95, 9)), (3e6, Interval(0.95, 0.9, 0.97, 9)))
     return [
         plots.png(plots.image_grid(images, ["a_b", "c & d", "50 % $x$"], heading="x_y")),
-        plots.png(plots.confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), ["a_b", "$c^"])),
+        plots.png(plots.confusion_matrix(np.array([[1, 0], [1, 1]]), ["a_b", "$c^"])),
         plots.png(plots.curves(ROWS, 2)),
         plots.png(score_plots.corruptions(corrupted, 0.9)),
         charts.chart(Chart("c", "$t_1", "x_$", "y", (Line("a_b", points), Line("$^", points)), log=True)),

@@ -4,6 +4,7 @@ import io
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.report import plots
+from kerascnn.scoring.predictions import Predictions
 
 ODD = (
     "a very long class name that goes on and on for ever",
@@ -71,29 +73,22 @@ def test_predictions_name_answer_and_truth():
     assert (wrong.get_text(), wrong.get_color()) == ("ants 70%\ntruth: bees 30%", plots.WRONG)
 
 
-def test_mistakes_come_worst_first():
-    labels = np.array([0, 0, 1, 1])
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.99, 0.01], [0.2, 0.8]])
-    assert plots.mistakes(labels, probabilities).tolist() == [2, 1]
-    assert plots.mistakes(labels, probabilities, count=1).tolist() == [2]
-
-
 def test_worst_mistakes():
     images, labels, probabilities = answers(60, 4)
-    worst = plots.mistakes(labels, probabilities)
-    figure = plots.worst_mistakes(images[worst], labels, probabilities, list("abcd"))
+    found = Predictions(np.arange(60), None, labels, probabilities)
+    worst = found.worst(plots.GALLERY)
+    figure = plots.worst_mistakes(images[worst], found, list("abcd"))
     total = (probabilities.argmax(1) != labels).sum()
     assert figure.get_suptitle() == f"the {len(worst)} worst of {total} mistakes among 60 images"
-    with pytest.raises(ValueError, match="images that `mistakes` names, got 60"):
-        plots.worst_mistakes(images, labels, probabilities, list("abcd"))
-    none = plots.worst_mistakes(images[:0], labels, np.eye(4)[labels], list("abcd"))
+    with pytest.raises(ValueError, match="worst mistakes, got 60"):
+        plots.worst_mistakes(images, found, list("abcd"))
+    none = plots.worst_mistakes(images[:0], replace(found, probabilities=np.eye(4)[labels]), list("abcd"))
     assert texts(none) == ["no mistakes among 60 images"]
     assert pixels(none).std() > 0
 
 
 def test_confusion_matrix_counts():
-    labels, predicted = np.array([0, 0, 0, 1, 1]), np.array([0, 1, 1, 1, 1])
-    figure = plots.confusion_matrix(labels, predicted, ["ants", "bees"])
+    figure = plots.confusion_matrix(np.array([[1, 2], [0, 2]]), ["ants", "bees"])
     (axis,) = figure.axes
     assert {text.get_position(): text.get_text() for text in axis.texts} == {(0, 0): "1", (1, 0): "2", (1, 1): "2"}
     assert [label.get_text() for label in axis.get_yticklabels()] == ["ants (3)", "bees (2)"]
@@ -109,7 +104,8 @@ def test_confusion_matrix_is_readable(classes, named):
     """Names are all there up to 100 classes and at least six points high; no two overlap."""
     _, labels, probabilities = answers(4 * classes, classes)
     names = [f"class number {i}" for i in range(classes)]
-    figure = plots.confusion_matrix(labels, probabilities.argmax(1), names)
+    counts = Predictions(np.arange(len(labels)), None, labels, probabilities).confusion()
+    figure = plots.confusion_matrix(counts, names)
     height, width, _ = pixels(figure).shape
     assert max(height, width) <= 2100
     (axis,) = figure.axes
@@ -126,7 +122,7 @@ def test_any_name_can_be_drawn(name):
     """Warnings are errors here: a letter without a glyph must not become one."""
     images, _, _ = answers(2, 2)
     names = [name, "bees"]
-    confusion = plots.confusion_matrix(np.array([0, 1]), np.array([1, 0]), names)
+    confusion = plots.confusion_matrix(np.array([[0, 1], [1, 0]]), names)
     gallery = plots.predictions(images, np.array([0, 1]), np.array([[0.1, 0.9], [0.7, 0.3]]), names, heading=name)
     for figure in (confusion, gallery):
         assert pixels(figure).std() > 0
@@ -155,8 +151,8 @@ def test_curves(epochs, val):
 
 def test_equal_pictures_are_equal_bytes():
     """Plots in a run's folder do not change when nothing did."""
-    _, labels, probabilities = answers(20, 3)
-    pair = [plots.png(plots.confusion_matrix(labels, probabilities.argmax(1), list("abc"))) for _ in range(2)]
+    counts = np.arange(9).reshape(3, 3)
+    pair = [plots.png(plots.confusion_matrix(counts, list("abc"))) for _ in range(2)]
     assert pair[0] == pair[1]
 
 

@@ -5,10 +5,12 @@ from html import unescape
 import numpy as np
 import pytest
 
-from kerascnn import data, scoring
+from kerascnn import data
 from kerascnn.config import Config
 from kerascnn.report import run_report
 from kerascnn.runs import Run, now
+from kerascnn.scoring.predictions import Predictions
+from kerascnn.scoring.split_scores import score
 from kerascnn.training import mend
 
 HISTORY = [{"epoch": e, "loss": 2 / e, "val_loss": 2.1 / e, "val_accuracy": 1 - 1 / (e + 1), "lr": 0.1} for e in (1, 2)]
@@ -31,9 +33,10 @@ def finished(tmp_path, splits):
     found, answered = {}, None
     for split in (splits.val, splits.test):
         logits = rng.normal(size=(len(split), 10)) + 2 * np.eye(10)[split.labels]
-        answered = scoring.Predictions(np.array(split.ids()), split.labels.astype("int64"), logits.astype("float32"))
-        found[split.name] = scoring.score(answered.probabilities, answered.labels, splits.class_names)
-        run.write_predictions(split.name, **answered.arrays())
+        labels = split.labels.astype("int64")
+        answered = Predictions.of_logits(np.array(split.ids()), np.arange(len(split)), labels, logits)
+        found[split.name] = score(answered, splits.class_names)
+        answered.save(run, split.name)
     facts = {
         "params": 271098,
         "macs": 40551040,

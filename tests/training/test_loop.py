@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from kerascnn import data, models, scoring, training
+from kerascnn import data, models, training
 from kerascnn.artefacts import exporting
 from kerascnn.cli.recipes import load_recipe, load_toml
 from kerascnn.cli.screen import Screen
@@ -24,6 +24,7 @@ from kerascnn.devices.plan import setup
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run, prepare
+from kerascnn.scoring.inference import predict
 from kerascnn.training import assembly, loop
 from kerascnn.training.loop import Training
 
@@ -120,11 +121,11 @@ def test_replicas_score_what_the_saved_model_scores_on_one_device(tmp_path, spli
     network = models.build("resnet20", (32, 32, 3), 10, width=0.25)
     network.set_weights(weights(run))
     batches = pipeline.scoring(splits.val, splits, 16)
-    logits = scoring.predict(network, batches, splits.val.labels, splits.val.ids()).logits.astype("float64")
-    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    assert len(logits) == 65
-    assert best["val_loss"] == pytest.approx(-log_p[np.arange(65), splits.val.labels].mean(), abs=1e-6)
-    assert best["val_accuracy"] == pytest.approx((logits.argmax(axis=1) == splits.val.labels).mean(), abs=1e-6)
+    found = predict(network, batches, splits.val.labels, splits.val.ids())
+    assert len(found) == 65
+    true = found.probabilities[np.arange(65), found.labels].astype("float64")
+    assert best["val_loss"] == pytest.approx(-np.log(true).mean(), abs=1e-6)
+    assert best["val_accuracy"] == pytest.approx(found.correct.mean(), abs=1e-6)
     if dtype == "float32":
         assert run.metrics()["val"]["accuracy"]["value"] == pytest.approx(best["val_accuracy"], abs=1e-6)
 

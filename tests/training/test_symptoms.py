@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kerascnn import scoring
+from kerascnn.scoring import split_scores
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.training import symptoms
 
 NAMES = ("ants", "bees", "wasps")
@@ -12,8 +13,8 @@ LABELS = np.repeat([0, 1, 2], [50, 30, 20])
 
 def row(predicted: np.ndarray, loss: float = 1.0) -> dict[str, float]:
     """What history.csv says of these predictions."""
-    f1 = scoring.macro_f1(LABELS[None], predicted[None], 3)[0]
-    recall = scoring.balanced_accuracy(LABELS[None], predicted[None], 3)[0]
+    f1 = split_scores.macro_f1(LABELS[None], predicted[None], 3)[0]
+    recall = split_scores.balanced_accuracy(LABELS[None], predicted[None], 3)[0]
     return {
         "epoch": 4,
         "val_loss": loss,
@@ -54,10 +55,14 @@ def test_each_kind_is_said_once(tmp_path) -> None:
 
 
 def test_final_scores() -> None:
+    def found(probabilities: np.ndarray) -> list[str]:
+        scores = split_scores.score(Predictions(np.arange(100), None, LABELS, probabilities), NAMES)
+        return split_scores.symptoms(scores, "test")
+
     good = np.full((100, 3), 0.05)
     good[np.arange(100), LABELS] = 0.9
-    assert scoring.symptoms(scoring.score(good, LABELS, NAMES), "test") == []
+    assert found(good) == []
     constant = np.tile([1.0, 0.0, 0.0], (100, 1))
-    exploded, one = scoring.symptoms(scoring.score(constant, LABELS, NAMES), "test")
+    exploded, one = found(constant)
     assert "training went wrong" in exploded
     assert "Every test image is predicted as ants" in one

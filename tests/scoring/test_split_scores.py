@@ -1,11 +1,9 @@
-"""Predictions drop what weighs nothing; scores agree with scikit-learn and with Keras' own evaluation."""
+"""Scores of a split agree with scikit-learn; each has its interval."""
 
 import json
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from sklearn.metrics import (
     balanced_accuracy_score,
     f1_score,
@@ -15,79 +13,16 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from kerascnn import scoring
 from kerascnn.comparison.scores import METRICS
 from kerascnn.errors import UserError
-from kerascnn.training import keras_metrics
+from kerascnn.scoring import split_scores
+from kerascnn.scoring.predictions import Predictions
 
 NAMES = [f"class {i}" for i in range(7)]
 
 
-@pytest.fixture(scope="module")
-def images():
-    return np.random.default_rng(0).integers(0, 256, (21, 4, 4, 3), dtype="uint8")
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((4, 4, 3))
-    hidden = keras.layers.Flatten()(keras.layers.Rescaling(1 / 64)(inputs))
-    return keras.Model(inputs, keras.layers.Dense(7)(keras.layers.Dropout(0.5)(hidden)))
-
-
-def scoring_data(images, labels, unreadable=(), batch=8):
-    """Full batches; fill rows and `unreadable` ones weigh 0, the others rows / n."""
-    n, fill = len(images), -len(images) % batch
-    index = np.r_[np.arange(n), np.zeros(fill, int)]
-    weight = np.r_[np.ones(n), np.zeros(fill)]
-    weight[list(unreadable)] = 0
-    weight = (weight * len(weight) / weight.sum()).astype("float32")
-    rows = (images[index], np.eye(7, dtype="float32")[labels[index]], weight)
-    return tf.data.Dataset.from_tensor_slices(rows).batch(batch, drop_remainder=True)
-
-
-def test_predict_keeps_the_order_and_drops_fill(model, images):
-    labels = np.arange(21) % 7
-    ids = [f"a/{i}.jpg" for i in range(21)]
-    found = scoring.predict(model, scoring_data(images, labels), labels, ids)
-    np.testing.assert_allclose(found.logits, model(images, training=False), atol=1e-5)
-    np.testing.assert_array_equal(found.labels, labels)
-    assert found.ids.tolist() == ids
-    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-6)
-    assert {name: array.dtype.kind for name, array in found.arrays().items()} == {
-        "ids": "U",
-        "labels": "i",
-        "probabilities": "f",
-    }
-
-
-def test_predict_drops_what_could_not_be_read(model, images):
-    labels = np.arange(21) % 7
-    found = scoring.predict(model, scoring_data(images, labels, unreadable=[0, 9, 20]), labels, range(21))
-    kept = [i for i in range(21) if i not in (0, 9, 20)]
-    assert found.ids.tolist() == kept
-    np.testing.assert_array_equal(found.labels, labels[kept])
-    np.testing.assert_allclose(found.logits, model(images[kept], training=False), atol=1e-5)
-
-
-def test_predict_gives_float32_whatever_the_policy(images):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    inputs = keras.Input((4, 4, 3))
-    model = keras.Model(inputs, keras.layers.Dense(7)(keras.layers.Flatten()(inputs)))
-    labels = np.zeros(21, int)
-    assert scoring.predict(model, scoring_data(images, labels), labels, range(21)).logits.dtype == np.float32
-
-
-def test_scores_equal_kerass_evaluation(model, images):
-    """The same numbers as val_loss, val_accuracy, val_macro_f1, val_balanced_accuracy in history.csv."""
-    labels = np.random.default_rng(3).integers(0, 7, 21)
-    dataset = scoring_data(images, labels, unreadable=[4])
-    model.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True), weighted_metrics=keras_metrics.build(7))
-    kerass = model.evaluate(dataset, verbose=0, return_dict=True)
-    found = scoring.predict(model, dataset, labels, range(21))
-    ours = scoring.score(found.probabilities, found.labels, NAMES)
-    assert {name: ours[name]["value"] for name in kerass} == pytest.approx(kerass, abs=1e-6)
+def score(probabilities, labels, names, groups=None):
+    return split_scores.score(Predictions(np.arange(len(labels)), None, labels, probabilities), names, groups)
 
 
 def random_answers(n, seed, classes=7, present=range(7)):
@@ -102,7 +37,7 @@ def random_answers(n, seed, classes=7, present=range(7)):
 def test_scores_agree_with_sklearn():
     probabilities, labels = random_answers(300, 0)
     predicted = probabilities.argmax(1)
-    found = scoring.score(probabilities, labels, NAMES)
+    found = score(probabilities, labels, NAMES)
     assert found["accuracy"]["value"] == (predicted == labels).mean()
     assert found["macro_f1"]["value"] == pytest.approx(f1_score(labels, predicted, average="macro"))
     assert found["balanced_accuracy"]["value"] == pytest.approx(balanced_accuracy_score(labels, predicted))
@@ -119,20 +54,20 @@ def test_scores_agree_with_sklearn():
 
 def test_intervals_hold_their_values():
     probabilities, labels = random_answers(300, 1)
-    found = scoring.score(probabilities, labels, NAMES)
+    found = score(probabilities, labels, NAMES)
     for name in ("accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"):
         low, value, high, n = (found[name][key] for key in ("low", "value", "high", "n"))
         assert low < value < high
         assert n == 300
         assert high - low < 0.5
-    assert scoring.score(probabilities, labels, NAMES) == found, "a second reading gives the same intervals"
+    assert score(probabilities, labels, NAMES) == found, "a second reading gives the same intervals"
 
 
 def test_classes_that_are_absent_or_never_answered():
     """Class 2 has no images and is never answered, class 1 is answered without images, class 0 never answered."""
     labels = np.array([0, 3, 3, 3])
     probabilities = np.eye(4, dtype="float32")[[1, 3, 3, 3]]
-    found = scoring.score(probabilities, labels, NAMES[:4])
+    found = score(probabilities, labels, NAMES[:4])
     zero, one, two, three = found["per_class"]
     assert zero["recall"]["value"] == 0
     assert zero["precision"] is None
@@ -151,8 +86,8 @@ def test_vectorised_statistics_agree_with_sklearn_round_by_round():
     probabilities, labels = random_answers(40, 2, present=[0, 2, 5])
     predicted = probabilities.argmax(1)
     index = np.random.default_rng(0).integers(0, 40, (20, 40))
-    f1 = scoring.macro_f1(labels[index], predicted[index], 7)
-    balanced = scoring.balanced_accuracy(labels[index], predicted[index], 7)
+    f1 = split_scores.macro_f1(labels[index], predicted[index], 7)
+    balanced = split_scores.balanced_accuracy(labels[index], predicted[index], 7)
     for i, rows in enumerate(index):
         true, answered = labels[rows], predicted[rows]
         assert f1[i] == pytest.approx(f1_score(true, answered, average="macro", zero_division=0))
@@ -163,25 +98,25 @@ def test_vectorised_statistics_agree_with_sklearn_round_by_round():
 def test_top_5_counts_ties_as_argmax_does():
     """Of equal probabilities the first class comes first: a network that says nothing is right for five classes of ten."""
     silent = np.full((10, 10), 0.1, "float32")
-    assert scoring.among_top(silent, np.arange(10)).tolist() == [True] * 5 + [False] * 5
-    found = scoring.score(silent, np.arange(10), [str(i) for i in range(10)])
+    assert split_scores.among_top(silent, np.arange(10)).tolist() == [True] * 5 + [False] * 5
+    found = score(silent, np.arange(10), [str(i) for i in range(10)])
     assert found["top5"]["value"] == 0.5
     compared = METRICS["top5"].each(silent, np.arange(10))
     assert compared.mean() == found["top5"]["value"], "evaluate and compare count alike"
     one_ahead = silent.copy()
     one_ahead[:, 9] = 0.2
-    assert scoring.among_top(one_ahead, np.arange(10)).tolist() == [True] * 4 + [False] * 5 + [True]
+    assert split_scores.among_top(one_ahead, np.arange(10)).tolist() == [True] * 4 + [False] * 5 + [True]
 
 
 def test_f1_of_a_class_has_an_interval_of_its_own():
     labels = np.array([0] * 10 + [1] * 10)
-    found = scoring.per_class(labels, labels, NAMES[:2])
+    found = split_scores.per_class(labels, labels, NAMES[:2])
     assert (found[0]["f1"], found[0]["f1_high"]) == (1, 1)
     assert 0.7 < found[0]["f1_low"] < 0.9, "ten right images are no certainty"
     rng, held = np.random.default_rng(0), 0
     for _ in range(300):
         right = rng.random(20) < 0.9
-        row = scoring.per_class(labels, np.where(right, labels, 1 - labels), NAMES[:2])[0]
+        row = split_scores.per_class(labels, np.where(right, labels, 1 - labels), NAMES[:2])[0]
         held += row["f1_low"] <= 0.9 <= row["f1_high"]
     assert held >= 0.93 * 300
 
@@ -190,13 +125,13 @@ def test_groups_reach_every_interval():
     """Ten copies of each image say no more than the image."""
     probabilities, labels = random_answers(60, 5)
     groups = np.repeat(np.arange(60), 10)
-    once = scoring.score(probabilities, labels, NAMES, np.arange(60))
-    copied = scoring.score(np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10), NAMES, groups)
+    once = score(probabilities, labels, NAMES, np.arange(60))
+    copied = score(np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10), NAMES, groups)
     assert copied["groups"] == 60
     for name in ("accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"):
         ends = [(found[name]["low"], found[name]["high"]) for found in (once, copied)]
         assert ends[1] == pytest.approx(ends[0], abs=1e-9), name
-    blind = scoring.score(np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10), NAMES)
+    blind = score(np.repeat(probabilities, 10, axis=0), np.repeat(labels, 10), NAMES)
     assert "groups" not in blind
     assert blind["accuracy"]["high"] - blind["accuracy"]["low"] < 0.5 * (ends[1][1] - ends[1][0])
     for one, many in zip(once["per_class"], copied["per_class"], strict=True):
@@ -206,8 +141,8 @@ def test_groups_reach_every_interval():
 
 def test_refuses():
     with pytest.raises(UserError, match="nothing to score"):
-        scoring.score(np.zeros((0, 7)), np.zeros(0, int), NAMES)
+        score(np.zeros((0, 7)), np.zeros(0, int), NAMES)
     with pytest.raises(ValueError, match=r"expected probabilities \[2, 7\]"):
-        scoring.score(np.zeros((2, 3)), np.zeros(2, int), NAMES)
+        score(np.zeros((2, 3)), np.zeros(2, int), NAMES)
     with pytest.raises(ValueError, match="1 images have a probability that is no number"):
-        scoring.score(np.array([[np.nan, 1], [0, 1]]), np.zeros(2, int), NAMES[:2])
+        score(np.array([[np.nan, 1], [0, 1]]), np.zeros(2, int), NAMES[:2])

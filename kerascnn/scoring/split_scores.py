@@ -1,0 +1,160 @@
+"""Scores of one split with their n and their intervals, and the signs in them of a training that went wrong."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from kerascnn.errors import UserError
+from kerascnn.scoring.predictions import Predictions
+from kerascnn.statistics import Interval, classification, proper_scores, proportion
+
+TOP = 5
+# Times the log loss of equal probabilities for all classes: beyond it a network is far worse than none, and a few confident
+# mistakes do not explain it.
+EXPLODED = 5.0
+
+
+def score(predictions: Predictions, class_names: Sequence[str], groups: np.ndarray | None = None) -> dict[str, Any]:
+    """Returns the scores of one split, as they stand in metrics.json.
+
+    Each carries a 95 % interval over images, or over whole groups: Wilson's for proportions of images, `share_interval` for
+    other shares, `mean_interval` for the loss (kerascnn.statistics.linearized).
+    `majority` is the accuracy of always answering the largest class. The worst class is the one of lowest F1.
+
+    Args:
+        predictions: Of n images.
+        class_names: C names.
+        groups: The group of each image, int [n], of images that are not independent; None where all are.
+
+    Returns:
+        accuracy, top5 (where C > 5), macro_f1, balanced_accuracy, loss: {"value", "low", "high", "n"} each; majority;
+        worst_class; per_class: a list of rows in the order of `class_names`; groups: their number, where there are some.
+
+    Raises:
+        UserError: No images to score.
+        ValueError: Shapes that do not fit, or a probability that is not a number.
+    """
+    probabilities, labels, classes = predictions.probabilities, predictions.labels, len(class_names)
+    if len(labels) == 0:
+        raise UserError("nothing to score: none of the split's images could be read")
+    if probabilities.shape != (len(labels), classes):
+        raise ValueError(f"expected probabilities [{len(labels)}, {classes}], got {probabilities.shape}")
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"{(~np.isfinite(probabilities)).any(axis=1).sum()} images have a probability that is no number"
+        )
+    predicted = predictions.predicted
+    rows = per_class(labels, predicted, class_names, groups)
+    scores: dict[str, Interval] = {"accuracy": proportion(predicted == labels, groups)}
+    if classes > TOP:
+        scores["top5"] = proportion(among_top(probabilities, labels), groups)
+    scores["macro_f1"] = classification.macro_f1(labels, predicted, classes, groups)
+    scores["balanced_accuracy"] = classification.balanced_accuracy(labels, predicted, classes, groups)
+    scores["loss"] = proper_scores.mean_loss(probabilities, labels, groups)
+    return {
+        **{name: interval._asdict() for name, interval in scores.items()},
+        **({} if groups is None else {"groups": len(np.unique(groups))}),
+        "majority": max(row["n"] for row in rows) / len(labels),
+        "worst_class": min((row for row in rows if row["n"]), key=lambda row: row["f1"]),
+        "per_class": rows,
+    }
+
+
+def per_class(
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], groups: np.ndarray | None = None
+) -> list[dict[str, Any]]:
+    """One row per class: name, n (images), answers (times it was answered), recall, precision, f1, f1_low, f1_high.
+
+    Recall of a class without images and precision of one that was never answered are None, F1 of one with neither is
+    None and has no ends; recall and precision are {"value", "low", "high", "n"}.
+    """
+    by_truth, by_answer = (_members(column, len(class_names)) for column in (labels, predicted))
+    right = labels == predicted
+
+    def share(images: np.ndarray) -> Interval | None:
+        return proportion(right[images], None if groups is None else groups[images]) if len(images) else None
+
+    rows: list[dict[str, Any]] = []
+    for c, name in enumerate(class_names):
+        either = np.append(by_truth[c], by_answer[c][~right[by_answer[c]]])
+        recall, precision, overlap = share(by_truth[c]), share(by_answer[c]), share(either)
+        row: dict[str, Any] = {"name": name, "n": len(by_truth[c]), "answers": len(by_answer[c])}
+        row |= {"recall": recall and recall._asdict(), "precision": precision and precision._asdict(), "f1": None}
+        if overlap is not None:
+            # F1 = 2 J / (1 + J), where J is the share of right answers among the images that are or are answered as the class.
+            ends = (2 * share / (1 + share) for share in overlap[:3])
+            row |= dict(zip(("f1", "f1_low", "f1_high"), ends, strict=True))
+        rows.append(row)
+    return rows
+
+
+def exploded(loss: float, classes: int) -> bool:
+    """Whether a log loss is far above that of equal probabilities for all classes."""
+    return loss > EXPLODED * math.log(max(classes, 2))
+
+
+def symptoms(scores: Mapping[str, Any], split: str) -> list[str]:
+    """Sentences on scores that only a training that went wrong leaves.
+
+    Args:
+        scores: As `score` gives them.
+        split: Whose they are.
+    """
+    rows, loss = scores["per_class"], scores["loss"]["value"]
+    answered = [row["name"] for row in rows if row["answers"]]
+    lines = []
+    if exploded(loss, len(rows)):
+        lines.append(
+            f"The {split} loss is {loss:,.4g}, where equal probabilities for all classes give {math.log(len(rows)):.2f}:"
+            " training went wrong; try a lower --lr, a longer --warmup or a larger --batch-size."
+        )
+    if len(answered) == 1 and len(rows) > 1:
+        lines.append(
+            f"Every {split} image is predicted as {answered[0]}: the network does not tell classes apart; try more"
+            " --epochs or another --lr."
+        )
+    return lines
+
+
+def _members(column: np.ndarray, classes: int) -> list[np.ndarray]:
+    """Indices of the images of each class."""
+    order = np.argsort(column, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(column, minlength=classes))[:-1])
+
+
+def among_top(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the true class is among the TOP most probable ones, [n]; of equal ones the first comes first, as for argmax."""
+    true = probabilities[np.arange(len(labels)), labels][:, None]
+    before = np.arange(probabilities.shape[1]) < labels[:, None]
+    return ((probabilities > true) | ((probabilities == true) & before)).sum(axis=1) < TOP
+
+
+def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Mean F1 over the classes that occur or are answered, for each row of [rounds, n]."""
+    return np.nanmean(class_f1(labels, predicted, classes), axis=1)
+
+
+def class_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """F1 of each class for each row of [rounds, n], [rounds, C]; NaN where a class neither occurs nor is answered."""
+    images, answers, right = _counts(labels, predicted, classes)
+    seen = images + answers > 0
+    return np.where(seen, 2 * right / np.maximum(images + answers, 1), np.nan)
+
+
+def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Mean recall over the classes that occur, for each row of [rounds, n]."""
+    images, _, right = _counts(labels, predicted, classes)
+    return (right / np.maximum(images, 1)).sum(axis=1) / (images > 0).sum(axis=1)
+
+
+def _counts(labels: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, answers and right answers per class, each [rounds, C]."""
+    rounds = len(labels)
+    first = np.arange(rounds)[:, None] * classes
+
+    def per_round(cells: np.ndarray) -> np.ndarray:
+        return np.bincount(cells.ravel(), minlength=rounds * classes).reshape(rounds, classes)
+
+    return per_round(first + labels), per_round(first + predicted), per_round((first + labels)[labels == predicted])
