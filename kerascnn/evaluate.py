@@ -12,21 +12,10 @@ from kerascnn.data import preflight
 from kerascnn.errors import DONE, UserError
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.runs import finding
+from kerascnn.scoring.metrics import HEADLINE, SCORES, shown_in
 
-_SHOWN = {
-    "accuracy": "accuracy",
-    "top5": "top-5 accuracy",
-    "macro_f1": "macro F1",
-    "balanced_accuracy": "balanced accuracy",
-    "loss": "log loss",
-    "brier": "Brier score",
-    "ece": "ECE (equal mass)",
-    "average_precision": "average precision",
-    "auroc": "area under ROC",
-}
 # What is grey, and the width of its column.
 _GREYED = {"before": 7, "hottest": 8, "elsewhere": 9, "scattered": 9}
-_PROPORTIONS = {"accuracy", "top5", "macro_f1", "balanced_accuracy", "ece"}
 
 
 @command
@@ -53,16 +42,28 @@ def main(argv: list[str]) -> int:
 def _show(screen: Screen, found: dict[str, Any]) -> None:
     scores = found["scores"]
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
-    screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {scores['accuracy']['n']:,} images{groups}, 1 network)")
-    for key, name in _SHOWN.items():
-        if scores.get(key) is not None:
-            screen.say(f"{name:<20} {_interval(scores[key], key in _PROPORTIONS)}")
-        if key == "ece" and "ece_null" in scores:
+    n = scores[HEADLINE.name]["n"]
+    screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {n:,} images{groups}, 1 network)")
+    for row in SCORES.values():
+        if scores.get(row.name) is not None:
+            screen.say(f"{row.title:<20} {row.show_interval(scores[row.name], 8)}")
+        if row.name == "ece" and "ece_null" in scores:
             null = scores["ece_null"]
             screen.say(
                 f"  with chance's part {null['plain']:>8.2%}  a calibrated network: {null['median']:.2%},"
                 f" below {null['high']:.2%} in 97.5 % of splits"
             )
+    _show_temperature(screen, scores)
+    if "tta" in found:
+        interval = HEADLINE.show_interval(found["tta"][HEADLINE.name], 8)
+        screen.say(f"{'with views: ' + found['tta']['views']:<20} {interval}")
+    _show_classes(screen, scores)
+    _show_robustness(screen, found)
+    if "explanation" in found:
+        _show_explanation(screen, found["explanation"])
+
+
+def _show_temperature(screen: Screen, scores: dict[str, Any]) -> None:
     if "temperature" in scores:
         reason = scores.get("temperature_reason")
         said = f"kept: val has {reason}" if reason else "fitted on these images: val's"
@@ -71,14 +72,8 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
         cooled = scores["calibrated"]
         said = f"kept: val has {cooled['reason']}" if cooled.get("reason") else "fitted on val"
         screen.say(f"at temperature {cooled['temperature']:.3f}, {said}:")
-        screen.say(f"  log loss           {_interval(cooled['loss'], False)}")
-        screen.say(f"  ECE                {_interval(cooled['ece'], True)}")
-    if "tta" in found:
-        screen.say(f"{'with views: ' + found['tta']['views']:<20} {_interval(found['tta']['accuracy'], True)}")
-    _show_classes(screen, scores)
-    _show_robustness(screen, found)
-    if "explanation" in found:
-        _show_explanation(screen, found["explanation"])
+        for row in shown_in("calibrated"):
+            screen.say(f"  {row.title:<18} {row.show_interval(cooled[row.name], 8)}")
 
 
 def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:
@@ -109,7 +104,7 @@ def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
         mean = sum(row["value"] for row in rows) / len(rows)
         screen.say(f"  {'mean of all':<24}{mean:>9.2%}")
     for row in found.get("resolutions", []):
-        screen.say(f"accuracy at {row['pixels']:>4} px      {_interval(row, True)}")
+        screen.say(f"accuracy at {row['pixels']:>4} px      {HEADLINE.show_interval(row, 8)}")
 
 
 def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
@@ -123,12 +118,6 @@ def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
         knows = f"{drop['value']:+.3f} [{drop['low']:+.3f}, {drop['high']:+.3f}]"
         same = "every map is empty" if head is None else f"{head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
         screen.say(f"{stage:<7} {values}  {knows:<24}  {same}")
-
-
-def _interval(row: dict[str, Any], proportion: bool) -> str:
-    if proportion:
-        return f"{row['value']:>8.2%}  [{row['low']:.2%}, {row['high']:.2%}]"
-    return f"{row['value']:>8.4f}  [{row['low']:.4f}, {row['high']:.4f}]"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped
 from kerascnn.runs import Run, prepare
+from kerascnn.scoring.metrics import HEADLINE, shown_in
 from kerascnn.studies.child import Orders, when_parent_ends
 
 if TYPE_CHECKING:
@@ -124,20 +125,21 @@ def _export(screen: Screen, done: "Exported") -> None:
 def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     name = "test" if "test" in metrics else "val"
     scores = metrics[name]
-    accuracy, f1 = scores["accuracy"], scores["macro_f1"]
+    first = scores[HEADLINE.name]
     mark = "  (val chose this model: no test set was kept apart)" if metrics["test_is_val"] or name == "val" else ""
     groups = f" in {scores['groups']} groups" if "groups" in scores else ""
     screen.say()
     screen.say(
-        f"{name} accuracy {accuracy['value']:.2%}  [{accuracy['low']:.2%}, {accuracy['high']:.2%}]"
-        f" (95 %, n = {accuracy['n']} images{groups}, 1 seed){mark}",
+        f"{name} {HEADLINE.title} {HEADLINE.show_interval(first)} (95 %, n = {first['n']} images{groups}, 1 seed){mark}",
         style="bold",
     )
     screen.say(
         "        1 seed: [ ] is the spread over images alone; --seed 1 trains another network, with another score",
         style="dim",
     )
-    screen.say(f"macro F1 {f1['value']:.4f}  [{f1['low']:.4f}, {f1['high']:.4f}]")
+    for score in shown_in("brief"):
+        if score is not HEADLINE:
+            screen.say(f"{score.title} {score.show_interval(scores[score.name])}")
     worst = scores["worst_class"]
     screen.say(f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})")
     screen.say(f"always answering the largest class: {scores['majority']:.2%}")

@@ -18,6 +18,7 @@ from kerascnn.config.section import Section
 from kerascnn.errors import DONE, UserError
 from kerascnn.runs import finding, summary
 from kerascnn.runs.summary import Summary
+from kerascnn.scoring.metrics import HEADLINE
 
 SCORE = 4  # column of the score
 
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def _lines(found: list[Summary]) -> Iterator[str]:
-    header = ("run", "state", "arch", "data", "accuracy", "[95 %]", "when")
+    header = ("run", "state", "arch", "data", HEADLINE.title, "[95 %]", "when")
     rows = [header, *(_row(one) for one in found)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     for row in rows:
@@ -70,8 +71,8 @@ def _lines(found: list[Summary]) -> Iterator[str]:
 
 def _row(one: Summary) -> tuple[str, ...]:
     place = f" at {one.detail}" if one.state == "stopped" else f", {one.detail}" if one.state == "running" else ""
-    score = "" if one.score is None else f"{one.split} {one.score:.2%}"
-    interval = "" if one.interval is None else f"[{one.interval[0]:.2%}, {one.interval[1]:.2%}]"
+    score = "" if one.score is None else f"{one.split} {HEADLINE.show(one.score)}"
+    interval = "" if one.interval is None else f"[{', '.join(map(HEADLINE.show, one.interval))}]"
     moment = datetime.datetime.fromtimestamp(one.when).strftime("%Y-%m-%d %H:%M")
     name, arch, data = (one_line(text) for text in (one.run.name, one.arch or "-", Path(one.dataset).name or "-"))
     return name, f"{one.state}{place}", arch, data, score, interval, moment

@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
         took = ", ".join(f"{value:.0f}" for value in seconds)
         print(f"| {said} | {' · '.join(each)} | {over.value:.1%} [{over.low:.1%}, {over.high:.1%}] | {took} s |")
     gain = (answers["finetuned"].astype(float) - answers["scratch"]).T
-    found = two_way(lambda chosen: gain[chosen].mean(axis=1), images=len(gain), seeds=len(SEEDS), share=True)
+    found = two_way(lambda chosen: gain[chosen].mean(axis=1), images=len(gain), seeds=len(SEEDS), most=1.0)
     these = t_interval(gain.mean(axis=0).tolist())
     print(
         f"\nFine-tuned minus from scratch, other seeds on these very photos: {100 * these.value:+.1f} points"

@@ -11,6 +11,7 @@ from kerascnn.artefacts import onnx, savedmodel
 from kerascnn.cli.escaping import as_markdown
 from kerascnn.data.decode import MAX_PIXELS
 from kerascnn.runs import Run
+from kerascnn.scoring.metrics import SCORES
 
 README_FILE, CARD_FILE = "README.md", "MODEL_CARD.md"
 SHOWN = 20  # classes; the rest are in classes.txt
@@ -216,10 +217,10 @@ def _units(metrics: Mapping[str, Any]) -> str:
 def _scores(metrics: Mapping[str, Any]) -> list[str]:
     rows = ["| split | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
     for split in ("test", "val"):
-        for name, score in metrics.get(split, {}).items():
-            if isinstance(score, dict) and {"value", "low", "high", "n"} <= score.keys():
-                interval = f"{score['low']:.4f} to {score['high']:.4f}"
-                rows.append(f"| {split} | {as_markdown(name)} | {score['value']:.4f} | {interval} | {score['n']} |")
+        for score in SCORES.values():
+            if found := metrics.get(split, {}).get(score.name):
+                interval = f"{score.show(found['low'])} to {score.show(found['high'])}"
+                rows.append(f"| {split} | {score.title} | {score.show(found['value'])} | {interval} | {found['n']} |")
         worst = metrics.get(split, {}).get("worst_class")
         if worst:
             rows.append(

@@ -10,11 +10,12 @@ import numpy as np
 from scipy import stats
 
 from kerascnn import statistics
-from kerascnn.comparison.options import Compare
-from kerascnn.comparison.scores import METRICS, ArchPredictions, Contrast, contrast, scored_split
+from kerascnn.comparison.options import Compare, check_metric
+from kerascnn.comparison.scores import ArchPredictions, Contrast, contrast, scored_split
 from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
+from kerascnn.scoring.metrics import SCORES
 from kerascnn.studies.cost import Cost
 
 # What may vary, by the flag that says so: a short name, and the name of its axis.
@@ -73,7 +74,7 @@ class Entry:
     def choosing_scores(self, metric: str) -> list[float]:
         """Val's metric of the runs that choose."""
         found = [run.metrics() for run in self.choosing.values()]
-        return [each["val"][metric]["value"] for each in found if "val" in each]
+        return [each["val"][metric]["value"] for each in found if metric in each.get("val", {})]
 
     @property
     def place(self) -> float:
@@ -123,7 +124,7 @@ class Conclusion:
         why: How these were chosen; empty where nothing varies.
         verdicts: Each other arch against the first.
         table: The same for each variant; empty where nothing varies.
-        metric: A name in METRICS.
+        metric: Name of a row in `scoring.metrics`.
         margin: In the metric's own unit.
         seeds: How many seeds the comparison is to have.
         axis: What varies besides arch and seed: recipe, lr, fraction or image_size; empty for nothing.
@@ -189,8 +190,7 @@ def _places(entries: Sequence[Entry], archs: Sequence[str]) -> Iterator[tuple[En
 def _check(entry: Entry, metric: str) -> None:
     if not entry.runs:
         raise UserError(f"{entry.label} has no finished run yet: no verdict")
-    if metric == "top5" and len(entry.answers.class_names) <= 5:
-        raise UserError(f"--metric top5 of {len(entry.answers.class_names)} classes says nothing: --metric accuracy")
+    check_metric(metric, len(entry.answers.class_names))
 
 
 def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
@@ -209,12 +209,12 @@ def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare)
 
 def _chosen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
     """Best against best, by runs of seeds of their own: who is chosen by the runs that judge it is judged too well."""
-    sign = METRICS[compare.metric].sign
+    rule = SCORES[compare.metric]
 
     def by_val(entry: Entry) -> tuple[int, float]:
         """Runs first: where a seed could not be trained, the mean of the others says too much."""
         scores = entry.choosing_scores(compare.metric)
-        return len(scores), sign * float(np.mean(scores)) if scores else 0.0
+        return len(scores), rule.sign * float(np.mean(scores)) if scores else 0.0
 
     best = tuple(max((e for e in entries if e.arch == arch), key=by_val) for arch in archs)
     for entry in best:
@@ -224,7 +224,7 @@ def _chosen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) ->
     seeds = " ".join(map(str, sorted({seed for entry in entries for seed in entry.choosing})))
     return (
         best,
-        f"best against best, as val's mean {compare.metric} of seeds {seeds} prefers, which judge nothing: {chosen}",
+        f"best against best, as val's mean {rule.title} of seeds {seeds} prefers, which judge nothing: {chosen}",
     )
 
 
@@ -264,7 +264,7 @@ def _rows(found: Sequence[_Contrasted], compare: Compare, seeds: int) -> tuple[P
 
 def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     first, second = found.first, found.second
-    rule = METRICS[compare.metric]
+    rule = SCORES[compare.metric]
     unit = Unit(rule.title, rule.sign, rule.points, first.split)
     alike = first.variant == second.variant
     one, other = _side(first, alike), _side(second, alike)

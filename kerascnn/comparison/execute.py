@@ -10,6 +10,7 @@ from kerascnn.comparison import plan as planning
 from kerascnn.comparison.plan import Cell, Plan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
+from kerascnn.scoring.metrics import HEADLINE, SCORES
 from kerascnn.studies.executor import Executor
 
 
@@ -23,7 +24,7 @@ def lines(plan: Plan) -> Iterator[str]:
     yield f"data    {data.dataset}: {images}; {len(data.class_names)} classes"
     scored = "val" if data.config.data.val_is_val else "test"
     seeds = f"{compare.seeds} seed{'s' if compare.seeds > 1 else ''}"
-    yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on {scored} {compare.metric}"
+    yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on {scored} {SCORES[compare.metric].title}"
     width = max(len(cell.key) for cell in cells) + 2
     yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
     for cell in cells:
@@ -166,16 +167,17 @@ def _rest(plan: Plan, failed: Collection[str], pace: Pace) -> str:
 
 
 def _epoch(row: dict[str, float], cell: Cell) -> str:
-    scores = f"loss {row['loss']:.4f}, val_accuracy {row['val_accuracy']:.4f}" if "val_accuracy" in row else ""
+    column = HEADLINE.column
+    scores = f"loss {row['loss']:.4f}, {column} {row[column]:.4f}" if column in row else ""
     return f"epoch {row['epoch']:.0f}/{cell.epochs}  {scores}, {row['images_per_second']:,.0f} images/s"
 
 
 def _result(run: Run, metric: str) -> str:
     metrics = run.metrics()
     split = "test" if "test" in metrics else "val"
-    value = metrics[split][metric]["value"]
-    shown = f"{value:.4f}" if metric in ("loss", "macro_f1") else f"{value:.2%}"
-    return f"{split} {metric} {shown}"
+    score = SCORES[metric]
+    found = metrics[split].get(metric)  # a run of an earlier version may lack it
+    return f"{split} {score.title} {score.show(found['value'])}" if found else "finished"
 
 
 def clock(seconds_from_now: float) -> str:

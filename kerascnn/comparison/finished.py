@@ -16,6 +16,7 @@ from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
+from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
 
@@ -66,7 +67,7 @@ class Found:
             yield f"runs    {label}: seeds {' '.join(map(str, sorted(runs)))}"
         rest = [state for state in self.states if state.problem]
         for state in sorted(rest, key=lambda state: -(state.val if state.val is not None else -1)):
-            val = "no val score" if state.val is None else f"val accuracy {state.val:.4f}"
+            val = "no val score" if state.val is None else f"val {HEADLINE.title} {state.val:.4f}"
             yield f"left    {state.run.name}: {state.problem} ({val})"
 
     def entries(self, directory: ComparisonDirectory, executor: Executor, screen: Screen) -> list[Entry]:
@@ -134,7 +135,7 @@ def _runs_at(path: Path) -> list[Run]:
 def _state(run: Run) -> State:
     config = run.config()
     rows = run.history()
-    val = rows[-1].get("val_accuracy") if rows else None
+    val = rows[-1].get(HEADLINE.column) if rows else None
     if not run.data_file.exists():
         return State(run, "not begun", val)
     data = run.data()
@@ -145,7 +146,7 @@ def _state(run: Run) -> State:
         goes_on = f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))}"
         problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} goes on"
     else:
-        val = run.metrics().get("val", {}).get("accuracy", {}).get("value", val)
+        val = run.metrics().get("val", {}).get(HEADLINE.name, {}).get("value", val)
     return State(run, problem, val, group, config.fit.seed, data["fingerprint"])
 
 

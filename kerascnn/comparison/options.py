@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from pydantic import Field, field_validator, model_validator
@@ -12,9 +12,13 @@ from kerascnn.cli.parsing import parse_config
 from kerascnn.config import Config
 from kerascnn.config.section import Section
 from kerascnn.errors import UserError
+from kerascnn.scoring import metrics
 
 MatchName = Literal["none", "macs", "params", "latency", "train-time"]
-MetricName = Literal["accuracy", "top5", "macro_f1", "balanced_accuracy", "loss"]
+if TYPE_CHECKING:
+    MetricName = str
+else:  # a type checker knows no Literal of values
+    MetricName = Literal[tuple(row.name for row in metrics.shown_in("compare"))]
 # Flags of fit that compare decides itself, with what it says instead.
 _DECIDED = {
     "--arch": "compare takes several: --archs resnet inception",
@@ -129,6 +133,16 @@ class Request(Config):
     def config(self) -> Config:
         """The sections that a run keeps."""
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+
+def check_metric(metric: str, classes: int) -> None:
+    """Refuses a metric that says nothing of so few classes.
+
+    Raises:
+        UserError: It needs more.
+    """
+    if classes < metrics.SCORES[metric].classes:
+        raise UserError(f"--metric {metric} of {classes} classes says nothing: --metric {metrics.HEADLINE.name}")
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request, list[Config]]:

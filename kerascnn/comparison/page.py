@@ -9,7 +9,6 @@ from kerascnn import statistics
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
-from kerascnn.comparison.scores import METRICS
 from kerascnn.comparison.words import about, beside, p_value
 from kerascnn.report.cells import show
 from kerascnn.report.class_charts import BARS
@@ -29,10 +28,8 @@ from kerascnn.report.page import (
     Table,
 )
 from kerascnn.runs import identity
+from kerascnn.scoring.metrics import HEADLINE, SCORES, Score, shown_in
 from kerascnn.statistics import MIN_SEEDS, Interval, calibration
-
-# The columns of scores: a metric and how its numbers are shown.
-SCORES = ("accuracy", "macro_f1", "balanced_accuracy", "loss")
 
 
 def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
@@ -61,26 +58,25 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
     )
 
 
-def _over_seeds(values: Sequence[float], metric: str) -> Cell:
+def _over_seeds(values: Sequence[float], score: Score) -> Cell:
     """The mean over seeds with its t interval; the values themselves where seeds are too few for one."""
-    rule = METRICS[metric]
-    over = statistics.over_seeds(values, rule.within)
+    over = statistics.over_seeds(values, score.bounds)
     if over is not None or len(values) == 1:
         return over or float(values[0])
-    return ", ".join(show(value, "share" if rule.points else "number") for value in values)
+    return ", ".join(show(value, score.unit) for value in values)
 
 
 def _scores(found: Conclusion) -> Table:
-    metrics = list(dict.fromkeys((found.metric, *SCORES)))
+    scores = list(dict.fromkeys((SCORES[found.metric], *shown_in("columns"))))
     split = found.best[0].split
     columns = [Column("arch"), Column("seeds", "count")]
-    columns += [Column(f"{split} {METRICS[m].title}", "share" if METRICS[m].points else "number") for m in metrics]
-    columns.append(Column("val accuracy", "share"))
+    columns += [Column(f"{split} {score.title}", score.unit) for score in scores]
+    columns.append(Column(f"val {HEADLINE.title}", HEADLINE.unit))
     rows = []
     for entry in found.entries:
-        val = entry.score("val", "accuracy")
-        values = [_over_seeds(list(entry.answers.values(metric).values()), metric) for metric in metrics]
-        rows.append((entry.label, len(entry.runs), *values, _over_seeds(val, "accuracy") if val else None))
+        val = entry.score("val", HEADLINE.name)
+        values = [_over_seeds(list(entry.answers.values(score.name).values()), score) for score in scores]
+        rows.append((entry.label, len(entry.runs), *values, _over_seeds(val, HEADLINE) if val else None))
     images = len(found.entries[0].answers.labels)
     few = f"under {MIN_SEEDS} seeds each value"
     note = f"Means over seeds with 95 % t intervals over seeds ({few}), on the same {images:,} {split} images."
@@ -106,12 +102,14 @@ def _costs(found: Conclusion) -> Table:
         Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
         Column("peak memory", "bytes", "Of a process that trains."),
         Column("export", "bytes", "SavedModel."),
-        Column("points per second", "number", f"{split.capitalize()} accuracy in points over seconds of training."),
+        Column(
+            "points per second", "number", f"{split.capitalize()} {HEADLINE.title} in points over seconds of training."
+        ),
     )
     rows = []
     for entry in found.entries:
         cost, seconds = entry.cost, entry.train_seconds
-        accuracy = float(np.mean(list(entry.answers.values("accuracy").values())))
+        accuracy = float(np.mean(list(entry.answers.values(HEADLINE.name).values())))
         rows.append(
             (
                 entry.label,
@@ -132,9 +130,7 @@ def _costs(found: Conclusion) -> Table:
 
 def _charts(found: Conclusion) -> list[Chart]:
     """Score against what varies, and against what it costs."""
-    rule = METRICS[found.metric]
-    unit: Any = "share" if rule.points else "number"
-    first = found.best[0]
+    rule, first = SCORES[found.metric], found.best[0]
     title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: t over seeds)"
     axes = [
         ("score_by_macs", "multiply-adds", lambda entry: float(entry.cost.macs), True),
@@ -152,7 +148,7 @@ def _charts(found: Conclusion) -> list[Chart]:
         for arch in dict.fromkeys(entry.arch for entry in found.entries):
             points = [(at(entry), _point(entry, found.metric)) for entry in found.entries if entry.arch == arch]
             lines.append(Line(arch, tuple(sorted(points))))
-        charts.append(Chart(name, title, x, rule.title, tuple(lines), log, unit))
+        charts.append(Chart(name, title, x, rule.title, tuple(lines), log, rule.unit))
     return charts
 
 
@@ -160,9 +156,7 @@ def _point(entry: Entry, metric: str) -> Interval:
     values = list(entry.answers.values(metric).values())
     mean = float(np.mean(values))
     # Whiskers of too few seeds reach from the lowest to the highest.
-    return statistics.over_seeds(values, METRICS[metric].within) or Interval(
-        mean, min(values), max(values), len(values)
-    )
+    return statistics.over_seeds(values, SCORES[metric].bounds) or Interval(mean, min(values), max(values), len(values))
 
 
 def _classes(found: Conclusion) -> Bars:
@@ -227,15 +221,15 @@ def _tables(found: Conclusion) -> list[Table]:
 
 def _two_way(found: Conclusion) -> Table:
     """Variants by arch, and their difference with the verdict's interval."""
-    rule = METRICS[found.metric]
-    unit: Any = ("share", "points") if rule.points else ("number", "number")
+    rule = SCORES[found.metric]
+    unit: Any = (rule.unit, "points" if rule.points else rule.unit)
     archs = [entry.arch for entry in found.best]
     columns = [Column(found.axis_title), *(Column(arch, unit[0]) for arch in archs)]
     columns += [Column(f"{arch} - {archs[0]}", unit[1]) for arch in archs[1:]]
     rows = []
     for variant in dict.fromkeys(pair.first.variant for pair in found.table):
         scores: dict[str, Any] = {
-            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()), found.metric)
+            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()), rule)
             for entry in found.entries
             if entry.variant == variant
         }
@@ -262,12 +256,11 @@ def _interval(pair: Pair) -> Interval:
 
 def _pairs(pair: Pair) -> Table:
     """Seed by seed: two runs each."""
-    found, rule = pair.contrast, METRICS[pair.contrast.metric]
-    unit: Any = "share" if rule.points else "number"
+    found, rule = pair.contrast, SCORES[pair.contrast.metric]
     columns = (
         Column("seed"),
-        Column(pair.first.label, unit),
-        Column(pair.second.label, unit),
+        Column(pair.first.label, rule.unit),
+        Column(pair.second.label, rule.unit),
         Column(f"right only by {pair.first.label}", "count"),
         Column(f"right only by {pair.second.label}", "count"),
         Column("exact McNemar p", "number"),

@@ -12,7 +12,7 @@ from kerascnn.cli.screen import Screen
 from kerascnn.comparison import measure
 from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.comparison.measure import Subject
-from kerascnn.comparison.options import Compare, Request, seconds
+from kerascnn.comparison.options import Compare, Request, check_metric, seconds
 from kerascnn.config import Config
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
@@ -195,8 +195,7 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
     if compare.native:
         pairs = [(name, _native(config)) for name, config in pairs]
     found = executor.call(measure.subjects, [config for _, config in pairs], slot=executor.slots[0])
-    if compare.metric == "top5" and len(found[0].class_names) <= 5:
-        raise UserError(f"--metric top5 of {len(found[0].class_names)} classes says nothing: --metric accuracy")
+    check_metric(compare.metric, len(found[0].class_names))
     archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
     if len(set(archs)) < len(archs):
         raise UserError(f"--archs {' '.join(compare.archs)}: these are {' and '.join(archs)}: give each once")

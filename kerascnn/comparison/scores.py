@@ -1,6 +1,6 @@
 """Two archs on the same images: their runs' predictions, paired by image and seed, and what the tests say of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,55 +10,9 @@ from kerascnn import statistics
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.scoring import split_scores
+from kerascnn.scoring.metrics import HEADLINE, SCORES, Score
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import Difference, Interval, McNemar
-from kerascnn.statistics.proper_scores import losses
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What a verdict can be about.
-
-    Args:
-        title: As people say it.
-        sign: 1 where more is better, -1 where less is.
-        each: What it needs of one image: (probabilities [n, C], labels [n]) -> [n].
-        score: (labels [rounds, n], what `each` gave [rounds, n], C) -> [rounds].
-        points: Whether it is a share, shown in points.
-    """
-
-    title: str
-    sign: int
-    each: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    score: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-    points: bool = True
-
-    @property
-    def within(self) -> tuple[float | None, float | None]:
-        """The least and the most that it can be."""
-        return statistics.SHARE if self.points else (0.0, None)
-
-
-def _answers(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return probabilities.argmax(axis=1)
-
-
-def _right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return probabilities.argmax(axis=1) == labels
-
-
-def _mean(labels: np.ndarray, each: np.ndarray, classes: int) -> np.ndarray:
-    return each.mean(axis=1)
-
-
-METRICS = {
-    "accuracy": Metric("accuracy", 1, _right, _mean),
-    "top5": Metric("top-5 accuracy", 1, split_scores.among_top, _mean),
-    "macro_f1": Metric("macro F1", 1, _answers, split_scores.macro_f1),
-    "balanced_accuracy": Metric("balanced accuracy", 1, _answers, split_scores.balanced_accuracy),
-    "loss": Metric("log loss", -1, losses, _mean, points=False),
-}
 
 
 def scored_split(metrics: Mapping[str, Any]) -> str:
@@ -121,10 +75,9 @@ class ArchPredictions:
 
     def values(self, metric: str) -> dict[int, float]:
         """The metric by seed."""
-        rule = METRICS[metric]
-        labels = self.labels[None]
+        rule, classes = SCORES[metric], len(self.class_names)
         return {
-            seed: float(rule.score(labels, rule.each(one.probabilities, self.labels)[None], len(self.class_names))[0])
+            seed: float(rule.resampled(one.labels[None], rule.sample(one.probabilities, one.labels)[None], classes)[0])
             for seed, one in self.by_seed.items()
         }
 
@@ -195,7 +148,7 @@ class Contrast:
     Args:
         first: Its answers.
         second: The other's.
-        metric: A name in METRICS.
+        metric: Name of a row in `scoring.metrics`.
         seeds: The seeds that both have.
         difference: The interval of the verdict: second minus first.
         by_seed: The difference at each seed.
@@ -231,11 +184,11 @@ def contrast(
         )
     if len(first.labels) < 2:
         raise UserError("one test image is no comparison: two at least")
-    rule, labels = METRICS[metric], first.labels
-    a, b = (_table(answers, seeds, rule.each) for answers in (first, second))
+    rule, labels = SCORES[metric], first.labels
+    a, b = (_table(answers, seeds, rule) for answers in (first, second))
     difference = _difference(rule, labels, a, b, len(first.class_names), level, rounds, first.groups)
     scores = [[values[seed] for seed in seeds] for values in (first.values(metric), second.values(metric))]
-    right_a, right_b = (_table(answers, seeds, _right) for answers in (first, second))
+    right_a, right_b = (np.stack([one.by_seed[seed].correct for seed in seeds]) for one in (first, second))
     return Contrast(
         first,
         second,
@@ -257,15 +210,13 @@ def _numbers(seeds: Sequence[int]) -> str:
     return " ".join(map(str, seeds))
 
 
-def _table(
-    answers: ArchPredictions, seeds: Sequence[int], each: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """What each seed's run gives each image, [seeds, m]."""
-    return np.stack([each(answers.by_seed[seed].probabilities, answers.labels) for seed in seeds])
+def _table(answers: ArchPredictions, seeds: Sequence[int], rule: Score) -> np.ndarray:
+    """What the score needs of each image, [seeds, m]."""
+    return np.stack([rule.sample(answers.by_seed[seed].probabilities, answers.labels) for seed in seeds])
 
 
 def _difference(
-    rule: Metric,
+    rule: Score,
     labels: np.ndarray,
     a: np.ndarray,
     b: np.ndarray,
@@ -277,7 +228,7 @@ def _difference(
     def differences(index: np.ndarray) -> np.ndarray:
         drawn = labels[index]
         by_seed = [
-            rule.score(drawn, second[index], classes) - rule.score(drawn, first[index], classes)
+            rule.resampled(drawn, second[index], classes) - rule.resampled(drawn, first[index], classes)
             for first, second in zip(a, b, strict=True)
         ]
         return np.stack(by_seed, axis=1)
@@ -286,7 +237,7 @@ def _difference(
         differences,
         images=len(labels),
         seeds=len(a),
-        share=rule.points,
+        most=rule.largest_difference,
         groups=groups,
         rounds=rounds,
         level=level,
@@ -310,7 +261,7 @@ def _by_class(
             found.append(None)
             continue
         a, b = first[:, mine], second[:, mine]
-        difference = _difference(METRICS["accuracy"], labels[mine], a, b, len(names), level, 1000, its)
+        difference = _difference(HEADLINE, labels[mine], a, b, len(names), level, 1000, its)
         found.append(difference)
         # Among few images a variance may be that of chance: five that all change sides would be "certain".
         changes = np.mean(b.astype(float) - a, axis=0)

@@ -3,7 +3,8 @@
 from kerascnn import statistics
 from kerascnn.cli.screen import duration
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
-from kerascnn.comparison.scores import METRICS, Contrast
+from kerascnn.comparison.scores import Contrast
+from kerascnn.scoring.metrics import SCORES
 
 SMALLEST_P = 1e-6
 
@@ -33,15 +34,14 @@ def p_value(p: float) -> str:
 def lines(found: Conclusion) -> list[str]:
     """The scores, the costs, the verdict."""
     width = max(len(entry.label) for entry in found.entries) + 2
-    metric = found.metric
-    score = f"{found.best[0].split} {metric}"
+    score = f"{found.best[0].split} {SCORES[found.metric].title}"
     head = f"{'':{width}} {score:>24} {'parameters':>12} {'MACs':>10} {'train':>12} {'p50/p95 ms':>13} {'best/s':>8}"
     out = ["", head]
     for entry in found.entries:
         cost = entry.cost
         latency = f"{cost.latency_p50:.1f}/{cost.latency_p95:.1f}" if cost.latency_p50 and cost.latency_p95 else "-"
         out.append(
-            f"{entry.label:{width}} {_spread(entry, metric):>24} {cost.params:>12,} {cost.macs / 1e6:>8,.1f} M"
+            f"{entry.label:{width}} {_spread(entry, found.metric):>24} {cost.params:>12,} {cost.macs / 1e6:>8,.1f} M"
             f" {duration(entry.train_seconds):>12} {latency:>13} {cost.throughput or 0:>8,.0f}"
         )
     for pair in found.table:
@@ -62,16 +62,16 @@ def holm(pair: Pair, found: Conclusion) -> str:
 
 def _spread(entry: Entry, metric: str) -> str:
     """A score with its t interval over seeds; the values themselves where seeds are too few for one."""
-    rule = METRICS[metric]
+    rule = SCORES[metric]
     values = list(entry.answers.values(metric).values())
-    over = statistics.over_seeds(values, rule.within)
+    over = statistics.over_seeds(values, rule.bounds)
     shown = [f"{number * 100:.2f}" if rule.points else f"{number:.4f}" for number in (over[:3] if over else values)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]" if over else ", ".join(shown)
 
 
 def beside(pair: Pair) -> list[str]:
     """What the other tests say, each with the question that it answers."""
-    found, rule = pair.contrast, METRICS[pair.contrast.metric]
+    found, rule = pair.contrast, SCORES[pair.contrast.metric]
     scale, unit = (100, " points") if rule.points else (1, "")
     out = []
     if found.over_seeds:

@@ -4,19 +4,23 @@ No TensorFlow and no file access: `cli` reads and writes it, every other module 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from kerascnn.config.section import VOLATILE, Section
+from kerascnn.scoring import metrics
 
 AugmentName = Literal[
     "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
 ]
 OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
 ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
-MonitorName = Literal["auto", "val_accuracy", "val_loss", "val_macro_f1", "val_balanced_accuracy"]
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
+if TYPE_CHECKING:
+    MonitorName = str
+else:  # a type checker knows no Literal of values
+    MonitorName = Literal[("auto", *metrics.MONITORS)]
 
 
 class Data(Section):

@@ -32,7 +32,7 @@ class Loaded(Predictor):
             UserError: No such images, other classes, or a run's images that have changed.
         """
         found = subject.find(self.path, dataset, data_dir, split)
-        return scores.of(found.answers(), self.class_names)
+        return scores.of(found.predictions(), self.class_names)
 
 
 def load(path: str | os.PathLike[str]) -> Loaded:

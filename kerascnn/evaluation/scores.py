@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from kerascnn.scoring import metrics
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.split_scores import score
-from kerascnn.statistics import calibration, proper_scores
-from kerascnn.statistics.classification import ranking
+from kerascnn.statistics import calibration
 
 PAIRS = 10
 
@@ -23,46 +23,24 @@ def of(predictions: Predictions, class_names: Sequence[str], groups: np.ndarray 
         groups: The group of each image, int [n], of images that are not independent; None where all are.
 
     Returns:
-        `split_scores.score`'s; brier, ece, average_precision and auroc (None where no class has both kinds of images) with
-        intervals; ece_null (see `calibrated`); reliability (bins of equal mass); confused (the most frequent mistakes);
-        worst_mistakes (the least probability for the truth first).
+        `split_scores.score`'s for every score (None where it says nothing); ece_null: plain (the ECE of this split's bins), and
+        the median, the 97.5 % quantile (high) and the share of at least `plain` (p) of plain ECEs of labels drawn from these
+        confidences; reliability (bins of equal mass); confused (the most frequent mistakes); worst_mistakes (the least
+        probability for the truth first).
     """
     probabilities, labels = predictions.probabilities, predictions.labels
-    areas = ranking(probabilities, labels, groups)
     return {
-        **score(predictions, class_names, groups),
-        **calibrated(probabilities, labels, groups),
-        "average_precision": None if areas is None else areas.average_precision._asdict(),
-        "auroc": None if areas is None else areas.auroc._asdict(),
+        **score(predictions, class_names, groups, metrics.SCORES.values()),
         "reliability": [row._asdict() for row in calibration.reliability(probabilities, labels)],
         "confused": confused(predictions, class_names),
         "worst_mistakes": worst_mistakes(predictions, class_names),
     }
 
 
-def calibrated(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
-    """Brier score and ECE with intervals.
-
-    Returns:
-        brier; ece, without what chance adds to it; ece_null: plain (the ECE of this split's bins), and the median, the 97.5 %
-        quantile (high) and the share of at least `plain` (p) of plain ECEs of labels drawn from these confidences.
-    """
-    found = calibration.ece(probabilities, labels, groups)
-    return {
-        "brier": proper_scores.mean_brier(probabilities, labels, groups)._asdict(),
-        "ece": found.interval._asdict(),
-        "ece_null": {"plain": found.plain, "median": found.null, "high": found.null_high, "p": found.p},
-    }
-
-
 def with_temperature(predictions: Predictions, temperature: float, groups: np.ndarray | None = None) -> dict[str, Any]:
-    """What val's temperature makes of this split's loss, Brier score and ECE; accuracy stays as it is."""
-    cooled = calibration.cooled(predictions.probabilities, temperature)
-    return {
-        "temperature": temperature,
-        "loss": proper_scores.mean_loss(cooled, predictions.labels, groups)._asdict(),
-        **calibrated(cooled, predictions.labels, groups),
-    }
+    """What val's temperature makes of this split's scores that depend on it: log loss, Brier score and ECE."""
+    cooled, rows = calibration.cooled(predictions.probabilities, temperature), metrics.shown_in("calibrated")
+    return {"temperature": temperature, **metrics.measured(rows, cooled, predictions.labels, groups)}
 
 
 def confused(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:

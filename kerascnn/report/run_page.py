@@ -29,23 +29,12 @@ from kerascnn.report.page import (
 )
 from kerascnn.runs import Run, identity, with_door
 from kerascnn.scoring import grad_cam
+from kerascnn.scoring.metrics import HEADLINE, SCORES
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.split_scores import symptoms
 from kerascnn.statistics import Interval, calibration
 
 SPLITS = ("test", "val", "train")
-# score -> (what the page calls it, its unit); shares stand in a table of their own, so that digits are alike
-SCORES: dict[str, tuple[str, Unit]] = {
-    "accuracy": ("accuracy", "share"),
-    "top5": ("top-5 accuracy", "share"),
-    "macro_f1": ("macro F1", "share"),
-    "balanced_accuracy": ("balanced accuracy", "share"),
-    "loss": ("log loss", "number"),
-    "brier": ("Brier score", "number"),
-    "ece": ("calibration error (ECE)", "share"),
-    "average_precision": ("average precision, mean over classes", "share"),
-    "auroc": ("area under the ROC curve, mean over classes", "share"),
-}
 # cost -> (what the page calls it, its unit)
 COSTS: dict[str, tuple[str, Unit]] = {
     "params": ("parameters", "count"),
@@ -141,7 +130,7 @@ def worst(
 
 def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
     scores = metrics[split]
-    accuracy, lowest = Interval(**scores["accuracy"]), scores["worst_class"]
+    accuracy, lowest = Interval(**scores[HEADLINE.name]), scores["worst_class"]
     marked = metrics["test_is_val"] or split == "val"
     lines = [f"Always answering the largest class scores {scores['majority'] * 100:.2f} %."]
     if lowest["f1"] is not None:
@@ -150,7 +139,7 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
     lines += symptoms(scores, split)
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
     headline = (
-        f"{split} accuracy {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
+        f"{split} {HEADLINE.title} {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
         f" (95 %, n = {accuracy.n:,} images{groups}, 1 seed)"
     )
     return Statement(headline, tuple(lines))
@@ -158,11 +147,8 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
 
 def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> Table:
     """One row per score that is a share, one column per split."""
-    counts = ", ".join(f"{name}: n = {metrics[name]['accuracy']['n']:,}" for name in there)
+    counts = ", ".join(f"{name}: n = {metrics[name][HEADLINE.name]['n']:,}" for name in there)
     rows = _rows(metrics, there, "share")
-    cooled = [metrics[split].get("calibrated", {}).get("ece") for split in there]
-    if any(cooled):
-        rows.append((f"{SCORES['ece'][0]} at val's temperature", *(one and Interval(**one) for one in cooled)))
     note = f"95 % intervals over {_units(metrics, there)}; {counts}."
     note += "".join(_with_chance(split, metrics[split]["ece_null"]) for split in there if "ece_null" in metrics[split])
     return Table("scores", "Scores", (Column("score"), *(Column(name, "share") for name in there)), tuple(rows), note)
@@ -171,11 +157,9 @@ def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> Table:
 def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> Table | None:
     """One row per score that is not a share, one column per split."""
     rows = _rows(metrics, there, "number")
-    cooled = [metrics[split].get("calibrated", {}).get("loss") for split in there]
-    if any(cooled):
-        rows.append((f"{SCORES['loss'][0]} at val's temperature", *(one and Interval(**one) for one in cooled)))
     columns = (Column("loss"), *(Column(name, "number") for name in there))
-    note = f"Lower is better. 95 % intervals over {_units(metrics, there)}."
+    lower = all(score.better == "min" for score in SCORES.values() if score.unit == "number")
+    note = f"{'Lower is better. ' if lower else ''}95 % intervals over {_units(metrics, there)}."
     val = metrics.get("val", {})
     if (temperature := val.get("temperature")) is not None:
         reason = val.get("temperature_reason")
@@ -197,11 +181,16 @@ def _units(metrics: Mapping[str, Any], there: Sequence[str]) -> str:
 
 
 def _rows(metrics: Mapping[str, Any], there: Sequence[str], kind: Unit) -> list[tuple[Any, ...]]:
+    """A row for each score of this unit that a split has, and for each at val's temperature."""
+    of_splits = [metrics[split] for split in there]
+    cooled = [scores.get("calibrated", {}) for scores in of_splits]
     rows: list[tuple[Any, ...]] = []
-    for key, (name, unit) in SCORES.items():
-        found = [metrics[split].get(key) for split in there]
-        if unit == kind and any(found):
-            rows.append((name, *(one and Interval(**one) for one in found)))
+    for mark, sources in (("", of_splits), (" at val's temperature", cooled)):
+        for score in SCORES.values():
+            found = [source.get(score.name) for source in sources]
+            if score.unit == kind and any(found):
+                title = ", ".join(filter(None, (score.title + mark, score.about)))
+                rows.append((title, *(one and Interval(**one) for one in found)))
     return rows
 
 

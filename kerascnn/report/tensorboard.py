@@ -23,9 +23,12 @@ import tensorflow as tf
 
 from kerascnn.compat.tensorboard import api_pb2, custom_scalar, hparams, layout_pb2, pr_curve, session_end_pb
 from kerascnn.runs.files import sync
+from kerascnn.scoring import metrics
 
 PICTURES = "pictures"
 COUNTED_ANEW = "kerascnn: epochs from 1"  # the mark of a file whose epochs were counted from 0
+# Scores that are written by step.
+STEPS = {row.name for row in metrics.SCORES.values() if row.trained} | {"aux_loss"}
 # Names in our logs that stock runs know by another name.
 TAGS = {"lr": "learning_rate"}
 TRAIN, VALIDATION, TEST, HPARAMS = "train", "validation", "test", "hparams"
@@ -97,7 +100,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _write_batch(self, logs: Mapping[str, Any]) -> None:
         # float() waits for the device: before the clock is read.
-        values = {name: float(value) for name, value in logs.items() if name == "accuracy" or name.endswith("loss")}
+        values = {name: float(value) for name, value in logs.items() if name in STEPS}
         values["learning_rate"] = self._learning_rate()
         now = self._now()
         if self._clock is not None:
@@ -343,15 +346,16 @@ def write_layout(log_dir: str | os.PathLike[str]) -> None:
     def chart(title: str, *tags: str) -> layout_pb2.Chart:
         return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags)))
 
+    first, *further = metrics.counted()
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(
                 title="training and validation",
-                chart=[chart("loss", "^epoch_loss$", "^epoch_aux_loss$"), chart("accuracy", "^epoch_accuracy$")],
+                chart=[chart("loss", "^epoch_loss$", "^epoch_aux_loss$"), chart(first.title, f"^epoch_{first.name}$")],
             ),
             layout_pb2.Category(
-                title="every class alike",
-                chart=[chart("macro F1 and balanced accuracy", "^epoch_macro_f1$", "^epoch_balanced_accuracy$")],
+                title="further scores",
+                chart=[chart(", ".join(s.title for s in further), *(f"^epoch_{s.name}$" for s in further))],
             ),
             layout_pb2.Category(
                 title="speed",

@@ -11,6 +11,7 @@ from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs.directory import Run
 from kerascnn.runs.finding import when
+from kerascnn.scoring.metrics import HEADLINE
 
 State = Literal["finished", "running", "stopped", "failed", "damaged"]
 # What reading a file that was cut short or edited by hand may raise.
@@ -28,7 +29,7 @@ class Summary:
         arch: Concrete name; empty where it is not known.
         dataset: Short name of its data.
         split: Which images the score is of: test, or val.
-        score: Accuracy; None where there is none yet.
+        score: The score that a run is known by; None where there is none yet.
         interval: Of the score, 95 %; None while it is a value of the training's own val.
         when: When it was last trained, seconds since 1970.
     """
@@ -54,7 +55,7 @@ class Summary:
             "arch": self.arch,
             "dataset": self.dataset,
             "split": self.split,
-            "accuracy": self.score,
+            HEADLINE.name: self.score,
             "low": self.interval and self.interval[0],
             "high": self.interval and self.interval[1],
             "when": moment.isoformat(timespec="seconds"),
@@ -84,14 +85,14 @@ def in_order(summaries: list[Summary]) -> list[Summary]:
 
 def _final(metrics: dict[str, Any]) -> dict[str, Any]:
     split = "test" if "test" in metrics else "val"
-    accuracy = metrics[split]["accuracy"]
-    interval = float(accuracy["low"]), float(accuracy["high"])
-    return {"split": split, "score": float(accuracy["value"]), "interval": interval}
+    found = metrics[split][HEADLINE.name]
+    interval = float(found["low"]), float(found["high"])
+    return {"split": split, "score": float(found["value"]), "interval": interval}
 
 
 def _unfinished(run: Run, config: Config, known: dict[str, Any]) -> Summary:
     rows = run.history()
-    scores = [row["val_accuracy"] for row in rows if "val_accuracy" in row]
+    scores = [row[HEADLINE.column] for row in rows if HEADLINE.column in row]
     if scores:
         known |= {"split": "val", "score": max(scores)}
     place = f"epoch {len(rows)} of {config.fit.epochs}" if config.fit.epochs else f"epoch {len(rows)}"

@@ -1,36 +1,42 @@
 """Scores of one split with their n and their intervals, and the signs in them of a training that went wrong."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from kerascnn.errors import UserError
+from kerascnn.scoring import metrics
+from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.predictions import Predictions
-from kerascnn.statistics import Interval, classification, proper_scores, proportion
+from kerascnn.statistics import Interval, proportion
 
-TOP = 5
 # Times the log loss of equal probabilities for all classes: beyond it a network is far worse than none, and a few confident
 # mistakes do not explain it.
 EXPLODED = 5.0
 
 
-def score(predictions: Predictions, class_names: Sequence[str], groups: np.ndarray | None = None) -> dict[str, Any]:
+def score(
+    predictions: Predictions,
+    class_names: Sequence[str],
+    groups: np.ndarray | None = None,
+    rows: Iterable[Score] = metrics.shown_in("run"),
+) -> dict[str, Any]:
     """Returns the scores of one split, as they stand in metrics.json.
 
-    Each carries a 95 % interval over images, or over whole groups: Wilson's for proportions of images, `share_interval` for
-    other shares, `mean_interval` for the loss (kerascnn.statistics.linearized).
-    `majority` is the accuracy of always answering the largest class. The worst class is the one of lowest F1.
+    Each has a 95 % interval over images, or over whole groups. `majority` is the accuracy of always predicting the largest
+    class. The worst class is the one of lowest F1.
 
     Args:
         predictions: Of n images.
         class_names: C names.
         groups: The group of each image, int [n], of images that are not independent; None where all are.
+        rows: The scores.
 
     Returns:
-        accuracy, top5 (where C > 5), macro_f1, balanced_accuracy, loss: {"value", "low", "high", "n"} each; majority;
-        worst_class; per_class: a list of rows in the order of `class_names`; groups: their number, where there are some.
+        By the name of each row {"value", "low", "high", "n"}; majority; worst_class; per_class: a list of rows in the order of
+        `class_names`; groups: their number, where there are some.
 
     Raises:
         UserError: No images to score.
@@ -45,20 +51,13 @@ def score(predictions: Predictions, class_names: Sequence[str], groups: np.ndarr
         raise ValueError(
             f"{(~np.isfinite(probabilities)).any(axis=1).sum()} images have a probability that is no number"
         )
-    predicted = predictions.predicted
-    rows = per_class(labels, predicted, class_names, groups)
-    scores: dict[str, Interval] = {"accuracy": proportion(predicted == labels, groups)}
-    if classes > TOP:
-        scores["top5"] = proportion(among_top(probabilities, labels), groups)
-    scores["macro_f1"] = classification.macro_f1(labels, predicted, classes, groups)
-    scores["balanced_accuracy"] = classification.balanced_accuracy(labels, predicted, classes, groups)
-    scores["loss"] = proper_scores.mean_loss(probabilities, labels, groups)
+    by_class = per_class(labels, predictions.predicted, class_names, groups)
     return {
-        **{name: interval._asdict() for name, interval in scores.items()},
+        **metrics.measured(rows, probabilities, labels, groups),
         **({} if groups is None else {"groups": len(np.unique(groups))}),
-        "majority": max(row["n"] for row in rows) / len(labels),
-        "worst_class": min((row for row in rows if row["n"]), key=lambda row: row["f1"]),
-        "per_class": rows,
+        "majority": max(row["n"] for row in by_class) / len(labels),
+        "worst_class": min((row for row in by_class if row["n"]), key=lambda row: row["f1"]),
+        "per_class": by_class,
     }
 
 
@@ -122,39 +121,3 @@ def _members(column: np.ndarray, classes: int) -> list[np.ndarray]:
     """Indices of the images of each class."""
     order = np.argsort(column, kind="stable")
     return np.split(order, np.cumsum(np.bincount(column, minlength=classes))[:-1])
-
-
-def among_top(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether the true class is among the TOP most probable ones, [n]; of equal ones the first comes first, as for argmax."""
-    true = probabilities[np.arange(len(labels)), labels][:, None]
-    before = np.arange(probabilities.shape[1]) < labels[:, None]
-    return ((probabilities > true) | ((probabilities == true) & before)).sum(axis=1) < TOP
-
-
-def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Mean F1 over the classes that occur or are answered, for each row of [rounds, n]."""
-    return np.nanmean(class_f1(labels, predicted, classes), axis=1)
-
-
-def class_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """F1 of each class for each row of [rounds, n], [rounds, C]; NaN where a class neither occurs nor is answered."""
-    images, answers, right = _counts(labels, predicted, classes)
-    seen = images + answers > 0
-    return np.where(seen, 2 * right / np.maximum(images + answers, 1), np.nan)
-
-
-def balanced_accuracy(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Mean recall over the classes that occur, for each row of [rounds, n]."""
-    images, _, right = _counts(labels, predicted, classes)
-    return (right / np.maximum(images, 1)).sum(axis=1) / (images > 0).sum(axis=1)
-
-
-def _counts(labels: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images, answers and right answers per class, each [rounds, C]."""
-    rounds = len(labels)
-    first = np.arange(rounds)[:, None] * classes
-
-    def per_round(cells: np.ndarray) -> np.ndarray:
-        return np.bincount(cells.ravel(), minlength=rounds * classes).reshape(rounds, classes)
-
-    return per_round(first + labels), per_round(first + predicted), per_round((first + labels)[labels == predicted])

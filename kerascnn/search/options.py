@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.config.section import Section, nearest
 from kerascnn.errors import UserError
+from kerascnn.scoring import metrics
 
 # Flags of fit that a search decides itself, with what it says instead.
 _DECIDED = {
@@ -20,17 +21,7 @@ _DECIDED = {
     "--patience": "rungs end candidates; --tuner hyperband",
 }
 # Columns of history.csv that an objective may be, and whether they are to be large.
-COLUMNS = {
-    "val_accuracy": "max",
-    "val_macro_f1": "max",
-    "val_balanced_accuracy": "max",
-    "val_loss": "min",
-    "accuracy": "max",
-    "loss": "min",
-    "seconds": "min",
-    "images_per_second": "max",
-    "input_wait": "min",
-}
+COLUMNS = {**metrics.COLUMNS, "seconds": "min", "images_per_second": "max", "input_wait": "min"}
 
 
 class Tune(Section):

@@ -8,6 +8,7 @@ from typing import Any
 from kerascnn.report import drawing
 from kerascnn.report.page import Cell, Column, SearchPage, Statement, Table, Unit
 from kerascnn.runs import shown_command
+from kerascnn.scoring import metrics
 from kerascnn.search import front, results
 from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
@@ -15,7 +16,8 @@ from kerascnn.statistics import Interval
 
 # Candidates of the page's table: trials.csv has all.
 SHOWN = 60
-SCORES: dict[str, Unit] = {"val_loss": "number", "loss": "number", "seconds": "seconds", "images_per_second": "count"}
+# How objectives that are no scores are shown.
+UNITS: dict[str, Unit] = {"seconds": "seconds", "images_per_second": "count", "input_wait": "share"}
 
 
 def page(search: Search, said: Sequence[str] = ()) -> SearchPage:
@@ -78,7 +80,7 @@ def _trials(search: Search) -> Table:
         ("candidate", "candidate", "text"),
         ("status", "status", "text"),
         ("epochs", "epochs", "count"),
-        (search.column, search.column, SCORES.get(search.column, "share")),
+        (search.column, search.column, _objective_unit(search)),
         ("macs", "MACs", "macs"),
         ("params", "parameters", "count"),
         ("latency_ms", "latency", "milliseconds"),
@@ -91,6 +93,11 @@ def _trials(search: Search) -> Table:
     note = "The baseline is the uniformly scaled network. Scores of one seed; candidates are ordered by them"
     note += f"; the first {SHOWN} of {len(rows) - 1}." if len(rows) > SHOWN + 1 else "."
     return Table("trials", "Trials", tuple(Column(title, unit) for _, title, unit in known), found, note)
+
+
+def _objective_unit(search: Search) -> Unit:
+    score = metrics.of_column(search.column)
+    return score.unit if score else UNITS[search.column]
 
 
 def _unit(values: Sequence[Any]) -> Unit:
@@ -124,7 +131,7 @@ def _promotion(search: Search) -> Table | None:
     with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     split = "test" if any("test_accuracy" in row for row in rows) else "val"
-    unit = SCORES.get(search.column, "share")
+    unit = _objective_unit(search)
     columns = (
         Column("candidate"),
         Column("seeds", "count"),

@@ -9,6 +9,7 @@ from kerascnn import statistics
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
+from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search.outcomes import BASELINE, Outcome, ranked
 from kerascnn.search.session import Search
@@ -80,11 +81,11 @@ class Promotion:
         run.drop_checkpoints()
         said = f"{self.search.column} {self._val(run):.4f}, names the winner"
         if not candidate:
-            said = f"{self.split} accuracy {self._accuracy(run):.4f}"
+            said = f"{self.split} {HEADLINE.title} {self._headline(run):.4f}"
         self.search.screen.say(f"promote {run.name}: {said}")
 
-    def _accuracy(self, run: Run) -> float:
-        return run.metrics()[self.split]["accuracy"]["value"]
+    def _headline(self, run: Run) -> float:
+        return run.metrics()[self.split][HEADLINE.name]["value"]
 
     def _val(self, run: Run) -> float:
         """The best epoch's score, as a search's."""
@@ -106,7 +107,7 @@ class Promotion:
     def _row(self, outcome: Outcome) -> dict[str, Any]:
         search, found = self.search, [self.run(outcome, seed) for seed in self.seeds]
         val = [self._val(run) for run in found]
-        scores, split = [self._accuracy(run) for run in found], self.split
+        scores, split = [self._headline(run) for run in found], self.split
         cost, searched = search.cost(outcome.config), outcome.score or 0.0
         row: dict[str, Any] = {
             "candidate": outcome.name,
@@ -116,7 +117,7 @@ class Promotion:
             "search_score": searched,
             "retrained_score": float(np.mean(val)),
             "shrinkage": searched - float(np.mean(val)),
-            f"{split}_accuracy": float(np.mean(scores)),
+            f"{split}_{HEADLINE.name}": float(np.mean(scores)),
             f"{split}_by_seed": " ".join(f"{value:.4f}" for value in scores),
         }
         if over := over_seeds(scores, SHARE):
@@ -141,7 +142,7 @@ class Promotion:
             lambda index: table[:, index].mean(axis=-1).T,
             images=table.shape[1],
             seeds=len(table),
-            share=True,
+            most=1.0,
             groups=groups_of(ids, self.search.base.data.group_by),
         )
 
@@ -162,7 +163,7 @@ class Promotion:
         for row in rows:
             line = (
                 f"{row['candidate']:12} {row['search_score']:>8.4f} {row['retrained_score']:>9.4f}"
-                f" {row['shrinkage']:>+8.4f} {row[f'{split}_accuracy']:>8.2%}"
+                f" {row['shrinkage']:>+8.4f} {row[f'{split}_{HEADLINE.name}']:>8.2%}"
             )
             if "gain" in row:
                 low, high = 100 * row["gain_low"], 100 * row["gain_high"]

@@ -126,7 +126,7 @@ def gain(first: Run, second: Run) -> Difference | None:
         lambda index: difference[:, index].mean(axis=-1).T,
         images=difference.shape[1],
         seeds=1,
-        share=True,
+        most=1.0,
         groups=groups_of(kept[0].ids, first.config().data.group_by),
     )
 

@@ -226,7 +226,7 @@ def grouped(rounds: int, groups: int = 100, size: int = 10, seeds: int = 5, seed
                 _means_of(d),
                 images=groups * size,
                 seeds=seeds,
-                share=True,
+                most=1.0,
                 groups=known,
                 rounds=150,
             )

@@ -75,7 +75,7 @@ def two_way(
     *,
     images: int,
     seeds: int,
-    share: bool = False,
+    most: float = math.inf,
     groups: np.ndarray | None = None,
     rounds: int = 2000,
     seed: int = 0,
@@ -94,9 +94,9 @@ def two_way(
         differences: Function of image indices [rounds, images] that returns the difference at each seed, [rounds, seeds].
         images: Number of images.
         seeds: Number of seeds.
-        share: Whether the difference is one of shares of images. Any image might then change sides, also if all images agree:
-            the images' part of the variance is at least that of one such image, 1 / images**2 (for groups: that of as many
-            images as a group has, each on its own).
+        most: The most that a difference can be: 1 for shares of images. Where there is such a bound, any image might change
+            sides, also if all images agree: the images' part of the variance is at least that of one such image in a share,
+            1 / images**2 (for groups: that of as many images as a group has, each on its own).
         groups: Group of each image, int [images], or None if images are independent. Whole groups are resampled, since the
             images of one patient or scene are right or wrong together.
         rounds: Number of resamplings.
@@ -119,7 +119,7 @@ def two_way(
     value = float(observed.mean())
     # The variance of a bootstrap is (m - 1) / m of the unbiased one.
     images_part = float(drawn.mean(axis=1).var(ddof=1)) * units / (units - 1)
-    if share:
+    if math.isfinite(most):
         images_part = max(images_part, 1 / (images * units))
     seeds_part = left_part = 0.0
     if seeds > 1:
@@ -145,7 +145,7 @@ def two_way(
         seeds_part=seeds_part,
         left_part=left_part,
         groups=None if counts is None else units,
-        most=1.0 if share else math.inf,
+        most=most,
     ).at(level)
 
 

@@ -61,7 +61,7 @@ def by_two_way(differences: np.ndarray, rounds: int = 500) -> tuple[float, float
     """Returns the interval of the verdict."""
     seeds, images = differences.shape
     found = two_way(
-        lambda index: differences[:, index].mean(axis=2).T, images=images, seeds=seeds, share=True, rounds=rounds
+        lambda index: differences[:, index].mean(axis=2).T, images=images, seeds=seeds, most=1.0, rounds=rounds
     )
     return found.low, found.high
 

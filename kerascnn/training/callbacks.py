@@ -9,6 +9,7 @@ import keras
 
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.errors import TrainingFailed
+from kerascnn.scoring import metrics
 from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
 from kerascnn.training.stopping import StopRequest
 
@@ -104,7 +105,10 @@ class History(keras.callbacks.Callback):
     """
 
     # Of val everything is kept but the auxiliary heads' loss, which training alone has.
-    COLUMNS = ("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss", "accuracy")
+    COLUMNS = (
+        *("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss"),
+        *(score.name for score in metrics.counted() if score.trained),
+    )
 
     def __init__(self, rows: list[Row], write: Callable[[list[Row]], None]) -> None:
         super().__init__()
@@ -122,7 +126,7 @@ class History(keras.callbacks.Callback):
 
 
 def best_epoch(rows: list[Row], monitor: str) -> int:
-    """The epoch that val chooses: highest score (lowest where it is a loss), ties by lower val loss, then the earlier.
+    """The epoch that val chooses: the best score, ties by lower val loss, then the earlier.
 
     Without val columns it is the last.
     """
@@ -130,7 +134,7 @@ def best_epoch(rows: list[Row], monitor: str) -> int:
         return 0
     if monitor not in rows[-1]:
         return int(rows[-1]["epoch"])
-    sign = -1 if monitor.endswith("loss") else 1
+    sign = 1 if metrics.MONITORS[monitor] == "max" else -1
 
     def rank(row: Row) -> list[float]:
         scores = (sign * row[monitor], -row["val_loss"], -row["epoch"])

@@ -23,7 +23,7 @@ from kerascnn.devices.plan import Plan, host_values, setup
 from kerascnn.models import cost
 from kerascnn.report import pictures, run_report, tensorboard
 from kerascnn.runs import Run, now
-from kerascnn.scoring import split_scores
+from kerascnn.scoring import metrics, split_scores
 from kerascnn.scoring.inference import predict
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.training import (
@@ -409,9 +409,10 @@ class Training:
             with self.screen.phase("drawing the curves"):
                 self._show("train", pictures.curves(self.rows, epoch))
         scores = {
-            f"{split}_{name}": found[split][name]["value"]
+            f"{split}_{score.name}": found[split][score.name]["value"]
             for split in found
-            for name in ("accuracy", "macro_f1", "loss")
+            for score in metrics.shown_in("run")
+            if score.name in found[split]
         }
         if self.read_test:
             tensorboard.write_hparams(self.run.tensorboard, one_line(self.run.name), self._hparams(), scores)

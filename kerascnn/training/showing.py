@@ -7,7 +7,11 @@ import keras
 
 from kerascnn.cli.progress import Phase
 from kerascnn.cli.screen import Screen, duration
+from kerascnn.scoring.metrics import HEADLINE, shown_in
 from kerascnn.training.callbacks import Row, best_epoch
+
+# Scores of val beside the first one.
+FURTHER = [score for score in shown_in("brief") if score is not HEADLINE]
 
 # Between two looks at the loss for the live bar: each one waits for the device.
 NOTE_SECONDS = 0.5
@@ -78,7 +82,7 @@ class ShowProgress(keras.callbacks.Callback):
             self._first = batch + 1
             steps.mark()
         if logs and self.screen.live and time.perf_counter() > self._noted + NOTE_SECONDS:
-            steps.note = f"loss {float(logs['loss']):.4f}  accuracy {float(logs['accuracy']):.4f}"
+            steps.note = f"loss {float(logs['loss']):.4f}  {HEADLINE.title} {float(logs[HEADLINE.name]):.4f}"
             self._noted = time.perf_counter()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
@@ -142,8 +146,9 @@ class ShowProgress(keras.callbacks.Callback):
         return (ends[-1] - ends[1]) / (len(ends) - 2) if len(ends) > 2 else 0.0
 
     def _header(self) -> str:
+        further = "".join(f" {score.title:>8}" for score in FURTHER)
         return (
-            f"{'epoch':>9}  {'loss':>7} {'accuracy':>8}  {'val loss':>8} {'val acc':>8} {'macro F1':>8}  {'images/s':>8}"
+            f"{'epoch':>9}  {'loss':>7} {HEADLINE.title:>8}  {'val loss':>8} {'val acc':>8}{further}  {'images/s':>8}"
             f" {'wait':>5}  {'left':>12}"
         )
 
@@ -155,8 +160,9 @@ class ShowProgress(keras.callbacks.Callback):
         def number(name: str, width: int) -> str:
             return f"{row[name]:{width}.4f}" if name in row else " " * (width - 1) + "-"
 
+        further = "".join(f" {number(score.column, max(8, len(score.title)))}" for score in FURTHER)
         return (
-            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number('accuracy', 8)}"
-            f"  {number('val_loss', 8)} {number('val_accuracy', 8)} {number('val_macro_f1', 8)}{best}"
+            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number(HEADLINE.name, 8)}"
+            f"  {number('val_loss', 8)} {number(HEADLINE.column, 8)}{further}{best}"
             f" {row['images_per_second']:>8.0f} {row['input_wait']:>5.1%}"
         )

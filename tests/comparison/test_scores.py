@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
 
-from kerascnn.comparison.scores import METRICS, ArchPredictions, contrast
+from kerascnn.comparison.scores import ArchPredictions, contrast
 from kerascnn.errors import UserError
+from kerascnn.scoring.metrics import SCORES
 from kerascnn.scoring.split_scores import score
 from tests.comparison.make_runs import finished
 
@@ -26,14 +27,14 @@ def test_top5():
     rng = np.random.default_rng(0)
     probabilities, labels = rng.random((300, 12)).astype("float32"), rng.integers(0, 12, 300)
     expected = top_k_accuracy_score(labels, probabilities, k=5, labels=range(12))
-    assert METRICS["top5"].each(probabilities, labels).mean() == pytest.approx(expected)
+    assert SCORES["top5"].sample(probabilities, labels).mean() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "balanced_accuracy", "loss"])
 def test_contrast_finds_a_difference(tmp_path, metric):
     a, b = answers(tmp_path, "resnet20", 0.6), answers(tmp_path, "inception_small", 0.9)
     found = contrast(a, b, metric, rounds=300)
-    difference, sign = found.difference, METRICS[metric].sign
+    difference, sign = found.difference, SCORES[metric].sign
     means = [np.mean(list(each.values(metric).values())) for each in (a, b)]
     assert difference.value == pytest.approx(means[1] - means[0])
     assert sign * difference.value > 0

@@ -13,9 +13,10 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from kerascnn.comparison.scores import METRICS
 from kerascnn.errors import UserError
 from kerascnn.scoring import split_scores
+from kerascnn.scoring.measures import among_top
+from kerascnn.scoring.metrics import SCORES
 from kerascnn.scoring.predictions import Predictions
 
 NAMES = [f"class {i}" for i in range(7)]
@@ -86,8 +87,8 @@ def test_vectorised_statistics_agree_with_sklearn_round_by_round():
     probabilities, labels = random_answers(40, 2, present=[0, 2, 5])
     predicted = probabilities.argmax(1)
     index = np.random.default_rng(0).integers(0, 40, (20, 40))
-    f1 = split_scores.macro_f1(labels[index], predicted[index], 7)
-    balanced = split_scores.balanced_accuracy(labels[index], predicted[index], 7)
+    f1 = SCORES["macro_f1"].resampled(labels[index], predicted[index], 7)
+    balanced = SCORES["balanced_accuracy"].resampled(labels[index], predicted[index], 7)
     for i, rows in enumerate(index):
         true, answered = labels[rows], predicted[rows]
         assert f1[i] == pytest.approx(f1_score(true, answered, average="macro", zero_division=0))
@@ -98,14 +99,15 @@ def test_vectorised_statistics_agree_with_sklearn_round_by_round():
 def test_top_5_counts_ties_as_argmax_does():
     """Of equal probabilities the first class comes first: a network that says nothing is right for five classes of ten."""
     silent = np.full((10, 10), 0.1, "float32")
-    assert split_scores.among_top(silent, np.arange(10)).tolist() == [True] * 5 + [False] * 5
+    assert among_top(silent, np.arange(10)).tolist() == [True] * 5 + [False] * 5
     found = score(silent, np.arange(10), [str(i) for i in range(10)])
     assert found["top5"]["value"] == 0.5
-    compared = METRICS["top5"].each(silent, np.arange(10))
-    assert compared.mean() == found["top5"]["value"], "evaluate and compare count alike"
+    sample = SCORES["top5"].sample(silent, np.arange(10))
+    compared = SCORES["top5"].resampled(np.arange(10)[None], sample[None], 10)
+    assert compared == found["top5"]["value"], "evaluate and compare count alike"
     one_ahead = silent.copy()
     one_ahead[:, 9] = 0.2
-    assert split_scores.among_top(one_ahead, np.arange(10)).tolist() == [True] * 4 + [False] * 5 + [True]
+    assert among_top(one_ahead, np.arange(10)).tolist() == [True] * 4 + [False] * 5 + [True]
 
 
 def test_f1_of_a_class_has_an_interval_of_its_own():

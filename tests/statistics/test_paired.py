@@ -87,14 +87,14 @@ def test_no_difference_at_all():
 @pytest.mark.parametrize("seeds", [1, 2, 5])
 def test_images_that_agree_prove_no_certainty(seeds):
     """Of 37 images that both get right one more could be wrong: the interval is that of one disagreement, not a point."""
-    found = of(np.zeros((seeds, 37), int), share=True)
+    found = of(np.zeros((seeds, 37), int), most=1.0)
     one = np.zeros(37)
     one[0] = 1
     assert found.error == pytest.approx(one.std(ddof=1) / 37**0.5)
     assert (found.value, p_value(found)) == (0, 1)
     assert found.low == pytest.approx(-stats.t.ppf(0.975, 36) / 37)
     assert detectable(found) > 0.05
-    two = of(np.ones((seeds, 2), int), share=True)  # of two images one arch gets both, the other none
+    two = of(np.ones((seeds, 2), int), most=1.0)  # of two images one arch gets both, the other none
     assert (two.value, p_value(two)) == (1, pytest.approx(0.295, abs=1e-3))
     assert two.high == 1, "no difference of shares is more than 100 points"
     assert two.at(0.99).high == 1
@@ -102,7 +102,7 @@ def test_images_that_agree_prove_no_certainty(seeds):
 
 
 def test_a_share_s_least_variance_changes_no_other():
-    assert of(drawn(), share=True) == replace(of(drawn()), most=1)
+    assert of(drawn(), most=1.0) == replace(of(drawn()), most=1)
 
 
 def test_two_way_is_deterministic_and_bounded(monkeypatch):
