@@ -19,15 +19,16 @@ from kerascnn.runs import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FIT = (
-    "fit --arch resnet20 --width 0.25 --blocks 1 1 1 --fraction 0.1 --batch-size 16 --epochs 60 --checkpoint-every 5 "
-    "--dtype float32 --warmup 0 --no-export --run run"
+    "fit --arch resnet20 --width 0.25 --blocks 1 1 1 --fraction 0.1 --batch-size 16 --checkpoint-every 5 "
+    "--dtype float32 --warmup 0 --no-export"
 )
+LONG, SHORT = f"{FIT} --run run --epochs 60", f"{FIT} --run run --epochs 1"
 EXACT = ("epoch", "lr", "loss", "accuracy", "val_loss", "val_accuracy")
 # Fills a disk, command by command, and says how each one ended; the runs lie on a tmpfs of 64 MB.
 FULL = """
 k() {
-    "$PYTHON" -m kerascnn.$1 "${@:2}" > out 2> err
-    echo "$? $(grep -c ^kerascnn: err) $(wc -l < err) $(cat err)" >> "$OUT/codes"
+    "$PYTHON" -m kerascnn.$1 "${@:2}" > stdout 2> stderr
+    echo "$? $(grep -c ^kerascnn: stderr) $(wc -l < stderr) $(cat stderr)" >> "$OUT/codes"
 }
 fill() { cat /dev/zero > full/filler 2> /dev/null; }
 mkdir full && mount -t tmpfs -o size=64m tmpfs full
@@ -57,7 +58,7 @@ k evaluate --help
 k list "$OUT/runs"
 k predict "$OUT/runs/run" "$IMAGE"
 k evaluate "$OUT/runs/run"
-k fit $FIT --runs-dir "$OUT/runs" --epochs 1 --run another
+k $FIT --runs-dir "$OUT/runs" --epochs 1 --run another
 """
 
 
@@ -79,9 +80,10 @@ def mounted(script: str, folder: Path, **variables: str) -> list[str]:
     return (folder / "out" / "codes").read_text().splitlines()
 
 
-def trained(folder: Path) -> Run:
-    command = [sys.executable, "-m", "kerascnn." + FIT.split()[0], *FIT.split()[1:], "--runs-dir", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+def trained(folder: Path, words: str) -> Run:
+    command, *flags = words.split()
+    module = [sys.executable, "-m", f"kerascnn.{command}"]
+    subprocess.run([*module, *flags, "--runs-dir", str(folder)], check=True, capture_output=True)
     return Run(folder / "run")
 
 
@@ -92,8 +94,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_a_disk_that_becomes_full_stops_every_command_and_loses_nothing(tmp_path: Path) -> None:
     """75 and one message while there is no room; with room again the same commands end as if nothing had been."""
-    calm = trained(tmp_path / "calm")
-    first, at_once, again, *others = mounted(FULL, tmp_path, FIT=FIT)
+    calm = trained(tmp_path / "calm", LONG)
+    first, at_once, again, *others = mounted(FULL, tmp_path, FIT=LONG)
     for said in (first, at_once, *others[:2]):
         assert said.startswith("75 1 1 kerascnn: "), said
         assert "No space left on device: make room there" in said
@@ -111,7 +113,7 @@ def test_a_disk_that_becomes_full_stops_every_command_and_loses_nothing(tmp_path
 
 def test_a_root_that_may_only_be_read(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    run = trained(tmp_path / "out" / "runs")
+    run = trained(tmp_path / "out" / "runs", SHORT)
     image = tmp_path / "image.png"
     keras.utils.save_img(image, np.zeros((28, 28, 3)))
     codes = mounted(READ_ONLY, tmp_path, FIT=FIT, IMAGE=str(image))
