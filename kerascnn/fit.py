@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerascnn.architectures import tables
+from kerascnn.architectures.shape import SHAPE
 from kerascnn.cli import flags
 from kerascnn.cli.command import command, explained
 from kerascnn.cli.parsing import OfData, parse_config, told
 from kerascnn.cli.screen import Screen, duration, quiet, starting
-from kerascnn.config import SHAPE, Config, Model
+from kerascnn.config import Config, Model
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped

@@ -5,12 +5,13 @@ A name is `stage2` (the width of a residual stage), `stage2.3x3_reduce` (that co
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from math import lcm
 from string import ascii_lowercase
 
+from kerascnn.architectures.blocks import ARTICLE_KERNELS
 from kerascnn.architectures.rows import (
     Arch,
     ArticleInception,
@@ -22,28 +23,17 @@ from kerascnn.architectures.rows import (
     ResNet9,
     Xception,
 )
+from kerascnn.architectures.shape import PUBLISHED, Shape
 from kerascnn.architectures.tables import row
 from kerascnn.errors import UserError
 
 
-def resolve(
-    arch: str,
-    *,
-    width: float = 1.0,
-    width_divisor: int = 8,
-    filters: Mapping[str, int] | None = None,
-    blocks: Sequence[int] | None = None,
-    bottleneck_ratio: float | None = None,
-) -> tuple[Arch, dict[str, tuple[int, ...]]]:
+def resolve(arch: str, shape: Shape = PUBLISHED) -> tuple[Arch, dict[str, tuple[int, ...]]]:
     """The row of `arch` with concrete counts, and what each filter name stands for there.
 
     Args:
         arch: A name in ARCHS.
-        width: Scales every count; the published counts, exactly, at 1.
-        width_divisor: Scaled counts are multiples of it, and at least it.
-        filters: Counts by name; what is not named follows `width`.
-        blocks: Blocks per stage of a residual network; None for the published ones.
-        bottleneck_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
+        shape: Its width, width_divisor, filters, blocks and bottleneck_ratio count here.
 
     Returns:
         The row, and per name one count for each convolution that it stands for, in the graph's order.
@@ -51,24 +41,24 @@ def resolve(
     Raises UserError for an unknown arch or filter name (with the nearest), a width or count that is not positive, and a
     count that a grouped convolution cannot divide.
     """
-    counts = Counts(width, width_divisor, filters or {})
-    changed = _reshaped(arch, blocks, bottleneck_ratio)
+    counts = Counts(shape)
+    changed = _reshaped(arch, shape.blocks, shape.bottleneck_ratio)
     resolved = _WALKS[type(changed)](changed, counts)
     counts.check(arch)
     return resolved, {name: tuple(found) for name, found in counts.found.items()}
 
 
-def _reshaped(arch: str, blocks: Sequence[int] | None, bottleneck_ratio: float | None) -> Arch:
+def _reshaped(arch: str, depths: Sequence[int] | None, bottleneck_ratio: float | None) -> Arch:
     """The row with other depths and another bottleneck ratio."""
     found = row(arch)
-    if blocks is None and bottleneck_ratio is None:
+    if depths is None and bottleneck_ratio is None:
         return found
     if not isinstance(found, ResNet):
         raise UserError(f"--blocks and --bottleneck-ratio are for residual networks of equal blocks, not for {arch}")
-    if blocks is not None and len(blocks) != len(found.depths):
-        raise UserError(f"--blocks: {arch} has {len(found.depths)} stages, got {len(blocks)} numbers")
-    if blocks is not None:
-        found = replace(found, depths=tuple(blocks))
+    if depths is not None and len(depths) != len(found.depths):
+        raise UserError(f"--blocks: {arch} has {len(found.depths)} stages, got {len(depths)} numbers")
+    if depths is not None:
+        found = replace(found, depths=tuple(depths))
     return found if bottleneck_ratio is None else replace(found, bottleneck_ratio=bottleneck_ratio)
 
 
@@ -80,15 +70,15 @@ def names(arch: str) -> dict[str, tuple[int, ...]]:
 class Counts:
     """Turns published counts into concrete ones and keeps a list of all names asked for."""
 
-    def __init__(self, width: float, width_divisor: int, given: Mapping[str, int]):
-        if width <= 0 or width_divisor < 1:
+    def __init__(self, shape: Shape):
+        self.width, self.width_divisor, self.given = shape.width, shape.width_divisor, shape.filters
+        if self.width <= 0 or self.width_divisor < 1:
             raise UserError(
-                f"expected a width above 0 and a width divisor of at least 1, got {width:g} and {width_divisor}"
+                f"expected a width above 0 and a width divisor of at least 1, got {self.width:g} and {self.width_divisor}"
             )
-        for name, count in given.items():
+        for name, count in self.given.items():
             if count < 1:
                 raise UserError(f"--filters {name}: expected a count of at least 1, got {count}")
-        self.width, self.width_divisor, self.given = width, width_divisor, given
         self.found: dict[str, list[int]] = {}
 
     def __call__(self, published: int, *names: str, groups: int = 1, follows: str = "") -> int:
@@ -174,7 +164,7 @@ def _article_resnet(arch: ArticleResNet, counts: Counts) -> ArticleResNet:
 
 def _article_inception(arch: ArticleInception, counts: Counts) -> ArticleInception:
     def module(stage: int, block: int, filters: tuple[int, ...]) -> tuple[int, ...]:
-        kernels = zip(filters, ("1x1", "1x3", "3x1", "3x3"), strict=True)
+        kernels = zip(filters, ARTICLE_KERNELS, strict=True)
         return tuple(
             counts(f, f"stage{stage}_block{block}.{kernel}", f"stage{stage}.{kernel}") for f, kernel in kernels
         )

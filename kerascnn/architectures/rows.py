@@ -1,6 +1,6 @@
 """What a row of `tables` holds, by the kind of network. No TensorFlow here.
 
-Stems, stages and branches are chains of *steps*; a step is a tuple:
+Stems, stages and branches are chains of *steps* in the short form that tables are written in (`steps` has the long one):
 
     (filters, kernel, strides=1, padding="symmetric")       convolution, normalization, ReLU; kernel: k or (height, width)
     ("max" or "avg", size, strides=1, padding="symmetric")  pooling (paddings: kerascnn.layers.Pool2D)
@@ -40,25 +40,17 @@ class ResNet(Arch):
     """
 
     family: str = "resnet"
-    block: str = "BasicBlock"  # a class of kerascnn.layers
+    block: str = "BasicBlock"  # a kind in blocks.RESIDUAL
     depths: tuple[int, ...] = (2, 2, 2, 2)
     widths: tuple[int, ...] = (64, 128, 256, 512)
     bottleneck_ratio: float = 1
     groups: int = 1
-    shortcut: str = "B"
-    squeeze: int = 0  # output channels per unit of the squeeze-and-excitation, 0 for none
+    shortcut: str = "B"  # as kerascnn.layers.ResidualBlock's; "none" for a plain network
+    se_ratio: int = 0  # output channels per unit of the squeeze-and-excitation, 0 for none
     use_bias: bool = False
     stride_first: bool = False  # the stride in the first 1x1 of a bottleneck
     stride_last: bool = False  # the stride in the last block of a stage
     inner: tuple[tuple[int, ...], ...] = ()
-
-    @property
-    def expansion(self) -> int:
-        return 4 if self.block in ("Bottleneck", "PreActBottleneck") else 1
-
-    @property
-    def pre_activation(self) -> bool:
-        return self.block.startswith("PreAct")
 
 
 @dataclass(frozen=True, kw_only=True)

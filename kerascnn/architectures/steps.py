@@ -1,46 +1,284 @@
-"""What chains of steps (`rows`) make of an image's side and channels; which stem is taken. No TensorFlow here."""
+"""The steps that blocks and networks are chains of, and what each makes of an image's side and channels. No TensorFlow here.
 
-from kerascnn.architectures.rows import Arch, Chain
-from kerascnn.architectures.tables import SMALL_IMAGE
-from kerascnn.errors import UserError
+`blocks` arranges steps into blocks, `networks` blocks into networks. Layers are built from these steps; parameters,
+multiply-adds, the smallest image and the names of weights are read off a `Trace` through them.
+"""
 
+from __future__ import annotations
 
-def chosen_stem(arch: Arch, input_shape: tuple[int | None, int | None, int], stem: str) -> Chain:
-    """The paper's stem, or the small one: a 3x3 convolution of stride 1 to the paper's channel count, no pooling."""
-    if stem not in ("auto", "small", "large"):
-        raise UserError(f"--stem: expected auto, small or large, got {stem!r}")
-    sides = [side for side in input_shape[:2] if side is not None]
-    small = bool(sides) and max(sides) <= SMALL_IMAGE if stem == "auto" else stem == "small"
-    if not small or arch.image_size <= SMALL_IMAGE:
-        return arch.stem
-    return ((channels(arch.stem, 3), 3),)
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+Kernel = int | tuple[int, int]
 
 
-def channels(chain: Chain, before: int) -> int:
-    """The channels that a chain of steps makes of `before`."""
-    for step in chain:
-        if isinstance(step[0], int):
-            before = step[0]
-        elif isinstance(step[0], tuple):
-            before = sum(channels(branch, before) for branch in step)
-    return before
+class Unit(NamedTuple):
+    """A layer with weights of its own: its path, how many weights it holds, its multiply-adds for one image.
+
+    `peer` is what timm calls it inside its block, where that does not follow from the path.
+    """
+
+    path: str
+    params: int
+    macs: int
+    peer: str = ""
 
 
-def minimum(chain: Chain) -> int:
-    """The smallest side that leaves every step of `chain` at least one output, and each stride more than one pixel."""
-    return next(side for side in range(1, 1025) if _fits(chain, side))
+class Step(Protocol):
+    """One layer, or a block of them."""
+
+    @property
+    def name(self) -> str:
+        """What the layer is called inside the block or network that it is a part of."""
+
+    def trace(self, trace: Trace, path: str) -> None:
+        """Takes `trace` through the step, whose layers' paths begin with `path`."""
 
 
-def _fits(chain: Chain, side: int) -> int:
-    """The side behind `chain`, 0 where nothing is left."""
-    for step in chain:
-        splits = isinstance(step[0], tuple)
-        side = min(_fits(branch, side) for branch in step) if splits else after(side, *step[1:])
-    return side
+class Trace:
+    """A square image on its way through steps: its side, its channels, and the units that it has passed.
+
+    A side of 0 says that a step has left nothing of the image.
+    """
+
+    def __init__(self, side: int, channels: int = 3) -> None:
+        self.side, self.channels = side, channels
+        self.units: list[Unit] = []
+
+    def through(self, chain: Sequence[Step], path: str = "") -> Trace:
+        for step in chain:
+            step.trace(self, path)
+        return self
+
+    def side_by_side(self, chains: Sequence[Sequence[Step]], path: str) -> None:
+        """Goes through branches that start from the same image and are concatenated."""
+        side, channels, ends = self.side, self.channels, []
+        for chain in chains:
+            self.side, self.channels = side, channels
+            self.through(chain, path)
+            ends.append((self.side, self.channels))
+        self.side, self.channels = min(end[0] for end in ends), sum(end[1] for end in ends)
+
+    def unit(self, path: str, params: int, macs: int = 0, peer: str = "") -> None:
+        self.units.append(Unit(path, params, macs, peer))
+
+    def norm(self, path: str, scale: bool = True) -> None:
+        """Passes a normalization: gamma where it has one, beta, moving mean and variance of each channel."""
+        self.unit(path, (4 if scale else 3) * self.channels)
 
 
-def after(side: int, kernel: int | tuple[int, int], strides: int = 1, padding: str = "symmetric") -> int:
-    """The side behind one convolution or pooling."""
+@dataclass(frozen=True)
+class Conv:
+    """A convolution, then a normalization and a ReLU where it has them.
+
+    Args:
+        name: Of the layer.
+        filters: Number of output channels.
+        kernel: Side of the kernel, or height and width.
+        strides: Step in both directions.
+        padding: As of `kerascnn.layers.Conv2D`.
+        groups: Groups of channels that are convolved by themselves.
+        bias: Whether the convolution has one.
+        norm: Whether a normalization follows.
+        scale: Whether that has a gamma.
+        relu: Whether a ReLU follows.
+        zero: Whether it ends a residual branch: with `zero_init_residual` its gamma, or its kernel, starts at 0.
+    """
+
+    name: str
+    filters: int
+    kernel: Kernel
+    strides: int = 1
+    padding: str = "symmetric"
+    groups: int = 1
+    bias: bool = False
+    norm: bool = True
+    scale: bool = True
+    relu: bool = True
+    zero: bool = False
+
+    def trace(self, trace: Trace, path: str) -> None:
+        height, width = (self.kernel, self.kernel) if isinstance(self.kernel, int) else self.kernel
+        weights = height * width * (trace.channels // self.groups) * self.filters
+        trace.side = after(trace.side, self.kernel, self.strides, self.padding)
+        own = f"{path}{self.name}/conv" if self.norm else f"{path}{self.name}"
+        trace.unit(own, weights + self.bias * self.filters, weights * trace.side**2)
+        trace.channels = self.filters
+        if self.norm:
+            trace.norm(f"{path}{self.name}/bn", self.scale)
+
+
+@dataclass(frozen=True)
+class Separable:
+    """A convolution of each channel by itself, a 1x1 convolution, a normalization, a ReLU where it has one."""
+
+    name: str
+    filters: int
+    kernel: int = 3
+    relu: bool = True
+    zero: bool = False
+
+    def trace(self, trace: Trace, path: str) -> None:
+        depthwise, pointwise = self.kernel**2 * trace.channels, trace.channels * self.filters
+        trace.unit(f"{path}{self.name}/depthwise", depthwise, depthwise * trace.side**2)
+        trace.unit(f"{path}{self.name}/pointwise", pointwise, pointwise * trace.side**2)
+        trace.channels = self.filters
+        trace.norm(f"{path}{self.name}/bn")
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A normalization and a ReLU."""
+
+    name: str
+
+    def trace(self, trace: Trace, path: str) -> None:
+        trace.norm(f"{path}{self.name}/bn")
+
+
+@dataclass(frozen=True)
+class Relu:
+    """A ReLU that stands alone; no layer of its own."""
+
+    name: str = ""
+
+    def trace(self, trace: Trace, path: str) -> None:
+        """Changes no shape."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling; `kind`, `size`, `strides` and `padding` as of `kerascnn.layers.Pool2D`."""
+
+    name: str
+    kind: str
+    size: int
+    strides: int = 1
+    padding: str = "symmetric"
+
+    def trace(self, trace: Trace, path: str) -> None:
+        trace.side = after(trace.side, self.size, self.strides, self.padding)
+
+
+@dataclass(frozen=True)
+class Pad:
+    """Every `strides`-th pixel, with zeros for the channels that are missing."""
+
+    name: str
+    filters: int
+    strides: int = 1
+
+    def trace(self, trace: Trace, path: str) -> None:
+        trace.side, trace.channels = after(trace.side, 1, self.strides), self.filters
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A squeeze-and-excitation with `units` units in its middle."""
+
+    name: str
+    units: int
+
+    def trace(self, trace: Trace, path: str) -> None:
+        products = trace.channels * self.units
+        trace.unit(f"{path}{self.name}/reduce", products + self.units, products)
+        trace.unit(f"{path}{self.name}/expand", products + trace.channels, products)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Where training drops a residual branch for whole images."""
+
+    name: str = "drop"
+
+    def trace(self, trace: Trace, path: str) -> None:
+        """Changes no shape."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A matrix product with the means (or maxima) of all channels."""
+
+    name: str
+    filters: int
+    bias: bool = True
+
+    def trace(self, trace: Trace, path: str) -> None:
+        products = trace.channels * self.filters
+        trace.unit(f"{path}{self.name}", products + self.bias * self.filters, products)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A layer made of steps: activation(scale * join(branches(entry(x))) + shortcut).
+
+    Args:
+        layer: The class of kerascnn.layers that computes it.
+        options: What decides its shape, as that class takes it.
+        name: Of the layer.
+        entry: What all branches share.
+        branches: Chains side by side, concatenated.
+        join: What follows the concatenation.
+        shortcut: What is added, as a chain; empty for the input itself, None where nothing is added.
+        shared: Whether the shortcut starts behind `entry`, not from the input.
+        scale: What the branches are multiplied by before the addition; None for nothing.
+        activation: Of the sum, or None.
+    """
+
+    layer: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    entry: tuple[Step, ...] = ()
+    branches: tuple[tuple[Step, ...], ...] = ((),)
+    join: tuple[Step, ...] = ()
+    shortcut: tuple[Step, ...] | None = None
+    shared: bool = False
+    scale: float | None = None
+    activation: Any = None
+
+    def steps(self) -> Iterator[Step]:
+        """All steps, in the order in which their layers are made."""
+        yield from self.entry
+        for branch in self.branches:
+            yield from branch
+        yield from self.shortcut or ()
+        yield from self.join
+
+    def leaves(self) -> Iterator[Step]:
+        """All steps, those of the blocks inside instead of the blocks."""
+        for step in self.steps():
+            yield from step.leaves() if isinstance(step, Block) else (step,)
+
+    @property
+    def normalizes(self) -> bool:
+        return any(isinstance(step, Norm | Separable) or getattr(step, "norm", False) for step in self.leaves())
+
+    @property
+    def drops(self) -> bool:
+        return any(isinstance(step, Drop) for step in self.leaves())
+
+    @property
+    def begins_as_identity(self) -> bool:
+        """Whether `zero_init_residual` does anything to it."""
+        return any(getattr(step, "zero", False) for step in self.leaves())
+
+    def trace(self, trace: Trace, path: str) -> None:
+        path, before = f"{path}{self.name}/", (trace.side, trace.channels)
+        trace.through(self.entry, path)
+        start = (trace.side, trace.channels) if self.shared else before
+        trace.side_by_side(self.branches, path)
+        side, channels = trace.side, trace.channels
+        if self.shortcut is not None:
+            trace.side, trace.channels = start
+            trace.through(self.shortcut, path)
+            side = min(side, trace.side)
+        trace.side, trace.channels = side, channels
+        trace.through(self.join, path)
+
+
+def after(side: int, kernel: Kernel, strides: int = 1, padding: str = "symmetric") -> int:
+    """The side behind one convolution or pooling; 0 where nothing is left, or less than a stride to take."""
     kernel = kernel if isinstance(kernel, int) else max(kernel)
     if padding == "valid":
         return max(0, (side - kernel) // strides + 1)

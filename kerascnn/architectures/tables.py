@@ -45,7 +45,7 @@ SZEGEDY16 = "Szegedy et al. 2016, Rethinking the Inception Architecture, arXiv 1
 SZEGEDY17 = "Szegedy et al. 2017, Inception-v4, Inception-ResNet, arXiv 1602.07261"
 ZHANG = "Zhang et al. 2017, Understanding Deep Learning Requires Rethinking Generalization, arXiv 1611.03530"
 CHOLLET = "Chollet 2017, Xception, arXiv 1610.02357"
-ARTICLE = "the comparison article that this project answers (see kerascnn.models.article)"
+ARTICLE = "the comparison article that this project answers (see kerascnn.architectures.networks)"
 
 D34, D50, D101, D152 = (3, 4, 6, 3), (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
 STEM_DEEP: Chain = ((32, 3, 2), (32, 3), (64, 3), ("max", 3, 2))
@@ -97,11 +97,11 @@ RESNETS: dict[str, Arch] = {
     "resnet152d": replace(_152, **_D),
     "resnext50_32x4d": replace(_50, bottleneck_ratio=2, **_NEXT),
     "resnext101_32x8d": replace(_101, bottleneck_ratio=4, **_NEXT),
-    "seresnet50": replace(_50, squeeze=16, year=2017, paper=HU),
+    "seresnet50": replace(_50, se_ratio=16, year=2017, paper=HU),
     "wide_resnet50_2": replace(_50, **_WIDE),
     "wide_resnet101_2": replace(_101, **_WIDE),
     "resnetrs50": replace(
-        _50, image_size=160, stem=STEM_RS, shortcut="D", squeeze=4, dropout=0.25, year=2021, paper=BELLO
+        _50, image_size=160, stem=STEM_RS, shortcut="D", se_ratio=4, dropout=0.25, year=2021, paper=BELLO
     ),
     "resnet50_keras": replace(_50, stride_first=True, pixels="caffe", **_KERAS),
     "resnetv2_50_keras": replace(

@@ -1,24 +1,17 @@
 """The network that is served: normalizations folded into the convolutions before them, probabilities and features as outputs."""
 
-from operator import attrgetter
+import itertools
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kerascnn import models
+from kerascnn.architectures.steps import Conv, Norm
 from kerascnn.compat import keras as compat
-from kerascnn.layers import ConvBN, PreActBasicBlock, PreActBottleneck
-from kerascnn.layers.xception import SeparableConvBN
-
-# Where a normalization directly follows a convolution whose output nothing else sees: (convolution, the layer that holds the
-# normalization as `bn`). What stands at the head of a pre-activation block follows a sum, and stays.
-PAIRS: dict[type[keras.layers.Layer], tuple[tuple[str, str], ...]] = {
-    ConvBN: (("conv", ""),),
-    SeparableConvBN: (("pointwise", ""),),
-    PreActBasicBlock: (("conv1", "norm2"),),
-    PreActBottleneck: (("conv1", "norm2"), ("conv2", "norm3")),
-}
+from kerascnn.layers import ConvBN, SeparableConvBN
+from kerascnn.layers.described import Described
 
 
 class Shift(keras.layers.Layer):
@@ -44,9 +37,25 @@ def folded(model: keras.Model) -> keras.Model:
     """
     copy = models.float32_twin(model)
     for layer in compat.nested_layers(copy):
-        for convolution, holder in PAIRS.get(type(layer), ()):
-            _fold(getattr(layer, convolution), attrgetter(holder)(layer) if holder else layer)
+        for convolution, holder in _pairs(layer):
+            _fold(convolution, holder)
     return copy
+
+
+def _pairs(layer: keras.layers.Layer) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
+    """Convolutions in a layer whose output nothing but a normalization sees, and the layers that hold those as `bn`.
+
+    A normalization at the head of a pre-activation block follows a sum, and stays.
+    """
+    if isinstance(layer, ConvBN):
+        yield layer.conv, layer
+    elif isinstance(layer, SeparableConvBN):
+        yield layer.pointwise, layer
+    elif isinstance(layer, Described):
+        for branch in layer.block.branches:
+            for step, following in itertools.pairwise(branch):
+                if isinstance(step, Conv) and not step.norm and isinstance(following, Norm):
+                    yield getattr(layer, step.name), getattr(layer, following.name)
 
 
 def calibrated(model: keras.Model, temperature: float) -> keras.Model:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kerascnn.architectures import filters
+from kerascnn.architectures.shape import Shape
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.screen import quiet, starting
 from kerascnn.config import Config
@@ -109,7 +110,7 @@ def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Ca
     known: dict[Any, float] = {}
 
     def at(width: float, width_divisor: int) -> float:
-        row, _ = filters.resolve(config.model.arch, width=width, width_divisor=width_divisor)
+        row, _ = filters.resolve(config.model.arch, Shape(width=width, width_divisor=width_divisor))
         if row not in known:
             known[row] = cost(config.replace(model={"width": width, "width_divisor": width_divisor}))
         return known[row]

@@ -331,8 +331,6 @@ class Config(Section):
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
-# Fields of the model section that determine the shapes of a network's weights, and its cost.
-SHAPE = ("width", "width_divisor", "filters", "blocks", "bottleneck_ratio", "stem", "shortcut", "branches")
 IDENTITY_SECTIONS = ("data", "augment", "model", "optim", "fit")
 
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from kerascnn.architectures import filters, tables
+from kerascnn.architectures.shape import SHAPE, Shape
 from kerascnn.cli.escaping import expanded, one_line
-from kerascnn.config import SHAPE, Config, Data, Model
+from kerascnn.config import Config, Data, Model
 from kerascnn.data import default_image_size, existing
 from kerascnn.errors import UserError
 from kerascnn.runs import WEIGHTS_PIN, Run, finding
@@ -45,14 +46,7 @@ def check_shape(config: Config) -> None:
         UserError: Names the nearest.
     """
     model, size = config.model, config.data.image_size or default_image_size(config.data.dataset)
-    filters.resolve(
-        tables.resolve(model.arch, size),
-        width=model.width,
-        width_divisor=model.width_divisor,
-        filters=model.filters,
-        blocks=model.blocks,
-        bottleneck_ratio=model.bottleneck_ratio,
-    )
+    filters.resolve(tables.resolve(model.arch, size), Shape.of(model))
 
 
 def _check_split_file(section: Data) -> None:

@@ -1,46 +1,27 @@
-"""The reusable layers. Importing this module registers all of them, which loading a `.keras` file needs."""
+"""The reusable layers. Importing this module registers all of them, which loading a `.keras` file needs.
 
-from kerascnn.layers.article import ArticleModule, ArticleResidual
-from kerascnn.layers.conv import Conv2D, ConvBN, Pool2D
-from kerascnn.layers.inception import AuxiliaryHead, GridPool, InceptionBlock, InceptionResidual
-from kerascnn.layers.norm import BatchNormalization, BNReLU
-from kerascnn.layers.paths import stock_paths
-from kerascnn.layers.preactivation import PreActBasicBlock, PreActBottleneck
-from kerascnn.layers.preprocess import Preprocess
-from kerascnn.layers.residual import (
-    BasicBlock,
-    Bottleneck,
-    DropPath,
-    PadShortcut,
-    PlainBlock,
-    PoolingBlock,
-    SqueezeExcite,
+Each module says in its own `__all__` which of its classes are public.
+"""
+
+from kerascnn.layers import article, conv, inception, norm, parts, paths, preprocess, residual, xception
+from kerascnn.layers.article import *
+from kerascnn.layers.conv import *
+from kerascnn.layers.inception import *
+from kerascnn.layers.norm import *
+from kerascnn.layers.parts import *
+from kerascnn.layers.paths import *
+from kerascnn.layers.preprocess import *
+from kerascnn.layers.residual import *
+from kerascnn.layers.xception import *
+
+__all__ = (
+    article.__all__
+    + conv.__all__
+    + inception.__all__
+    + norm.__all__
+    + parts.__all__
+    + paths.__all__
+    + preprocess.__all__
+    + residual.__all__
+    + xception.__all__
 )
-from kerascnn.layers.xception import SeparableConvBN, XceptionBlock
-
-__all__ = [
-    "ArticleModule",
-    "ArticleResidual",
-    "AuxiliaryHead",
-    "BNReLU",
-    "BasicBlock",
-    "BatchNormalization",
-    "Bottleneck",
-    "Conv2D",
-    "ConvBN",
-    "DropPath",
-    "GridPool",
-    "InceptionBlock",
-    "InceptionResidual",
-    "PadShortcut",
-    "PlainBlock",
-    "Pool2D",
-    "PoolingBlock",
-    "PreActBasicBlock",
-    "PreActBottleneck",
-    "Preprocess",
-    "SeparableConvBN",
-    "SqueezeExcite",
-    "XceptionBlock",
-    "stock_paths",
-]

@@ -14,6 +14,8 @@ from kerascnn.layers import kernel_gradient
 from kerascnn.layers.norm import BatchNormalization
 from kerascnn.layers.paths import fast
 
+__all__ = ["Conv2D", "ConvBN", "Pool2D"]
+
 PADDINGS = ("symmetric", "same", "valid")
 
 

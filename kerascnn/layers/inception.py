@@ -13,21 +13,12 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from kerascnn.architectures import blocks
+from kerascnn.architectures.steps import Block
 from kerascnn.layers.chains import build_chain, chain_shape, identity, through
-from kerascnn.layers.conv import Conv2D, ConvBN, Pool2D
-from kerascnn.layers.residual import DropPath
+from kerascnn.layers.described import Described, Parts, Style, layer_of
 
-Step = tuple
-Branch = tuple
-
-
-def step_layer(step: Step, name: str, dtype, **norm) -> layers.Layer:
-    """The layer that a row stands for; `norm` goes to its normalizations (scale, momentum, epsilon)."""
-    if isinstance(step[0], int):
-        return ConvBN(*step, dtype=dtype, name=name, **norm)
-    if isinstance(step[0], str):
-        return Pool2D(*step, dtype=dtype, name=name)
-    return InceptionBlock(step, dtype=dtype, name=name, **norm)
+__all__ = ["AuxiliaryHead", "GridPool", "InceptionBlock", "InceptionResidual"]
 
 
 def frozen(rows):
@@ -41,7 +32,7 @@ def thawed(rows):
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class InceptionBlock(layers.Layer):
+class InceptionBlock(Described):
     """Branches side by side, concatenated over channels (Szegedy et al., 2015, figure 2 b; 2016, figures 4 to 7 and 10).
 
     Args:
@@ -60,19 +51,13 @@ class InceptionBlock(layers.Layer):
         if not self.branches or not all(self.branches):
             raise ValueError(f"InceptionBlock needs at least one step in each branch. Received: branches={branches}")
         self.scale, self.momentum, self.epsilon = scale, momentum, epsilon
-        norm = {"scale": scale, "momentum": momentum, "epsilon": epsilon}
-        self.chains = [
-            [step_layer(step, f"branch{i}_{j}", self.dtype_policy, **norm) for j, step in enumerate(branch, 1)]
-            for i, branch in enumerate(self.branches, 1)
-        ]
+        self.make(None)
 
-    def build(self, input_shape):
-        shapes = [build_chain(chain, input_shape) for chain in self.chains]
-        if len({shape[1:-1] for shape in shapes}) > 1:
-            raise ValueError(f"the branches of {self.name} end in different sizes: {[shape[1:-1] for shape in shapes]}")
+    def describe(self, channels) -> Block:
+        return blocks.inception(self.branches, scale=self.scale)
 
-    def call(self, x):
-        return ops.concatenate([through(chain, x) for chain in self.chains], axis=-1)
+    def keep(self, parts: Parts) -> None:
+        self.chains = parts.branches
 
     def compute_output_shape(self, input_shape):
         shapes = [chain_shape(chain, input_shape) for chain in self.chains]
@@ -84,7 +69,7 @@ class InceptionBlock(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class InceptionResidual(layers.Layer):
+class InceptionResidual(Described):
     """relu(x + residual_scale * conv1x1(branches)) of Inception-ResNet (Szegedy et al., 2017, figures 10, 11, 13 and 20).
 
     The 1x1 convolution has a bias, no normalization, and as many filters as the input has channels.
@@ -118,17 +103,10 @@ class InceptionResidual(layers.Layer):
         self.activation = keras.activations.get(activation)
         self.scale, self.momentum, self.epsilon = scale, momentum, epsilon
 
-    def build(self, input_shape):
-        policy = self.dtype_policy
-        norm = {"scale": self.scale, "momentum": self.momentum, "epsilon": self.epsilon}
-        self.mixed = InceptionBlock(self.branches, dtype=policy, name="mixed", **norm)
-        self.project = Conv2D(input_shape[-1], 1, kernel_initializer="he_normal", dtype=policy, name="project")
-        self.drop = DropPath(self.drop_path, dtype=policy, name="drop") if self.drop_path else identity("drop", policy)
-        build_chain((self.mixed, self.project, self.drop), input_shape)
-
-    def call(self, x):
-        branch = self.drop(self.project(self.mixed(x)))
-        return self.activation(x + branch * ops.cast(self.residual_scale, branch.dtype))
+    def describe(self, channels) -> Block:
+        return blocks.inception_residual(
+            channels, self.branches, self.residual_scale, self.activation, scale=self.scale
+        )
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -224,10 +202,13 @@ class AuxiliaryHead(layers.Layer):
         self.num_classes, self.steps, self.grid, self.window = num_classes, frozen(steps), grid, window
         self.hidden, self.dropout = hidden, dropout
         self.scale, self.momentum, self.epsilon = scale, momentum, epsilon
-        policy, norm = self.dtype_policy, {"scale": scale, "momentum": momentum, "epsilon": epsilon}
+        policy, style = self.dtype_policy, Style({"momentum": momentum, "epsilon": epsilon})
         self.chain = [
             GridPool(grid, window, dtype=policy, name="grid"),
-            *(step_layer(step, f"conv{i}", policy, **norm) for i, step in enumerate(self.steps, 1)),
+            *(
+                layer_of(blocks.named(step, f"conv{i}", scale=scale), style, policy)
+                for i, step in enumerate(self.steps, 1)
+            ),
             layers.Flatten(dtype=policy, name="flatten"),
         ]
         if hidden:

@@ -8,6 +8,8 @@ import tensorflow as tf
 from kerascnn.layers import fused_norm
 from kerascnn.layers.paths import fast
 
+__all__ = ["BNReLU", "BatchNormalization"]
+
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class BatchNormalization(keras.layers.BatchNormalization):

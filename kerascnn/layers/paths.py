@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from kerascnn.compat.tensorflow import under_xla
 
+__all__ = ["stock_paths"]
+
 # Of the whole process, since MirroredStrategy traces its replicas in threads of their own.
 _stock = False
 

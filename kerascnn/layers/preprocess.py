@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+__all__ = ["Preprocess"]
+
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class Preprocess(keras.layers.Layer):

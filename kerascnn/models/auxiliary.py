@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from kerascnn.architectures.rows import Inception
+from kerascnn.layers import AuxiliaryHead
+
 if TYPE_CHECKING:
     from kerascnn.models import AuxiliaryOutput
 
@@ -41,3 +44,22 @@ class WithAuxiliaryHeads(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
+
+
+def heads(row: Inception, num_classes: int) -> dict[str, AuxiliaryHead]:
+    """The auxiliary heads of a row whose counts are concrete, by name, not built yet."""
+    return {
+        f"aux{i}": AuxiliaryHead(
+            num_classes,
+            head.steps,
+            head.grid,
+            window=head.window,
+            hidden=head.hidden,
+            dropout=head.dropout,
+            scale=row.scale,
+            momentum=row.momentum,
+            epsilon=row.epsilon,
+            name=f"aux{i}",
+        )
+        for i, head in enumerate(row.auxiliary, 1)
+    }

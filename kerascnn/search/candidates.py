@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from kerascnn import runs
+from kerascnn.architectures.counting import Counted
 from kerascnn.cli.screen import quiet
 from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import TrainingFailed, UserError
 from kerascnn.runs import Run
 from kerascnn.studies.executor import Executor, Row, Slot
-from kerascnn.training import Counted
 
 CALLS = 50
 

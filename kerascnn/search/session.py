@@ -7,6 +7,7 @@ from typing import Any
 
 from kerascnn import data, runs, training
 from kerascnn.architectures import tables
+from kerascnn.architectures.counting import Counted
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.config.defaults import with_lr
 from kerascnn.config.resolved import ResolvedConfig
@@ -23,7 +24,7 @@ from kerascnn.studies import slots
 from kerascnn.studies.budget import WIDEST, solve_width
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
-from kerascnn.training import Counted, resolve
+from kerascnn.training import resolve
 
 # Widths of which latency is measured, each in a process of its own, and how close below the limit is close enough: a median of
 # 50 calls is not known better.

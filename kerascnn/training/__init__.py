@@ -2,11 +2,10 @@
 
 from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve
 from kerascnn.training.loop import train
-from kerascnn.training.measuring import Counted, network_cost, seconds_per_step
+from kerascnn.training.measuring import network_cost, seconds_per_step
 from kerascnn.training.mending import mend
 
 __all__ = [
-    "Counted",
     "Schedule",
     "averaged",
     "build_and_compile",

@@ -7,8 +7,9 @@ import numpy as np
 
 from kerascnn import models
 from kerascnn.architectures import tables
+from kerascnn.architectures.shape import Shape
 from kerascnn.compat import keras as compat
-from kerascnn.config import SHAPE, Config, Model
+from kerascnn.config import Config, Model
 from kerascnn.config.defaults import with_lr, with_optimizer
 from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
 from kerascnn.data import Splits, augment, pipeline
@@ -182,8 +183,15 @@ def compile_for(
 
 def network(section: Model, image_size: int, classes: int) -> keras.Model:
     """The single-output network that a resolved section means, fresh."""
-    options = {name: getattr(section, name) for name in (*SHAPE, "zero_init_residual", "drop_path", "dropout")}
-    return models.build(section.arch, (image_size, image_size, 3), classes, **options)
+    return models.build(
+        section.arch,
+        (image_size, image_size, 3),
+        classes,
+        Shape.of(section),
+        zero_init_residual=section.zero_init_residual,
+        drop_path=section.drop_path,
+        dropout=section.dropout,
+    )
 
 
 def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
@@ -191,9 +199,7 @@ def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
     single = network(section, image_size, classes)
     if section.aux_weight == 0:
         return single
-    heads = models.auxiliary_heads(
-        section.arch, single, classes, width=section.width, width_divisor=section.width_divisor, filters=section.filters
-    )
+    heads = models.auxiliary_heads(section.arch, single, classes, Shape.of(section))
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
     return auxiliary.WithAuxiliaryHeads(single, heads) if heads else single

@@ -16,9 +16,10 @@ from typing import IO
 import keras
 
 from kerascnn import weights
+from kerascnn.architectures.shape import SHAPE
 from kerascnn.architectures.tables import SMALL_IMAGE
 from kerascnn.cli.escaping import expanded
-from kerascnn.config import SHAPE, AnyConfig, Config, Model
+from kerascnn.config import AnyConfig, Config, Model
 from kerascnn.data import Splits
 from kerascnn.data.preflight import source
 from kerascnn.errors import UserError

@@ -2,44 +2,29 @@
 
 import contextlib
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
 from kerascnn.architectures import counting
+from kerascnn.architectures.shape import Shape
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
-from kerascnn.models import cost
-from kerascnn.training.assembly import network
-from kerascnn.training.finetune import SHAPE
 
 # Steps before the clock runs, how long it runs, and how many steps at most: the first ones compile and fill the cache.
 WARM_STEPS, SECONDS, MOST_STEPS = 4, 3.0, 60
 
 
-class Counted(NamedTuple):
-    """Parameters, and multiply-adds of one image's inference."""
-
-    params: int
-    macs: int
-
-
-def network_cost(config: ResolvedConfig, classes: int) -> Counted:
-    """Parameters and multiply-adds of a config's network: from its row, or else built without weights.
+def network_cost(config: ResolvedConfig, classes: int) -> counting.Counted:
+    """Parameters and multiply-adds of a config's network, from its row.
 
     Raises:
         UserError: There is no such network.
     """
-    section, size = config.model, config.data.image_size
-    found = counting.counted(section.arch, size, classes, **{name: getattr(section, name) for name in SHAPE})
-    if found is not None:
-        return Counted(*found)
-    with cost.weightless():
-        counted = cost.count(network(section, size, classes))
-    return Counted(counted.params, counted.macs)
+    return counting.counted(config.model.arch, config.data.image_size, classes, Shape.of(config.model))
 
 
 def seconds_per_step(

@@ -5,9 +5,14 @@ A table maps the path of each of our layers that has weights (`stage1_block2/con
 keras.applications, with `conv2d#3` for the fourth convolution (in the order of creation) that has no name of its own.
 """
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from kerascnn.architectures.rows import Arch, Chain, Inception, Residual, ResNet, Xception
+from kerascnn.architectures import blocks, filters, networks
+from kerascnn.architectures.rows import ResNet
+from kerascnn.architectures.steps import Unit
 from kerascnn.architectures.tables import ARCHS, SMALL_IMAGE
 
 # What `keras.applications` calls the networks that a row computes, and the file that its downloader writes.
@@ -26,12 +31,13 @@ def torch(arch: str) -> dict[str, str]:
     """Our layers to torchvision's or timm's; empty where neither has this network."""
     row = ARCHS[arch]
     if isinstance(row, ResNet) and row.image_size > SMALL_IMAGE and arch not in KERAS:
-        return _preact_torch(row) if row.pre_activation else _resnet_torch(row)
-    if arch == "xception" and isinstance(row, Xception):
-        return _xception_torch(row)
-    if arch in _INCEPTION_UNITS and isinstance(row, Inception):
+        before = blocks.RESIDUAL[row.block].pre_activation
+        return _preact_torch(arch) if before else _resnet_torch(arch, row)
+    if arch == "xception":
+        return _xception_torch(arch)
+    if arch in _INCEPTION_UNITS:
         head = {"inception_v4": "last_linear", "inception_resnet_v2": "classif"}.get(arch, "fc")
-        return {**_conv_and_norm(row, _INCEPTION_UNITS[arch]()), "logits": head}
+        return _in_order(arch, [*_INCEPTION_UNITS[arch](), head])
     return {}
 
 
@@ -41,178 +47,179 @@ def keras(arch: str) -> dict[str, str]:
         return {}
     row = ARCHS[arch]
     if isinstance(row, ResNet):
-        names = _preact_keras(row) if row.pre_activation else _resnet_keras(row)
-    elif isinstance(row, Xception):
-        names = _xception_keras(row)
-    else:
-        names = _inception_keras(row)
-    return {**names, "logits": "predictions"}
+        return _preact_keras(arch) if blocks.RESIDUAL[row.block].pre_activation else _resnet_keras(arch)
+    return _counted_up(_xception_keras(arch) if arch.startswith("xception") else _inception_keras(arch))
 
 
-def _blocks(row: ResNet) -> Iterator[tuple[int, int, bool]]:
-    """Stage and block, both from 1, and whether its shortcut has weights."""
-    channels = next(step[0] for step in reversed(row.stem) if isinstance(step[0], int))
-    for stage, (depth, width) in enumerate(zip(row.depths, row.widths, strict=True), 1):
-        for block in range(1, depth + 1):
-            yield (
-                stage,
-                block,
-                block == 1 and (channels != width * row.expansion or (stage > 1 and not row.stride_last)),
-            )
-            channels = width * row.expansion
+# Our layers with weights, as the network's description has them
 
 
-def _resnet_torch(row: ResNet) -> dict[str, str]:
-    convs = sum(isinstance(step[0], int) for step in row.stem)
+def _units(arch: str) -> list[Unit]:
+    """In the order of the graph."""
+    row, _ = filters.resolve(arch)
+    return networks.units(row)
+
+
+class _Place(NamedTuple):
+    """A block by its stage, its number there, and its number in the network, all from 1."""
+
+    stage: int
+    block: int
+    number: int
+
+
+def _folded(arch: str, outside: Mapping[str, str], inside: Callable[[_Place], Mapping[str, str]]) -> dict[str, str]:
+    """Our layers to a peer's.
+
+    Args:
+        arch: Whose.
+        outside: Names of what stands in no block, by our paths.
+        inside: Names of what stands in a block, by our paths inside it; at "" the peer's name of the block, for what says
+            itself how it is called there.
+    """
+    names: dict[str, str] = {}
+    places: dict[tuple[str, str], _Place] = {}
+    for unit in _units(arch):
+        found = re.fullmatch(r"stage(\d+)_block(\d+)[/_](.+)", unit.path)
+        if not found:
+            names[unit.path] = outside[unit.path]
+            continue
+        stage, block, own = found.groups()
+        table = inside(places.setdefault((stage, block), _Place(int(stage), int(block), len(places) + 1)))
+        names[unit.path] = f"{table['']}.{unit.peer}" if unit.peer else table[own]
+    return names
+
+
+def _in_order(arch: str, peers: list[str]) -> dict[str, str]:
+    """Our layers to a peer's, whose pairs of convolution and normalization stand in the same order and have our names."""
+    paths = [unit.path for unit in _units(arch)]
+    owners = [path.removesuffix("/conv").removesuffix("/bn") for path in paths]
+    theirs = dict(zip(dict.fromkeys(owners), peers, strict=True))
+    pairs = zip(paths, owners, strict=True)
+    return {path: theirs[own] + path.removeprefix(own).replace("/", ".") for path, own in pairs}
+
+
+def _counted_up(names: Mapping[str, str]) -> dict[str, str]:
+    """`conv2d#` to `conv2d#0`, `conv2d#1`, ... in their order."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for ours, theirs in names.items():
+        found[ours] = f"{theirs}{seen[theirs]}" if theirs.endswith("#") else theirs
+        seen[theirs] += 1
+    return found
+
+
+# Residual networks
+
+
+def _resnet_torch(arch: str, row: ResNet) -> dict[str, str]:
     stem = [("conv1", "bn1")]
-    if convs > 1:
-        stem = [("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1"), ("maxpool.0", "maxpool.1")][:convs]
-    names: dict[str, str] = {}
+    if sum(isinstance(step[0], int) for step in row.stem) > 1:
+        stem = [("conv1.0", "conv1.1"), ("conv1.3", "conv1.4"), ("conv1.6", "bn1"), ("maxpool.0", "maxpool.1")]
+    outside = {"logits": "fc"}
     for i, (conv, norm) in enumerate(stem, 1):
-        names |= {f"stem_{i}/conv": conv, f"stem_{i}/bn": norm}
+        outside |= {f"stem_{i}/conv": conv, f"stem_{i}/bn": norm}
     first = 1 if row.shortcut == "D" else 0  # behind the shortcut's pooling
-    for stage, block, projects in _blocks(row):
-        ours, theirs = f"stage{stage}_block{block}", f"layer{stage}.{block - 1}"
-        for i in range(1, 4 if row.expansion > 1 else 3):
-            names |= {f"{ours}/conv{i}/conv": f"{theirs}.conv{i}", f"{ours}/conv{i}/bn": f"{theirs}.bn{i}"}
-        if row.squeeze:
-            names |= {f"{ours}/gate/reduce": f"{theirs}.se.fc1", f"{ours}/gate/expand": f"{theirs}.se.fc2"}
-        if projects:
-            names[f"{ours}/projection/conv"] = f"{theirs}.downsample.{first}"
-            names[f"{ours}/projection/bn"] = f"{theirs}.downsample.{first + 1}"
-    return {**names, "logits": "fc"}
+
+    def inside(place: _Place) -> dict[str, str]:
+        own = f"layer{place.stage}.{place.block - 1}"
+        return {
+            "": own,
+            **{f"conv{i}/{part}": f"{own}.{part}{i}" for i in (1, 2, 3) for part in ("conv", "bn")},
+            "gate/reduce": f"{own}.se.fc1",
+            "gate/expand": f"{own}.se.fc2",
+            "projection/conv": f"{own}.downsample.{first}",
+            "projection/bn": f"{own}.downsample.{first + 1}",
+        }
+
+    return _folded(arch, outside, inside)
 
 
-def _preact_torch(row: ResNet) -> dict[str, str]:
-    names = {"stem_1": "stem.conv"}
-    for stage, block, projects in _blocks(row):
-        ours, theirs = f"stage{stage}_block{block}", f"stages.{stage - 1}.blocks.{block - 1}"
+def _preact_torch(arch: str) -> dict[str, str]:
+    def inside(place: _Place) -> dict[str, str]:
+        own = f"stages.{place.stage - 1}.blocks.{place.block - 1}"
+        names = {"projection": f"{own}.downsample.conv"}
         for i in (1, 2, 3):
-            names |= {f"{ours}/norm{i}/bn": f"{theirs}.norm{i}", f"{ours}/conv{i}": f"{theirs}.conv{i}"}
-        if projects:
-            names[f"{ours}/projection"] = f"{theirs}.downsample.conv"
-    return {**names, "norm/bn": "norm", "logits": "head.fc"}
+            names |= {f"norm{i}/bn": f"{own}.norm{i}", f"conv{i}": f"{own}.conv{i}"}
+        return names
+
+    return _folded(arch, {"stem_1": "stem.conv", "norm/bn": "norm", "logits": "head.fc"}, inside)
 
 
-def _resnet_keras(row: ResNet) -> dict[str, str]:
-    names = {"stem_1/conv": "conv1_conv", "stem_1/bn": "conv1_bn"}
-    for stage, block, projects in _blocks(row):
-        ours, theirs = f"stage{stage}_block{block}", f"conv{stage + 1}_block{block}"
-        for own, i in (("conv1", 1), ("conv2", 2), ("conv3", 3), *([("projection", 0)] if projects else [])):
-            names |= {f"{ours}/{own}/conv": f"{theirs}_{i}_conv", f"{ours}/{own}/bn": f"{theirs}_{i}_bn"}
-    return names
+def _resnet_keras(arch: str) -> dict[str, str]:
+    def inside(place: _Place) -> dict[str, str]:
+        own = f"conv{place.stage + 1}_block{place.block}"
+        layers = (("projection", 0), ("conv1", 1), ("conv2", 2), ("conv3", 3))
+        return {f"{ours}/{part}": f"{own}_{i}_{part}" for ours, i in layers for part in ("conv", "bn")}
+
+    return _folded(arch, {"stem_1/conv": "conv1_conv", "stem_1/bn": "conv1_bn", "logits": "predictions"}, inside)
 
 
-def _preact_keras(row: ResNet) -> dict[str, str]:
-    names = {"stem_1": "conv1_conv"}
-    for stage, block, projects in _blocks(row):
-        ours, theirs = f"stage{stage}_block{block}", f"conv{stage + 1}_block{block}"
+def _preact_keras(arch: str) -> dict[str, str]:
+    def inside(place: _Place) -> dict[str, str]:
+        own = f"conv{place.stage + 1}_block{place.block}"
+        names = {"projection": f"{own}_0_conv"}
         for i, norm in ((1, "preact_bn"), (2, "1_bn"), (3, "2_bn")):
-            names |= {f"{ours}/norm{i}/bn": f"{theirs}_{norm}", f"{ours}/conv{i}": f"{theirs}_{i}_conv"}
-        if projects:
-            names[f"{ours}/projection"] = f"{theirs}_0_conv"
-    return {**names, "norm/bn": "post_bn"}
+            names |= {f"norm{i}/bn": f"{own}_{norm}", f"conv{i}": f"{own}_{i}_conv"}
+        return names
+
+    return _folded(arch, {"stem_1": "conv1_conv", "norm/bn": "post_bn", "logits": "predictions"}, inside)
 
 
-def _xception_blocks(row: Xception) -> Iterator[tuple[str, int, int, bool, bool]]:
-    """Our block's name, its number from 1, its separable convolutions, whether it is residual, whether it projects."""
-    number, channels = 0, row.stem[-1][0]
-    for stage, chain in enumerate(row.stages, 1):
-        for block, (filters, strides, residual) in enumerate(chain, 1):
-            number += 1
-            projects = residual and (strides > 1 or channels != filters[-1])
-            yield f"stage{stage}_block{block}", number, len(filters), residual, projects
-            channels = filters[-1]
+# Xception
 
 
-def _xception_torch(row: Xception) -> dict[str, str]:
-    names = {"stem_1/conv": "conv1", "stem_1/bn": "bn1", "stem_2/conv": "conv2", "stem_2/bn": "bn2"}
-    for ours, number, convs, residual, projects in _xception_blocks(row):
-        for i in range(1, convs + 1):
-            # `rep` counts its ReLUs as well; the first block has none in front.
-            place = 3 * (i - 1) + (number > 1)
-            conv, norm = f"block{number}.rep.{place}", f"block{number}.rep.{place + 1}"
-            unit = f"{ours}/conv{i}" if residual else f"{ours}_{i}"
-            if not residual:
-                conv, norm = f"conv{2 + i}", f"bn{2 + i}"
-            names |= {
-                f"{unit}/depthwise": f"{conv}.conv1",
-                f"{unit}/pointwise": f"{conv}.pointwise",
-                f"{unit}/bn": norm,
-            }
-        if projects:
-            names[f"{ours}/projection/conv"] = f"block{number}.skip"
-            names[f"{ours}/projection/bn"] = f"block{number}.skipbn"
-    return {**names, "logits": "fc"}
-
-
-def _xception_keras(row: Xception) -> dict[str, str]:
-    names: dict[str, str] = {}
-    unnamed = 0
+def _xception_torch(arch: str) -> dict[str, str]:
+    outside = {"logits": "fc"}
     for i in (1, 2):
-        names |= {f"stem_{i}/conv": f"block1_conv{i}", f"stem_{i}/bn": f"block1_conv{i}_bn"}
-    for ours, number, convs, residual, projects in _xception_blocks(row):
-        for i in range(1, convs + 1):
-            unit, theirs = f"{ours}/conv{i}" if residual else f"{ours}_{i}", f"block{number + 1}_sepconv{i}"
-            names |= {f"{unit}/{part}": f"{theirs}/{part}" for part in ("depthwise", "pointwise")}
-            names[f"{unit}/bn"] = f"{theirs}_bn"
-        if projects:
-            names[f"{ours}/projection/conv"] = f"conv2d#{unnamed}"
-            names[f"{ours}/projection/bn"] = f"batch_normalization#{unnamed}"
-            unnamed += 1
-    return names
+        outside |= {f"stem_{i}/conv": f"conv{i}", f"stem_{i}/bn": f"bn{i}"}
+
+    def separable(ours: str, conv: str, norm: str) -> dict[str, str]:
+        return {f"{ours}/depthwise": f"{conv}.conv1", f"{ours}/pointwise": f"{conv}.pointwise", f"{ours}/bn": norm}
+
+    def inside(place: _Place) -> dict[str, str]:
+        own = f"block{place.number}"
+        names = {"projection/conv": f"{own}.skip", "projection/bn": f"{own}.skipbn"}
+        for i in (1, 2, 3):
+            # `rep` counts its ReLUs as well; the first block has none in front.
+            first = 3 * (i - 1) + (place.number > 1)
+            names |= separable(f"conv{i}", f"{own}.rep.{first}", f"{own}.rep.{first + 1}")
+            names |= separable(f"{i}", f"conv{2 + i}", f"bn{2 + i}")  # behind the blocks
+        return names
+
+    return _folded(arch, outside, inside)
 
 
-def _units(row: Inception) -> Iterator[str]:
-    """Paths of our units of convolution and normalization in the order of the graph; those on `/project` have no norm."""
-    for i, step in enumerate(row.stem, 1):
-        yield from _convs(step, f"stem_{i}")
-    for stage, chain in enumerate(row.stages, 1):
-        block = 0
-        for step in chain:
-            block += isinstance(step, Residual) or isinstance(step[0], tuple)
-            if isinstance(step, Residual):
-                yield from _convs(step.branches, f"stage{stage}_block{block}/mixed")
-                yield f"stage{stage}_block{block}/project"
-            elif isinstance(step[0], tuple):
-                yield from _convs(step, f"stage{stage}_block{block}")
-            else:
-                yield from _convs(step, f"stage{stage}_conv")
+def _xception_keras(arch: str) -> dict[str, str]:
+    outside = {"logits": "predictions"}
+    for i in (1, 2):
+        outside |= {f"stem_{i}/conv": f"block1_conv{i}", f"stem_{i}/bn": f"block1_conv{i}_bn"}
+
+    def inside(place: _Place) -> dict[str, str]:
+        names = {"projection/conv": "conv2d#", "projection/bn": "batch_normalization#"}
+        for i in (1, 2, 3):
+            theirs = f"block{place.number + 1}_sepconv{i}"
+            for ours in (f"conv{i}", f"{i}"):
+                names |= {f"{ours}/{part}": f"{theirs}/{part}" for part in ("depthwise", "pointwise")}
+                names[f"{ours}/bn"] = f"{theirs}_bn"
+        return names
+
+    return _folded(arch, outside, inside)
 
 
-def _convs(step: Chain, path: str) -> Iterator[str]:
-    if isinstance(step[0], int):
-        yield path
-    elif isinstance(step[0], tuple):
-        for i, branch in enumerate(step, 1):
-            for j, inner in enumerate(branch, 1):
-                yield from _convs(inner, f"{path}/branch{i}_{j}")
+# Inception
 
 
-def _conv_and_norm(row: Inception, peers: list[str]) -> dict[str, str]:
-    names: dict[str, str] = {}
-    for unit, peer in zip(_units(row), peers, strict=True):
-        if unit.endswith("/project"):
-            names[unit] = peer
-        else:
-            names |= {f"{unit}/conv": f"{peer}.conv", f"{unit}/bn": f"{peer}.bn"}
-    return names
-
-
-def _inception_keras(row: Arch) -> dict[str, str]:
-    assert isinstance(row, Inception)
-    names: dict[str, str] = {}
-    unnamed, residuals = 0, [0, 0, 0]
-    for unit in _units(row):
-        if unit.endswith("/project"):
-            stage = int(unit[len("stage")]) - 1
-            residuals[stage] += 1
-            names[unit] = f"block{(35, 17, 8)[stage]}_{residuals[stage]}_conv"
-        elif unit == "stage3_conv":
-            names |= {f"{unit}/conv": "conv_7b", f"{unit}/bn": "conv_7b_bn"}
-        else:
-            names |= {f"{unit}/conv": f"conv2d#{unnamed}", f"{unit}/bn": f"batch_normalization#{unnamed}"}
-            unnamed += 1
+def _inception_keras(arch: str) -> dict[str, str]:
+    names = {}
+    for unit in _units(arch):
+        parent, _, leaf = unit.path.rpartition("/")
+        names[unit.path] = {"conv": "conv2d#", "bn": "batch_normalization#", "logits": "predictions"}.get(leaf, "")
+        if parent == "stage3_conv":
+            names[unit.path] = {"conv": "conv_7b", "bn": "conv_7b_bn"}[leaf]
+        elif leaf == "project":
+            stage, block = re.findall(r"\d+", parent)  # each stage's first module is none of its residual ones
+            names[unit.path] = f"block{(35, 17, 8)[int(stage) - 1]}_{int(block) - 1}_conv"
     return names
 
 
@@ -286,7 +293,7 @@ def _inception_resnet_v2() -> list[str]:
     return [*stem, *_modules(modules), "conv2d_7b"]
 
 
-# The peers' units in the order of `_units`.
+# The peers' units in the order of ours.
 _INCEPTION_UNITS = {
     "googlenet_tv": _googlenet,
     "inception_v3": _inception_v3,

@@ -8,6 +8,7 @@ import pytest
 from kerascnn import layers, models
 from kerascnn.architectures import filters
 from kerascnn.architectures.modules import v3
+from kerascnn.architectures.shape import Shape
 from kerascnn.architectures.tables import row
 from kerascnn.errors import UserError
 from kerascnn.models import cost
@@ -40,10 +41,10 @@ def test_names_of_a_residual_network():
 def test_every_name_changes_what_it_stands_for(arch):
     published, names = filters.resolve(arch)
     everywhere = [name for name in names if "_block" not in name]
-    assert published == filters.resolve(arch, width=1.0, width_divisor=64)[0]
+    assert published == filters.resolve(arch, Shape(width_divisor=64))[0]
     assert all(count > 0 for counts in names.values() for count in counts)
     for name in everywhere[:: max(1, len(everywhere) // 6)]:
-        changed, after = filters.resolve(arch, filters={name: 992})
+        changed, after = filters.resolve(arch, Shape(filters={name: 992}))
         assert changed != published
         assert after[name] == (992,) * len(names[name])
         others = {other for other in names if after[other] != names[other]}
@@ -52,12 +53,12 @@ def test_every_name_changes_what_it_stands_for(arch):
 
 def test_the_most_specific_name_wins():
     given = {"stage2": 48, "stage2.inner": 24, "stage2_block3.inner": 12}
-    resolved, _ = filters.resolve("resnet20", width=0.5, filters=given)
+    resolved, _ = filters.resolve("resnet20", Shape(width=0.5, filters=given))
     assert resolved.widths == (8, 48, 32)
     assert resolved.inner == ((8, 8, 8), (24, 24, 12), (32, 32, 32))
-    follows, _ = filters.resolve("resnet50", filters={"stage2": 50})
+    follows, _ = filters.resolve("resnet50", Shape(filters={"stage2": 50}))
     assert follows.inner[1] == (50, 50, 50, 50)
-    module, _ = filters.resolve("googlenet", filters={"stage1.3x3": 40, "stage1_block2.3x3": 44})
+    module, _ = filters.resolve("googlenet", Shape(filters={"stage1.3x3": 40, "stage1_block2.3x3": 44}))
     assert [block[1][1] for block in module.stages[0]] == [(40, 3), (44, 3)]
 
 
@@ -66,12 +67,12 @@ def test_the_most_specific_name_wins():
     [(0.5, 8, (32, 64)), (0.3, 8, (16, 40)), (0.3, 1, (19, 38)), (0.01, 4, (4, 4))],
 )
 def test_width_is_rounded(width, width_divisor, expected):
-    resolved, _ = filters.resolve("resnet18", width=width, width_divisor=width_divisor)
+    resolved, _ = filters.resolve("resnet18", Shape(width=width, width_divisor=width_divisor))
     assert resolved.widths[:2] == expected
 
 
 def test_groups_divide_whatever_the_width():
-    resolved, _ = filters.resolve("resnext50_32x4d", width=0.6)
+    resolved, _ = filters.resolve("resnext50_32x4d", Shape(width=0.6))
     assert all(count % 32 == 0 for stage in resolved.inner for count in stage)
 
 
@@ -79,14 +80,14 @@ def test_unknown_name():
     with pytest.raises(
         UserError, match=r"googlenet has no filters called 'stage1.3x3_reduc'; perhaps stage1.3x3_reduce"
     ):
-        filters.resolve("googlenet", filters={"stage1.3x3_reduc": 8})
+        filters.resolve("googlenet", Shape(filters={"stage1.3x3_reduc": 8}))
 
 
 @pytest.mark.parametrize("arch", ["resnet20", "googlenet", "xception", "inception_article"])
 def test_what_is_built_has_the_counts(arch):
     """All convolutions of the stages, in the graph's order, have the printed counts (residual outputs follow their stage)."""
     options = {"width": 0.3, "width_divisor": 2}
-    _, names = filters.resolve(arch, **options)
+    _, names = filters.resolve(arch, Shape(**options))
     size = row(arch).image_size
     with cost.weightless():
         network = models.build(arch, (size, size, 3), 10, **options)

@@ -3,9 +3,9 @@
 import pytest
 
 from kerascnn import models
-from kerascnn.architectures import tables
+from kerascnn.architectures import networks, tables
 from kerascnn.errors import UserError
-from kerascnn.models import cost, graph
+from kerascnn.models import cost
 
 
 def test_families_resolve_by_image_size():
@@ -31,9 +31,7 @@ def test_row(arch):
     ("arch", "smallest"), [("inception_v3", 75), ("inception_v4", 75), ("inception_resnet_v2", 75)]
 )
 def test_minimum_is_where_the_last_pixel_ends(arch, smallest):
-    row = tables.row(arch)
-    plain = [step for chain in (row.stem, *row.stages) for step in chain if isinstance(step, tuple)]
-    assert graph.minimum(tuple(plain)) == smallest  # keras.applications says 75 as well
+    assert networks.minimum(networks.network(tables.row(arch)).body) == smallest  # keras.applications says 75 as well
     with pytest.raises(UserError, match=f"at least {smallest} px"):
         models.build(arch, (smallest, smallest - 1, 3), 2)
 

@@ -30,10 +30,10 @@ LAYERS = [  # class, arguments, input shape, output shape
     (layers.SqueezeExcite, {"filters": 3}, (2, 5, 5, 6), (2, 5, 5, 6)),
     (layers.DropPath, {"rate": 0.5, "seed": 1}, (2, 5, 5, 4), (2, 5, 5, 4)),
     (layers.PadShortcut, {"filters": 7, "strides": 2}, (2, 5, 5, 4), (2, 3, 3, 7)),
-    (layers.BasicBlock, {"filters": 6, "strides": 2, "zero_gamma": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
+    (layers.BasicBlock, {"filters": 6, "strides": 2, "zero_init_residual": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
     (layers.BasicBlock, {"filters": 6, "strides": 2, "shortcut": "A", "inner": 5}, (2, 7, 7, 4), (2, 4, 4, 6)),
     (layers.PlainBlock, {"filters": 6, "strides": 2, "inner": 5}, (2, 7, 7, 4), (2, 4, 4, 6)),
-    (layers.Bottleneck, {"filters": 16, "strides": 2, "shortcut": "D", "squeeze": 4}, (2, 7, 7, 8), (2, 4, 4, 16)),
+    (layers.Bottleneck, {"filters": 16, "strides": 2, "shortcut": "D", "se_units": 4}, (2, 7, 7, 8), (2, 4, 4, 16)),
     (layers.Bottleneck, {"filters": 8, "groups": 2, "inner": 4, "drop_path": 0.2}, (2, 8, 8, 8), (2, 8, 8, 8)),
     (
         layers.Bottleneck,
@@ -41,7 +41,7 @@ LAYERS = [  # class, arguments, input shape, output shape
         (2, 8, 8, 4),
         (2, 4, 4, 8),
     ),
-    (layers.PreActBasicBlock, {"filters": 6, "strides": 2, "zero_gamma": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
+    (layers.PreActBasicBlock, {"filters": 6, "strides": 2, "zero_init_residual": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
     (layers.PreActBottleneck, {"filters": 8, "strides": 2, "drop_path": 0.2}, (2, 8, 8, 4), (2, 4, 4, 8)),
     (
         layers.PreActBottleneck,
@@ -59,7 +59,12 @@ LAYERS = [  # class, arguments, input shape, output shape
     ),
     (layers.SeparableConvBN, {"filters": 5, "kernel_size": 5}, (2, 8, 8, 3), (2, 8, 8, 5)),
     (layers.XceptionBlock, {"filters": [5, 6], "strides": 2, "pooling": "same"}, (2, 8, 8, 4), (2, 4, 4, 6)),
-    (layers.XceptionBlock, {"filters": [5, 5, 4], "drop_path": 0.2, "zero_gamma": True}, (2, 7, 7, 4), (2, 7, 7, 4)),
+    (
+        layers.XceptionBlock,
+        {"filters": [5, 5, 4], "drop_path": 0.2, "zero_init_residual": True},
+        (2, 7, 7, 4),
+        (2, 7, 7, 4),
+    ),
     (layers.PoolingBlock, {"filters": 6}, (2, 9, 9, 4), (2, 4, 4, 6)),
     (layers.PoolingBlock, {"filters": 6, "residual": False}, (2, 8, 8, 4), (2, 4, 4, 6)),
     (layers.ArticleResidual, {"filters": 6}, (2, 8, 8, 4), (2, 8, 8, 6)),
@@ -73,7 +78,7 @@ LAYERS = [  # class, arguments, input shape, output shape
         (2, 5),
     ),
 ]
-ABSTRACT = {"ResidualBlock", "_PreActivationBlock"}
+ABSTRACT = {"Described", "ResidualBlock"}
 FLOAT32_OUT = {layers.AuxiliaryHead}  # logits
 
 every_layer = pytest.mark.parametrize(
@@ -194,7 +199,7 @@ images = keras.Input((None, None, 3))
 x = Preprocess(mean=[127.5] * 3, std=[63.75] * 3)(images)
 x = ConvBN(32, 3)(x)
 x = InceptionBlock([[[16, 1]], [[16, 1], [32, 3]], [["max", 3], [16, 1]]])(x)   # three branches; a step: filters, kernel
-x = Bottleneck(128, strides=2, squeeze=8, drop_path=0.1)(x)
+x = Bottleneck(128, strides=2, se_units=8, drop_path=0.1)(x)
 x = keras.layers.GlobalAveragePooling2D()(x)
 model = keras.Model(images, keras.layers.Dense(10)(x))
 model.save("mine.keras")                                   # elsewhere: import kerascnn.layers, then keras.models.load_model

@@ -15,8 +15,8 @@ def images(*shape):
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_zero_gamma_begins_as_the_identity_and_learns(block):
-    layer = block(8, zero_gamma=True)
+def test_zero_init_residual_begins_as_the_identity_and_learns(block):
+    layer = block(8, zero_init_residual=True)
     x = np.abs(images(2, 6, 6, 8))  # a ReLU may follow
     np.testing.assert_allclose(layer(x, training=True), x, atol=1e-6)
     assert not np.allclose(block(8)(x, training=True), x, atol=1e-2)

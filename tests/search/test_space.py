@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kerascnn.architectures import filters
+from kerascnn.architectures.shape import Shape
 from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.search import space
@@ -25,9 +26,7 @@ def test_both_ends_of_every_shipped_range_are_networks(name: str, base: Config) 
     for end in (0, 1):
         config = found.apply(base, {p.name: p.labels_ends()[end] for p in found.parameters})
         section = config.model
-        row, counts = filters.resolve(
-            section.arch, filters=section.filters, blocks=section.blocks, bottleneck_ratio=section.bottleneck_ratio
-        )
+        row, counts = filters.resolve(section.arch, Shape.of(section))
         for parameter in found.parameters:
             kind, _, key = parameter.name.partition(".")
             if kind == "filters" and key != "stage3.3x3":

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
+from kerascnn.architectures.counting import Counted
 from kerascnn.errors import Stopped
 from kerascnn.search.candidates import Budget
 from kerascnn.studies import slots
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.workers import WorkerPool
-from kerascnn.training import Counted
 
 
 def test_every_worker_has_its_slot_and_all_jobs_are_done_once() -> None:

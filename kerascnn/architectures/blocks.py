@@ -1,0 +1,247 @@
+"""Every kind of block, once: its branches and its shortcut as chains of steps. No TensorFlow here.
+
+Layers are built from these descriptions, parameters and multiply-adds are summed over them, and the names of filters and of
+published weights are folded over them. A block is a function of its counts (`channels` come in, `outside` go out, `inner`
+stand between), its strides, and the row, which says what all blocks of a network share.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from kerascnn.architectures.rows import Chain
+from kerascnn.architectures.steps import Block, Conv, Drop, Gate, Norm, Pad, Pool, Relu, Separable, Step
+
+SHORTCUTS = ("A", "B", "D", "pool")
+
+
+class Row(Protocol):
+    """What residual blocks read off their network's row; a layer that stands alone has the same attributes."""
+
+    @property
+    def groups(self) -> int: ...
+    @property
+    def shortcut(self) -> str: ...
+    @property
+    def stride_first(self) -> bool: ...
+    @property
+    def use_bias(self) -> bool: ...
+
+
+def named(step: Chain, name: str, **style: Any) -> Step:
+    """The step that a row's tuple stands for (see `rows`), called `name`; `style` are options of its convolution."""
+    if isinstance(step[0], int):
+        return Conv(name, *step, **style)
+    if isinstance(step[0], str):
+        return Pool(name, *step)
+    return inception(step, name=name, scale=style.get("scale", True))
+
+
+# Residual networks
+
+
+def basic(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
+    """Two 3x3 convolutions, ReLU after the addition (He et al., 2015, figure 5 left)."""
+    chain = (
+        Conv("conv1", inner, 3, strides, bias=row.use_bias),
+        Conv("conv2", outside, 3, bias=row.use_bias, relu=False, zero=True),
+    )
+    return _residual("BasicBlock", channels, outside, inner, strides, row, se_units, chain)
+
+
+def bottleneck(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
+    """1x1, 3x3 and 1x1 convolutions, ReLU after the addition (He et al., 2015, figure 5 right)."""
+    first, second = (strides, 1) if row.stride_first else (1, strides)
+    chain = (
+        Conv("conv1", inner, 1, first, bias=row.use_bias),
+        Conv("conv2", inner, 3, second, groups=row.groups, bias=row.use_bias),
+        Conv("conv3", outside, 1, bias=row.use_bias, relu=False, zero=True),
+    )
+    return _residual("Bottleneck", channels, outside, inner, strides, row, se_units, chain)
+
+
+def preact_basic(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
+    """Two 3x3 convolutions, each behind normalization and ReLU (He et al., 2016, figure 1 b)."""
+    plain: dict[str, Any] = {"norm": False, "relu": False}
+    chain = (
+        Conv("conv1", inner, 3, strides, **plain),
+        Norm("norm2"),
+        Conv("conv2", outside, 3, bias=row.use_bias, zero=True, **plain),
+    )
+    return _residual("PreActBasicBlock", channels, outside, inner, strides, row, se_units, chain)
+
+
+def preact_bottleneck(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
+    """1x1, 3x3 and 1x1 convolutions, each behind normalization and ReLU (He et al., 2016)."""
+    first, second = (strides, 1) if row.stride_first else (1, strides)
+    plain: dict[str, Any] = {"norm": False, "relu": False}
+    chain = (
+        Conv("conv1", inner, 1, first, **plain),
+        Norm("norm2"),
+        Conv("conv2", inner, 3, second, groups=row.groups, **plain),
+        Norm("norm3"),
+        Conv("conv3", outside, 1, bias=row.use_bias, zero=True, **plain),
+    )
+    return _residual("PreActBottleneck", channels, outside, inner, strides, row, se_units, chain)
+
+
+def _residual(
+    layer: str, channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int, chain: tuple[Step, ...]
+) -> Block:
+    """What all residual blocks share: gate and drop at the branch's end, the shortcut, and where the ReLU stands."""
+    before = RESIDUAL[layer].pre_activation
+    shortcut = _shortcut(channels, outside, strides, row, norm=not before)
+    gate = (Gate("gate", se_units),) if se_units else ()
+    return Block(
+        layer=layer,
+        options={
+            "filters": outside,
+            "strides": strides,
+            "inner": inner,
+            "groups": row.groups,
+            "shortcut": row.shortcut,
+            "stride_first": row.stride_first,
+            "use_bias": row.use_bias,
+            "se_units": se_units,
+        },
+        entry=(Norm("norm1"),) if before else (),
+        branches=((*chain, *gate, Drop()),),
+        shortcut=shortcut,
+        shared=before and any(step.name == "projection" for step in shortcut),
+        activation=None if before else "relu",
+    )
+
+
+def _shortcut(channels: int, outside: int, strides: int, row: Row, norm: bool) -> tuple[Step, ...]:
+    """What gives the input the branch's shape; nothing where it has it."""
+
+    def projection(strides: int) -> Conv:
+        return Conv("projection", outside, 1, strides, bias=row.use_bias, norm=norm, relu=False)
+
+    if strides == 1 and channels == outside:
+        return ()
+    if row.shortcut == "A":
+        return (Pad("projection", outside, strides),)
+    if row.shortcut == "pool" and channels == outside:
+        return (Pool("pool", "max", 1, strides, "valid"),)
+    if row.shortcut == "D" and strides > 1:
+        return Pool("pool", "avg", strides, strides, "same"), projection(1)
+    return (projection(strides),)
+
+
+class Residual(NamedTuple):
+    """A kind of residual block: its description, output channels per unit of width, whether normalizations come first."""
+
+    describe: Callable[..., Block]
+    expansion: int = 1
+    pre_activation: bool = False
+
+
+# By the class of kerascnn.layers, which rows name.
+RESIDUAL = {
+    "BasicBlock": Residual(basic),
+    "Bottleneck": Residual(bottleneck, expansion=4),
+    "PreActBasicBlock": Residual(preact_basic, pre_activation=True),
+    "PreActBottleneck": Residual(preact_bottleneck, expansion=4, pre_activation=True),
+}
+
+
+def plain(outside: int, inner: int, strides: int) -> Block:
+    """A basic block without its shortcut (He et al., 2015, figure 3 middle)."""
+    chain = Conv("conv1", inner, 3, strides), Conv("conv2", outside, 3)
+    options = {"filters": outside, "strides": strides, "inner": inner}
+    return Block(layer="PlainBlock", options=options, branches=(chain,))
+
+
+def pooling(filters: int, residual: bool) -> Block:
+    """Convolution, pooling, normalization and ReLU; then x + conv3x3(conv3x3(x)) where it is residual (Page, 2018)."""
+    entry = (
+        Conv("conv", filters, 3, norm=False, relu=False),
+        Pool("pool", "max", 2, 2, "valid"),
+        Norm("norm"),
+    )
+    options = {"filters": filters, "residual": residual}
+    if not residual:
+        return Block(layer="PoolingBlock", options=options, entry=entry)
+    branch = Conv("residual1", filters, 3), Conv("residual2", filters, 3)
+    return Block(layer="PoolingBlock", options=options, entry=entry, branches=(branch,), shortcut=(), shared=True)
+
+
+# Inception
+
+
+def inception(branches: Chain, *, name: str = "", scale: bool = True) -> Block:
+    """Branches side by side, concatenated (Szegedy et al., 2015, figure 2 b)."""
+    chains = tuple(
+        tuple(named(step, f"branch{i}_{j}", scale=scale) for j, step in enumerate(branch, 1))
+        for i, branch in enumerate(branches, 1)
+    )
+    return Block(layer="InceptionBlock", options={"branches": branches, "scale": scale}, name=name, branches=chains)
+
+
+def inception_residual(
+    channels: int, branches: Chain, factor: float, activation: Any = "relu", *, scale: bool = True
+) -> Block:
+    """activation(x + factor * conv1x1(branches)) (Szegedy et al., 2017, figures 10, 11, 13 and 20)."""
+    chain = (
+        inception(branches, name="mixed", scale=scale),
+        Conv("project", channels, 1, padding="valid", bias=True, norm=False, relu=False),
+        Drop(),
+    )
+    return Block(
+        layer="InceptionResidual",
+        options={"branches": branches, "residual_scale": factor, "activation": activation, "scale": scale},
+        branches=(chain,),
+        shortcut=(),
+        scale=factor,
+        activation=activation,
+    )
+
+
+def xception(channels: int, filters: Sequence[int], strides: int, padding: str) -> Block:
+    """ReLU and separable convolution, two or three times, pooling where it strides (Chollet, 2017, figure 5)."""
+    chain: list[Step] = []
+    for i, count in enumerate(filters, 1):
+        chain += [Relu(), Separable(f"conv{i}", count, relu=False, zero=i == len(filters))]
+    if strides > 1:
+        chain.append(Pool("pool", "max", 3, strides, padding))
+    projects = strides > 1 or channels != filters[-1]
+    return Block(
+        layer="XceptionBlock",
+        options={"filters": filters, "strides": strides, "pooling": padding},
+        branches=(tuple(chain),),
+        shortcut=(Conv("projection", filters[-1], 1, strides, relu=False),) if projects else (),
+        join=(Drop(),),
+    )
+
+
+# The article's
+
+# Kernels of the module's branches, and behind the 1x1 convolution that each begins with.
+ARTICLE_KERNELS: Mapping[str, tuple[tuple[int, int], ...]] = {
+    "1x1": (),
+    "1x3": ((1, 3),),
+    "3x1": ((3, 1),),
+    "3x3": ((3, 3),),
+}
+_UNNORMED: dict[str, Any] = {"bias": True, "norm": False}
+
+
+def article_residual(channels: int, filters: int) -> Block:
+    """y = F(x) + x, where F is one 3x3 convolution with its ReLU."""
+    projection = Conv("projection", filters, 1, padding="valid", relu=False, **_UNNORMED)
+    return Block(
+        layer="ArticleResidual",
+        options={"filters": filters},
+        branches=((Conv("conv", filters, 3, **_UNNORMED),),),
+        shortcut=(projection,) if channels != filters else (),
+    )
+
+
+def article_module(channels: int, filters: Sequence[int]) -> Block:
+    """Four branches, a 1x1 convolution to the first branch's channels and one back to the input's."""
+    branches = tuple(
+        tuple(Conv(f"branch{i}_{j}", count, kernel, **_UNNORMED) for j, kernel in enumerate(((1, 1), *kernels), 1))
+        for i, (count, kernels) in enumerate(zip(filters, ARTICLE_KERNELS.values(), strict=True), 1)
+    )
+    join = Conv("narrow", filters[0], 1, **_UNNORMED), Conv("widen", channels, 1, **_UNNORMED)
+    return Block(layer="ArticleModule", options={"filters": filters}, branches=branches, join=join)
