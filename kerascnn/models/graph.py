@@ -67,7 +67,8 @@ def _classify(x, row: Arch, num_classes: int, options: Options):
         return layers.Dropout(rate, dtype="float32", name="dropout")(x) if rate else x
 
     if isinstance(row, ArticleInception):  # its `pool` is the last stage's pooling: scores of a map are averaged
-        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", dtype="float32", name="scores")(drop_out(x))
+        x = drop_out(x)  # made first: layers draw their seeds in the order in which they are made
+        x = layers.Conv2D(num_classes, 1, kernel_initializer="he_normal", dtype="float32", name="scores")(x)
         return layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x)
     if isinstance(row, ResNet9):  # maxima instead of means, small logits without a bias
         x = layers.GlobalMaxPooling2D(dtype="float32", name="pool")(x)
