@@ -59,7 +59,7 @@ def test_what_was_told_stays(run: Run, tmp_path: Path) -> None:
     config = started("--weights", str(run.path), "--width", "1", "--image-size", "96", "--stem", "auto")
     assert network(config) == ("resnet20", 1.0, 4, {"stage1": 12}, (1, 2, 1), "auto", 96)
     recipe = tmp_path / "mine.toml"
-    recipe.write_text("[model]\nrounding = 8\n[data]\nimage_size = 64\n")
+    recipe.write_text("[model]\nwidth_divisor = 8\n[data]\nimage_size = 64\n")
     config = started("--config", str(recipe), "--weights", str(run.path))
     assert network(config) == ("resnet20", 0.5, 8, {"stage1": 12}, (1, 2, 1), "large", 64)
     assert network(started("--weights", str(run.path), "--arch", "resnet32"))[:2] == ("resnet32", 1.0)
