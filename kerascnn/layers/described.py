@@ -110,7 +110,7 @@ class Described(layers.Layer):
 
     drop_path = 0.0
     zero_init_residual = False
-    _parts: Parts | None = None
+    made = False
 
     def describe(self, channels: int | None) -> Block:
         """The block's description, for inputs of so many channels."""
@@ -134,12 +134,12 @@ class Described(layers.Layer):
             [self.part(step) for step in chain]
             for chain in (self.block.entry, *self.block.branches, self.block.shortcut or (), self.block.join)
         )
-        self._parts = Parts(entry, branches, shortcut, join)
+        self._parts, self.made = Parts(entry, branches, shortcut, join), True
         self.keep(self._parts)
         self._activate = keras.activations.get(self.block.activation)
 
     def build(self, input_shape):
-        if self._parts is None:
+        if not self.made:
             self.make(input_shape[-1])
         parts = self._parts
         start = build_chain(_layers(parts.entry), input_shape)

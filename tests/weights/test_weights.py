@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from kerascnn import models, weights
 from kerascnn.errors import UserError
-from kerascnn.weights import keras_files, names, published
+from kerascnn.weights import keras_files, names
+from kerascnn.weights.published import TIMM, check_pixels, published
 from tests.peers import peer_files, peer_weights
 
 FLOATS = np.zeros((2, 3, 4), "float32")
@@ -212,9 +213,9 @@ def test_what_nobody_publishes_says_so():
     with pytest.raises(
         UserError, match="nobody publishes weights that compute inception_small; archs with some: resnet18"
     ):
-        published.published("inception_small")
+        published("inception_small")
     with pytest.raises(UserError, match="download the file that torchvision or timm names for it"):
-        published.published("googlenet_tv")
+        published("googlenet_tv")
 
 
 def test_the_hub_needs_its_package(network, monkeypatch):
@@ -226,15 +227,15 @@ def test_the_hub_needs_its_package(network, monkeypatch):
 
 
 def test_published_names_are_of_archs_that_have_a_table():
-    assert set(published.TIMM) <= {arch for arch in models.ARCHS if names.torch(arch)}
-    for arch, name in published.TIMM.items():
+    assert set(TIMM) <= {arch for arch in models.ARCHS if names.torch(arch)}
+    for arch, name in TIMM.items():
         assert name.split(".")[0] == arch
 
 
 def test_weights_of_images_that_were_prepared_otherwise_are_refused():
     config = {"pretrained_cfg": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}
-    published.check_pixels(config, "resnet18", "timm/resnet18.a1_in1k")
+    check_pixels(config, "resnet18", "timm/resnet18.a1_in1k")
     halves = {"pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}
-    published.check_pixels(halves, "inception_v3", "timm/inception_v3.tv_in1k")
+    check_pixels(halves, "inception_v3", "timm/inception_v3.tv_in1k")
     with pytest.raises(UserError, match=r"trained on images of mean .*123\.6.*inception_v3 prepares its images with"):
-        published.check_pixels(config, "inception_v3", "timm/inception_v3.gluon_in1k")
+        check_pixels(config, "inception_v3", "timm/inception_v3.gluon_in1k")
