@@ -40,10 +40,11 @@ def interval(
     base = 1 / float((images * of_right**2).sum())
     if groups is not None:
         base *= len(np.unique(groups)) / n
-    value = (float(score(*counts, np)) - least) / scale
+    value = (float(score(counts[0], counts[1], counts[2], np)) - least) / scale
     growth = 0.0 if groups is None else 1.0
     found = share_interval(value, spread(influence, labels, groups), base, n, growth=growth)
-    return Interval(*(least + scale * end for end in found[:3]), n)
+    value, low, high = (least + scale * end for end in found[:3])
+    return Interval(value, low, high, n)
 
 
 def _slopes(score: OfCounts, counts: np.ndarray) -> np.ndarray:
@@ -57,7 +58,7 @@ def _slopes(score: OfCounts, counts: np.ndarray) -> np.ndarray:
             for step in (_STEP, -_STEP):
                 moved = np.repeat(counts[None], len(part), axis=0)
                 moved[np.arange(len(part)), kind, part] += step
-                ends.append(score(*np.moveaxis(moved, 1, 0), np))
+                ends.append(score(moved[:, 0], moved[:, 1], moved[:, 2], np))
             found[kind, part] = (ends[0] - ends[1]) / (2 * _STEP)
     return found
 

@@ -5,6 +5,7 @@ fill rows of weight 0. Their state is three vectors, not a confusion matrix: at 
 would be as much as a network's whole head.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -40,7 +41,7 @@ class CountedScore(keras.metrics.Metric):
         if counted_by is None:
             # float32 even under a mixed policy: bfloat16 stops counting at 256.
             self.counts = self.add_variable((3, num_classes), "zeros", dtype="float32", name="counts")
-        self.counts_of = self._own if counted_by is None else counted_by.counts_of
+        self.counts_of: Callable[[], Any] = self._own if counted_by is None else counted_by.counts_of
 
     def _own(self):
         return self.counts
@@ -59,7 +60,8 @@ class CountedScore(keras.metrics.Metric):
     def result(self):
         of_counts = metrics.SCORES[self.score].of_counts
         assert of_counts is not None
-        return of_counts(*ops.unstack(ops.convert_to_tensor(self.counts_of()), 3), ops)
+        images, predicted, right = ops.unstack(ops.convert_to_tensor(self.counts_of()), 3)
+        return of_counts(images, predicted, right, ops)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_classes": self.num_classes, "score": self.score}
