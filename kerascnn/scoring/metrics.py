@@ -148,6 +148,13 @@ def _balanced_accuracy_of(images: Any, predicted: Any, right: Any, arrays: Any) 
     return _ratio(arrays.sum(recall, axis=-1), _number(images > 0, arrays), arrays)
 
 
+def _cohen_kappa_of(images: Any, predicted: Any, right: Any, arrays: Any) -> Any:
+    """Agreement beyond that of chance (Cohen, 1960), as scikit-learn's `cohen_kappa_score`; 0 where chance alone agrees."""
+    total = arrays.sum(images, axis=-1, keepdims=True)
+    chance = arrays.sum(_ratio(images, total, arrays) * _ratio(predicted, total, arrays), axis=-1)
+    return _ratio(_accuracy_of(images, predicted, right, arrays) - chance, 1 - chance, arrays)
+
+
 _ROWS = (
     Score(
         name="accuracy",
@@ -190,6 +197,17 @@ _ROWS = (
         epoch="counts",
         of_counts=_balanced_accuracy_of,
         measure=measures.balanced_accuracy,
+    ),
+    Score(
+        name="cohen_kappa",
+        title="Cohen's kappa",
+        unit="share",
+        better="max",
+        places=frozenset({"run", "compare", "columns"}),
+        epoch="counts",
+        about="share of the agreement beyond chance",
+        bounds=(-1.0, 1.0),
+        of_counts=_cohen_kappa_of,
     ),
     Score(
         name="loss",

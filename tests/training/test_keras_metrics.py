@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 
 from kerascnn.config import MonitorName, choices
 from kerascnn.scoring.metrics import MONITORS
@@ -33,6 +33,7 @@ def expected(labels, predicted):
         "accuracy": accuracy_score(labels, predicted),
         "macro_f1": f1_score(labels, predicted, average="macro", zero_division=0),
         "balanced_accuracy": balanced_accuracy_score(labels, predicted),
+        "cohen_kappa": np.nan_to_num(cohen_kappa_score(labels, predicted)),
     }
 
 
@@ -43,6 +44,7 @@ def expected(labels, predicted):
 )
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 @pytest.mark.filterwarnings("ignore:A single label was found")
+@pytest.mark.filterwarnings("ignore:.*have only one label in common")
 def test_agrees_with_sklearn(n, classes, present):
     labels, logits = answers(np.random.default_rng(n), n, classes, list(present))
     true = expected(labels, logits.argmax(1))
