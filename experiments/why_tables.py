@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from experiments import why_measures as measures
 from kerascnn import statistics
 from kerascnn.comparison.scores import ArchPredictions, contrast
-from kerascnn.report import markdown, plots
+from kerascnn.report import markdown
 from kerascnn.report.cells import show
-from kerascnn.report.page import Cell, Column, Table, Unit
+from kerascnn.report.drawing import GRID, saved
+from kerascnn.report.tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
 from kerascnn.statistics import SHARE, Interval
@@ -52,7 +53,7 @@ def write(out: Path, rows: Rows, runs: Mapping[str, Mapping[int, Run]], facts: s
             rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", lambda m, b=block: m[1] + b + m[2], text, flags=re.S
         )
     write_file(file, (text.rstrip() + "\n").encode())
-    write_file(out / "why.png", plots.png(picture(rows, runs)))
+    write_file(out / "why.png", saved(picture(rows, runs), "png", facecolor="white", metadata={"Software": None}))
 
 
 def _fill(skeleton: str, names: set[str]) -> str:
@@ -61,7 +62,7 @@ def _fill(skeleton: str, names: set[str]) -> str:
     return re.sub(r"\{(\w+)\}\n*", lambda m: f"{empty[m[1]]}\n\n" if m[1] in empty else "", skeleton)
 
 
-def tables(rows: Rows, runs: Mapping[str, Mapping[int, Run]]) -> dict[str, Table]:
+def tables(rows: Rows, runs: Mapping[str, Mapping[int, Run]]) -> dict[str, ReportTable]:
     """Every table by its name in why.md."""
     nets, modules = [name for name in rows if _is_resnet(name)], [name for name in rows if not _is_resnet(name)]
     same = [name for name in rows if name.endswith(" 20") or name in modules]
@@ -110,7 +111,7 @@ def _scores(
     rows: Rows,
     runs: Mapping[str, Mapping[int, Run]],
     against: Mapping[str, str],
-) -> Table:
+) -> ReportTable:
     """Scores, and for the networks in `against` how far they are behind another one."""
     columns = (
         Column("network"),
@@ -136,14 +137,16 @@ def _scores(
             found = Interval(difference.value, difference.low, difference.high, difference.images)
             lines.append((*line, other, found))
     images = len(next(iter(answers.values())).labels)
-    return Table(name, title, columns, tuple(lines), f"{images:,} test images, {_seeds(rows)} seeds; 95 % intervals.")
+    return ReportTable(
+        name, title, columns, tuple(lines), f"{images:,} test images, {_seeds(rows)} seeds; 95 % intervals."
+    )
 
 
 def _seeds(rows: Rows) -> int:
     return min(len(found) for found in rows.values())
 
 
-def _gradients(nets: Sequence[str], rows: Rows) -> Table:
+def _gradients(nets: Sequence[str], rows: Rows) -> ReportTable:
     columns = [Column("network"), Column("when"), *(Column(stage, "number") for stage in STAGES)]
     columns.append(Column("stem / stage3", "number", "mean over seeds of the ratio"))
     lines = []
@@ -154,10 +157,10 @@ def _gradients(nets: Sequence[str], rows: Rows) -> Table:
             ratio = float(np.mean([found["stem"] / found["stage3"] for found in by_seed]))
             lines.append((net, f"{when} training", *means, ratio))
     note = f"Norm of the loss's gradient in all weights of a stage, mean over 256 training images and {_seeds(rows)} seeds."
-    return Table("gradients", "Gradient norm by stage", tuple(columns), tuple(lines), note)
+    return ReportTable("gradients", "Gradient norm by stage", tuple(columns), tuple(lines), note)
 
 
-def _lesions(nets: Sequence[str], rows: Rows) -> Table:
+def _lesions(nets: Sequence[str], rows: Rows) -> ReportTable:
     columns = (
         Column("network"),
         Column("whole", "share"),
@@ -181,20 +184,20 @@ def _lesions(nets: Sequence[str], rows: Rows) -> Table:
             )
         )
     note = f"Accuracy on 500 test images after training, {_seeds(rows)} seeds; 95 % t intervals over seeds."
-    return Table("lesions", "One block left out of a trained network", columns, tuple(lines), note)
+    return ReportTable("lesions", "One block left out of a trained network", columns, tuple(lines), note)
 
 
-def _zoom(nets: Sequence[str], rows: Rows) -> Table:
+def _zoom(nets: Sequence[str], rows: Rows) -> ReportTable:
     columns = (Column("network"), *(Column(f"x {factor:g}", "share") for factor in measures.ZOOMS))
     lines = tuple(
         (net, *(over_seeds(rows[net], lambda row, f=factor: row["zoom"][f"{f:g}"], SHARE) for factor in measures.ZOOMS))
         for net in nets
     )
     note = f"All test images, {_seeds(rows)} seeds; 95 % t intervals over seeds. Trained at x 1 alone."
-    return Table("zoom", "Test accuracy by zoom, at equal MACs", columns, lines, note)
+    return ReportTable("zoom", "Test accuracy by zoom, at equal MACs", columns, lines, note)
 
 
-def _summary(nets: Sequence[str], rows: Rows) -> Table:
+def _summary(nets: Sequence[str], rows: Rows) -> ReportTable:
     columns = (
         Column("network"),
         Column("test accuracy", "share"),
@@ -217,7 +220,7 @@ def _summary(nets: Sequence[str], rows: Rows) -> Table:
         for net in nets
     )
     note = f"{_seeds(rows)} seeds; 95 % t intervals over seeds. Plain 20 and 3x3 alone are stacks of plain 3x3 convolutions."
-    return Table("plain", "Everything at equal MACs", columns, lines, note)
+    return ReportTable("plain", "Everything at equal MACs", columns, lines, note)
 
 
 def picture(rows: Rows, runs: Mapping[str, Mapping[int, Run]]) -> Figure:
@@ -249,7 +252,7 @@ def picture(rows: Rows, runs: Mapping[str, Mapping[int, Run]]) -> Figure:
     ):
         axis.set_title(title, fontsize=10, loc="left")
         axis.set_xlabel(x, fontsize=9)
-        axis.grid(color=plots.GRID, linewidth=0.6)
+        axis.grid(color=GRID, linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=8, frameon=False)
     figure.suptitle(f"means over {_seeds(rows)} seeds, bands from the lowest to the highest", fontsize=9)

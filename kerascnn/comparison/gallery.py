@@ -10,7 +10,7 @@ from kerascnn.artefacts.predictor import load_keras
 from kerascnn.comparison.conclude import Entry, Pair
 from kerascnn.data import Splits, pipeline
 from kerascnn.errors import UserError
-from kerascnn.report.page import Answer, Exhibit, Gallery
+from kerascnn.report.page import Exhibit, Gallery, ShownPrediction
 from kerascnn.scoring import grad_cam
 
 EACH_WAY = 4  # so many images of each arch's own successes: with two maps each that is a gallery of 24 pictures
@@ -80,13 +80,13 @@ def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarra
     return splits, np.concatenate(batches)[: len(kept)]
 
 
-def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> list[Answer]:
+def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> list[ShownPrediction]:
     """What the entry's run of `seed` says of each image, and why."""
     found = entry.answers
     probabilities = found.by_seed[seed].probabilities[places]
     heat = grad_cam.grad_cam(load_keras(entry.runs[seed].best_model), images)
     return [
-        Answer(
+        ShownPrediction(
             entry.arch,
             found.class_names[int(row.argmax())],
             float(row.max()),

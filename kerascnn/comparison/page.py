@@ -11,22 +11,13 @@ from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.words import about, beside, p_value
 from kerascnn.report.cells import show
-from kerascnn.report.class_charts import BARS
-from kerascnn.report.page import (
-    BarRow,
-    Bars,
-    Bin,
-    Calibration,
-    Cell,
-    Chart,
-    Column,
-    ComparisonPage,
-    Confusion,
-    Curve,
-    Line,
-    Statement,
-    Table,
-)
+from kerascnn.report.class_bars import BARS, ClassBar, ClassBars
+from kerascnn.report.confusion_matrix import ConfusionMatrix
+from kerascnn.report.page import ComparisonPage, Statement
+from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.score_chart import ScoreChart, ScoreLine
+from kerascnn.report.tables import Cell, Column, ReportTable
+from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import identity
 from kerascnn.scoring.metrics import HEADLINE, SCORES, Score, shown_in
 from kerascnn.statistics import MIN_SEEDS, Interval, calibration
@@ -44,7 +35,8 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
         scores=_scores(found),
         costs=_costs(found),
         curves=tuple(
-            Curve(entry.label, {seed: tuple(run.history()) for seed, run in entry.runs.items()}) for entry in found.best
+            TrainingCurve(entry.label, {seed: tuple(run.history()) for seed, run in entry.runs.items()})
+            for entry in found.best
         ),
         charts=tuple(_charts(found)),
         classes=_classes(found),
@@ -66,7 +58,7 @@ def _over_seeds(values: Sequence[float], score: Score) -> Cell:
     return ", ".join(show(value, score.unit) for value in values)
 
 
-def _scores(found: Conclusion) -> Table:
+def _scores(found: Conclusion) -> ReportTable:
     scores = list(dict.fromkeys((SCORES[found.metric], *shown_in("columns"))))
     split = found.best[0].split
     columns = [Column("arch"), Column("seeds", "count")]
@@ -80,10 +72,10 @@ def _scores(found: Conclusion) -> Table:
     images = len(found.entries[0].answers.labels)
     few = f"under {MIN_SEEDS} seeds each value"
     note = f"Means over seeds with 95 % t intervals over seeds ({few}), on the same {images:,} {split} images."
-    return Table("scores", "Scores", tuple(columns), tuple(rows), note)
+    return ReportTable("scores", "Scores", tuple(columns), tuple(rows), note)
 
 
-def _costs(found: Conclusion) -> Table:
+def _costs(found: Conclusion) -> ReportTable:
     split = found.best[0].split
     columns = (
         Column("arch"),
@@ -125,10 +117,10 @@ def _costs(found: Conclusion) -> Table:
                 100 * accuracy / seconds if seconds else None,
             )
         )
-    return Table("costs", "Costs", columns, tuple(rows))
+    return ReportTable("costs", "Costs", columns, tuple(rows))
 
 
-def _charts(found: Conclusion) -> list[Chart]:
+def _charts(found: Conclusion) -> list[ScoreChart]:
     """Score against what varies, and against what it costs."""
     rule, first = SCORES[found.metric], found.best[0]
     title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: t over seeds)"
@@ -147,8 +139,8 @@ def _charts(found: Conclusion) -> list[Chart]:
         lines = []
         for arch in dict.fromkeys(entry.arch for entry in found.entries):
             points = [(at(entry), _point(entry, found.metric)) for entry in found.entries if entry.arch == arch]
-            lines.append(Line(arch, tuple(sorted(points))))
-        charts.append(Chart(name, title, x, rule.title, tuple(lines), log, rule.unit))
+            lines.append(ScoreLine(arch, tuple(sorted(points))))
+        charts.append(ScoreChart(name, title, x, rule.title, tuple(lines), log, rule.unit))
     return charts
 
 
@@ -159,7 +151,7 @@ def _point(entry: Entry, metric: str) -> Interval:
     return statistics.over_seeds(values, SCORES[metric].bounds) or Interval(mean, min(values), max(values), len(values))
 
 
-def _classes(found: Conclusion) -> Bars:
+def _classes(found: Conclusion) -> ClassBars:
     """Recall by class of the first pair; the other pairs are in their statements."""
     pair = found.verdicts[0]
     rows = []
@@ -168,7 +160,7 @@ def _classes(found: Conclusion) -> Bars:
         note = f"{one.difference.value * 100:+.1f} points" if one.difference else "too few images"
         if one.difference and one.p is not None:
             note += f", {p_value(one.p)}"
-        rows.append(BarRow(one.name, one.images, values, note))
+        rows.append(ClassBar(one.name, one.images, values, note))
     if len(rows) > BARS:  # where not all are drawn, those that differ most come first
         gaps = [abs(one.difference.value) if one.difference else 0.0 for one in pair.contrast.classes]
         rows = [rows[c] for c in sorted(range(len(rows)), key=lambda c: -gaps[c])]
@@ -180,7 +172,7 @@ def _classes(found: Conclusion) -> Bars:
     if seeds < MIN_SEEDS:
         means = "Means of two seeds, from the lower to the higher" if seeds == 2 else "One seed, intervals over images"
         note = f"{means}; under {MIN_SEEDS} seeds no class is said to differ."
-    return Bars(title, (pair.first.label, pair.second.label), tuple(rows), note)
+    return ClassBars(title, (pair.first.label, pair.second.label), tuple(rows), note)
 
 
 def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
@@ -196,13 +188,13 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     return statistics.over_seeds(values, statistics.SHARE) or Interval(mean, min(values), max(values), len(values))
 
 
-def _confusion(entry: Entry) -> Confusion:
+def _confusion(entry: Entry) -> ConfusionMatrix:
     found = entry.answers
     counts = np.sum([one.confusion() for one in found.by_seed.values()], axis=0)
-    return Confusion(entry.label, found.class_names, counts, len(found.by_seed))
+    return ConfusionMatrix(entry.label, found.class_names, counts, len(found.by_seed))
 
 
-def _calibration(entry: Entry) -> Calibration:
+def _calibration(entry: Entry) -> ReliabilityCurve:
     """The mean seed: confidences of all seeds in one diagram, the error as a mean over seeds."""
     found = entry.answers
     probabilities = [one.probabilities for one in found.by_seed.values()]
@@ -211,15 +203,15 @@ def _calibration(entry: Entry) -> Calibration:
     # Seeds share their images, and with them most of the chance: the mean of the intervals is that of the mean seed.
     value, low, high = np.mean([one[:3] for one in errors], axis=0).tolist()
     ece = Interval(value, low, high, len(errors))
-    return Calibration(entry.label, tuple(Bin(*one) for one in bins), ece)
+    return ReliabilityCurve(entry.label, tuple(bins), ece)
 
 
-def _tables(found: Conclusion) -> list[Table]:
+def _tables(found: Conclusion) -> list[ReportTable]:
     tables = [_two_way(found)] if found.table else []
     return [*tables, *(_pairs(pair) for pair in found.verdicts)]
 
 
-def _two_way(found: Conclusion) -> Table:
+def _two_way(found: Conclusion) -> ReportTable:
     """Variants by arch, and their difference with the verdict's interval."""
     rule = SCORES[found.metric]
     unit: Any = (rule.unit, "points" if rule.points else rule.unit)
@@ -240,7 +232,7 @@ def _two_way(found: Conclusion) -> Table:
         "Scores with t intervals over seeds; differences with images and seeds resampled, each at the level at which Holm's"
         f" test of {rows_of} rows judges it: one whose interval holds 0 is not said to differ."
     )
-    return Table(
+    return ReportTable(
         "two_way",
         f"{found.best[0].split.capitalize()} {rule.title} by {found.axis_title} and arch",
         tuple(columns),
@@ -254,7 +246,7 @@ def _interval(pair: Pair) -> Interval:
     return Interval(difference.value, difference.low, difference.high, difference.images)
 
 
-def _pairs(pair: Pair) -> Table:
+def _pairs(pair: Pair) -> ReportTable:
     """Seed by seed: two runs each."""
     found, rule = pair.contrast, SCORES[pair.contrast.metric]
     columns = (
@@ -271,10 +263,10 @@ def _pairs(pair: Pair) -> Table:
     )
     note = "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
     title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, {pair.first.split} {rule.title}"
-    return Table(f"pairs_{as_file_name(pair.second.arch)}", title, columns, rows, note)
+    return ReportTable(f"pairs_{as_file_name(pair.second.arch)}", title, columns, rows, note)
 
 
-def _config(entries: Sequence[Entry]) -> Table:
+def _config(entries: Sequence[Entry]) -> ReportTable:
     """Keys whose values differ between the archs."""
     flats = []
     for entry in entries:
@@ -284,7 +276,7 @@ def _config(entries: Sequence[Entry]) -> Table:
     differ = [key for key in keys if len({str(flat.get(key)) for flat in flats}) > 1]
     rows = tuple((key, *(str(flat.get(key, "default")) for flat in flats)) for key in differ)
     columns = (Column("key"), *(Column(entry.label) for entry in entries))
-    return Table("config", "What differs between the configs", columns, rows)
+    return ReportTable("config", "What differs between the configs", columns, rows)
 
 
 def _environment(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from kerascnn.scoring import metrics
 from kerascnn.scoring.predictions import Predictions
@@ -69,20 +68,3 @@ def worst_mistakes(predictions: Predictions, class_names: Sequence[str]) -> list
         }
         for i in predictions.worst(PAIRS)
     ]
-
-
-def curves(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, list[tuple[int, np.ndarray, np.ndarray]]]:
-    """Of each class with both kinds of images, its place and a curve.
-
-    Returns:
-        `pr` as (class, recall, precision), `roc` as (class, false positives' share, true positives' share).
-    """
-    found: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {"pr": [], "roc": []}
-    for c in range(probabilities.shape[1]):
-        truth = labels == c
-        if 0 < truth.sum() < len(labels):
-            precision, recall, _ = precision_recall_curve(truth, probabilities[:, c])
-            false, true, _ = roc_curve(truth, probabilities[:, c])
-            found["pr"].append((c, recall, precision))
-            found["roc"].append((c, false, true))
-    return found

@@ -14,10 +14,11 @@ from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
 from kerascnn.evaluation.subject import Subject, find
-from kerascnn.report import pictures, plots, score_plots, tensorboard
+from kerascnn.report import pictures, tensorboard
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
-from kerascnn.report.run_page import PICTURED, run_page, worst
+from kerascnn.report.run_page import run_page
+from kerascnn.report.run_pictures import PICTURED, worst
 from kerascnn.runs import Busy, Run
 from kerascnn.runs.files import make_output
 from kerascnn.scoring import grad_cam
@@ -196,17 +197,8 @@ def _log(run: Run, split: str, found: Predictions, pngs: dict[str, bytes], names
 def _pictures(subject: Subject, found: dict[str, Any], predictions: Predictions) -> dict[str, bytes]:
     split, names = subject.split.name, subject.predictor.class_names
     drawn = pictures.answers(subject.split, predictions, names)
-    figures = {
-        "reliability": score_plots.reliability(found["scores"]["reliability"], f"{split}: n = {len(predictions)}"),
-        "ranking": score_plots.ranking_curves(scores.curves(predictions.probabilities, predictions.labels), names),
-    }
-    if "corruptions" in found:
-        figures["corruptions"] = score_plots.corruptions(found["corruptions"], found["scores"]["accuracy"]["value"])
-    if "resolutions" in found:
-        figures["resolutions"] = score_plots.resolutions(found["resolutions"])
-    if "explanation" in found:
-        figures["maps"] = _maps(subject)
-    return drawn | {f"{split}_{name}": plots.png(figure) for name, figure in figures.items()}
+    drawn |= pictures.measured(split, {**found, **found["scores"]}, predictions, names)
+    return drawn | (_maps(subject) if "explanation" in found else {})
 
 
 def _gallery(subject: Subject, predictions: Predictions) -> Gallery:
@@ -216,7 +208,7 @@ def _gallery(subject: Subject, predictions: Predictions) -> Gallery:
     return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.network())
 
 
-def _maps(subject: Subject) -> Any:
+def _maps(subject: Subject) -> dict[str, bytes]:
     """Grad-CAM beside some images."""
     batches = list(subject.images(MAPS))
     images, places = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -226,4 +218,6 @@ def _maps(subject: Subject) -> Any:
     titles = [
         f"{names[a]}" if a == b else f"{names[a]}\ntruth: {names[b]}" for a, b in zip(answered, labels, strict=True)
     ]
-    return score_plots.maps(images, grad_cam.grad_cam(model, images, answered), titles, list(answered != labels))
+    heat = grad_cam.grad_cam(model, images, answered)
+    overlays = [grad_cam.overlay(*pair) for pair in zip(images, heat, strict=True)]
+    return pictures.maps(subject.split.name, images, overlays, titles, list(answered != labels))

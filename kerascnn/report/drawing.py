@@ -1,4 +1,4 @@
-"""The one place where matplotlib's settings are fixed and its figures become PNG or SVG. No pyplot, no global state.
+"""The one place where matplotlib's settings are fixed and where a picture becomes PNG. No pyplot, no global state.
 
 Settings of a user's matplotlibrc change no picture: everything is drawn under matplotlib's own defaults and ours.
 """
@@ -6,23 +6,28 @@ Settings of a user's matplotlibrc change no picture: everything is drawn under m
 import contextlib
 import functools
 import io
-import re
+import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
-from markupsafe import Markup
 from matplotlib import font_manager
-from matplotlib.figure import Figure
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from kerascnn.cli.escaping import as_html
+from kerascnn.cli.escaping import one_line
 
 INK, FAINT, GRID = "#1f2328", "#59636e", "#e4e8ec"
 SERIES = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#7d6608")
-MISS = "#cf222e"
-# A picture in a page follows the page's light or dark ground: its colours become the style sheet's.
-_CSS = {INK: "--ink", FAINT: "--faint", GRID: "--grid", MISS: "--miss"} | {c: f"--s{i}" for i, c in enumerate(SERIES)}
+RIGHT, WRONG = SERIES[2], "#cf222e"
+# Color of a placeholder -> the variable of the style sheet that takes its place in a page, light or dark.
+CSS_COLORS = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--grid)", WRONG: "var(--miss)"} | {
+    color: f"var(--s{i})" for i, color in enumerate(SERIES)
+}
+HOVER = "hover: "  # begins the id of an artist whose title appears under the pointer
 
 # DejaVu Sans travels with matplotlib; the others, where they are installed, hold what it lacks (Chinese, Japanese, ...).
 FAMILIES = (
@@ -54,10 +59,34 @@ _OURS = {
     "xtick.labelcolor": FAINT,
     "ytick.labelcolor": FAINT,
 }
-
-
-# Of the process, not of a picture: none is drawn by a backend with windows.
+# Settings of the process, not of a picture: none is drawn by a backend with windows.
 _PROCESS = ("backend", "backend_fallback", "interactive", "toolbar", "timezone", "date.epoch")
+# Title and remarks above the picture of a PNG: points, inches per line and per letter, color.
+_TITLE, _REMARK = (11, 0.2, 0.088, INK), (8.5, 0.155, 0.068, FAINT)
+_MARGIN = 0.06  # inches
+
+
+# Where a picture is drawn: a figure of its own, or a part of one.
+Panel = Figure | SubFigure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is yet to be drawn: as SVG in a page, as PNG in plots/ and TensorBoard.
+
+    Args:
+        title: Above it.
+        about: The values that matter, for a reader who cannot see it; a PNG has them below its title.
+        size: Width and height in inches, without the title.
+        draw: Draws it on an empty figure with constrained layout.
+        kind: The class of its element in a page.
+    """
+
+    title: str
+    about: str
+    size: tuple[float, float]
+    draw: Callable[[Panel], None]
+    kind: str = "chart"
 
 
 @functools.cache
@@ -78,54 +107,57 @@ def style() -> Iterator[None]:
             yield
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG bytes; a letter that no installed font has becomes a box."""
-    return _saved(figure, "png", facecolor="white", metadata={"Software": None})
+def hover(artist: Artist, text: str) -> None:
+    """Lets a page show `text` where the pointer is on the artist; a PNG does not change."""
+    artist.set_gid(HOVER + one_line(text))
 
 
-def _saved(figure: Figure, form: str, **options: Any) -> bytes:
+def bare(picture: Picture) -> Figure:
+    """The picture without its title."""
+    with style():
+        figure = Figure(figsize=picture.size, layout="constrained")
+        picture.draw(figure)
+    return figure
+
+
+def titled(*pictures: Picture) -> Figure:
+    """Pictures beside each other, each with its title and remarks above it."""
+    widths = [picture.size[0] for picture in pictures]
+    heads = [_head(picture) for picture in pictures]
+    height = max(picture.size[1] for picture in pictures)
+    head = max(sum(inches for _, (_, inches, _, _) in lines) for lines in heads) + 2 * _MARGIN
+    with style():
+        figure = Figure(figsize=(sum(widths), height + head))
+        figure.set_layout_engine(ConstrainedLayoutEngine(rect=(0, 0, 1, height / (height + head))))
+        panels = figure.subfigures(1, len(pictures), width_ratios=widths, squeeze=False)[0]
+        for i, (picture, panel, lines) in enumerate(zip(pictures, panels, heads, strict=True)):
+            picture.draw(panel)
+            left, top = (sum(widths[:i]) + _MARGIN) / sum(widths), height + head - _MARGIN
+            for text, (points, inches, _, color) in lines:
+                figure.text(left, top / (height + head), text, va="top", fontsize=points, color=color)
+                top -= inches
+    return figure
+
+
+def _head(picture: Picture) -> list[tuple[str, tuple[float, float, float, str]]]:
+    """Lines above a picture and how each is written."""
+    return [
+        (line, form)
+        for text, form in ((picture.title, _TITLE), (picture.about, _REMARK))
+        for line in textwrap.wrap(one_line(text), int((picture.size[0] - 2 * _MARGIN) / form[2]), max_lines=3)
+    ]
+
+
+def png(*pictures: Picture) -> bytes:
+    """Pictures beside each other as PNG, titles above; a letter that no installed font has becomes a box."""
+    return saved(titled(*pictures), "png", facecolor="white", metadata={"Software": None})
+
+
+def saved(figure: Figure, form: str, **options: Any) -> bytes:
+    """The file that matplotlib writes of a figure: the same bytes for the same figure."""
     buffer = io.BytesIO()
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support .* natively")
         figure.savefig(buffer, format=form, dpi=100, **options)
     return buffer.getvalue()
-
-
-def page_figure(figure: Figure, title: str, about: str, kind: str = "chart") -> Markup:
-    """A figure of a page: its title as text above an SVG that follows the page's colours, fonts and width.
-
-    Args:
-        figure: Drawn with the colours above.
-        title: Above the picture.
-        about: What a reader who cannot see it is told.
-        kind: The class of the figure's element.
-    """
-    alt = as_html(f"{title}: {about}" if about else title)
-    return Markup(f'<figure class="{kind}"><figcaption>{as_html(title)}</figcaption>{_svg(figure, alt)}</figure>')
-
-
-def _svg(figure: Figure, alt: str) -> str:
-    text = _saved(figure, "svg", transparent=True, metadata={"Date": None, "Creator": None}).decode()
-    body = re.search(r"<svg[^>]*?viewBox=\"([^\"]*)\"[^>]*>(.*)</svg>", text, re.DOTALL)
-    if body is None:
-        raise ValueError("matplotlib wrote no SVG")
-    box, drawn = body.groups()
-    drawn = re.sub(
-        r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", drawn, flags=re.DOTALL
-    )
-    drawn = re.sub(r'(<g|<text) id="[^"]*"', r"\1", drawn)  # numbered in each figure: in a page they would repeat
-    drawn = re.sub(r'font: ([\d.]+px) [^;"]*', r"font-size: \1", drawn)  # the page's own fonts
-    drawn = re.sub(r'; font-family: [^;"]*| transform="rotate\(-0 [^"]*"', "", drawn)
-    drawn = re.sub(r"#[0-9a-f]{6}\b", lambda found: f"var({_CSS[found[0]]})" if found[0] in _CSS else found[0], drawn)
-    drawn = drawn.replace("xlink:href", "href")
-    # A tenth of a unit is less than a pixel's fifth.
-    drawn = re.sub(r' (d|x|y)="([^"]*)"', lambda found: f' {found[1]}="{_rounded(found[2])}"', drawn)
-    drawn = re.sub(r"\s*\n\s*", "\n", drawn).strip()
-    return f'<svg viewBox="{box}" role="img" aria-label="{alt}">\n{drawn}\n</svg>'
-
-
-def _rounded(path: str) -> str:
-    return re.sub(
-        r"\s*\n\s*", " ", re.sub(r"-?\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), path)
-    ).strip()

@@ -6,8 +6,20 @@ import jinja2
 from markupsafe import Markup
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.report import cells, charts, class_charts, images, markdown
-from kerascnn.report.page import ComparisonPage, Gallery, RunPage, SearchPage, Table
+from kerascnn.report import (
+    cells,
+    class_bars,
+    confusion_matrix,
+    images,
+    markdown,
+    ranking_curves,
+    reliability_diagram,
+    score_chart,
+    training_curves,
+)
+from kerascnn.report.page import ComparisonPage, Gallery, RunPage, SearchPage
+from kerascnn.report.page_svg import page_figure
+from kerascnn.report.tables import ReportTable
 
 # Pictures in a gallery, maps included: so that a page stays under a megabyte.
 PICTURES = 24
@@ -38,8 +50,10 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"charts": charts, "class_charts": class_charts, "uri": images.uri, "notes": markdown.notes}
-    environment.filters |= {"shown": _shown, "has_maps": _has_maps, "laid_out": _laid_out}
+    kinds = (class_bars, confusion_matrix, ranking_curves, reliability_diagram, score_chart, training_curves)
+    environment.globals |= {kind.__name__.rpartition(".")[2]: kind for kind in kinds}
+    environment.globals |= {"uri": images.uri, "notes": markdown.notes}
+    environment.filters |= {"figure": page_figure, "shown": _shown, "has_maps": _has_maps, "laid_out": _laid_out}
     return environment
 
 
@@ -48,7 +62,7 @@ def _one_line(value: object) -> object:
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _laid_out(table: Table) -> list[tuple[cells.Shown, ...]]:
+def _laid_out(table: ReportTable) -> list[tuple[cells.Shown, ...]]:
     """Rows of cells as text, alike within a column."""
     columns = [
         cells.column([row[i] for row in table.rows], column.unit, aligned=column.unit != "text")
@@ -59,9 +73,11 @@ def _laid_out(table: Table) -> list[tuple[cells.Shown, ...]]:
 
 def _shown(gallery: Gallery) -> Gallery:
     """As much of a gallery as makes PICTURES pictures."""
-    each = max((1 + sum(a.heat is not None for a in exhibit.answers) for exhibit in gallery.exhibits), default=1)
+    each = max(
+        (1 + sum(one.heat is not None for one in exhibit.predictions) for exhibit in gallery.exhibits), default=1
+    )
     return Gallery(gallery.title, gallery.exhibits[: max(1, PICTURES // each)])
 
 
 def _has_maps(gallery: Gallery) -> bool:
-    return any(answer.heat is not None for exhibit in gallery.exhibits for answer in exhibit.answers)
+    return any(one.heat is not None for exhibit in gallery.exhibits for one in exhibit.predictions)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from kerascnn.cli.escaping import as_markdown, one_line
 from kerascnn.report import cells
-from kerascnn.report.page import Cell, ComparisonPage, RunPage, Statement, Table
+from kerascnn.report.page import ComparisonPage, RunPage, Statement
 from kerascnn.report.sheets import bars_table
+from kerascnn.report.tables import Cell, ReportTable
 
 
 def comparison_markdown(page: ComparisonPage) -> str:
@@ -35,7 +36,7 @@ def _document(page: RunPage | ComparisonPage, statements: tuple[Statement, ...])
     return "\n".join(out).rstrip() + "\n"
 
 
-def table_markdown(table: Table) -> Iterator[str]:
+def table_markdown(table: ReportTable) -> Iterator[str]:
     """A heading, the table, its notes."""
     yield f"## {as_markdown(table.title)}"
     yield ""
@@ -49,7 +50,7 @@ def table_markdown(table: Table) -> Iterator[str]:
         yield " ".join(as_markdown(word) for word in words)
 
 
-def notes(table: Table) -> list[str]:
+def notes(table: ReportTable) -> list[str]:
     """What its columns and it itself have to add."""
     said = [table.note, *(f"{column.title}: {column.note}" for column in table.columns if column.note)]
     return [note if note.endswith(".") else f"{note}." for note in said if note]

@@ -1,55 +1,21 @@
-"""What a page shows, as plain data: filled by fit, evaluate and compare, drawn by `html`, `markdown` and `sheets`. No TensorFlow.
+"""What a page shows, as plain data: filled by fit, evaluate, compare and tune, written by `html`, `markdown` and `sheets`.
 
 Every part that may be missing is None or empty: its section is then left out. Names are as they come from users; whoever
-draws a page escapes them.
+writes a page escapes them. No TensorFlow.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
-from markupsafe import Markup
 
-from kerascnn.statistics import Interval
-
-# How a column's numbers are shown; a row of `cells.UNITS`.
-Unit = Literal["text", "count", "share", "points", "number", "seconds", "milliseconds", "macs", "bytes"]
-Cell = str | int | float | Interval | None
-
-
-class Column(NamedTuple):
-    """One column of a table.
-
-    Attributes:
-        title: Its head.
-        unit: How its numbers are shown: count (12,345), share (0.9 as 90.00 %), points (a difference of shares, +1.2),
-            number, seconds (as 2 min 5 s), milliseconds, macs (multiply-adds as 41.2 M), bytes (as 1.1 MB).
-        note: What the head does not say, one sentence; shown below the table.
-    """
-
-    title: str
-    unit: Unit = "text"
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of cells; the same in HTML, Markdown and CSV.
-
-    Args:
-        name: Stem of its CSV file: `costs`.
-        title: Above it.
-        columns: The first one names the rows.
-        rows: As many cells each as there are columns; None where nothing was measured.
-        note: One sentence below: n, seeds, device.
-    """
-
-    name: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
+from kerascnn.report.class_bars import ClassBars
+from kerascnn.report.confusion_matrix import ConfusionMatrix
+from kerascnn.report.drawing import Picture
+from kerascnn.report.ranking_curves import RankingCurves
+from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.score_chart import ScoreChart
+from kerascnn.report.tables import ReportTable
+from kerascnn.report.training_curves import TrainingCurve
 
 
 @dataclass(frozen=True)
@@ -68,171 +34,19 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """How training went: the mean over seeds is drawn, the band reaches from the lowest to the highest seed.
-
-    Args:
-        label: The arch.
-        runs: By seed the rows of history.csv.
-        best: The epoch that val chose, where there is one seed.
-    """
-
-    label: str
-    runs: Mapping[int, tuple[Mapping[str, float], ...]]
-    best: int | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a chart: (x, interval) by rising x; where low equals high no whisker is drawn."""
-
-    label: str
-    points: tuple[tuple[float, Interval], ...]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Scores against something: MACs, milliseconds, images, severity.
-
-    Args:
-        name: Stem of its CSV file.
-        title: Above it: says n and seeds.
-        x: What the horizontal axis counts.
-        y: What the vertical axis counts.
-        lines: One per arch.
-        log: Whether the horizontal axis is logarithmic.
-        unit: Of y.
-    """
-
-    name: str
-    title: str
-    x: str
-    y: str
-    lines: tuple[Line, ...]
-    log: bool = False
-    unit: Unit = "share"
-
-
-class BarRow(NamedTuple):
-    """One class.
-
-    Attributes:
-        name: The class.
-        n: Its images.
-        values: One per series: a share with its interval; None where there is none.
-        note: What is to be said of the class: a corrected p.
-    """
-
-    name: str
-    n: int
-    values: tuple[Interval | None, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Bars:
-    """Shares by class, side by side.
-
-    Args:
-        title: Above them: what is shown.
-        series: The archs, or the scores; one colour each.
-        rows: The classes, in the order in which they are shown: the first `class_charts.BARS`; the tables have all.
-        note: One sentence below.
-    """
-
-    title: str
-    series: tuple[str, ...]
-    rows: tuple[BarRow, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Who is taken for whom.
-
-    Args:
-        label: The arch, or the split.
-        class_names: C names.
-        counts: int [C, C]: true class by answer, summed over seeds.
-        seeds: How many.
-    """
-
-    label: str
-    class_names: tuple[str, ...]
-    counts: np.ndarray
-    seeds: int = 1
-
-
-class Bin(NamedTuple):
-    """One bin of a reliability diagram: mean confidence, accuracy, number of images."""
-
-    confidence: float
-    accuracy: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Whether probabilities mean what they say.
-
-    Args:
-        label: The arch, or the split.
-        bins: Of equal mass, by rising confidence.
-        ece: Expected calibration error; None where it was not measured.
-    """
-
-    label: str
-    bins: tuple[Bin, ...]
-    ece: Interval | None = None
-
-
-class RankingCurve(NamedTuple):
-    """One line: of a class, or of a quantile over many.
-
-    Attributes:
-        name: The class.
-        x: Recall, or the false positive rate, ascending.
-        y: Precision, or the true positive rate.
-        area: Average precision, or the area under the ROC curve.
-    """
-
-    name: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    area: float
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """How well probabilities rank images, each class against the rest.
-
-    Args:
-        split: Whose images.
-        classes: Number of classes that have a curve.
-        pr: Precision over recall.
-        roc: True positive rate over false positive rate.
-    """
-
-    split: str
-    classes: int
-    pr: tuple[RankingCurve, ...]
-    roc: tuple[RankingCurve, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one network says of one image.
+class ShownPrediction:
+    """What one network predicts for one image.
 
     Args:
         label: The arch, or empty where the page has one.
-        answer: The class that it answers.
+        predicted: The predicted class.
         probability: Its confidence, 0 to 1.
         right: Whether that is the truth.
         heat: Grad-CAM laid over the image, uint8 [H, W, 3]; None where no map was made.
     """
 
     label: str
-    answer: str
+    predicted: str
     probability: float
     right: bool
     heat: np.ndarray | None = None
@@ -243,21 +57,21 @@ class Exhibit:
     """One image of the gallery.
 
     Args:
-        name: Who it is: path or place.
+        name: Which image it is: path or index.
         truth: Its class.
         image: uint8 [H, W, 3], as the network sees it.
-        answers: One per network.
+        predictions: One per network.
     """
 
     name: str
     truth: str
     image: np.ndarray
-    answers: tuple[Answer, ...]
+    predictions: tuple[ShownPrediction, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images with answers; as many are shown as make at most `html.PICTURES` pictures, maps included.
+    """Images with predictions; as many are shown as make at most `html.PICTURES` pictures, maps included.
 
     Args:
         title: Above it: which images these are, of how many.
@@ -295,18 +109,18 @@ class RunPage:
     name: str
     about: str
     verdict: Statement
-    scores: Table
-    losses: Table | None = None
-    costs: Table | None = None
-    curve: Curve | None = None
-    classes: Bars | None = None
-    confusions: tuple[Confusion, ...] = ()
-    calibrations: tuple[Calibration, ...] = ()
-    ranking: Ranking | None = None
-    charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
+    scores: ReportTable
+    losses: ReportTable | None = None
+    costs: ReportTable | None = None
+    curve: TrainingCurve | None = None
+    classes: ClassBars | None = None
+    confusions: tuple[ConfusionMatrix, ...] = ()
+    calibrations: tuple[ReliabilityCurve, ...] = ()
+    ranking: RankingCurves | None = None
+    charts: tuple[ScoreChart, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
     gallery: Gallery | None = None
-    config: Table | None = None
+    config: ReportTable | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()
 
@@ -336,16 +150,16 @@ class ComparisonPage:
     name: str
     about: str
     verdicts: tuple[Statement, ...]
-    scores: Table
-    costs: Table | None = None
-    curves: tuple[Curve, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    classes: Bars | None = None
-    confusions: tuple[Confusion, ...] = ()
-    calibrations: tuple[Calibration, ...] = ()
-    tables: tuple[Table, ...] = ()
+    scores: ReportTable
+    costs: ReportTable | None = None
+    curves: tuple[TrainingCurve, ...] = ()
+    charts: tuple[ScoreChart, ...] = ()
+    classes: ClassBars | None = None
+    confusions: tuple[ConfusionMatrix, ...] = ()
+    calibrations: tuple[ReliabilityCurve, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
     gallery: Gallery | None = None
-    config: Table | None = None
+    config: ReportTable | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()
 
@@ -360,7 +174,7 @@ class SearchPage:
         verdicts: What a promotion came to, where there was one; the best candidate.
         trials: The baseline and the candidates.
         promotion: The best and the baseline with fresh seeds.
-        picture: Score against cost, drawn.
+        picture: Score against cost.
         importance: How much each parameter mattered.
         config: What was asked for.
         environment: (what, value).
@@ -370,10 +184,10 @@ class SearchPage:
     name: str
     about: str
     verdicts: tuple[Statement, ...]
-    trials: Table
-    promotion: Table | None = None
-    picture: Markup | None = None
-    importance: Table | None = None
-    config: Table | None = None
+    trials: ReportTable
+    promotion: ReportTable | None = None
+    picture: Picture | None = None
+    importance: ReportTable | None = None
+    config: ReportTable | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()

@@ -1,31 +1,43 @@
-"""Pictures of a run's images and mistakes, as PNG bytes by name: for plots/ and for TensorBoard."""
+"""Pictures of a run as PNG bytes by name: for plots/ and for TensorBoard."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from kerascnn.data import Split
-from kerascnn.report import plots
+from kerascnn.report import (
+    confusion_matrix,
+    image_grid,
+    ranking_curves,
+    reliability_diagram,
+    run_pictures,
+    score_chart,
+    training_curves,
+)
+from kerascnn.report.confusion_matrix import ConfusionMatrix
+from kerascnn.report.drawing import png
+from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.scoring.predictions import Predictions
 
 FIRST_BATCH = "first_batch"
 
 
-def first_batch(images: np.ndarray, answers: np.ndarray, class_names: Sequence[str]) -> dict[str, bytes]:
+def first_batch(images: np.ndarray, targets: np.ndarray, class_names: Sequence[str]) -> dict[str, bytes]:
     """What training is shown first, after augmentation.
 
     Args:
         images: uint8 [batch, size, size, 3].
-        answers: Labels as training sees them, [batch, classes]; mixed ones are named by their largest class.
+        targets: Labels as training sees them, [batch, classes]; mixed ones are named by their largest class.
         class_names: One per class.
     """
-    titles = [class_names[label] for label in answers.argmax(axis=1)]
-    figure = plots.image_grid(images, titles, heading="the first training images, augmented")
-    return {FIRST_BATCH: plots.png(figure)}
+    titles = [class_names[label] for label in targets.argmax(axis=1)]
+    heading = "the first training images, augmented"
+    return {FIRST_BATCH: png(image_grid.images_with_titles(images, titles, heading=heading))}
 
 
 def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) -> dict[str, bytes]:
-    """Some images of a split with their answers, its worst mistakes and its confusion matrix.
+    """Some images of a split with their predictions, its worst mistakes and its confusion matrix.
 
     Args:
         split: The images.
@@ -35,22 +47,51 @@ def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) 
     labels, probabilities = predictions.labels, predictions.probabilities
     indices = split.indices[predictions.indices]
     # Spread over the split, which may be ordered by class.
-    some = np.linspace(0, len(labels) - 1, min(len(labels), plots.GALLERY)).astype(int)
-    worst = predictions.worst(plots.GALLERY)
+    some = np.linspace(0, len(labels) - 1, min(len(labels), image_grid.GALLERY)).astype(int)
+    worst = predictions.worst(image_grid.GALLERY)
     heading = f"{len(some)} of {len(labels)} {split.name} images"
-    figures = {
-        "predictions": plots.predictions(
+    drawn = {
+        "predictions": image_grid.predictions(
             _fetch(split, indices[some]), labels[some], probabilities[some], class_names, heading=heading
         ),
-        "worst_mistakes": plots.worst_mistakes(_fetch(split, indices[worst]), predictions, class_names),
-        "confusion_matrix": plots.confusion_matrix(predictions.confusion(), class_names),
+        "worst_mistakes": image_grid.worst_mistakes(_fetch(split, indices[worst]), predictions, class_names),
+        "confusion_matrix": confusion_matrix.picture(
+            ConfusionMatrix(split.name, tuple(class_names), predictions.confusion()), confusion_matrix.FILE
+        ),
     }
-    return {f"{split.name}_{name}": plots.png(figure) for name, figure in figures.items()}
+    return {f"{split.name}_{name}": png(picture) for name, picture in drawn.items()}
 
 
 def curves(rows: Sequence[Mapping[str, float]], best: int) -> dict[str, bytes]:
-    """Loss and scores over the epochs."""
-    return {"curves": plots.png(plots.curves(rows, best))}
+    """Loss, scores and learning rate over the epochs."""
+    return {"curves": png(*training_curves.of_run(TrainingCurve("", {0: tuple(rows)}, best)))}
+
+
+def measured(
+    split: str, scores: Mapping[str, Any], predictions: Predictions, class_names: Sequence[str]
+) -> dict[str, bytes]:
+    """Calibration, ranking and robustness, as far as evaluate measured them.
+
+    Args:
+        split: Whose images.
+        scores: As metrics.json has them of this split.
+        predictions: Of the split.
+        class_names: C names.
+    """
+    reliability = run_pictures.measured_reliability(scores, split)
+    drawn = {"reliability": png(reliability_diagram.picture([reliability]))}
+    ranking = ranking_curves.measure(split, predictions.probabilities, predictions.labels, class_names)
+    if ranking is not None:
+        drawn["ranking"] = png(*ranking_curves.pictures(ranking))
+    drawn |= {chart.name: png(score_chart.picture(chart)) for chart in run_pictures.robustness(scores, split)}
+    return {f"{split}_{name}": picture for name, picture in drawn.items()}
+
+
+def maps(
+    split: str, images: np.ndarray, overlays: Sequence[np.ndarray], titles: Sequence[str], wrong: Sequence[bool]
+) -> dict[str, bytes]:
+    """Grad-CAM overlays beside their images, both uint8 [n, H, W, 3]."""
+    return {f"{split}_maps": png(image_grid.maps(images, overlays, titles, wrong))}
 
 
 def _fetch(split: Split, indices: np.ndarray) -> np.ndarray:

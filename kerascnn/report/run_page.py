@@ -4,35 +4,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
-import numpy as np
-
-from kerascnn.report import rankings
-from kerascnn.report.page import (
-    Answer,
-    BarRow,
-    Bars,
-    Bin,
-    Calibration,
-    Chart,
-    Column,
-    Confusion,
-    Curve,
-    Exhibit,
-    Gallery,
-    Line,
-    Ranking,
-    RunPage,
-    Statement,
-    Table,
-    Unit,
-)
+from kerascnn.report import run_pictures
+from kerascnn.report.page import Gallery, RunPage, Statement
+from kerascnn.report.tables import Column, ReportTable, Unit
+from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import Run, identity, with_door
-from kerascnn.scoring import grad_cam
 from kerascnn.scoring.metrics import HEADLINE, SCORES
-from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.split_scores import symptoms
-from kerascnn.statistics import Interval, calibration
+from kerascnn.statistics import Interval
 
 SPLITS = ("test", "val", "train")
 # cost -> (what the page calls it, its unit)
@@ -43,7 +22,6 @@ COSTS: dict[str, tuple[str, Unit]] = {
     "train_seconds": ("training time", "seconds"),
     "images_per_second": ("training images per second", "count"),
 }
-PICTURED = 12
 
 
 def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any] | None = None) -> RunPage:
@@ -68,12 +46,12 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         scores=_scores(metrics, there),
         losses=_losses(metrics, there),
         costs=_costs(metrics, config.model.arch),
-        curve=Curve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
-        classes=_classes(metrics[scored], scored),
-        confusions=tuple(_confusion(run, name, data["class_names"]) for name in there if run.has_predictions(name)),
-        calibrations=tuple(found for name in there if (found := _calibration(run, metrics[name], name)) is not None),
-        ranking=_ranking(run, scored, data["class_names"]),
-        charts=_charts(metrics[scored], config.model.arch),
+        curve=TrainingCurve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
+        classes=run_pictures.class_bars(metrics[scored], scored),
+        confusions=run_pictures.confusions(run, there),
+        calibrations=run_pictures.reliability(run, metrics, there),
+        ranking=run_pictures.ranking(run, scored),
+        charts=run_pictures.robustness(metrics[scored], config.model.arch),
         tables=_tables(metrics[scored]),
         gallery=gallery,
         config=_differences(identity(config, data["fingerprint"])),
@@ -82,49 +60,6 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
             with_door(start["command"]),
             f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))} --run again",
         ),
-    )
-
-
-def worst(
-    split: str,
-    predictions: Predictions,
-    class_names: Sequence[str],
-    images: np.ndarray,
-    model: keras.Model | None = None,
-) -> Gallery:
-    """The worst mistakes of a split with their maps.
-
-    Args:
-        split: Its name.
-        predictions: Of the split.
-        class_names: C names.
-        images: uint8, of `predictions.worst(PICTURED)`, in its order.
-        model: For Grad-CAM of the answers; None: no maps.
-    """
-    rows = predictions.worst(PICTURED)
-    answers = predictions.predicted[rows]
-    heat = grad_cam.grad_cam(model, images, answers) if model is not None and len(rows) else None
-    exhibits = tuple(
-        Exhibit(
-            str(predictions.ids[row]),
-            class_names[predictions.labels[row]],
-            images[i],
-            (
-                Answer(
-                    "",
-                    class_names[answers[i]],
-                    float(predictions.probabilities[row, answers[i]]),
-                    right=False,
-                    heat=None if heat is None else grad_cam.overlay(images[i], heat[i]),
-                ),
-            ),
-        )
-        for i, row in enumerate(rows)
-    )
-    total = int((~predictions.correct).sum())
-    maps = "; beside each the places that speak for the answer (Grad-CAM)" if heat is not None else ""
-    return Gallery(
-        f"The {len(rows)} worst of {total:,} mistakes among {len(predictions):,} {split} images{maps}", exhibits
     )
 
 
@@ -145,16 +80,18 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
     return Statement(headline, tuple(lines))
 
 
-def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> Table:
+def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable:
     """One row per score that is a share, one column per split."""
     counts = ", ".join(f"{name}: n = {metrics[name][HEADLINE.name]['n']:,}" for name in there)
     rows = _rows(metrics, there, "share")
     note = f"95 % intervals over {_units(metrics, there)}; {counts}."
     note += "".join(_with_chance(split, metrics[split]["ece_null"]) for split in there if "ece_null" in metrics[split])
-    return Table("scores", "Scores", (Column("score"), *(Column(name, "share") for name in there)), tuple(rows), note)
+    return ReportTable(
+        "scores", "Scores", (Column("score"), *(Column(name, "share") for name in there)), tuple(rows), note
+    )
 
 
-def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> Table | None:
+def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable | None:
     """One row per score that is not a share, one column per split."""
     rows = _rows(metrics, there, "number")
     columns = (Column("loss"), *(Column(name, "number") for name in there))
@@ -165,7 +102,7 @@ def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> Table | None:
         reason = val.get("temperature_reason")
         fitted = f"The temperature fitted on val is {temperature:.3f}."
         note += f" The temperature stays 1: val has {reason}." if reason else f" {fitted}"
-    return Table("losses", "Losses", columns, tuple(rows), note) if rows else None
+    return ReportTable("losses", "Losses", columns, tuple(rows), note) if rows else None
 
 
 def _with_chance(split: str, null: dict[str, float]) -> str:
@@ -194,71 +131,13 @@ def _rows(metrics: Mapping[str, Any], there: Sequence[str], kind: Unit) -> list[
     return rows
 
 
-def _costs(metrics: Mapping[str, Any], arch: str) -> Table:
+def _costs(metrics: Mapping[str, Any], arch: str) -> ReportTable:
     known = [(key, title, unit) for key, (title, unit) in COSTS.items() if key in metrics]
     columns = (Column("arch"), *(Column(title, unit) for _, title, unit in known))
-    return Table("costs", "What it costs", columns, ((arch, *(metrics[key] for key, _, _ in known)),))
+    return ReportTable("costs", "What it costs", columns, ((arch, *(metrics[key] for key, _, _ in known)),))
 
 
-def _ranking(run: Run, split: str, class_names: Sequence[str]) -> Ranking | None:
-    if not run.has_predictions(split):
-        return None
-    kept = Predictions.load(run, split)
-    return rankings.of(split, kept.probabilities, kept.labels, class_names)
-
-
-def _classes(scores: dict[str, Any], split: str) -> Bars:
-    def interval(row: dict[str, Any], key: str) -> Interval | None:
-        return None if row[key] is None else Interval(**row[key])
-
-    rows = sorted(scores["per_class"], key=lambda row: (row["f1"] is None, row["f1"]))
-    bars = [
-        BarRow(
-            row["name"],
-            row["n"],
-            (interval(row, "precision"), interval(row, "recall")),
-            "" if row["f1"] is None else f"F1 {row['f1']:.3f}",
-        )
-        for row in rows
-    ]
-    title = f"Precision and recall by class, {split}, the lowest F1 first"
-    return Bars(title, ("precision", "recall"), tuple(bars), "95 % intervals.")
-
-
-def _confusion(run: Run, split: str, class_names: Sequence[str]) -> Confusion:
-    return Confusion(split, tuple(class_names), Predictions.load(run, split).confusion())
-
-
-def _calibration(run: Run, scores: dict[str, Any], split: str) -> Calibration | None:
-    """As evaluate measured it; after a training the diagram alone."""
-    if "reliability" in scores:
-        return Calibration(split, tuple(Bin(**row) for row in scores["reliability"]), Interval(**scores["ece"]))
-    if not run.has_predictions(split):
-        return None
-    kept = Predictions.load(run, split)
-    return Calibration(split, tuple(Bin(*row) for row in calibration.reliability(kept.probabilities, kept.labels)))
-
-
-def _charts(scores: dict[str, Any], arch: str) -> tuple[Chart, ...]:
-    def interval(row: dict[str, Any]) -> Interval:
-        return Interval(row["value"], row["low"], row["high"], row["n"])
-
-    charts = []
-    if rows := scores.get("corruptions"):
-        lines = [
-            Line(name, tuple((row["severity"], interval(row)) for row in rows if row["corruption"] == name))
-            for name in dict.fromkeys(row["corruption"] for row in rows)
-        ]
-        title = f"Accuracy under corruptions (n = {rows[0]['n']:,})"
-        charts.append(Chart("corruptions", title, "severity", "accuracy", tuple(lines)))
-    if rows := scores.get("resolutions"):
-        points = sorted(((row["pixels"], interval(row)) for row in rows), key=lambda point: point[0])
-        title = f"Accuracy on images brought to a smaller side and back (n = {rows[0]['n']:,})"
-        charts.append(Chart("resolutions", title, "pixels", "accuracy", (Line(arch, tuple(points)),)))
-    return tuple(charts)
-
-
-def _tables(scores: dict[str, Any]) -> tuple[Table, ...]:
+def _tables(scores: dict[str, Any]) -> tuple[ReportTable, ...]:
     found = (
         _explanation(scores["explanation"]) if "explanation" in scores else None,
         _confused(scores["confused"]) if scores.get("confused") else None,
@@ -267,7 +146,7 @@ def _tables(scores: dict[str, Any]) -> tuple[Table, ...]:
     return tuple(table for table in found if table is not None)
 
 
-def _explanation(found: dict[str, Any]) -> Table:
+def _explanation(found: dict[str, Any]) -> ReportTable:
     keys = ("before", "hottest", "elsewhere", "scattered", "drop", "head_correlation")
     columns = (
         Column("stage"),
@@ -282,28 +161,28 @@ def _explanation(found: dict[str, Any]) -> Table:
         (stage, *(row[key] and Interval(**row[key]) for key in keys)) for stage, row in found["stages"].items()
     )
     note = f"n = {found['n']:,} images, 95 % intervals over them."
-    return Table("explanation", "Does Grad-CAM show what matters?", columns, rows, note)
+    return ReportTable("explanation", "Does Grad-CAM show what matters?", columns, rows, note)
 
 
-def _confused(pairs: Sequence[dict[str, Any]]) -> Table:
+def _confused(pairs: Sequence[dict[str, Any]]) -> ReportTable:
     columns = (Column("truth"), Column("predicted as"), Column("images", "count"), Column("of", "count"))
     rows = tuple((pair["truth"], pair["answer"], pair["count"], pair["n"]) for pair in pairs)
-    return Table("confused", "Most confused pairs", columns, rows)
+    return ReportTable("confused", "Most confused pairs", columns, rows)
 
 
-def _views(scores: dict[str, Any], several: dict[str, Any]) -> Table:
+def _views(scores: dict[str, Any], several: dict[str, Any]) -> ReportTable:
     columns = (Column("views"), Column("accuracy", "share"), Column("log loss", "number"))
     rows = tuple(
         (name, Interval(**one["accuracy"]), Interval(**one["loss"]))
         for name, one in (("one look", scores), (f"mean over views: {several['views']}", several))
     )
-    return Table("views", "Several looks at each image", columns, rows)
+    return ReportTable("views", "Several looks at each image", columns, rows)
 
 
-def _differences(flat: dict[str, Any]) -> Table:
+def _differences(flat: dict[str, Any]) -> ReportTable:
     rows = tuple((key, str(value)) for key, value in flat.items() if key != "data.fingerprint")
     note = "Everything else is the default."
-    return Table("config", "What differs from the defaults", (Column("key"), Column("value")), rows, note)
+    return ReportTable("config", "What differs from the defaults", (Column("key"), Column("value")), rows, note)
 
 
 def _environment(start: dict[str, Any]) -> tuple[tuple[str, str], ...]:

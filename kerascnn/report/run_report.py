@@ -5,7 +5,8 @@ from typing import Any
 
 from kerascnn.data import Split
 from kerascnn.report.html import run_html
-from kerascnn.report.run_page import PICTURED, run_page, worst
+from kerascnn.report.run_page import run_page
+from kerascnn.report.run_pictures import PICTURED, worst
 from kerascnn.runs import Run
 from kerascnn.scoring.predictions import Predictions
 

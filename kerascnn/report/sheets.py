@@ -5,18 +5,13 @@ import io
 from collections.abc import Iterable, Sequence
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.report.page import (
-    BarRow,
-    Bars,
-    Calibration,
-    Cell,
-    Chart,
-    ComparisonPage,
-    Confusion,
-    Curve,
-    RunPage,
-    Table,
-)
+from kerascnn.report.class_bars import ClassBar, ClassBars
+from kerascnn.report.confusion_matrix import ConfusionMatrix
+from kerascnn.report.page import ComparisonPage, RunPage
+from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.score_chart import ScoreChart
+from kerascnn.report.tables import Cell, Column, ReportTable
+from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.statistics import Interval
 
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
@@ -28,7 +23,7 @@ def comparison_csv(page: ComparisonPage) -> str:
     if page.costs is None:
         return table_csv(page.scores)
     costs = page.costs
-    joined = Table(
+    joined = ReportTable(
         "comparison",
         "",
         (*page.scores.columns, *costs.columns[1:]),
@@ -56,7 +51,7 @@ def sheets(page: RunPage | ComparisonPage) -> dict[str, str]:
     return found
 
 
-def table_csv(table: Table) -> str:
+def table_csv(table: ReportTable) -> str:
     """One table; a column that holds an interval anywhere becomes value, low, high and n."""
     wide = [any(isinstance(row[i], Interval) for row in table.rows) for i in range(len(table.columns))]
     head: list[str] = []
@@ -77,11 +72,10 @@ def _spread(row: Sequence[Cell], wide: Sequence[bool]) -> list[Cell]:
     return out
 
 
-def bars_table(bars: Bars) -> Table:
+def bars_table(bars: ClassBars) -> ReportTable:
     """The numbers behind the bars."""
-    from kerascnn.report.page import Column
 
-    def line(row: BarRow) -> tuple[Cell, ...]:
+    def line(row: ClassBar) -> tuple[Cell, ...]:
         return (row.name, row.n, *row.values, row.note)
 
     columns = (
@@ -90,15 +84,15 @@ def bars_table(bars: Bars) -> Table:
         *(Column(name, "share") for name in bars.series),
         Column("note"),
     )
-    return Table("classes", bars.title, columns, tuple(line(row) for row in bars.rows), bars.note)
+    return ReportTable("classes", bars.title, columns, tuple(line(row) for row in bars.rows), bars.note)
 
 
-def _chart(chart: Chart) -> str:
+def _chart(chart: ScoreChart) -> str:
     rows = ((line.label, x, *interval) for line in chart.lines for x, interval in line.points)
     return _csv(["", chart.x, chart.y, "low", "high", "n"], rows)
 
 
-def _curves(curves: Sequence[Curve]) -> str:
+def _curves(curves: Sequence[TrainingCurve]) -> str:
     keys = list(dict.fromkeys(key for curve in curves for rows in curve.runs.values() for row in rows for key in row))
     rows = (
         (curve.label, seed, *(row.get(key) for key in keys))
@@ -109,7 +103,7 @@ def _curves(curves: Sequence[Curve]) -> str:
     return _csv(["", "seed", *keys], rows)
 
 
-def _confusions(confusions: Sequence[Confusion]) -> str:
+def _confusions(confusions: Sequence[ConfusionMatrix]) -> str:
     rows = (
         (confusion.label, truth, answer, int(confusion.counts[i, j]))
         for confusion in confusions
@@ -120,7 +114,7 @@ def _confusions(confusions: Sequence[Confusion]) -> str:
     return _csv(["", "truth", "answer", "count"], rows)
 
 
-def _calibrations(calibrations: Sequence[Calibration]) -> str:
+def _calibrations(calibrations: Sequence[ReliabilityCurve]) -> str:
     rows = ((calibration.label, *found) for calibration in calibrations for found in calibration.bins)
     return _csv(["", "confidence", "accuracy", "n"], rows)
 

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from kerascnn.report import drawing
-from kerascnn.report.page import Cell, Column, SearchPage, Statement, Table, Unit
+from kerascnn.report.page import SearchPage, Statement
+from kerascnn.report.tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import shown_command
 from kerascnn.scoring import metrics
 from kerascnn.search import front, results
@@ -35,7 +35,7 @@ def page(search: Search, said: Sequence[str] = ()) -> SearchPage:
         verdicts=(*_promoted(said), _best(search)),
         trials=_trials(search),
         promotion=_promotion(search),
-        picture=_picture(search),
+        picture=front.picture(search),
         importance=_importance(search),
         config=_request(search),
         repeat=(shown_command(), f"python -m kerascnn.fit --config {shlex.quote(str(search.directory.recipe_file))}"),
@@ -72,7 +72,7 @@ def _best(search: Search) -> Statement:
     return Statement(headline, tuple(details))
 
 
-def _trials(search: Search) -> Table:
+def _trials(search: Search) -> ReportTable:
     """The baseline, then the candidates, best first."""
     rows = [row for row in results.rows(search) if row["candidate"] != results.CORRELATION]
     parameters = [(p.name, _unit([row.get(p.name) for row in rows])) for p in search.space.parameters]
@@ -92,7 +92,7 @@ def _trials(search: Search) -> Table:
     found = tuple(tuple(_cell(row.get(key), unit) for key, _, unit in known) for row in rows[: SHOWN + 1])
     note = "The baseline is the uniformly scaled network. Scores of one seed; candidates are ordered by them"
     note += f"; the first {SHOWN} of {len(rows) - 1}." if len(rows) > SHOWN + 1 else "."
-    return Table("trials", "Trials", tuple(Column(title, unit) for _, title, unit in known), found, note)
+    return ReportTable("trials", "Trials", tuple(Column(title, unit) for _, title, unit in known), found, note)
 
 
 def _objective_unit(search: Search) -> Unit:
@@ -113,17 +113,17 @@ def _cell(value: Any, unit: Unit) -> Cell:
     return str(value) if unit == "text" else value
 
 
-def _importance(search: Search) -> Table | None:
+def _importance(search: Search) -> ReportTable | None:
     rows = results.importance(search)
     if not rows:
         return None
     columns = (Column("parameter"), Column("importance", "number"), Column("spread", "number"))
     note = f"Permutation importance on a random forest over n = {rows[0]['n']} candidates; multiply-adds are a row of their own."
     cells = tuple((row["parameter"], row["importance"], row["spread"]) for row in rows)
-    return Table("importance", "What mattered", columns, cells, note)
+    return ReportTable("importance", "What mattered", columns, cells, note)
 
 
-def _promotion(search: Search) -> Table | None:
+def _promotion(search: Search) -> ReportTable | None:
     """promotion.csv, where there is one: what the best are worth with fresh seeds."""
     file = search.directory.promotion_file
     if not file.exists():
@@ -153,7 +153,9 @@ def _promotion(search: Search) -> Table | None:
         )
         for row in rows
     )
-    return Table("promotion", "Retrained with fresh seeds", columns, found, "95 % intervals, of each row by itself.")
+    return ReportTable(
+        "promotion", "Retrained with fresh seeds", columns, found, "95 % intervals, of each row by itself."
+    )
 
 
 def _interval(row: dict[str, str], key: str, ends: str) -> Cell:
@@ -164,26 +166,10 @@ def _interval(row: dict[str, str], key: str, ends: str) -> Cell:
     return Interval(value, float(low), float(high), 0) if low and high else value
 
 
-def _picture(search: Search) -> Any:
-    """Score against multiply-adds as a figure of the page; None before anything was trained whole."""
-    found = front.points(search)
-    if not found:
-        return None
-    whole = sum(not point.baseline for points in found.values() for point in points)
-    return drawing.page_figure(
-        front.draw(found, search.column, search.direction),
-        f"{search.column} by multiply-adds: {whole} candidates that were trained whole",
-        "; ".join(
-            f"{family}: best {search.column} {front.front(points, search.direction)[-1].score:.4f}"
-            for family, points in found.items()
-        ),
-    )
-
-
-def _request(search: Search) -> Table:
+def _request(search: Search) -> ReportTable:
     """What this search was asked for."""
     asked = search.request()
     flat = {f"{key} {name}": v for key, value in asked.items() if isinstance(value, dict) for name, v in value.items()}
     flat |= {key: value for key, value in asked.items() if not isinstance(value, dict)}
     rows = tuple((key, str(value)) for key, value in sorted(flat.items()) if "fingerprint" not in key)
-    return Table("request", "What was asked for", (Column("key"), Column("value")), rows)
+    return ReportTable("request", "What was asked for", (Column("key"), Column("value")), rows)

@@ -15,7 +15,8 @@ from sklearn.inspection import permutation_importance
 from kerascnn.cli.screen import duration
 from kerascnn.config import IDENTITY_SECTIONS
 from kerascnn.data.grouping import groups_of
-from kerascnn.report import plots, tensorboard
+from kerascnn.report import tensorboard
+from kerascnn.report.drawing import png
 from kerascnn.runs import Run, shown_command
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search import front
@@ -138,7 +139,8 @@ def keep(search: Search, whole: bool = False) -> None:
     if not whole:
         return
     directory.write_table(directory.importance_file, importance(search))
-    directory.write_picture(plots.png(front.draw(front.points(search), search.column, search.direction)))
+    if (picture := front.picture(search)) is not None:
+        directory.write_picture(png(picture))
     if best := ranked(search.outcomes, search.direction):
         directory.write_recipe(recipe(search, best[0]))
     _write_hparams(search)

@@ -21,7 +21,7 @@ from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
 from kerascnn.devices.plan import Plan, host_values, setup
 from kerascnn.models import cost
-from kerascnn.report import pictures, run_report, tensorboard
+from kerascnn.report import pictures, run_report, tensorboard, tensorboard_callbacks
 from kerascnn.runs import Run, now
 from kerascnn.scoring import metrics, split_scores
 from kerascnn.scoring.inference import predict
@@ -118,7 +118,7 @@ class Training:
         self.cache = Cache(config.data.cache)
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
-        self.profile = tensorboard.Profile(run.tensorboard)
+        self.profile = tensorboard_callbacks.Profile(run.tensorboard)
         self.head_alone = self.small = False
         self.first_batches: tf.data.Dataset | None = None
         self.trained_on = splits
@@ -341,7 +341,7 @@ class Training:
             batches=wait.batches if self.plan.replicas == 1 else None,
             after=self.ending.seconds,
         )
-        board = tensorboard.TensorBoard(
+        board = tensorboard_callbacks.TensorBoard(
             self.run.tensorboard,
             every_steps=self.config.logging.steps_per_log,
             step=step,

@@ -5,7 +5,8 @@ import pytest
 from experiments import results_table as script
 from kerascnn.errors import UserError
 from kerascnn.report import markdown
-from kerascnn.report.page import Column, ComparisonPage, Statement, Table
+from kerascnn.report.page import ComparisonPage, Statement
+from kerascnn.report.tables import Column, ReportTable
 
 ENTRY = """
 [[result]]
@@ -34,7 +35,7 @@ def compared(folder, command):
         verdicts=(
             Statement("test accuracy: a is 1.6 points better than b [0.8, 2.4] (95 %; 5 seeds, 1,000 test images; x)."),
         ),
-        scores=Table("scores", "Scores", (Column("arch"),), (("a",),)),
+        scores=ReportTable("scores", "Scores", (Column("arch"),), (("a",),)),
         environment=(("reason", "CPU (2 cores), float32"), ("git_commit", "abcdef012345+")),
     )
     place = folder / "birds"

@@ -11,30 +11,23 @@ import numpy as np
 import pytest
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.report import cells, charts, class_charts, markdown, rankings, sheets
+from kerascnn.report import cells, class_bars, confusion_matrix, markdown, score_chart, sheets, training_curves
+from kerascnn.report.class_bars import ClassBar, ClassBars
+from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.html import PICTURES, comparison_html, run_html
-from kerascnn.report.page import (
-    Answer,
-    BarRow,
-    Bars,
-    Bin,
-    Calibration,
-    Chart,
-    Column,
-    ComparisonPage,
-    Confusion,
-    Curve,
-    Exhibit,
-    Gallery,
-    Line,
-    RunPage,
-    Statement,
-    Table,
-)
+from kerascnn.report.page import ComparisonPage, Exhibit, Gallery, RunPage, ShownPrediction, Statement
+from kerascnn.report.page_svg import page_figure
+from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.score_chart import ScoreChart, ScoreLine
+from kerascnn.report.tables import Column, ReportTable
+from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.statistics import Interval
+from kerascnn.statistics.calibration import ReliabilityBin
+from tests.report.test_ranking_curves import measured
 
 BAD = "<script>alert(1)</script>|\n#"
 SHARE = Interval(0.9, 0.88, 0.92, 1000)
+BINS = (ReliabilityBin(0.5, 0.4, 3), ReliabilityBin(0.9, 0.95, 3))
 
 
 def history(seed, epochs=3):
@@ -52,7 +45,7 @@ def exhibits(count, side=32, maps=True):
             BAD,
             BAD,
             image,
-            tuple(Answer(BAD, BAD, 0.5, i == 0, heat if maps else None) for i, heat in enumerate(heats)),
+            tuple(ShownPrediction(BAD, BAD, 0.5, i == 0, heat if maps else None) for i, heat in enumerate(heats)),
         )
         for image, *heats in images
     )
@@ -60,37 +53,37 @@ def exhibits(count, side=32, maps=True):
 
 def comparison(names=(BAD, "bees"), gallery=None, classes=4):
     found = tuple(f"{BAD}{c}" for c in range(classes))
-    scores = Table("scores", BAD, (Column("arch"), Column("accuracy", "share")), tuple((n, SHARE) for n in names), BAD)
-    costs = Table("costs", "Costs", (Column("arch"), Column("MACs", "macs", BAD)), ((names[0], 41e6), (names[1], None)))
+    scores = ReportTable(
+        "scores", BAD, (Column("arch"), Column("accuracy", "share")), tuple((n, SHARE) for n in names), BAD
+    )
+    costs = ReportTable(
+        "costs", "Costs", (Column("arch"), Column("MACs", "macs", BAD)), ((names[0], 41e6), (names[1], None))
+    )
     return ComparisonPage(
         name=BAD,
         about=BAD,
         verdicts=(Statement(BAD, (BAD,), (BAD,)), Statement("second")),
         scores=scores,
         costs=costs,
-        curves=tuple(Curve(name, {seed: history(seed) for seed in (0, 1)}) for name in names),
-        charts=(Chart("by_macs", BAD, BAD, "y", tuple(Line(n, ((1e6, SHARE), (1e7, SHARE))) for n in names), True),),
-        classes=Bars(BAD, names, tuple(BarRow(name, 9, (SHARE, None), BAD) for name in found), BAD),
-        confusions=tuple(Confusion(name, found, np.eye(classes, dtype=int) + 1) for name in names),
-        calibrations=tuple(Calibration(name, (Bin(0.5, 0.4, 3), Bin(0.9, 0.95, 3)), SHARE) for name in names),
+        curves=tuple(TrainingCurve(name, {seed: history(seed) for seed in (0, 1)}) for name in names),
+        charts=(
+            ScoreChart(
+                "by_macs", BAD, BAD, "y", tuple(ScoreLine(n, ((1e6, SHARE), (1e7, SHARE))) for n in names), True
+            ),
+        ),
+        classes=ClassBars(BAD, names, tuple(ClassBar(name, 9, (SHARE, None), BAD) for name in found), BAD),
+        confusions=tuple(ConfusionMatrix(name, found, np.eye(classes, dtype=int) + 1) for name in names),
+        calibrations=tuple(ReliabilityCurve(name, BINS, SHARE) for name in names),
         gallery=gallery or Gallery(BAD, exhibits(2)),
-        config=Table("config", "Config", (Column("key"), *map(Column, names)), (("model.arch", *names),)),
+        config=ReportTable("config", "Config", (Column("key"), *map(Column, names)), (("model.arch", *names),)),
         environment=((BAD, BAD),),
         repeat=(BAD,),
     )
 
 
 def run(**parts):
-    scores = Table("scores", "Scores", (Column("score"), Column("test")), (("accuracy", BAD),))
+    scores = ReportTable("scores", "Scores", (Column("score"), Column("test")), (("accuracy", BAD),))
     return RunPage(name=BAD, about="about", verdict=Statement("headline"), scores=scores, **parts)
-
-
-def ranked(classes, images=200):
-    rng = np.random.default_rng(0)
-    labels = np.arange(images) % classes
-    logits = rng.normal(size=(images, classes)) + 2 * np.eye(classes)[labels]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return rankings.of("test", probabilities, labels, [f"{BAD}{c}" for c in range(classes)])
 
 
 class Reader(html.parser.HTMLParser):
@@ -121,15 +114,15 @@ class Reader(html.parser.HTMLParser):
 
 FULL = {
     "comparison": lambda: comparison_html(comparison()),
-    "many classes": lambda: comparison_html(comparison(classes=class_charts.DRAWN + 15)),
+    "many classes": lambda: comparison_html(comparison(classes=confusion_matrix.PAGE.counted + 15)),
     "run": lambda: run_html(
         run(
-            curve=Curve("a", {0: history(0)}, 2),
+            curve=TrainingCurve("a", {0: history(0)}, 2),
             gallery=Gallery("worst", exhibits(2)),
             confusions=comparison().confusions,
             calibrations=comparison().calibrations,
             classes=comparison().classes,
-            ranking=ranked(3),
+            ranking=measured(3),
             losses=comparison().scores,
             charts=comparison().charts,
             tables=(comparison().scores,),
@@ -207,36 +200,43 @@ def test_csv_has_the_same_numbers():
 
 
 def test_a_name_is_no_formula_of_a_spreadsheet():
-    table = Table("t", "t", (Column("=1+1"), Column("n", "count")), (("@SUM(A1)", -3),))
+    table = ReportTable("t", "t", (Column("=1+1"), Column("n", "count")), (("@SUM(A1)", -3),))
     assert read(sheets.table_csv(table)) == [["'=1+1", "n"], ["'@SUM(A1)", "-3"]]
 
 
 def test_seed_bands_reach_from_the_lowest_to_the_highest_seed():
-    curve = Curve("a", {0: history(0, 3), 1: history(1, 2)})
-    band = charts._band(curve, "val_loss")
+    curve = TrainingCurve("a", {0: history(0, 3), 1: history(1, 2)})
+    band = training_curves.band(curve, "val_loss")
     assert [point[0] for point in band] == [1, 2], "the third epoch lacks a seed"
     np.testing.assert_allclose(band[1], (2, 0.55, 0.5, 0.6))
-    with_band, without = (list(charts.curves([Curve("a", runs)]))[1] for runs in (curve.runs, {0: history(0, 3)}))
+    with_band, without = (
+        page_figure(training_curves.of_archs([TrainingCurve("a", runs)])[1])
+        for runs in (curve.runs, {0: history(0, 3)})
+    )
     assert "fill: var(--s0); fill-opacity: 0.18" in with_band
     assert "fill-opacity: 0.18" not in without
 
 
 def test_of_many_classes_the_first_are_drawn():
-    rows = tuple(BarRow(f"class {i}", 9, (SHARE, Interval(0.5, -0.1, 1.2, 9))) for i in range(90))
-    drawn = str(class_charts.bars(Bars("recall", ("a", "b"), rows)))
-    assert f"{class_charts.BARS} of 90" in drawn
+    rows = tuple(ClassBar(f"class {i}", 9, (SHARE, Interval(0.5, -0.1, 1.2, 9))) for i in range(90))
+    drawn = str(page_figure(class_bars.picture(ClassBars("recall", ("a", "b"), rows))))
+    assert f"{class_bars.BARS} of 90" in drawn
     assert "class 29" in drawn
     assert "class 30" not in drawn
-    wide = str(class_charts.bars(Bars("recall", ("a",), (BarRow("one", 9, (Interval(0.5, -0.1, 1.2, 9),), "F1 0.5"),))))
+
+
+def test_an_interval_ends_where_shares_do():
+    bar = ClassBar("one", 9, (Interval(0.5, -0.1, 1.2, 9),), "F1 0.5")
+    wide = str(page_figure(class_bars.picture(ClassBars("recall", ("a",), (bar,)))))
     assert "F1 0.5" in wide, "what is to be said of the class"
-    right = max(float(x) for x in re.findall(r"<path d=\"M (?:[\d.]+) [\d.]+ L ([\d.]+) ", wide))
-    assert right <= 0.9 * 72 * 6.4, "an interval ends where shares do"
+    right = max(float(x) for x in re.findall(r" d=\"M (?:[\d.]+) [\d.]+ L ([\d.]+) ", wide))
+    assert right <= 0.9 * 72 * 6.4
 
 
 def test_axes_of_a_confusion_matrix_have_names():
-    for classes in (4, class_charts.DRAWN + 15):
+    for classes in (4, confusion_matrix.PAGE.counted + 15):
         (one, *_) = comparison(classes=classes).confusions
-        drawn = str(class_charts.confusion(one))
+        drawn = str(page_figure(confusion_matrix.picture(one)))
         assert ">prediction</text>" in drawn
         assert ">truth (images)</text>" in drawn
 
@@ -245,8 +245,9 @@ def test_a_matrix_of_a_thousand_classes_stays_small():
     """A quarter of a page at most, though every mistake occurs; each pixel is some classes together."""
     rng = np.random.default_rng(0)
     counts = rng.poisson(0.05, (1000, 1000)) + 40 * np.eye(1000, dtype=int)
-    assert len(str(class_charts.confusion(Confusion("test", tuple(f"c{i}" for i in range(1000)), counts)))) < 250_000
-    pixels = class_charts._pixels(np.eye(1000, dtype=int))
+    matrix = ConfusionMatrix("test", tuple(f"c{i}" for i in range(1000)), counts)
+    assert len(str(page_figure(confusion_matrix.picture(matrix)))) < 250_000
+    pixels = confusion_matrix.pixels(np.eye(1000, dtype=int))
     assert pixels.shape == (250, 250, 4)
     assert (np.diagonal(pixels[..., 3]) == 255).all()
     assert pixels[..., 3].sum() == 250 * 255
@@ -266,8 +267,7 @@ def test_a_wide_table_scrolls_and_says_so(make):
 @pytest.mark.parametrize("make", FULL.values(), ids=FULL)
 def test_pictures_follow_the_page_s_light_or_dark_ground(make):
     drawn = "".join(re.findall(r"<svg.*?</svg>", make(), re.DOTALL))
-    colors = set(re.findall(r"(?:fill|stroke): (#\w+)", drawn))
-    assert colors <= {"#ffffff"}, "white counts on deep cells alone"
+    assert not re.findall(r"(?:fill|stroke): #\w+", drawn)
     if drawn:
         assert "var(--faint)" in drawn
 
@@ -298,26 +298,9 @@ def test_columns_are_aligned_by_spaces_as_wide_as_digits():
     assert [one.interval for one in shown] == ["[\u20075.00, 95.00]", "[\u22121.00, 10.00]"]
 
 
-def test_precision_and_recall_of_few_classes_are_lines_and_of_many_their_spread():
-    few, many = ranked(3), ranked(40)
-    assert [line.name for line in few.pr] == [f"{BAD}{c}" for c in range(3)]
-    assert (few.classes, many.classes, len(many.pr), len(many.roc)) == (3, 40, 3, 3)
-    assert all(upper >= lower for upper, lower in zip(many.roc[0].y, many.roc[2].y, strict=True))
-    for line in few.roc:
-        assert (line.x[0], line.y[0], line.x[-1], line.y[-1]) == (0, 0, 1, 1)
-        assert np.trapezoid(line.y, line.x) == pytest.approx(line.area, abs=0.01), "what is left out cannot be seen"
-    for drawn, axes in zip(
-        map(str, charts.rankings(few)),
-        (("recall", "precision"), ("false positive rate", "true positive rate")),
-        strict=True,
-    ):
-        assert all(f">{axis}</text>" in drawn for axis in axes)
-    assert rankings.of("test", np.ones((3, 2)) / 2, np.zeros(3, int), ["a", "b"]) is None
-
-
 def test_whiskers_of_several_lines_at_one_place_stand_beside_each_other():
     at = (10.0, 20.0)
-    moved = [charts._beside(np.array(at), place, at, log) for log in (False, True) for place in (-0.5, 0.5)]
+    moved = [score_chart.beside(np.array(at), place, at, log) for log in (False, True) for place in (-0.5, 0.5)]
     for left, right in (moved[:2], moved[2:]):
         assert (left < right).all()
         np.testing.assert_allclose((left + right) / 2, at, rtol=1e-2)

@@ -17,7 +17,9 @@ from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
 from kerascnn.models import cost
+from kerascnn.report import event_files, tensorboard_callbacks
 from kerascnn.report import tensorboard as tb
+from kerascnn.report.event_files import TRAIN, VALIDATION
 
 STEPS = 6  # of an epoch
 RNG = np.random.default_rng(0)
@@ -35,7 +37,7 @@ def network():
 
 
 def board(log_dir, step=0, epochs_done=0, every_steps=2, input_wait=None):
-    return tb.TensorBoard(
+    return tensorboard_callbacks.TensorBoard(
         log_dir, every_steps=every_steps, step=step, epochs_done=epochs_done, input_wait=input_wait, images_per_step=4
     )
 
@@ -66,7 +68,7 @@ def records(directory):
 def curves(log_dir):
     """{(split, tag, step): value}; fails where a step is there twice."""
     points = {}
-    for split in (tb.TRAIN, tb.VALIDATION):
+    for split in (TRAIN, VALIDATION):
         for tag, step, value in records(log_dir / split):
             if tag.startswith(("epoch_", "step_", "batch_")):
                 assert (split, tag, step) not in points, f"{tag} has step {step} twice"
@@ -122,11 +124,11 @@ def test_a_kill_in_the_middle_of_a_record(tmp_path):
     count = len(records(tmp_path / "train"))
     for missing in (1, 5, 30, 60):
         path.write_bytes(whole[:-missing])
-        tb.prepare(tmp_path, STEPS, 1)
+        event_files.prepare(tmp_path, STEPS, 1)
         kept = records(tmp_path / "train")
         assert len(kept) == count - 1
         before = path.read_bytes()
-        tb.prepare(tmp_path, STEPS, 1)
+        event_files.prepare(tmp_path, STEPS, 1)
         assert path.read_bytes() == before
     fit(network(), board(tmp_path, step=STEPS, epochs_done=1), epochs=2, initial_epoch=1)
     assert ("train", "epoch_loss", 2) in curves(tmp_path)
@@ -138,9 +140,9 @@ def test_prepare_leaves_what_is_not_a_curve(tmp_path):
     (tmp_path / "train" / "events.out.tfevents.1.vm.profile-empty").touch()
     still = {path: path.stat().st_ino for path in tmp_path.rglob("*tfevents*")}
     fit(network(), board(tmp_path), epochs=1)
-    tb.prepare(tmp_path, 0, 0)
+    event_files.prepare(tmp_path, 0, 0)
     assert {path: path.stat().st_ino for path in tmp_path.rglob("*tfevents*")} == still
-    tb.prepare(tmp_path / "missing", 0, 0)
+    event_files.prepare(tmp_path / "missing", 0, 0)
 
 
 class Lazy(float):
@@ -276,7 +278,7 @@ def test_hparams_show_all_runs_and_columns(tmp_path):
 
 
 def test_profile_traces_some_steps_once(tmp_path):
-    profile = tb.Profile(tmp_path, first=2, last=3)
+    profile = tensorboard_callbacks.Profile(tmp_path, first=2, last=3)
     model = network()
     fit(model, profile, epochs=1)
     fit(model, profile, epochs=1)
@@ -301,35 +303,35 @@ def test_epochs_count_from_one_and_accuracy_comes_first(tmp_path):
 def test_epochs_that_were_counted_from_zero_are_counted_from_one(tmp_path, killed):
     """As earlier versions wrote them, over two starts; also where a kill interrupts the counting anew."""
     for epochs in ((0, 1), (2, 3)):
-        for split in (tb.TRAIN, tb.VALIDATION):
+        for split in (TRAIN, VALIDATION):
             with tf.summary.create_file_writer(str(tmp_path / split)).as_default():
                 for epoch in epochs:
                     tf.summary.scalar("epoch_loss", 10.0 + epoch, step=epoch)
                     tf.summary.scalar("batch_loss", 20.0 + epoch, step=epoch * STEPS)
     if killed:  # after the later file of one split
-        later = max((tmp_path / tb.TRAIN).glob("*tfevents*"))
-        tb._cut(later, *tb._read(later), 3 * STEPS, 3, True)
-    tb.prepare(tmp_path, 3 * STEPS, 3)
+        later = max((tmp_path / TRAIN).glob("*tfevents*"))
+        event_files.cut(later, *event_files.read(later), 3 * STEPS, 3, True)
+    event_files.prepare(tmp_path, 3 * STEPS, 3)
     found = {(split, step): value for (split, tag, step), value in curves(tmp_path).items() if tag == "epoch_loss"}
     expected = {epoch: 9.0 + epoch for epoch in (1, 2, 3)}
-    assert found == {(split, epoch): value for split in (tb.TRAIN, tb.VALIDATION) for epoch, value in expected.items()}
+    assert found == {(split, epoch): value for split in (TRAIN, VALIDATION) for epoch, value in expected.items()}
     before = curves(tmp_path)
-    tb.prepare(tmp_path, 3 * STEPS, 3)
+    event_files.prepare(tmp_path, 3 * STEPS, 3)
     assert curves(tmp_path) == before
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_curves_and_pictures_of_a_split_lie_in_its_folder(tmp_path, split):
     labels, probabilities = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
-    with tb._only(tmp_path / tb.VALIDATION, "pr-curves"):  # as before splits had folders of their own
+    with event_files.only(tmp_path / VALIDATION, "pr-curves"):  # as before splits had folders of their own
         tf.summary.scalar("old", 1.0, step=0)
-    with tb._only(tmp_path / tb.VALIDATION, f"image-{split}_ranking"):
+    with event_files.only(tmp_path / VALIDATION, f"image-{split}_ranking"):
         tf.summary.scalar("old", 1.0, step=0)
     for _ in range(2):
         tb.write_pr_curves(tmp_path, split, labels, probabilities, ["a", "b"])
         tb.write_images(tmp_path, split, {f"{split}_ranking": picture(1)})
     found = {path.name: [tag for tag, _, _ in records(path)] for path in tmp_path.iterdir()}
-    assert sorted(found.pop(tb.FOLDERS[split])) == sorted(
+    assert sorted(found.pop(event_files.FOLDERS[split])) == sorted(
         ["pr/a/pr_curves", "pr/b/pr_curves", f"pictures/{split}_ranking"]
     )
     assert not any(found.values())

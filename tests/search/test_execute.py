@@ -192,8 +192,6 @@ def test_the_front_of_both_families_and_of_comparable_searches_only(finished: Se
     text = SearchDirectory(other).terms_file.read_text()
     SearchDirectory(other).terms_file.write_text(text.replace('"fit.epochs" = "9"', '"fit.epochs" = "8"'))
     assert sum(len(points) for points in front.points(finished).values()) == len(found["resnet"]) // 2
-    line = front.front([front.Point(m, s, False) for m, s in ((3, 0.5), (1, 0.4), (2, 0.3), (1, 0.2))], "max")
-    assert [(point.macs, point.score) for point in line] == [(1, 0.4), (3, 0.5)]
 
 
 def test_the_directory_of_another_search_is_refused_with_what_differs(finished: Search, tmp_path: Path) -> None:

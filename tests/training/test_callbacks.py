@@ -8,7 +8,7 @@ import pytest
 
 from kerascnn.cli.screen import Screen
 from kerascnn.errors import TrainingFailed
-from kerascnn.report.tensorboard import TensorBoard
+from kerascnn.report.tensorboard_callbacks import TensorBoard
 from kerascnn.training.callbacks import CallbackList, SaveCheckpoints, StopAtNaN, best_epoch, exhausted
 from kerascnn.training.checkpoints import Store
 from kerascnn.training.showing import ShowProgress

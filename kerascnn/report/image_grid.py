@@ -1,0 +1,96 @@
+"""Images with a line of text each: first batches, predictions, the worst mistakes, Grad-CAM maps."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from kerascnn.report.axes import short
+from kerascnn.report.drawing import INK, RIGHT, WRONG, Panel, Picture
+from kerascnn.scoring.predictions import Predictions
+
+# More images than this make pictures too small to see.
+GALLERY = 24
+_COLUMNS = 6
+
+
+def images_with_titles(
+    images: np.ndarray, titles: Sequence[str], *, wrong: Sequence[bool] | None = None, heading: str = ""
+) -> Picture:
+    """Images with a title each, six in a row.
+
+    Args:
+        images: Raw pixels 0-255, [n, H, W, 3]; the first GALLERY are shown.
+        titles: One per image; a newline starts its second line.
+        wrong: Per image, whether its title is red (and otherwise green); None: all plain.
+        heading: Above all.
+    """
+    shown = min(len(images), GALLERY)
+    columns = min(_COLUMNS, max(shown, 1))
+    rows = max(math.ceil(shown / columns), 1)
+
+    def draw(figure: Panel) -> None:
+        small = images.shape[1] <= 64
+        for i, axis in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+            axis.axis("off")
+            if i >= shown:
+                continue
+            pixels = np.clip(np.asarray(images[i]), 0, 255).astype("uint8")
+            axis.imshow(pixels, interpolation="nearest" if small else "antialiased")
+            color = INK if wrong is None else WRONG if wrong[i] else RIGHT
+            axis.set_title("\n".join(short(line, 32) for line in titles[i].split("\n")), fontsize=8, color=color)
+
+    size = (1.75 * max(columns, 3), 2.3 * rows if shown else 0.3)
+    return Picture(heading, "", size, draw if shown else lambda figure: None, "images")
+
+
+def predictions(
+    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], heading: str = ""
+) -> Picture:
+    """Images with the prediction of each: green where right, red with the truth below where wrong.
+
+    Args:
+        images: Raw pixels 0-255, [n, H, W, 3].
+        labels: True classes, [n].
+        probabilities: [n, C].
+        class_names: C names.
+        heading: Above all.
+    """
+    predicted = probabilities.argmax(axis=1)
+    titles = [
+        f"{short(class_names[one], 22)} {probability[one]:.0%}"
+        + (f"\ntruth: {short(class_names[label], 18)} {probability[label]:.0%}" if one != label else "")
+        for label, one, probability in zip(labels, predicted, probabilities, strict=True)
+    ]
+    return images_with_titles(images, titles, wrong=list(predicted != labels), heading=heading)
+
+
+def worst_mistakes(images: np.ndarray, found: Predictions, class_names: Sequence[str]) -> Picture:
+    """The worst mistakes, each with its prediction and the truth.
+
+    Args:
+        images: Raw pixels 0-255 of `found.worst(GALLERY)`, in its order.
+        found: Predictions of all images.
+        class_names: C names.
+
+    Raises:
+        ValueError: Another number of images than of mistakes to show.
+    """
+    worst = found.worst(GALLERY)
+    if len(images) != len(worst):
+        raise ValueError(f"expected the {len(worst)} worst mistakes, got {len(images)}")
+    total = int((~found.correct).sum())
+    heading = f"the {len(worst)} worst of {total} mistakes among {len(found)} images"
+    if not total:
+        heading = f"no mistakes among {len(found)} images"
+    return predictions(images, found.labels[worst], found.probabilities[worst], class_names, heading)
+
+
+def maps(images: np.ndarray, overlays: Sequence[np.ndarray], titles: Sequence[str], wrong: Sequence[bool]) -> Picture:
+    """Images beside their Grad-CAM overlays, both uint8 [n, H, W, 3]; up to 12."""
+    shown = min(len(images), GALLERY // 2)
+    pairs = [picture for i in range(shown) for picture in (images[i], overlays[i])]
+    words = [word for i in range(shown) for word in (titles[i], "where it looks")]
+    color = [bool(wrong[i]) for i in range(shown) for _ in range(2)]
+    heading = "Grad-CAM of the prediction, last stage"
+    return images_with_titles(np.stack(pairs), words, wrong=color, heading=heading)
