@@ -65,6 +65,7 @@ def hold(folder: Path, what: str, elsewhere: str) -> Iterator[Held]:
 
     Raises:
         Busy: Another process holds it.
+        Stopped: Something failed in it because it was removed or replaced in the meantime.
         UserError: The file system has no locks.
     """
     file = folder / LOCK_FILE
@@ -79,7 +80,11 @@ def hold(folder: Path, what: str, elsewhere: str) -> Iterator[Held]:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             clear_dead(folder)
-            yield held
+            try:
+                yield held
+            except Exception:
+                held.check()  # where the directory is gone, whatever fails in it fails for that reason
+                raise
             return
         finally:
             # A child that was just started may share the lock until it has become another program: closing is not enough.

@@ -45,6 +45,25 @@ def test_a_run_whose_folder_goes_away_is_left(tmp_path: Path, way: str) -> None:
     assert run.config_file.exists()
 
 
+@pytest.mark.parametrize("what", [Run, ComparisonDirectory])
+def test_what_fails_in_a_folder_that_is_gone_says_that(
+    tmp_path: Path, what: type[Run] | type[ComparisonDirectory]
+) -> None:
+    """A file beside the one that is written, as Keras makes it, or a file that was to be read."""
+    place = what(tmp_path / "place")
+
+    def work(gone: bool) -> None:
+        with place.lock():
+            if gone:
+                shutil.rmtree(place.path)
+            (place.path / "nowhere" / ".aside-best.keras").touch()
+
+    with pytest.raises(Stopped, match="was removed or replaced while this process worked in it"):
+        work(gone=True)
+    with pytest.raises(FileNotFoundError):
+        work(gone=False)
+
+
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK], ids=os.strerror)
 def test_a_file_system_without_locks_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
