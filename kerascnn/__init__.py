@@ -1,7 +1,7 @@
 """kerascnn: train, compare, tune, evaluate and export image classifiers of the ResNet and Inception families.
 
-The public names load on first use, so that `import kerascnn` starts no TensorFlow. What it does do is to choose
-TensorFlow's CPU kernels (`devices.hardware.use_onednn`): every command, every child and `load` come through here.
+The public names load on first use, so that `import kerascnn` does not start TensorFlow. The import chooses TensorFlow's CPU
+kernels (`devices.hardware.use_onednn`) for every command, child process and `load`.
 """
 
 import importlib
@@ -17,11 +17,11 @@ __all__ = ["load", *_MODULES]
 
 
 def load(path: Any) -> Any:
-    """A predictor for a run's directory, a `.keras` file or a SavedModel: `class_names`, `predict(paths_or_arrays)`,
+    """Returns a predictor for a run's directory, a `.keras` file or a SavedModel: `class_names`, `predict(paths_or_arrays)`,
     `evaluate(split)`.
 
     Raises:
-        kerascnn.errors.UserError: Nothing that can predict is at `path`.
+        kerascnn.errors.UserError: There is nothing that can predict at `path`.
     """
     return importlib.import_module("kerascnn.evaluation.loaded").load(path)
 

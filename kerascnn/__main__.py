@@ -1,4 +1,4 @@
-"""`kerascnn COMMAND ...`: each command is a module, imported only when it is asked for."""
+"""`kerascnn COMMAND ...`: each command is a module that is imported only when it is called."""
 
 import importlib
 import sys
@@ -6,23 +6,23 @@ import sys
 from kerascnn.cli.command import command
 from kerascnn.config.section import nearest
 
-# name -> (module, what it does)
+# name -> (module, description)
 COMMANDS = {
     "fit": ("kerascnn.fit", "train one network on your images; the same command resumes"),
     "evaluate": ("kerascnn.evaluate", "score a trained network: intervals, calibration, robustness, explanations"),
-    "compare": ("kerascnn.compare", "which arch is better on your images, and how sure is that?"),
-    "list": ("kerascnn.list", "list runs: state, score with its interval, when; the best first"),
-    "predict": ("kerascnn.predict", "ask a trained network about images"),
+    "compare": ("kerascnn.compare", "compare archs on your images, with a verdict that says how sure it is"),
+    "list": ("kerascnn.list", "list runs with state, score, interval and date; the best first"),
+    "predict": ("kerascnn.predict", "predict the classes of images"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
-    "export": ("kerascnn.export", "a run as SavedModel, LiteRT, ONNX or Keras file, proven equal to it"),
-    "benchmark": ("kerascnn.benchmark", "time input, training step and inference; beside stock Keras on request"),
+    "export": ("kerascnn.export", "export a run as SavedModel, LiteRT, ONNX or Keras file, proven equal"),
+    "benchmark": ("kerascnn.benchmark", "time input, training step and inference, optionally beside stock Keras"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }
 
 
 @command
 def main(words: list[str]) -> int:
-    """Run the command that `argv` names; returns its exit code."""
+    """Runs the command that `argv` names; returns its exit code."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if words else 2
@@ -34,7 +34,8 @@ def main(words: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         print(
-            f"kerascnn: no command {name!r}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}", file=sys.stderr
+            f"kerascnn: unknown command {name!r}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}",
+            file=sys.stderr,
         )
         return 2
     return importlib.import_module(COMMANDS[name][0]).main(rest)

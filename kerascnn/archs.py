@@ -34,7 +34,7 @@ class Archs(Section):
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn archs`: a table, or JSON lines."""
+    """`kerascnn archs`: prints a table, or JSON lines."""
     asked = parse(Archs, argv, prog="kerascnn archs", description=__doc__ or "")
     names = [name for name in tables.ARCHS if fnmatch.fnmatchcase(name, asked.pattern)]
     names = names or [name for name in tables.ARCHS if name.startswith(asked.pattern)]

@@ -1,4 +1,4 @@
-"""Time input, training step and inference of archs on this machine, in rounds; beside stock Keras on request."""
+"""Time input, training step and inference of archs on this machine in rounds, optionally beside stock Keras."""
 
 import sys
 
@@ -12,13 +12,13 @@ from kerascnn.studies.executors.local import LocalExecutor
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn benchmark`: a table, JSON lines or CSV."""
+    """`kerascnn benchmark`: prints a table, JSON lines or CSV."""
     request = options.parse(argv, prog="kerascnn benchmark", description=__doc__ or "")
     asked = request.benchmark
     preflight.check(request.config, asked.archs)
     before = figures.read(asked.against) if asked.against else []
     data_only = asked.as_json or asked.csv
-    # Beside rows for programs everything else goes where errors go.
+    # With rows for programs, everything else goes to standard error.
     screen = Screen(errors=data_only)
     with quiet(request.logging.verbose), starting(screen):
         from kerascnn.speed import kernels, measure, tracing

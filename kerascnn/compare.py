@@ -12,7 +12,7 @@ from kerascnn.runs import finding
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn compare`: plan, train, conclude; `kerascnn compare RUN ...`: conclude from finished runs."""
+    """`kerascnn compare`: plans, trains, concludes; `kerascnn compare RUN ...` concludes from finished runs."""
     request, configs = options.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
     runs = [finding.find(word, request.logging.runs_dir) for word in request.runs]
     if not runs:
@@ -26,10 +26,7 @@ def main(argv: list[str]) -> int:
     return DONE
 
 
-_DESCRIPTION = (
-    f"{__doc__} With RUN... it compares runs that are there. The same command continues where it was stopped, and reuses"
-    " finished runs."
-)
+_DESCRIPTION = f"{__doc__} RUN... compares finished runs instead. The same command continues, and reuses finished runs."
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score a trained network on a split: accuracy and the rest with intervals, calibration, robustness, explanations."""
+"""Score a trained network on a split: accuracy and other scores with intervals, calibration, robustness, explanations."""
 
 import json
 import sys
@@ -14,13 +14,13 @@ from kerascnn.evaluation.options import Evaluate
 from kerascnn.runs import finding
 from kerascnn.scoring.metrics import HEADLINE, SCORES, shown_in
 
-# What is grey, and the width of its column.
+# Which pixels are gray, and the width of the column.
 _GREYED = {"before": 7, "hottest": 8, "elsewhere": 9, "scattered": 9}
 
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn evaluate RUN`."""
+    """`kerascnn evaluate RUN`: prints the scores, or JSON."""
     asked = parse(Evaluate, argv, prog="kerascnn evaluate", description=__doc__ or "")
     if not asked.target:
         raise UserError("which network? kerascnn evaluate RUN (kerascnn evaluate --help)")
@@ -86,10 +86,10 @@ def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:
         screen.say(f"{one_line(row['name'])[:24]:<24} {row['n']:>6} {precision:>10} {recall:>8} {f1:>8}{spread}")
     for pair in scores["confused"][:3]:
         truth, answer = one_line(pair["truth"]), one_line(pair["answer"])
-        screen.say(f"most confused: {truth} answered as {answer}: {pair['count']} of {pair['n']}")
+        screen.say(f"most confused: {truth} predicted as {answer}: {pair['count']} of {pair['n']}")
     for one in scores["worst_mistakes"][:3]:
         name, truth, answer = (one_line(str(one[key])) for key in ("id", "truth", "answer"))
-        screen.say(f"worst mistake: {name}: {truth} answered as {answer}, {one['probability']:.1%} sure")
+        screen.say(f"worst mistake: {name}: {truth} predicted as {answer}, {one['probability']:.1%} sure")
 
 
 def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
@@ -109,9 +109,9 @@ def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
 
 def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
     screen.say()
-    screen.say(f"Grad-CAM of the answers, n = {found['n']:,}: mean confidence with 20 % of the pixels grey")
+    screen.say(f"Grad-CAM of the predictions, n = {found['n']:,}: mean confidence with 20 % of the pixels gray")
     columns = f"{'stage':<7} {'before':>7} {'hottest':>8} {'elsewhere':>9} {'scattered':>9}  {'what the map knows':<24}"
-    screen.say(f"{columns}  its rank correlation with a random head's map")
+    screen.say(f"{columns}  rank correlation with the map of a random head")
     for stage, row in found["stages"].items():
         drop, head = row["drop"], row["head_correlation"]
         values = " ".join(f"{row[key]['value']:.3f}".rjust(width) for key, width in _GREYED.items())

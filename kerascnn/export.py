@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
         done = exporting.export(
             run,
             asked.exports_dir,
-            exporting.Options(asked.formats, asked.name, asked.calibrate, asked.allow_drop),
+            exporting.ExportOptions(asked.formats, asked.name, asked.calibrate, asked.allow_drop),
             dataset=asked.dataset,
             data_dir=asked.data_dir,
             say=screen.say,

@@ -32,7 +32,7 @@ _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn fit`: train, score, export."""
+    """`kerascnn fit`: trains, scores, exports."""
     orders, argv = Orders.taken_from(argv)
     child = orders is not None
     asked = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=OfData).config
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
                 screen=screen,
                 draw=not child,
                 read_test=read_test,
-                # Two comparisons may share a run: who comes second takes what is there.
+                # Two comparisons may share a run: the second one waits for it.
                 patience=math.inf if child else 0.0,
                 export_start=phase.seconds if config.logging.export else None,
             )
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> int:
 
 @contextlib.contextmanager
 def _images_may_return(child: bool) -> Iterator[None]:
-    """In a child: images that are missing are gone, for whoever started it has seen them; no config is at fault."""
+    """Turns missing images into `Stopped` in a child process: its parent has seen them, so the config is not wrong."""
     try:
         yield
     except Missing as error:
@@ -103,7 +103,7 @@ def _images_may_return(child: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _goes_on(overwrite: bool) -> Iterator[None]:
-    """Say what "the same command" is to those who gave --overwrite, with which it would delete what is kept."""
+    """Adds to a message about "the same command" that --overwrite must be omitted, since it would delete what is kept."""
     leave_out = " (without --overwrite, which starts anew)"
     try:
         yield
@@ -127,7 +127,7 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
     name = "test" if "test" in metrics else "val"
     scores = metrics[name]
     first = scores[HEADLINE.name]
-    mark = "  (val chose this model: no test set was kept apart)" if metrics["test_is_val"] or name == "val" else ""
+    mark = "  (val chose this model: there is no separate test set)" if metrics["test_is_val"] or name == "val" else ""
     groups = f" in {scores['groups']} groups" if "groups" in scores else ""
     screen.say()
     screen.say(
@@ -135,7 +135,7 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
         style="bold",
     )
     screen.say(
-        "        1 seed: [ ] is the spread over images alone; --seed 1 trains another network, with another score",
+        "        1 seed: [ ] is the spread over images only; --seed 1 trains another network with another score",
         style="dim",
     )
     for score in shown_in("brief"):
@@ -143,13 +143,13 @@ def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
             screen.say(f"{score.title} {score.show_interval(scores[score.name])}")
     worst = scores["worst_class"]
     screen.say(f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})")
-    screen.say(f"always answering the largest class: {scores['majority']:.2%}")
+    screen.say(f"always predicting the largest class: {scores['majority']:.2%}")
     best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
     screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
 
 
 def _say_next(screen: Screen, run: Run, asked: Config) -> None:
-    """Where everything is, and commands that can be pasted."""
+    """Prints where everything is, and commands that can be pasted."""
     place = shlex.quote(str(run.path))
     screen.say()
     if run.report_file.exists():
@@ -165,7 +165,7 @@ def _say_next(screen: Screen, run: Run, asked: Config) -> None:
 
 
 def _other_family(asked: Config, arch: str) -> list[str]:
-    """The flags of the same training with the other family; empty where it cannot start from the same weights."""
+    """Returns the flags of the same training with the other family; none if it cannot start from the same weights."""
     model: dict[str, Any] = {name: _MODEL[name] for name in (*SHAPE, "aux_weight")}
     if asked.model.weights is not None and not asked.model.weights.startswith("imagenet"):
         return []
@@ -177,7 +177,7 @@ def _other_family(asked: Config, arch: str) -> list[str]:
 
 
 def _door(command: str) -> str:
-    """A command by the door that was used."""
+    """Returns a command as this one was called: `kerascnn COMMAND` or `python -m kerascnn.COMMAND`."""
     return f"kerascnn {command}" if Path(sys.argv[0]).stem == "kerascnn" else f"python -m kerascnn.{command}"
 
 

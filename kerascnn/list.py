@@ -36,7 +36,7 @@ class List(Section):
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn list`: a table, or JSON lines."""
+    """`kerascnn list`: prints a table, or JSON lines."""
     asked = parse(List, argv, prog="kerascnn list", description=__doc__ or "")
     home = Config().logging.runs_dir
     folder = finding.find(asked.folder, home, finished=False) if asked.folder else home
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
         for line in _lines(found):
             print(line)
     else:
-        print(f"no runs in {one_line(str(folder))}: kerascnn fit trains one (kerascnn list DIR looks elsewhere)")
+        print(f"no runs in {one_line(str(folder))}: kerascnn fit trains one (kerascnn list DIR lists another folder)")
     return DONE
 
 

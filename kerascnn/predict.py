@@ -72,14 +72,14 @@ class Predict(Section):
     )
 
 
-class Answered(NamedTuple):
-    """One image's answer.
+class ImagePrediction(NamedTuple):
+    """The prediction for one image.
 
     Attributes:
-        image: Its path as it was named.
+        image: Its path as given.
         top: (class, probability), the most probable first.
-        cam: The overlay, where one was asked for.
-        sorted: Where it was sorted to, where that was asked for.
+        cam: The overlay, or None.
+        sorted: Where it was sorted to, or None.
     """
 
     image: str
@@ -90,7 +90,7 @@ class Answered(NamedTuple):
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn predict MODEL IMAGE...`: one line per image, in their order; 1 where some could not be used."""
+    """`kerascnn predict MODEL IMAGE...`: prints one line per image, in their order; 1 if some could not be used."""
     asked = parse(Predict, argv, prog="kerascnn predict", description=__doc__ or "")
     if not asked.artefact or not asked.images:
         raise UserError("which network and which images? kerascnn predict MODEL IMAGE... (kerascnn predict --help)")
@@ -98,7 +98,7 @@ def main(argv: list[str]) -> int:
         raise UserError("--json and --csv: choose one")
     _check_sorting(asked)
     asked = asked.model_copy(update={"artefact": str(finding.find(asked.artefact))})
-    # Beside answers on the same terminal, else where they do not go.
+    # On the terminal of the predictions if there is one, else on standard error.
     screen = Screen(errors=sys.stdout is None or not sys.stdout.isatty())
     with quiet():
         with starting(screen):
@@ -121,8 +121,8 @@ def main(argv: list[str]) -> int:
         if named.STDIN not in asked.images:
             files = list(files)
             output.expect(len(files))
-        for answered in answers(predictor, files, asked, output.refuse, overlays, sorting):
-            output.show(answered)
+        for prediction in predictions(predictor, files, asked, output.refuse, overlays, sorting):
+            output.show(prediction)
     if sorting is not None:
         print(
             f"kerascnn: sorted into {one_line(str(sorting.folder))}: {sorting.summary() or 'nothing'}", file=sys.stderr
@@ -130,16 +130,16 @@ def main(argv: list[str]) -> int:
     return CHECK_FAILED if output.refused else DONE
 
 
-def answers(
+def predictions(
     predictor: "Predictor",
     files: Iterable[str],
     asked: Predict,
     refuse: Callable[[str, str], None],
     overlays: "Overlays | None" = None,
     sorting: Sorting | None = None,
-) -> Iterator[Answered]:
-    """Answers in the files' order; a file that cannot be used is given to `refuse` instead. A few batches are in memory."""
-    found = predictor.answers(files, asked.batch_size)
+) -> Iterator[ImagePrediction]:
+    """Yields predictions in the order of the files; an unusable file is passed to `refuse`. A few batches are in memory."""
+    found = predictor.predictions(files, asked.batch_size)
     with contextlib.closing(found):
         while batch := list(islice(found, asked.batch_size if overlays else 1)):
             usable = []
@@ -158,9 +158,9 @@ def answers(
                 try:
                     place = None if sorting is None else sorting.put(file, int(order[0]), top[0][1])
                 except FileNotFoundError:
-                    refuse(file, "it is gone: it could not be sorted")
+                    refuse(file, "it is gone and could not be sorted")
                     continue
-                yield Answered(file, top, picture, place)
+                yield ImagePrediction(file, top, picture, place)
 
 
 def _class_names(asked: Predict) -> list[str] | None:
@@ -179,7 +179,7 @@ def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     from kerascnn.report.overlays import Overlays
 
     if predictor.network is None:
-        raise UserError(f"--cam: {asked.artefact} holds no layers to look into: give the run or its .keras file")
+        raise UserError(f"--cam: {asked.artefact} has no layers to explain: give the run or its .keras file")
     return Overlays(asked.cam, predictor.network, predictor.image_size, predictor.resize)
 
 
@@ -199,15 +199,15 @@ def _sorting(asked: Predict, predictor: "Predictor") -> Sorting | None:
 
 
 class Output:
-    """Answers on standard output; problems on standard error, and how far it is on the screen.
+    """Prints predictions on standard output, problems on standard error, and progress on the screen.
 
     Args:
-        asked: Their form.
+        asked: The flags.
         classes: Number of classes.
-        screen: Where the phase is shown, above which answers stand on a terminal.
+        screen: The screen of the phase, above which predictions are printed on a terminal.
 
     Attributes:
-        refused: Images that could not be used, and folders and patterns without any.
+        refused: Number of images that could not be used, and of folders and patterns without any.
     """
 
     def __init__(self, asked: Predict, classes: int, screen: Screen) -> None:
@@ -216,7 +216,7 @@ class Output:
         self._shown = 0
         self._line = _as_json if asked.as_json else _as_csv if asked.as_csv else _as_text
         if asked.as_csv:
-            # A path goes out as the bytes it came in, UTF-8 or not.
+            # A path is printed with its own bytes, UTF-8 or not.
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(errors="surrogateescape")
             columns = [
@@ -237,14 +237,14 @@ class Output:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._phase.end()
         if kind is None and self.refused:
-            print(f"kerascnn: {self.refused} could not be used, {self._shown} answered", file=sys.stderr)
+            print(f"kerascnn: {self.refused} could not be used, {self._shown} predicted", file=sys.stderr)
 
     def expect(self, total: int) -> None:
-        """Say how many images there are."""
+        """Sets the number of images."""
         self._phase.expect(total)
 
     def refuse(self, image: str, problem: str) -> None:
-        """Report an image that cannot be used."""
+        """Reports an image that cannot be used."""
         self.refused += 1
         self._say(f"kerascnn: {one_line(image)}: {one_line(problem)}")
         self._phase.advance()
@@ -257,48 +257,52 @@ class Output:
             print(message, file=sys.stderr, flush=True)
 
     def note(self, folder: str, why: str) -> None:
-        """Say that a folder is passed over, which is no problem."""
-        self._say(f"kerascnn: {one_line(folder)}: passed over: {why}")
+        """Reports that a folder is skipped, which is not an error."""
+        self._say(f"kerascnn: {one_line(folder)}: skipped: {why}")
 
-    def show(self, answered: Answered) -> None:
-        """Print one answer."""
+    def show(self, prediction: ImagePrediction) -> None:
+        """Prints one prediction."""
         self._shown += 1
-        self._write(self._line(answered))
+        self._write(self._line(prediction))
         self._phase.advance()
 
     def _write(self, line: str) -> None:
         if self._screen.live and sys.stdout.isatty():
             self._screen.say(line)
         else:
-            print(line, flush=True)  # a reader sees each answer as it is there, and one that has gone stops the rest
+            print(
+                line, flush=True
+            )  # flushed, so that a reader gets each line at once, and a closed pipe ends the command
 
 
-def _as_text(answered: Answered) -> str:
-    top = "  ".join(f"{one_line(name)} {probability:.2%}" for name, probability in answered.top)
-    return f"{one_line(answered.image)}  {top}"
+def _as_text(prediction: ImagePrediction) -> str:
+    top = "  ".join(f"{one_line(name)} {probability:.2%}" for name, probability in prediction.top)
+    return f"{one_line(prediction.image)}  {top}"
 
 
-def _as_json(answered: Answered) -> str:
-    top = [{"class": name, "probability": _short(probability)} for name, probability in answered.top]
-    places = {"cam": answered.cam, "sorted": answered.sorted}
+def _as_json(prediction: ImagePrediction) -> str:
+    top = [{"class": name, "probability": _short(probability)} for name, probability in prediction.top]
+    places = {"cam": prediction.cam, "sorted": prediction.sorted}
     made = {key: str(place) for key, place in places.items() if place is not None}
-    return json.dumps({"image": answered.image, "class": top[0]["class"], "top": top, **made}, allow_nan=False)
+    return json.dumps({"image": prediction.image, "class": top[0]["class"], "top": top, **made}, allow_nan=False)
 
 
-def _as_csv(answered: Answered) -> str:
-    cells = [cell for name, probability in answered.top for cell in (name, _short(probability))]
-    made = [place for place in (answered.cam, answered.sorted) if place is not None]
-    return _csv_line([answered.image, *cells, *made])
+def _as_csv(prediction: ImagePrediction) -> str:
+    cells = [cell for name, probability in prediction.top for cell in (name, _short(probability))]
+    made = [place for place in (prediction.cam, prediction.sorted) if place is not None]
+    return _csv_line([prediction.image, *cells, *made])
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)  # both are quoted within a cell, because they end a line
+    csv.writer(text, lineterminator="\r\n").writerow(
+        cells
+    )  # both characters are quoted within a cell, because they end a line
     return text.getvalue().removesuffix("\r\n")
 
 
 def _short(probability: float) -> float:
-    """Nine digits hold a float32 exactly."""
+    """Rounds to nine digits, which hold a float32 exactly."""
     return float(f"{probability:.9g}")
 
 

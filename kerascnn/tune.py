@@ -1,4 +1,4 @@
-"""Search filter counts, and whatever else a space names, under a budget; the same command goes on, or shows what was found."""
+"""Search filter counts, and other parameters of a space, under a budget; the same command continues, or shows the results."""
 
 import contextlib
 import shlex
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn tune`: plan, baseline, candidates, results; with --promote what the best are worth."""
+    """`kerascnn tune`: plan, baseline, candidates, results; with --promote the value of the best candidates."""
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
     checked, start = preflight.adopt(preflight.check(request.config), told(argv, options.Request))
     preflight.check_shape(checked)
@@ -77,7 +77,7 @@ def _introduce(search: "Search") -> None:
 
 
 def _train(search: "Search") -> None:
-    """Everything that is still to be trained; what is known is kept and told however it ends."""
+    """Trains all remaining candidates; results are written and printed however it ends."""
     with quiet():
         from kerascnn.search import board, execute, results
 
@@ -88,7 +88,7 @@ def _train(search: "Search") -> None:
         with board.Board(search, screen) as shown:
             execution.run(shown.tick)
     except BaseException:
-        with contextlib.suppress(OSError):  # of a full disk: what ended the search says more
+        with contextlib.suppress(OSError):  # on a full disk the error that ended the search says more
             _conclude(search)
         raise
     _conclude(search)
@@ -98,7 +98,7 @@ def _train(search: "Search") -> None:
     screen.say(f"files   {directory.path}: {files}, tensorboard/ (its own table under HParams)")
     screen.say(f"next    python -m kerascnn.fit --config {shlex.quote(str(directory.recipe_file))}")
     if not search.tune.promote:
-        screen.say("        the same command with --promote 3 --seeds 5: what the best are worth with fresh seeds")
+        screen.say("        the same command with --promote 3 --seeds 5 retrains the best with fresh seeds")
 
 
 def _conclude(search: "Search") -> None:

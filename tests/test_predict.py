@@ -83,7 +83,7 @@ def test_broken_files_are_reported_and_the_rest_is_answered(
     problems = [line for line in err.splitlines() if line.startswith("kerascnn: ")]
     for i, reason in ((2, "empty"), (5, "not an image"), (11, "truncated"), (13, "JPEG"), (19, "GIF")):
         assert sum(f"{photos / f'{i}.jpg'}: " in line and reason in line for line in problems) == 1
-    assert problems[-1] == "kerascnn: 5 could not be used, 15 answered"
+    assert problems[-1] == "kerascnn: 5 could not be used, 15 predicted"
     assert len(problems) == 6
 
 
@@ -181,9 +181,9 @@ def test_a_bare_file_is_told_its_classes(run: Run, photos: Path, tmp_path: Path,
     assert said["a,b,c,d,e,f,g"] == set("abcdefg")
     assert said[str(tmp_path / "classes.txt")] == {"a", "b", "c\nd", "e\\n", "f", "g", "h"}
     assert predict.main([bare, image, "--class-names", "cat,dog"]) == USER_ERROR
-    assert "7 classes apart, but 2 class names" in capfd.readouterr().err
+    assert "7 classes, but 2 class names" in capfd.readouterr().err
     assert predict.main([bare, image, "--class-names", ",".join(f"class {place}" for place in range(99))]) == USER_ERROR
-    assert "7 classes apart, but 99 class names" in capfd.readouterr().err
+    assert "7 classes, but 99 class names" in capfd.readouterr().err
 
 
 def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

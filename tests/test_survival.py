@@ -104,7 +104,7 @@ def test_killed_five_times_and_stopped_once_ends_as_undisturbed(tmp_path: Path, 
     code, _, err = finish(child)
     if code:  # 0: it had finished before
         assert code == 75, err
-        assert "the same command goes on" in err
+        assert "the same command continues" in err
     code, out, err = finish(fit(tmp_path / "cut", *flags))
     assert (code, err) == (0, "")
     same(run, Run(tmp_path / "calm" / "run"))
@@ -123,7 +123,7 @@ def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: 
     child.send_signal(signal.SIGINT)
     code, _, err = finish(child)
     assert code == 130
-    assert "is kept; the same command goes on from there (without --overwrite, which starts anew)" in err
+    assert "is kept; the same command continues from there (without --overwrite, which starts anew)" in err
     assert "Traceback" not in err
     assert not run.finished
     assert not run.config().logging.overwrite

@@ -1,4 +1,4 @@
-"""Trained networks outside of training: saved, proven equal, opened again. Importing this loads no TensorFlow."""
+"""Artefacts of trained networks: saved, proven equal to the run, and opened again. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def open(
     image_size: int | None = None,
     resize: Mode | None = None,
 ) -> Predictor:
-    """What can predict at `path`: a run's directory, a SavedModel (its version, or the newest below a name), a file.
+    """Returns the predictor at `path`: a run's directory, a SavedModel (a version, or the newest below a name), or a file.
 
     Files are `.keras`, `.tflite` (LiteRT; needs the extra litert) and `.onnx` (needs the extra onnx). A run, a SavedModel and
-    an ONNX file know their class names, image size and resize mode, and so does a file in its run's or its version's
-    directory. For another file they are what is given here; by default the classes are numbered, the size is the
-    model's input, the mode crop above 64 px and squash up to it.
+    an ONNX file know their class names, image size and resize mode, as does a file in the directory of its run or version.
+    For another file the arguments give them; by default classes are numbered, the size is the model's input, and the mode is
+    crop above 64 px and squash up to it.
 
     Raises:
-        kerascnn.errors.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or something
-            given contradicts it.
+        kerascnn.errors.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or an argument
+            contradicts it.
     """
     from kerascnn.artefacts import predictor
 

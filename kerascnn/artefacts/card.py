@@ -1,4 +1,4 @@
-"""What people read beside an export: the version's README, for who serves it, and the model card, for who relies on it."""
+"""Pages beside an export: the version's README for people who serve it, and the model card for people who rely on it."""
 
 import hashlib
 import shlex
@@ -14,17 +14,17 @@ from kerascnn.runs import Run
 from kerascnn.scoring.metrics import SCORES
 
 README_FILE, CARD_FILE = "README.md", "MODEL_CARD.md"
-SHOWN = 20  # classes; the rest are in classes.txt
+SHOWN = 20  # number of classes; the others are in classes.txt
 
 
 def write(version: Path, run: Run, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write both pages into `version`, whose artefacts are all there.
+    """Writes both pages into `version`, which has all its artefacts.
 
     Args:
         version: The directory.
-        run: Where the artefacts come from.
-        name: What a server calls the model.
-        rows: Of parity.json.
+        run: The run of the artefacts.
+        name: Name of the model on a server.
+        rows: The rows of parity.json.
     """
     (version / CARD_FILE).write_text(model_card(run, savedmodel.read_metadata(version)), encoding="utf-8")
     page = readme(savedmodel.read_metadata(version), name, rows) + _checksums(version)
@@ -32,12 +32,12 @@ def write(version: Path, run: Run, name: str, rows: Sequence[Mapping[str, Any]])
 
 
 def readme(metadata: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """How to ask every artefact of a version."""
+    """Returns the page about the use of every artefact of a version."""
     url = f"http://localhost:8501/v1/models/{quote(name, safe='')}:predict"
     names, size = metadata["class_names"], metadata["image_size"]
     parts = [f"# {as_markdown(name)}\n\nAn image classifier, {as_markdown(metadata['arch'])}, exported by kerascnn."]
     parts.append(
-        "See MODEL_CARD.md for what it is good for, parity.json for the proof that it is the network that was trained."
+        "See MODEL_CARD.md for its intended use and parity.json for the proof that it equals the trained network."
     )
     if any(row["artefact"] == "savedmodel" and row["passed"] for row in rows):
         parts += [_serving(url, name), _client(url), _signatures(size, len(names), metadata["resize"])]
@@ -49,15 +49,15 @@ def readme(metadata: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, A
 
 def _serving(url: str, name: str) -> str:
     plain = shlex.quote(name)
-    return f"""## Ask it
+    return f"""## Use
 
-TensorFlow Serving, started where the folder {as_markdown(name)} lies:
+TensorFlow Serving, started in the directory of the folder {as_markdown(name)} :
 
     docker run -p 8501:8501 -v "$PWD"/{plain}:/models/{plain} -e MODEL_NAME={plain} \\
         -e TF_ENABLE_ONEDNN_OPTS=1 tensorflow/serving
 
-TensorFlow leaves oneDNN off on x86 CPUs without AVX512-VNNI, AVX512-BF16, AVX-VNNI or AMX; the variable turns it on, and the
-answers stay the same to rounding. A Python program sets it before `import tensorflow`.
+TensorFlow leaves oneDNN off on x86 CPUs without AVX512-VNNI, AVX512-BF16, AVX-VNNI or AMX; the variable turns it on, and
+predictions stay the same to rounding. A Python program sets it before `import tensorflow`.
 
 One line, photo.jpg being a JPEG or PNG (a file of any size: the line itself stays short):
 
@@ -102,17 +102,17 @@ def _signatures(size: int, classes: int, resize: str) -> str:
 Images are brought to {size} x {size} pixels inside the graph ({as_markdown(resize)}), as in training. In Python,
 `tf.saved_model.load(folder)(images)` takes uint8 as well.
 
-A bad image (neither JPEG nor PNG, damaged, or of more than {MAX_PIXELS:,} pixels, told by its header before anything is
-decoded) fails the whole batch with INVALID_ARGUMENT, over HTTP 400 and a message: send what you don't trust one by one."""
+A bad image (neither JPEG nor PNG, damaged, or of more than {MAX_PIXELS:,} pixels, by its header, before it is
+decoded) fails the whole batch with INVALID_ARGUMENT, over HTTP 400 and a message: send untrusted images one by one."""
 
 
 def _files(size: int, classes: int, resize: str) -> str:
     return f"""## Single files
 
 `model.onnx` (opset {onnx.OPSET}) takes `images` float32 [batch, {size}, {size}, 3]; `model_*.tflite` take one image, float32
-[1, {size}, {size}, 3]; both RGB, 0 to 255, already {size} x {size}, and answer `probabilities` [batch, {classes}] and
-`features`. `model.keras` takes the same and answers logits (`import kerascnn.layers` first). Decoding and resizing
-({as_markdown(resize)}) are the caller's there; `kerascnn predict FILE photo.jpg` does both."""
+[1, {size}, {size}, 3]; both RGB, 0 to 255, already {size} x {size}, and return `probabilities` [batch, {classes}] and
+`features`. `model.keras` takes the same and returns logits (`import kerascnn.layers` first). Decoding and resizing
+({as_markdown(resize)}) are left to the caller; `kerascnn predict FILE photo.jpg` does both."""
 
 
 def _classes(names: Sequence[str]) -> str:
@@ -120,9 +120,9 @@ def _classes(names: Sequence[str]) -> str:
     rest = f"\n\n... and {len(names) - SHOWN} more." if len(names) > SHOWN else ""
     return f"""## Classes
 
-In the order of `probabilities`; all of them, one a line, in assets/classes.txt.
+In the order of `probabilities`; all of them, one per line, in assets/classes.txt.
 
-| place | class |
+| index | class |
 |---|---|
 {rows}{rest}"""
 
@@ -134,7 +134,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> str:
     return f"""## Proof
 
 Reloaded in a fresh process and compared with the trained network; milliseconds are of one warm call with one image on the
-machine that exported.
+machine of the export.
 
 {table}"""
 
@@ -156,7 +156,7 @@ def _checksums(version: Path) -> str:
 
 
 def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
-    """What the network is, what it was shown, how good it is, and where it ends."""
+    """Returns the page about the network: its data, scores, intended use and limits."""
     known, metrics, config, starts = run.data(), run.metrics(), run.config(), run.environment()
     names = known["class_names"]
     counts = ", ".join(f"{n:,} {split}" for split, n in known.get("images", {}).items())
@@ -179,8 +179,8 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         "",
         "## Intended use",
         "",
-        "To tell these classes apart in images like those that it was trained on, one class per image, with a person or a"
-        " further check behind it wherever a mistake would do harm.",
+        "To classify images like those that it was trained on, one class per image, with a person or a further check after it"
+        " wherever a mistake would do harm.",
         "",
         "## Scores",
         "",
@@ -190,12 +190,12 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        f"- Every image gets one of the {len(names)} classes, also one that shows none of them: there is no class for the rest.",
-        "- Scores hold for images that come from where these came from; other cameras, places or times were not measured here.",
-        f"- A probability says how sure the network is{'' if calibrated else ', and was not calibrated'}; it is no guarantee.",
-        f"- The network sees {known['image_size']} x {known['image_size']} pixels: what is small in a large photo is lost.",
+        f"- Every image gets one of the {len(names)} classes, even one that shows none of them: there is no other class.",
+        "- Scores hold for images from the same source; other cameras, places or times were not measured.",
+        f"- A probability says how sure the network is{'' if calibrated else ', and was not calibrated'}; it is not a guarantee.",
+        f"- The network sees {known['image_size']} x {known['image_size']} pixels: small details of a large photo are lost.",
         *(
-            ["- No test set was kept apart: the scores are of the images that chose the model."]
+            ["- There was no separate test set: the scores are of the images that chose the model."]
             if metrics.get("test_is_val")
             else []
         ),
@@ -208,7 +208,7 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
 
 
 def _units(metrics: Mapping[str, Any]) -> str:
-    """What the intervals resample."""
+    """Returns the units that the intervals resample."""
     return (
         "whole groups of images" if any("groups" in metrics.get(split, {}) for split in ("test", "val")) else "images"
     )

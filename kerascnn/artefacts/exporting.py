@@ -1,4 +1,4 @@
-"""A finished run as artefacts below `saved_models/<name>/<version>/`: written, proven, described, and only then there."""
+"""Exports a finished run to `saved_models/<name>/<version>/`: artefacts are written, proven and described, then published."""
 
 import dataclasses
 import hashlib
@@ -29,19 +29,19 @@ from kerascnn.runs.files import read_json
 from kerascnn.runs.scratch import scratch
 
 PARITY_FILE = "parity.json"
-CALIBRATION = 100  # images that give int8 its ranges
-NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}  # by the extra's name
+CALIBRATION = 100  # images for the ranges of int8
+NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}  # by name of the extra
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """What is exported, and how.
+class ExportOptions:
+    """The options of an export.
 
     Attributes:
         formats: Keys of `proof.FORMATS`.
-        name: The folder below the exports; None for the run's name.
-        calibrate: Whether probabilities are softmax(logits / T), T being what `evaluate` fitted on val.
-        allow_drop: Per cent of images whose answer may change in float16 and int8.
+        name: Name of the folder below the exports, or None for the run's name.
+        calibrate: Whether probabilities are softmax(logits / T) with the T that `evaluate` fitted on val.
+        allow_drop: Percentage of images whose predicted class may change in float16 and int8.
     """
 
     formats: tuple[str, ...] = ("savedmodel",)
@@ -51,12 +51,12 @@ class Options:
 
 
 class Exported(NamedTuple):
-    """What became of it.
+    """The result of an export.
 
     Attributes:
-        version: Its directory.
-        rows: Those of parity.json; one that did not pass has no file, one that does not run has `error` and no figures.
-        reused: Whether the version was there already.
+        version: Directory of the version.
+        rows: Rows of parity.json; a row that did not pass has no file, one that does not run has `error` and no numbers.
+        reused: Whether the version existed already.
     """
 
     version: Path
@@ -67,7 +67,7 @@ class Exported(NamedTuple):
 def export(
     run: Run,
     exports_dir: Path,
-    options: Options = Options(),
+    options: ExportOptions = ExportOptions(),
     *,
     splits: Splits | None = None,
     dataset: str | None = None,
@@ -75,23 +75,23 @@ def export(
     say: Callable[[str], None] = lambda line: None,
     phases: Phases = SILENT,
 ) -> Exported:
-    """The best model of a finished run as the next version; the same run and options reuse the version that is there.
+    """Exports the best model of a finished run as the next version; the same run and options reuse an existing version.
 
     Args:
-        run: With metrics.json.
-        exports_dir: `saved_models`.
-        options: What and how.
-        splits: The run's data, where the caller has loaded them; the proof needs images.
-        dataset: Where the run's data are now, if they have moved.
-        data_dir: The same for what TensorFlow Datasets prepared.
-        say: Hears a line per artefact.
-        phases: Where it is shown what is done.
+        run: A finished run.
+        exports_dir: Folder of the exports, `saved_models`.
+        options: Formats and options.
+        splits: The run's data, if the caller has loaded them; the proof needs images.
+        dataset: The present place of the run's data, if they have moved.
+        data_dir: The present folder of the prepared data of TensorFlow Datasets.
+        say: Called with a line per artefact.
+        phases: Shows the progress.
 
     Raises:
         UserError: The run is not finished or not calibrated, a package is missing, its data are gone or have changed, or the
-            name would leave `exports_dir`.
-        CheckFailed: No artefact agrees with the network; no version is left behind. One that fails beside others that do not
-            is left out: its row says why.
+            name is not below `exports_dir`.
+        CheckFailed: No artefact agrees with the network; no version is left. An artefact that fails beside others that pass
+            is left out, and its row has the reason.
     """
     metrics = run.metrics()
     folder = folder_of(exports_dir, options.name or run.name)
@@ -128,10 +128,10 @@ def export(
 
 
 def folder_of(exports_dir: Path, name: str) -> Path:
-    """`exports_dir / name`.
+    """Returns `exports_dir / name`.
 
     Raises:
-        UserError: The name is no single folder's, or leads out of `exports_dir`.
+        UserError: The name is not that of a single folder, or leads out of `exports_dir`.
     """
     if not name or name.startswith(".") or re.search(r'[/\\\0\n\r\t"]', name):
         raise UserError(f"--name: expected one folder's name, got {name!r}")
@@ -139,7 +139,7 @@ def folder_of(exports_dir: Path, name: str) -> Path:
 
 
 def _temperature(run: Run, metrics: dict[str, Any], say: Callable[[str], None]) -> float | None:
-    """The temperature that val gave; None, which is said, where it could not say one."""
+    """Returns the temperature that val determined; None, which is reported, if there is none."""
     val = metrics.get("val", {})
     found = val.get("temperature")
     if found is None:
@@ -156,7 +156,7 @@ def _temperature(run: Run, metrics: dict[str, Any], say: Callable[[str], None]) 
 
 
 def _same(folder: Path, made_of: dict[str, Any]) -> tuple[Path, list[dict[str, Any]]] | None:
-    """The newest whole version that was made of the same, and its rows of parity.json."""
+    """Returns the newest complete version with the same content, and its rows of parity.json."""
     for number in reversed(versions(folder)):
         version = folder / str(number)
         try:
@@ -169,7 +169,7 @@ def _same(folder: Path, made_of: dict[str, Any]) -> tuple[Path, list[dict[str, A
 
 
 def _rows(version: Path) -> list[dict[str, Any]] | None:
-    """The artefacts of a version; None where it is damaged, or where one did not run: that is tried again."""
+    """Returns the artefacts of a version; None if it is damaged, or if one did not run, which is tried again."""
     try:
         rows = read_json(version / PARITY_FILE)["artefacts"]
     except (OSError, UserError):
@@ -178,12 +178,12 @@ def _rows(version: Path) -> list[dict[str, Any]] | None:
 
 
 class _Making:
-    """One version while it is made."""
+    """A version while it is being made."""
 
     def __init__(
         self,
         run: Run,
-        options: Options,
+        options: ExportOptions,
         temperature: float | None,
         sample: Sample,
         folder: Path,
@@ -197,11 +197,11 @@ class _Making:
             best = load_keras(run.best_model)
         self.model = best if temperature is None else folding.calibrated(best, temperature)
         savedmodel.check(self.model, self.known["class_names"])
-        with phases.phase("asking the run about the proof's images"):
+        with phases.phase("predicting the proof's images with the run"):
             self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop)
 
     def all(self, made_of: dict[str, Any]) -> list[dict[str, Any]]:
-        """Write and prove every artefact; returns the rows of parity.json."""
+        """Writes and proves every artefact; returns the rows of parity.json."""
         run, known = self.run, self.known
         facts = {
             "run": run.name,
@@ -224,25 +224,25 @@ class _Making:
                 self._remove(artefact)
         if not any(row["passed"] for row in rows):
             reasons = "".join(f"\n  {row['artefact']}: {proof.why(row)}" for row in rows)
-            raise CheckFailed(f"nothing was exported, and no version was left behind:{reasons}")
+            raise CheckFailed(f"nothing was exported, and no version is left:{reasons}")
         return rows
 
     def _made(self, artefact: proof.Artefact, network: keras.Model, assets: dict[str, bytes]) -> dict[str, Any]:
-        """Write and prove one artefact; returns its row. Whatever a converter or a runtime raises is that artefact's alone."""
+        """Writes and proves one artefact; returns its row. An error of a converter or a runtime affects only its artefact."""
         try:
             self.prover.expect(artefact.form)
             with self.phases.phase(f"writing {artefact.name}"):
                 self._write(artefact, network, assets)
             with self.phases.phase(f"proving {artefact.name} in a fresh process"):
                 return self.prover.prove(artefact, self.folder)
-        except Exception as error:  # each of these libraries has errors of its own
+        except Exception as error:  # each of these libraries raises different errors
             system = refused(error)
             if isinstance(error, MemoryError) or (system is not None and system.errno in (*FULL, *PASSING)):
-                raise  # no artefact's doing
+                raise  # not the fault of an artefact
             return proof.unmade(artefact, " ".join(str(error).split())[:500] or type(error).__name__)
 
     def _remove(self, artefact: proof.Artefact) -> None:
-        """Leave nothing of an artefact that did not pass."""
+        """Removes all files of an artefact that did not pass."""
         names = (artefact.file,) if artefact.file else ("saved_model.pb", "variables", "fingerprint.pb")
         for path in (self.folder / name for name in names):
             if path.is_dir():
@@ -265,7 +265,7 @@ class _Making:
 
 
 def _placeless(run: Run) -> str:
-    """The run's config as TOML, without the places of its images and weights: an export goes to other people."""
+    """Returns the run's config as TOML without the paths of its images and weights, since exports are given to other people."""
     config = run.config()
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
     data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None}

@@ -1,4 +1,4 @@
-"""The network that is served: normalizations folded into the convolutions before them, probabilities and features as outputs."""
+"""The exported network: normalizations folded into the preceding convolutions, with probabilities and features as outputs."""
 
 import itertools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from kerascnn.layers.described import Described
 
 
 class Shift(keras.layers.Layer):
-    """Adds one number to each channel: what is left of a folded normalization. Channels-last.
+    """Adds one number to each channel: the rest of a folded normalization. Channels-last.
 
     Input and output: (batch, height, width, channels).
     """
@@ -24,16 +24,16 @@ class Shift(keras.layers.Layer):
         self.shift = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="shift")
 
     def call(self, x):
-        # BiasAdd and nothing else is what TensorFlow, LiteRT and onnxruntime run as one with the convolution before it.
+        # TensorFlow, LiteRT and onnxruntime fuse only BiasAdd with the preceding convolution.
         return tf.nn.bias_add(x, self.shift)
 
 
 def folded(model: keras.Model) -> keras.Model:
-    """A float32 copy of `model` that gives the same logits with fewer operations.
+    """Returns a float32 copy of `model` with the same logits and fewer operations.
 
-    A normalization in inference is gamma (x - mean) / sqrt(variance + epsilon) + beta, one factor and one summand for each
-    channel (Ioffe and Szegedy, 2015, section 3.1): the factor goes into the kernel before it, the summand stays as `Shift`.
-    The copy is for inference and exports; it is neither trained nor saved as `.keras`. `model` stays as it is.
+    A normalization in inference is gamma (x - mean) / sqrt(variance + epsilon) + beta, one factor and one summand per channel
+    (Ioffe and Szegedy, 2015, section 3.1): the factor goes into the preceding kernel, the summand becomes a `Shift`. The copy
+    is for inference and exports; it is neither trained nor saved as `.keras`. `model` is not changed.
     """
     copy = models.float32_twin(model)
     for layer in compat.nested_layers(copy):
@@ -59,7 +59,7 @@ def _pairs(layer: keras.layers.Layer) -> Iterator[tuple[keras.layers.Layer, kera
 
 
 def calibrated(model: keras.Model, temperature: float) -> keras.Model:
-    """A copy of `model` with all logits divided by `temperature` (Guo et al., 2017, section 4.2): the classes' order stays.
+    """Returns a copy of `model` with its logits divided by `temperature` (Guo et al., 2017, section 4.2); their order stays.
 
     Raises:
         ValueError: The temperature is not positive.
@@ -73,7 +73,9 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
 
 
 def served(model: keras.Model) -> keras.Model:
-    """The network with what an artefact answers: `probabilities` [batch, classes] and `features` [batch, channels], pooled."""
+    """Returns the network with the outputs of an artefact: `probabilities` [batch, classes] and pooled `features` [batch,
+    channels].
+    """
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
     features = model.get_layer("pool").output
     if len(features.shape) == 4:  # inception_article averages scores, not features
@@ -83,13 +85,13 @@ def served(model: keras.Model) -> keras.Model:
 
 
 def _fold(convolution: keras.layers.Layer, holder: keras.layers.Layer) -> None:
-    """Put `holder.bn` into the convolution before it, in place."""
+    """Folds `holder.bn` into the preceding convolution, in place."""
     norm = holder.bn
     factor = 1 / np.sqrt(norm.moving_variance.numpy() + np.float32(norm.epsilon))
     factor = factor * norm.gamma.numpy() if norm.scale else factor
     before = convolution.bias.numpy() if convolution.use_bias else 0.0
     offset = norm.beta.numpy() if norm.center else 0.0
-    convolution.kernel.assign(convolution.kernel.numpy() * factor)  # the output channels are a kernel's last axis
+    convolution.kernel.assign(convolution.kernel.numpy() * factor)  # output channels are the last axis of a kernel
     convolution.use_bias = False
     shift = Shift(dtype="float32", name="bn")
     shift.build((None, None, None, len(factor)))

@@ -1,4 +1,4 @@
-"""A fresh process in which artefacts are asked: it knows nothing of the one that made them. No TensorFlow here."""
+"""A new process in which artefacts are run, independent of the one that made them. No TensorFlow here."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from kerascnn.artefacts import run_artefact
 from kerascnn.runs.scratch import scratch
 
 
-class Answers(NamedTuple):
-    """What an artefact answered in a process of its own.
+class Outputs(NamedTuple):
+    """The outputs of an artefact in a new process.
 
     Attributes:
         images: Probabilities, float32 [n, classes].
-        files: Probabilities of encoded images; of a SavedModel only.
-        milliseconds: Of single calls with one image, warm.
-        note: What is to be said of how it ran; empty for nothing.
+        files: Probabilities of encoded images, only of a SavedModel.
+        milliseconds: Times of single warm calls with one image.
+        note: A remark about how it ran, or an empty text.
     """
 
     images: np.ndarray
@@ -33,17 +33,17 @@ class Answers(NamedTuple):
 
 
 class FreshProcess:
-    """A process that loads artefacts as their users do, one after another; it imports TensorFlow while the caller works.
+    """A process that loads artefacts as users do, one after another; it imports TensorFlow while the caller works.
 
     Args:
-        form: The first one that it will be asked about: a key of `run_artefact.FORMATS`. A `.keras` file needs this package's
-            layers: only a process for "keras" can import the package, and only one for something else proves that nothing of
-            it is needed.
-        environment: Variables for the process, beside this one's.
+        form: The format of the first artefact, a key of `run_artefact.FORMATS`. A `.keras` file needs the layers of this
+            package: only a process for "keras" can import the package, and only one for another format proves that the
+            package is not needed.
+        environment: Environment variables of the process, in addition to those of this one.
     """
 
     def __init__(self, form: str, environment: Mapping[str, str] | None = None) -> None:
-        # Wherever the package was started from.
+        # independent of the working directory
         home = Path(__file__).resolve().parents[2]
         paths = {"PYTHONPATH": os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])}
         self.packaged = form == "keras"
@@ -57,17 +57,17 @@ class FreshProcess:
             text=True,
         )
 
-    def ask(self, form: str, path: Path, images: np.ndarray, contents: Sequence[bytes] = ()) -> Answers:
-        """Ask one artefact.
+    def ask(self, form: str, path: Path, images: np.ndarray, contents: Sequence[bytes] = ()) -> Outputs:
+        """Runs one artefact.
 
         Args:
             form: A key of `run_artefact.FORMATS`.
             path: The artefact.
             images: float32 [n, image_size, image_size, 3], 0-255.
-            contents: Encoded images, JPEG or PNG; for a SavedModel.
+            contents: Encoded images, JPEG or PNG, for a SavedModel.
 
         Raises:
-            RuntimeError: It does not run; ends with what it printed last.
+            RuntimeError: It does not run; the message ends with its last output.
         """
         with scratch() as folder:
             inputs, outputs = folder / "inputs.npz", folder / "outputs.npz"
@@ -78,10 +78,10 @@ class FreshProcess:
                 last = "\n".join(problem.strip().splitlines()[-5:])
                 raise RuntimeError(f"{path} does not run in a fresh process:\n{last}")
             with np.load(outputs) as arrays:
-                return Answers(arrays["images"], arrays["bytes"], arrays["milliseconds"], str(arrays["note"]))
+                return Outputs(arrays["images"], arrays["bytes"], arrays["milliseconds"], str(arrays["note"]))
 
     def _problem(self, request: Sequence[str]) -> str | None:
-        """Why the process could not do what it was asked, in its own words; None where it could."""
+        """Returns the error of the process as text, or None."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         try:
@@ -98,18 +98,18 @@ class FreshProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the process can run artefacts."""
         return self._child.poll() is None
 
     def close(self) -> None:
-        """End the process."""
+        """Ends the process."""
         self._child.kill()
         self._child.wait()
         for stream in (self._child.stdin, self._child.stdout):
             assert stream is not None
             try:
                 stream.close()
-            except BrokenPipeError:  # what it was to be asked last
+            except BrokenPipeError:  # the last request
                 continue
         self._said.close()
 

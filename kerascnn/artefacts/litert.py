@@ -1,4 +1,4 @@
-"""LiteRT (formerly TensorFlow Lite) files: for phones and small boards."""
+"""LiteRT (formerly TensorFlow Lite) files, for phones and small boards."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,14 +19,14 @@ Kind = Literal["float32", "float16", "int8"]
 
 
 def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray) -> None:
-    """Convert `network` (`folding.served`), for one image at a time.
+    """Converts `network` (`folding.served`) for one image at a time.
 
     Args:
         network: float32 [1, image_size, image_size, 3] in 0-255 -> `probabilities`, `features`.
-        path: Ends in `.tflite`.
-        kind: What weights are kept in. float16 halves the file and computes in float32 where there is nothing better; int8
-            computes in 8 bits, inputs and outputs staying float32.
-        calibration: uint8 [n, image_size, image_size, 3], images whose activations give int8 its ranges.
+        path: The file, which ends in `.tflite`.
+        kind: Type of the weights. float16 halves the file and computes in float32 where the hardware has nothing better; int8
+            computes in 8 bits, with float32 inputs and outputs.
+        calibration: Images whose activations give the ranges of int8, uint8 [n, image_size, image_size, 3].
     """
     options: dict[str, Any] = {}
     if kind != "float32":
@@ -35,18 +35,18 @@ def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray)
         options["target_spec"] = {"supported_types": [tf.float16]}
     if kind == "int8":
         options["representative_dataset"] = lambda: _one_by_one(calibration)
-    # A fixed batch: LiteRT's fast kernels (XNNPACK) take over no graph whose shapes are open.
+    # A fixed batch: the fast kernels of LiteRT (XNNPACK) need static shapes.
     signature = [tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="images")]
     with finite_padding():
         network.export(path, format="litert", input_signature=signature, verbose=False, **options)
 
 
 def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int]:
-    """`Predictor.infer` of a LiteRT file, its image size and its number of classes.
+    """Returns `Predictor.infer` of a LiteRT file, its image size and its number of classes.
 
     Raises:
         UserError: The package that runs it is missing.
-        Exception: It is no LiteRT file, or another network's.
+        Exception: It is not a LiteRT file, or not of this program.
     """
     require("litert", "ai_edge_litert")
     interpreter, note = run_artefact.interpreted(str(path), available_cpus())

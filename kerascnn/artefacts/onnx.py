@@ -1,4 +1,4 @@
-"""ONNX files: for onnxruntime and all that reads ONNX."""
+"""ONNX files, for onnxruntime and other readers of ONNX."""
 
 import json
 import logging
@@ -14,17 +14,17 @@ import tensorflow as tf
 from kerascnn.artefacts.extras import require
 from kerascnn.devices.hardware import available_cpus
 
-OPSET = 18  # the newest that tf2onnx 1.17 writes; onnxruntime 1.14 (2023) and later run it
+OPSET = 18  # the newest of tf2onnx 1.17; onnxruntime 1.14 (2023) and later run it
 KNOWN = ("class_names", "image_size", "resize")
 
 
 def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
-    """Convert `network` (`folding.served`): `images` float32 [batch, image_size, image_size, 3] -> its outputs by name.
+    """Converts `network` (`folding.served`): `images` float32 [batch, image_size, image_size, 3] -> its outputs by name.
 
     Args:
-        network: In 0-255 -> `probabilities`, `features`.
+        network: Pixels 0-255 -> `probabilities`, `features`.
         path: The file.
-        known: Kept in the file's metadata, each value as JSON, so that the file tells its classes wherever it goes.
+        known: Metadata of the file, each value as JSON, so that the file knows its classes wherever it is copied.
     """
     require("onnx", "tf2onnx", "onnx", "onnxruntime")
     import onnx
@@ -32,7 +32,7 @@ def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32, name="images")]
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # Keras looks for a name that numpy 2 has no more, to put it back for tf2onnx.
+        # Keras looks up a name that numpy 2 lacks, to restore it for tf2onnx.
         warnings.simplefilter("ignore", FutureWarning)
         network.export(path, format="onnx", input_signature=signature, opset_version=OPSET, verbose=False)
     model = onnx.load(path)
@@ -42,11 +42,11 @@ def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
 
 
 def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int, dict[str, Any]]:
-    """`Predictor.infer` of an ONNX file, its image size, its number of classes, and what `write` was told.
+    """Returns `Predictor.infer` of an ONNX file, its image size, its number of classes, and the metadata of `write`.
 
     Raises:
         UserError: The package that runs it is missing.
-        Exception: It is no ONNX file, or another network's (onnxruntime has no name of its own for that).
+        Exception: It is not an ONNX file, or not of this program (onnxruntime has no class of its own for that).
     """
     require("onnx", "onnxruntime")
     import onnxruntime

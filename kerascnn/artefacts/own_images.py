@@ -1,4 +1,4 @@
-"""The images that a run was trained on, found again and in the run's own splits."""
+"""The images that a run was trained on, found again in the run's own splits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kerascnn.runs.earlier import alike
 
 
 def section_of(run: Run, dataset: str | None = None, data_dir: str | None = None) -> Data:
-    """The run's data section; a relative path that is not here is looked for where the run was started.
+    """Returns the run's data section; a relative path that does not exist here is looked up in the folder of the run's start.
 
     Args:
-        run: Its directory.
-        dataset: Where the images are now.
-        data_dir: Where TensorFlow Datasets keeps its data now.
+        run: The run.
+        dataset: The present place of the images.
+        data_dir: The present folder of the prepared data of TensorFlow Datasets.
     """
     section = run.config().data
     fields = {key: value for key, value in (("dataset", dataset), ("data_dir", data_dir)) if value is not None}
@@ -47,24 +47,24 @@ def _elsewhere(known: str, run: Run) -> str | None:
 def load(
     run: Run, dataset: str | None = None, data_dir: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> Splits:
-    """The run's images, as its split.csv says.
+    """Returns the run's images in the splits of its split.csv.
 
     Args:
-        run: Its directory.
-        dataset: Where the images are now.
-        data_dir: Where TensorFlow Datasets keeps its data now.
-        say: Told where all that an earlier version's run kept of its images are names and sizes.
+        run: The run.
+        dataset: The present place of the images.
+        data_dir: The present folder of the prepared data of TensorFlow Datasets.
+        say: Called with a note if a run of an earlier version kept only names and sizes of its images.
 
     Raises:
-        UserError: They are not there, or have changed.
+        UserError: They are missing, or have changed.
     """
     section = section_of(run, dataset, data_dir)
     with asking_where(run):
         splits = data.load(section, Room(run.path.parent))
     if not alike(run, splits.fingerprint, splits.former):
         raise UserError(
-            f"the images of run {run.name} have changed since it was trained: bring those back"
-            " (--dataset says where they are now)"
+            f"the images of run {run.name} have changed since it was trained: restore them"
+            " (or give their present place by --dataset)"
         )
     if note := by_names_only(run, splits):
         say(note)
@@ -72,15 +72,15 @@ def load(
 
 
 def by_names_only(run: Run, splits: Splits) -> str:
-    """What is said where an earlier version's run is matched by its images' names and sizes alone; else nothing."""
+    """Returns a note if a run of an earlier version is matched only by names and sizes of its images, else nothing."""
     if run.data()["fingerprint"] == splits.fingerprint:
         return ""
-    return f"note: run {run.name} of an earlier version kept names and sizes of its images alone: these match"
+    return f"note: run {run.name} of an earlier version kept only names and sizes of its images: these match"
 
 
 @contextlib.contextmanager
 def asking_where(run: Run) -> Iterator[None]:
-    """Let a message that images are missing name the place where the run found them, and the flag for where they are now."""
+    """Adds the former place of the run's images, and the flag for their present place, to an error about missing images."""
     try:
         yield
     except Missing as error:
@@ -88,10 +88,10 @@ def asking_where(run: Run) -> Iterator[None]:
 
 
 def where(run: Run) -> str:
-    """Where a run found its images, and how to say where they are now."""
+    """Returns the former place of the run's images, and how to give their present place."""
     starts = [start["directory"] for start in run.environment() if "directory" in start]
     place = f" in {starts[-1]}" if starts else ""
     return (
         f"run {run.name} was trained with --dataset {shlex.quote(run.config().data.dataset)}{place}:"
-        " give --dataset PLACE where its images are now"
+        " give the present place of its images by --dataset"
     )

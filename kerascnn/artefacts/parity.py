@@ -1,4 +1,4 @@
-"""An artefact against its network: it is reloaded in a fresh process and asked the same."""
+"""Compares an artefact, reloaded in a new process, with its network."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -10,19 +10,19 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact, savedmodel
-from kerascnn.artefacts.fresh import Answers, FreshProcess
+from kerascnn.artefacts.fresh import FreshProcess, Outputs
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.data import decode
 
 
 class Agreement(NamedTuple):
-    """How far two sets of probabilities agree.
+    """The agreement of two arrays of probabilities.
 
     Attributes:
-        n: Images compared.
-        top1: Share of images whose most probable class is the same.
-        max_difference: The largest difference of any probability.
-        mean_difference: The mean over all images and classes.
+        n: Number of images.
+        top1: Share of images with the same most probable class.
+        max_difference: Largest difference of a probability.
+        mean_difference: Mean difference over all images and classes.
     """
 
     n: int
@@ -32,10 +32,10 @@ class Agreement(NamedTuple):
 
     @classmethod
     def of(cls, expected: np.ndarray, got: np.ndarray) -> "Agreement":
-        """Compare two arrays [n, classes]. A value that is not a number agrees with nothing.
+        """Compares two arrays [n, classes]. NaN agrees with nothing.
 
         Raises:
-            ValueError: They have different shapes, or n is 0: nothing would be proven.
+            ValueError: They have different shapes, or n is 0.
         """
         if expected.shape != got.shape or not len(expected):
             raise ValueError(f"expected the same probabilities, at least one row, got {expected.shape} and {got.shape}")
@@ -53,47 +53,47 @@ def compare(
     files: Sequence[str | os.PathLike[str]] = (),
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, Agreement]:
-    """A SavedModel in a fresh process against the network it was made of, in this one.
+    """Compares a SavedModel in a new process with its network in this process.
 
     Args:
         version: The SavedModel's directory, `saved_models/<name>/<version>`.
-        model: The network, computing in float32.
+        model: The network, which computes in float32.
         images: uint8 or float in 0-255, [n, image_size, image_size, 3], for the signature `images`.
-        files: Images for `serving_default`: the same files go through the one decode path here.
-        environment: Variables for the fresh process, beside this one's.
+        files: Images for `serving_default`; they go through the decode path here.
+        environment: Environment variables of the new process, in addition to those of this one.
 
     Returns:
-        `images` and `files`, as far as they were given.
+        `images` and `files`, as far as given.
 
     Raises:
-        RuntimeError: The artefact does not run; ends with what it printed last.
+        RuntimeError: The artefact does not run; the message ends with its last output.
     """
     metadata = savedmodel.read_metadata(version)
     size, resize = metadata["image_size"], metadata["resize"]
     contents = [decode.read(os.fsencode(file)).numpy() for file in files]
     shown = np.empty((0, size, size, 3), "float32") if images is None else np.asarray(images, "float32")
     with FreshProcess("savedmodel", environment) as fresh:
-        answered = fresh.ask("savedmodel", version, shown, contents)
+        output = fresh.ask("savedmodel", version, shown, contents)
     found = {}
     infer = probabilities_of(model)
     if len(shown):
-        found["images"] = Agreement.of(batched(infer, shown), answered.images)
+        found["images"] = Agreement.of(batched(infer, shown), output.images)
     if contents:
         fit = tf.function(
             lambda one: decode.preprocess(one, size, resize), input_signature=[tf.TensorSpec([], tf.string)]
         )
         pixels = np.stack([fit(content) for content in contents]).astype("float32")
-        found["files"] = Agreement.of(batched(infer, pixels), answered.files)
+        found["files"] = Agreement.of(batched(infer, pixels), output.files)
     return found
 
 
-def ask(form: str, path: Path, images: np.ndarray, contents: Sequence[bytes] = ()) -> Answers:
-    """Ask one artefact in a fresh process of its own; see `FreshProcess.ask`."""
+def ask(form: str, path: Path, images: np.ndarray, contents: Sequence[bytes] = ()) -> Outputs:
+    """Runs one artefact in a new process; see `FreshProcess.ask`."""
     with FreshProcess(form) as fresh:
         return fresh.ask(form, path, images, contents)
 
 
 def batched(infer: Callable[[Any], Any], images: np.ndarray) -> np.ndarray:
-    """`infer` of float32 images, in the batches of the other process: another size may choose another algorithm."""
+    """Applies `infer` to float32 images in the batches of the other process: another batch size may select another algorithm."""
     step = run_artefact.BATCH
     return np.concatenate([np.asarray(infer(tf.constant(images[i : i + step]))) for i in range(0, len(images), step)])

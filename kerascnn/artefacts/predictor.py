@@ -1,4 +1,4 @@
-"""One way to ask any artefact: files or arrays in, probabilities out, in bounded memory."""
+"""The predictor of any artefact: files or arrays in, probabilities out, in bounded memory."""
 
 import contextlib
 import functools
@@ -28,20 +28,20 @@ BATCH = 32
 
 
 class Given(NamedTuple):
-    """What the caller says about an artefact that may not know it; None where nothing is said."""
+    """The caller's facts about an artefact that may lack them, or None."""
 
     class_names: tuple[str, ...] | None = None
     image_size: int | None = None
     resize: decode.Mode | None = None
 
 
-class Answer(NamedTuple):
-    """What became of one item.
+class Prediction(NamedTuple):
+    """The result for one item.
 
     Attributes:
-        item: As it was given.
-        probabilities: float32 [classes]; None where the item cannot be used.
-        problem: Why not; None where it can.
+        item: The item as given.
+        probabilities: Probabilities, float32 [classes], or None if the item cannot be used.
+        problem: Why it cannot be used, or None.
     """
 
     item: Item
@@ -51,14 +51,14 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictor:
-    """An artefact that answers.
+    """An artefact that predicts.
 
     Attributes:
-        class_names: In the order of the probabilities.
-        image_size: Height and width that the network sees.
-        resize: How an image gets there: crop, pad or squash.
+        class_names: Names of the classes, in the order of the probabilities.
+        image_size: Height and width of the network's input.
+        resize: Resize mode: crop, pad or squash.
         infer: float32 [batch, image_size, image_size, 3] in 0-255 -> float32 [batch, classes], rows that sum to 1.
-        network: What `infer` computes with, of a run or a `.keras` file; None of another artefact.
+        network: The network behind `infer` for a run or a `.keras` file, else None.
     """
 
     class_names: tuple[str, ...]
@@ -68,52 +68,52 @@ class Predictor:
     network: keras.Model | None = field(default=None, kw_only=True)
 
     def predict(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> np.ndarray:
-        """Probabilities, float32 [n, classes], in the order of the items.
+        """Returns probabilities, float32 [n, classes], in the order of the items.
 
         Args:
-            items: Files, or images as arrays: uint8 or float in 0-255, [height, width, 3] or grey [height, width], each of
-                any size; also one array of many. One that is image_size high and wide is taken as it is, any other one is
-                resized like a file. May be a generator: only a few batches are in memory.
-            batch_size: Images that the network sees at once.
+            items: Files, or images as arrays: uint8 or float in 0-255, [height, width, 3] or gray [height, width], of any
+                size; or one array of several. An image with the network's size is used unchanged, others are resized like
+                files. May be a generator: only a few batches are in memory.
+            batch_size: Number of images per call of the network.
 
         Raises:
-            UserError: An item cannot be used; names it and says why. `answers` goes on instead.
+            UserError: An item cannot be used; the message names it and the reason. `predictions` continues instead.
         """
         rows: list[np.ndarray] = []
-        for answer in self.answers(items, batch_size):
-            if answer.probabilities is None:
-                name = answer.item if isinstance(answer.item, str | os.PathLike) else f"image {len(rows)}"
-                raise UserError(f"{os.fspath(name)!r} cannot be used: {answer.problem}")
-            rows.append(answer.probabilities)
+        for prediction in self.predictions(items, batch_size):
+            if prediction.probabilities is None:
+                name = prediction.item if isinstance(prediction.item, str | os.PathLike) else f"image {len(rows)}"
+                raise UserError(f"{os.fspath(name)!r} cannot be used: {prediction.problem}")
+            rows.append(prediction.probabilities)
         return np.stack(rows) if rows else np.empty((0, len(self.class_names)), np.float32)
 
-    def answers(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> Generator[Answer, None, None]:
-        """As `predict`, one by one as they come; an item that cannot be used is answered with its problem."""
+    def predictions(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> Generator[Prediction, None, None]:
+        """Yields predictions one by one, as `predict`; an item that cannot be used has its problem instead."""
         read = _reader(self.image_size, self.resize)
         waiting: deque[tuple[Item, Any]] = deque()
         pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
         try:
             for item in _each(items):
                 waiting.append((item, pool.submit(self._pixels, item, read)))
-                if len(waiting) >= 2 * batch_size:  # one batch is decoded while the network sees the other
+                if len(waiting) >= 2 * batch_size:  # one batch is decoded while the network computes the other
                     yield from self._batch([waiting.popleft() for _ in range(batch_size)])
             while waiting:
                 yield from self._batch([waiting.popleft() for _ in range(min(batch_size, len(waiting)))])
-        finally:  # a caller that goes away early does not wait for images that nobody wants
+        finally:  # a caller that stops early does not wait for further images
             pool.shutdown(cancel_futures=True)
 
-    def _batch(self, loaded: Sequence[tuple[Item, Any]]) -> Iterator[Answer]:
+    def _batch(self, loaded: Sequence[tuple[Item, Any]]) -> Iterator[Prediction]:
         results = [(item, future.result()) for item, future in loaded]
         images = [pixels for _, pixels in results if not isinstance(pixels, str)]
-        answers = iter(np.asarray(self.infer(np.stack(images).astype("float32"))) if images else ())
+        predictions = iter(np.asarray(self.infer(np.stack(images).astype("float32"))) if images else ())
         for item, pixels in results:
             if isinstance(pixels, str):
-                yield Answer(item, None, pixels)
+                yield Prediction(item, None, pixels)
             else:
-                yield Answer(item, next(answers), None)
+                yield Prediction(item, next(predictions), None)
 
     def _pixels(self, item: Item, read: Callable[[bytes], Any]) -> np.ndarray | str:
-        """An item as [image_size, image_size, 3], or why it cannot be used."""
+        """Returns an item as [image_size, image_size, 3], or why it cannot be used."""
         if isinstance(item, np.ndarray):
             return self._fitted(item)
         problem = decode.probe(item).problem
@@ -132,7 +132,7 @@ class Predictor:
         if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
             return f"expected uint8, or float in 0-255, got {image.dtype}"
         if not np.isfinite(image).all():
-            return "it has values that are not numbers"
+            return "it contains NaN or infinite values"
         if image.shape[:2] == (self.image_size, self.image_size):
             return image
         return decode.resize(image, self.image_size, self.resize).numpy()
@@ -140,7 +140,7 @@ class Predictor:
 
 @functools.cache
 def _reader(size: int, mode: decode.Mode) -> Callable[[bytes], Any]:
-    """A file's path -> uint8 [size, size, 3], traced once."""
+    """Returns a function from a file's path to uint8 [size, size, 3], traced once."""
     return tf.function(
         lambda path: decode.preprocess(decode.read(path), size, mode), input_signature=[tf.TensorSpec([], tf.string)]
     )
@@ -177,13 +177,13 @@ def _open_run(run: Run, given: Given) -> Predictor:
 
 
 def of_run(run: Run, model: keras.Model) -> Predictor:
-    """What `open_any` gives for a finished run, whose best model is loaded already."""
+    """Returns the predictor of a finished run whose best model is already loaded."""
     given = _known_nearby(run.best_model, Given())
     return _of_network(run.best_model, model, given)
 
 
 def _known_nearby(path: Path, given: Given) -> Given:
-    """What the run or the export that `path` lies in says of it; `given` where it lies alone. Whatever is given must agree."""
+    """Returns the facts of the run or export that contains `path`, or `given` if there is none; arguments must agree."""
     run = Run(path.parent)
     if path == run.best_model and run.data_file.exists():
         data = run.data()
@@ -192,7 +192,7 @@ def _known_nearby(path: Path, given: Given) -> Given:
         metadata = savedmodel.read_metadata(path.parent)
     except OSError:
         return given
-    if not metadata.keys() >= {"class_names", "image_size", "resize"}:  # another program's file of that name
+    if not metadata.keys() >= {"class_names", "image_size", "resize"}:  # a file of another program with that name
         return given
     known = Given(tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"])
     return _agreed(str(path.parent), known, given)
@@ -217,7 +217,7 @@ def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
 def _open_onnx(path: Path, given: Given) -> Predictor:
     with _damage(path, "an ONNX file"):
         infer, side, classes, known = onnx.reader(path)
-    if known:  # the file tells, wherever it lies
+    if known:  # the file itself knows
         described(known, path)
         told = Given(tuple(known["class_names"]), known["image_size"], known["resize"])
         given = _agreed(str(path), told, given)
@@ -234,39 +234,39 @@ _FILES = {".keras": _open_keras, ".onnx": _open_onnx, ".tflite": _open_litert}
 
 
 def _described(path: Path, side: int | None, classes: int, given: Given, infer: Callable[[Any], Any]) -> Predictor:
-    """A Predictor of a file that takes images of `side` px (None: of any size); what nobody says has a default."""
+    """Returns the Predictor of a file that takes images of `side` px (None: any size); unknown facts have defaults."""
     size = given.image_size or side
     if size is None:
-        raise UserError(f"{path} takes images of any size: say the one it was trained on (image_size)")
+        raise UserError(f"{path} takes images of any size: give the one that it was trained on (image_size)")
     if side not in (None, size):
         raise UserError(f"{path} takes images of {side} px, but image_size {size} was given")
     names = given.class_names or tuple(str(number) for number in range(classes))
     if len(names) != classes:
-        raise UserError(f"{path} tells {classes} classes apart, but {len(names)} class names were given")
+        raise UserError(f"{path} has {classes} classes, but {len(names)} class names were given")
     return Predictor(names, size, given.resize or resize_mode(Data(), size), infer)
 
 
 @contextlib.contextmanager
 def _damage(path: Path, kind: str) -> Iterator[None]:
-    """Whatever a runtime raises of a damaged or strange file, as one message."""
+    """Turns any error of a runtime about a damaged or foreign file into one message."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # runtimes have classes of their own, or none
+    except Exception as error:  # runtimes raise different classes
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{path} is not {kind} of kerascnn, or is damaged: {reason}") from error
 
 
 def load_keras(path: Path) -> keras.Model:
-    """The network in a `.keras` file, in safe mode: a file that would run code of its own is refused.
+    """Loads the network of a `.keras` file in safe mode: a file that would run its own code is refused.
 
     Raises:
-        UserError: It is damaged, unsafe, or no network of `models.build` (which ends in a layer called `logits`).
+        UserError: It is damaged, unsafe, or not a network of `models.build` (which ends in a layer `logits`).
     """
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # zip, JSON, HDF5 and every layer's own errors
+    except Exception as error:  # errors of zip, JSON, HDF5 and of every layer
         raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(model, keras.Model) or model.layers[-1].name != "logits":
         raise UserError(f"{path} is not a network of kerascnn: it does not end in a layer called logits")
@@ -274,7 +274,7 @@ def load_keras(path: Path) -> keras.Model:
 
 
 def probabilities_of(model: keras.Model) -> Callable[[Any], Any]:
-    """`Predictor.infer` of a network that gives logits."""
+    """Returns `Predictor.infer` of a network with logits as output."""
 
     def infer(images):
         return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
@@ -291,13 +291,11 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
             loaded = tf.saved_model.load(str(named))
         classes = loaded.signatures["images"].structured_outputs["probabilities"].shape[-1]
     if classes != len(names):
-        raise UserError(
-            f"{version} tells {classes} classes apart, but its metadata.json names {len(names)}: it is damaged"
-        )
+        raise UserError(f"{version} has {classes} classes, but its metadata.json names {len(names)}: it is damaged")
     _agreed(str(version), Given(names, size, resize), given)
 
     def infer(images):
-        # The signature alone would not keep the weights alive.
+        # The signature alone does not keep the weights alive.
         return loaded.signatures["images"](images=tf.constant(images))["probabilities"]
 
     return Predictor(names, size, resize, infer)

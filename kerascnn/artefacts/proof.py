@@ -1,6 +1,6 @@
-"""Each artefact of an export, reloaded in a fresh process, against its run: the rows of parity.json.
+"""Proves each artefact of an export, reloaded in a new process, against its run: the rows of parity.json.
 
-One process is asked about all of them but `.keras` files, which need the package and get another.
+One process runs all of them except `.keras` files, which need the package and get another one.
 """
 
 import os
@@ -19,18 +19,18 @@ from kerascnn.artefacts.sample import Sample
 from kerascnn.data import decode
 from kerascnn.runs import Run
 
-TOLERANCE = 1e-4  # of any probability, for what computes in float32
-MAX_DROP = 1.0  # per cent of images whose answer may change, for the rest
+TOLERANCE = 1e-4  # largest difference of a probability, for float32
+MAX_DROP = 1.0  # percentage of images whose predicted class may change, for other types
 
 
 class Artefact(NamedTuple):
-    """One file, or the SavedModel, of a version.
+    """A file of a version, or its SavedModel.
 
     Attributes:
-        name: As `parity.json` and the screen call it.
-        form: How it is opened: a key of `run_artefact.FORMATS`.
-        file: Its name in the version's directory; empty for the SavedModel, which is the directory.
-        exact: Whether it computes in float32, so that nothing but rounding may differ.
+        name: Name in parity.json and on the screen.
+        form: Format, a key of `run_artefact.FORMATS`.
+        file: Name in the version's directory; empty for the SavedModel, which is the directory.
+        exact: Whether it computes in float32, with rounding as the only difference.
     """
 
     name: str
@@ -44,7 +44,7 @@ _LITERT = {
     "litert-float16": Artefact("litert float16", "litert", "model_float16.tflite", False),
     "litert-int8": Artefact("litert int8", "litert", "model_int8.tflite", False),
 }
-# What `--formats` names -> what is written.
+# Values of `--formats` -> the artefacts that are written.
 FORMATS = {
     "savedmodel": (Artefact("savedmodel", "savedmodel", "", True),),
     "litert": tuple(_LITERT.values()),
@@ -55,14 +55,14 @@ FORMATS = {
 
 
 class Prover:
-    """What the run answers to a sample, and how artefacts compare.
+    """Compares artefacts with the predictions of the run for a sample.
 
     Args:
-        run: The run: its best model is what everything is held against.
+        run: The run, whose best model is the reference.
         model: That model, loaded.
-        temperature: What the logits are divided by, 1 without calibration.
+        temperature: Divisor of the logits; 1 without calibration.
         sample: Images and files.
-        allow_drop: Per cent of images whose most probable class may differ in what is not float32.
+        allow_drop: Percentage of images whose most probable class may differ in types other than float32.
     """
 
     def __init__(
@@ -74,28 +74,30 @@ class Prover:
         asked = predictor.of_run(run, model)
         infer = asked.infer if temperature == 1 else _cooled(model, temperature)
         self.expected = parity.batched(infer, self.images)
-        # As `predict RUN` reads them; a file that it refuses proves nothing.
-        answers = zip(sample.files, asked.answers(sample.files), strict=True)
-        read = {file: answer.probabilities for file, answer in answers if answer.probabilities is not None}
+        # As read by `predict RUN`; a file that it refuses proves nothing.
+        predictions = zip(sample.files, asked.predictions(sample.files), strict=True)
+        read = {
+            file: prediction.probabilities for file, prediction in predictions if prediction.probabilities is not None
+        }
         self.contents = [decode.read(os.fsencode(file)).numpy() for file in read]
         powers = np.stack(list(read.values())).astype("float64") ** (1 / temperature)
         self.expected_of_files = (powers / powers.sum(1, keepdims=True)).astype("float32")
 
     def expect(self, form: str) -> None:
-        """Start the fresh process for an artefact of this form, unless there is one that can be asked."""
+        """Starts the new process for an artefact of this format, unless there is one."""
         if self._fresh is not None and (not self._fresh.alive or self._fresh.packaged != (form == "keras")):
             self.close()
         if self._fresh is None:
             self._fresh = FreshProcess(form)
 
     def close(self) -> None:
-        """End the fresh process."""
+        """Ends the new process."""
         if self._fresh is not None:
             self._fresh.close()
             self._fresh = None
 
     def prove(self, artefact: Artefact, folder: Path) -> dict[str, Any]:
-        """One row: `images` through it, and for a SavedModel `files` too; `passed` says whether it agrees well enough.
+        """Returns the row of an artefact, tested with `images`, and a SavedModel also with `files`; `passed` is the result.
 
         Raises:
             RuntimeError: It does not run.
@@ -104,20 +106,20 @@ class Prover:
         contents = self.contents if artefact.form == "savedmodel" else []
         self.expect(artefact.form)
         assert self._fresh is not None
-        answered = self._fresh.ask(artefact.form, path, self.images, contents)
-        found = {"images": Agreement.of(self.expected, answered.images)}
+        output = self._fresh.ask(artefact.form, path, self.images, contents)
+        found = {"images": Agreement.of(self.expected, output.images)}
         if contents:
-            found["files"] = Agreement.of(self.expected_of_files, answered.files)
+            found["files"] = Agreement.of(self.expected_of_files, output.files)
         passed = all(self._agrees(artefact, agreement) for agreement in found.values())
         return {
             "artefact": artefact.name,
             "file": artefact.file or "saved_model.pb",
             **{name: _finite(agreement._asdict()) for name, agreement in found.items()},
             "bytes": size_of(artefact, folder),
-            "latency_ms": float(np.median(answered.milliseconds)),
+            "latency_ms": float(np.median(output.milliseconds)),
             "limit": f"difference <= {TOLERANCE:g}" if artefact.exact else f"top-1 >= {100 - self.allow_drop:g} %",
             "passed": bool(passed),
-            **({"note": answered.note} if answered.note else {}),
+            **({"note": output.note} if output.note else {}),
         }
 
     def _agrees(self, artefact: Artefact, agreement: Agreement) -> bool:
@@ -127,23 +129,23 @@ class Prover:
 
 
 def unmade(artefact: Artefact, reason: str) -> dict[str, Any]:
-    """The row of an artefact that could not be written, or that does not run."""
+    """Returns the row of an artefact that could not be written, or that does not run."""
     return {"artefact": artefact.name, "file": artefact.file or "saved_model.pb", "error": reason, "passed": False}
 
 
 def why(row: Mapping[str, Any]) -> str:
-    """Why a row did not pass."""
+    """Returns why a row did not pass."""
     if "error" in row:
         return str(row["error"])
     images = row["images"]
     return (
-        f"{images['top1']:.2%} of {images['n']} answers are the same, the largest difference is"
-        f" {_number(images['max_difference'])}; {row['limit']} is asked for"
+        f"{images['top1']:.2%} of {images['n']} predictions are the same, the largest difference is"
+        f" {_number(images['max_difference'])}; the limit is {row['limit']}"
     )
 
 
 def size_of(artefact: Artefact, folder: Path) -> int:
-    """Bytes on disk; of a SavedModel its graph and its weights."""
+    """Returns the bytes on disk; of a SavedModel those of its graph and weights."""
     if artefact.file:
         return (folder / artefact.file).stat().st_size
     files = [folder / "saved_model.pb", *(folder / "variables").iterdir()]
@@ -151,7 +153,7 @@ def size_of(artefact: Artefact, folder: Path) -> int:
 
 
 def line(row: Mapping[str, Any]) -> str:
-    """A row as the screen shows it."""
+    """Returns a row as text for the screen."""
     if "error" in row:
         return f"{row['artefact']:<14} FAILED: {row['error']}"
     images: Mapping[str, Any] = row["images"]
@@ -165,11 +167,11 @@ def line(row: Mapping[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "no number" if value is None else f"{value:.1e}"
+    return "NaN" if value is None else f"{value:.1e}"
 
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: None."""
+    """Returns None in place of infinity, which JSON lacks."""
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
 
@@ -181,5 +183,5 @@ def _cooled(model: keras.Model, temperature: float) -> Callable[[Any], Any]:
 
 
 def failed(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows that did not pass."""
+    """Returns the rows that did not pass."""
     return [row for row in rows if not row["passed"]]

@@ -1,13 +1,13 @@
-"""Run artefacts in a process that knows nothing of kerascnn, as their users would; `fresh` starts it as a script.
+"""Runs artefacts in a process without kerascnn, as users would; `fresh` starts it as a script.
 
     python run_artefact.py FORMAT
 
-imports what FORMAT needs (savedmodel, litert, onnx, keras) at once. Then each line of standard input asks about one artefact,
-as JSON: [FORMAT, ARTEFACT, INPUTS.npz, OUTPUTS.npz]; a line of standard output answers null, or with the traceback.
+imports the libraries of FORMAT (savedmodel, litert, onnx, keras) at once. Then each line of standard input requests one
+artefact, as JSON: [FORMAT, ARTEFACT, INPUTS.npz, OUTPUTS.npz]; the reply on standard output is null or the traceback.
 
-Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (n files' contents, one behind the other, and where each ends;
-for a SavedModel only). Outputs: the probabilities of each, `images` and `bytes`, float32 [n, classes], `milliseconds`, the time
-of each of some calls with the first image, and `note`, what is to be said.
+Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (the concatenated contents of n files, and the end of each;
+only for a SavedModel). Outputs: the probabilities of each, `images` and `bytes`, float32 [n, classes], `milliseconds`, the times
+of some calls with the first image, and `note`, a remark.
 """
 
 import gc
@@ -21,13 +21,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 BATCH = 32
-WIDEST = 1e20  # of one step of 8 bits
+WIDEST = 1e20  # largest scale of an 8-bit range
 NOTES: list[str] = []
 CALLS, WARM, SECONDS = 50, 3, 1.0
 
 
 def savedmodel(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
-    """What answers images, what answers files' contents, and how many images at once."""
+    """Returns a function of images, a function of files' contents, and the number of images per call."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
@@ -51,11 +51,11 @@ def litert(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None
 
 
 def interpreted(path: str, threads: int) -> tuple[Any, str]:
-    """A LiteRT file ready to run, and what is to be said of it: XNNPACK's fast kernels take over nearly every file.
+    """Returns a LiteRT interpreter and a note: XNNPACK's fast kernels run nearly every file.
 
     Raises:
-        ValueError: Its 8-bit ranges are not those of a network.
-        RuntimeError: It does not run at all.
+        ValueError: Its 8-bit ranges cannot be those of a network.
+        RuntimeError: It does not run.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -68,8 +68,8 @@ def interpreted(path: str, threads: int) -> tuple[Any, str]:
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     slow = Interpreter(path, num_threads=threads, experimental_op_resolver_type=plain)
     scales = [scale for each in slow.get_tensor_details() for scale in each["quantization_parameters"]["scales"]]
-    if max(scales, default=0.0) > WIDEST:  # the plain kernels would end the whole process
-        raise ValueError(f"its 8-bit ranges are too wide to be a network's ({refusal}): export it again")
+    if max(scales, default=0.0) > WIDEST:  # the plain kernels would abort the process
+        raise ValueError(f"its 8-bit ranges are too wide for a network ({refusal}): export it again")
     slow.allocate_tensors()
     return slow, f"runs without XNNPACK, more slowly: {refusal}"
 
@@ -97,7 +97,7 @@ def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None,
 
 
 FORMATS = {"savedmodel": savedmodel, "litert": litert, "onnx": onnx, "keras": keras}
-# What each imports, and takes seconds for.
+# Libraries of each format, whose import takes seconds.
 RUNTIMES = {
     "savedmodel": ("tensorflow",),
     "litert": ("ai_edge_litert.interpreter",),
@@ -107,7 +107,7 @@ RUNTIMES = {
 
 
 def main(form: str, path: str, inputs: str, outputs: str) -> None:
-    """Ask all of it, batch by batch, then time single images."""
+    """Runs all inputs in batches, then times single images."""
     import numpy as np
 
     ask_images, ask_files, step = FORMATS[form](path)
@@ -125,7 +125,7 @@ def main(form: str, path: str, inputs: str, outputs: str) -> None:
 
 
 def _timed(call: Callable[[], object]) -> list[float]:
-    """Seconds of each call, after some that are not counted."""
+    """Returns the seconds of each call, after some that are not counted."""
     for _ in range(WARM):
         call()
     spent: list[float] = []
@@ -141,10 +141,10 @@ def _cpus() -> int:
 
 
 def serve(first: str) -> None:
-    """Answer requests until standard input ends."""
+    """Serves requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-    gc.disable()  # a search for garbage among what is imported finds none, and takes a second
+    os.dup2(2, 1)  # output of libraries is not a reply
+    gc.disable()  # collecting garbage among imported objects finds none, and takes a second
     for name in ("numpy", *RUNTIMES[first]):
         importlib.import_module(name)
     gc.freeze()
@@ -157,13 +157,13 @@ def serve(first: str) -> None:
             main(form, *places)
             if "kerascnn" in sys.modules and form != "keras":
                 problem = "the artefact imported kerascnn: it must not need it"
-        except Exception:  # whatever a runtime raises of an artefact is what is asked for
+        except Exception:  # any error of a runtime is a result
             problem = traceback.format_exc()
         answers.write(json.dumps(problem) + "\n")
         answers.flush()
 
 
 if __name__ == "__main__":
-    # Modules beside this file must not be taken for the libraries they are named after, nor the package be there at all.
+    # Modules beside this file must not shadow the libraries with the same names, and the package must not be importable.
     del sys.path[0]
     serve(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Real images of a run's data for a proof: some as the network sees them, some as files of many kinds."""
+"""Real images of a run's data for a proof: some as network input, some as files in many formats."""
 
 import dataclasses
 import os
@@ -13,16 +13,16 @@ from kerascnn.data.sources import Encoded, Files
 from kerascnn.errors import UserError
 
 IMAGES, FILES, ODD = 256, 24, 4
-_ORIENTATION = 0x0112  # EXIF's tag
+_ORIENTATION = 0x0112  # tag of EXIF
 
 
 class Sample(NamedTuple):
-    """Images of one split, evenly spread over it.
+    """Images of one split, spread evenly over it.
 
     Attributes:
-        split: Where they come from: val, or the first other split that has images.
+        split: Their split: val, or the first other split with images.
         images: uint8 [n, image_size, image_size, 3].
-        files: Encoded images: the split's own, and some of them turned by EXIF, in grey, with alpha, in 16 bit, by palette.
+        files: Encoded images: those of the split, and some turned by EXIF, in gray, with alpha, in 16 bit, by palette.
     """
 
     split: str
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
 
 
 def draw(splits: Splits, folder: Path) -> Sample:
-    """A sample of up to `IMAGES` images; files that have to be made lie in `folder`.
+    """Returns a sample of up to `IMAGES` images; new files are written to `folder`.
 
     Raises:
         UserError: No split has an image that can be read.
@@ -45,25 +45,25 @@ def draw(splits: Splits, folder: Path) -> Sample:
 
 
 def odd_files(pixels: np.ndarray, folder: Path, name: str) -> list[Path]:
-    """An image in the forms that decoders disagree on, neither square nor of the network's size.
+    """Writes an image in formats on which decoders disagree, neither square nor of the network's size.
 
     Args:
         pixels: uint8 [height, width, 3].
-        folder: Where the files go.
-        name: What their names begin with.
+        folder: Folder of the files.
+        name: Beginning of their names.
     """
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels).resize((width * 3 // 2 + 1, height + 5))
-    grey = image.convert("L")
+    gray = image.convert("L")
     turned = Image.Exif()
     turned[_ORIENTATION] = 6
     transparent = image.convert("RGBA")
-    transparent.putalpha(grey)
-    deep = Image.fromarray(np.asarray(grey).astype("uint16") * 257)
+    transparent.putalpha(gray)
+    deep = Image.fromarray(np.asarray(gray).astype("uint16") * 257)
     made: dict[str, tuple[Image.Image, dict[str, Any]]] = {
         "exif.jpg": (image, {"exif": turned, "quality": 95}),
-        "grey.jpg": (grey, {}),
-        "grey.png": (grey, {}),
+        "gray.jpg": (gray, {}),
+        "gray.png": (gray, {}),
         "alpha.png": (transparent, {}),
         "16bit.png": (deep, {}),
         "palette.png": (image.quantize(64), {}),
@@ -74,7 +74,7 @@ def odd_files(pixels: np.ndarray, folder: Path, name: str) -> list[Path]:
 
 
 def _spread(split: Split, count: int) -> Split:
-    """At most `count` images of a split, evenly spread: neighbours are often of one class."""
+    """Returns at most `count` images of a split, spread evenly, as neighbors often have the same class."""
     places = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
     return dataclasses.replace(split, indices=split.indices[places], labels=split.labels[places])
 
@@ -89,7 +89,7 @@ def _images(split: Split, splits: Splits) -> np.ndarray:
 
 
 def _files(split: Split, folder: Path) -> list[Path]:
-    """The split's files; where it has none, its encoded images, or else its pixels, written as files."""
+    """Returns the files of a split; without files its encoded images, or else its pixels, are written as files."""
     source = split.source
     if isinstance(source, Files):
         return [Path(os.fsdecode(source.paths[int(i)].numpy())) for i in split.indices]

@@ -1,27 +1,28 @@
-"""A trained network as a SavedModel that serves encoded images: TensorFlow Serving's layout, TensorFlow's own ops only.
+"""Exports a trained network as a SavedModel that serves encoded images, with TensorFlow Serving's layout and TensorFlow's own
+ops.
 
-The contract, which further formats and proofs extend and never replace:
+The contract, which further formats extend:
 
     serving_default   image_bytes  string  [batch]                one encoded JPEG or PNG each
-    images            images       float32 [batch, H, W, 3]       RGB, 0-255; H = W = image_size is taken as it is,
-                                                                  any other size is resized as a file would be
+    images            images       float32 [batch, H, W, 3]       RGB, 0-255; H = W = image_size is used unchanged,
+                                                                  other sizes are resized like a file
     features          images       as for `images`
 
     the first two     probabilities  float32 [batch, classes]     they sum to 1, in the order of the class names
-    answer            classes        string  [batch, min(5, classes)]   names, the most probable first
+    as well           classes        string  [batch, min(5, classes)]   names, the most probable first
                       scores         float32 [batch, min(5, classes)]   their probabilities
     the third         features       float32 [batch, channels]    the layer `pool`: for search and clustering
 
-    assets/classes.txt     the class names, one a line, in order (a line break within a name as \\n, a backslash as \\\\)
+    assets/classes.txt     the class names, one per line, in order (a line break within a name as \\n, a backslash as \\\\)
     assets/metadata.json   class_names, image_size, resize, versions, and what the caller adds
 
 A signature takes one type, and a server turns JSON's numbers into it. In Python the loaded object may be called with either:
-`tf.saved_model.load(path)(images)` answers as `images` does for uint8 and for float32.
+`tf.saved_model.load(path)(images)` acts as `images` for uint8 and for float32.
 
-`serving_default` decodes and resizes by the one decode path (`kerascnn.data.decode`), inside the graph. A batch with something
-that is not a JPEG or PNG, damaged, or of more than `MAX_PIXELS` pixels (told by its header, before anything is decoded) is an
-InvalidArgumentError for the whole batch, in a server a 400: send what you don't trust one by one. Orientation that a PNG keeps
-in text chunks only is not seen here; `predict` sees it. Normalizations are folded into convolutions (`folding`).
+`serving_default` decodes and resizes by the decode path (`kerascnn.data.decode`) inside the graph. An image that is not JPEG or
+PNG, is damaged, or has more than `MAX_PIXELS` pixels (by its header, before decoding) raises InvalidArgumentError for the whole
+batch, which is a 400 of a server: send untrusted images one by one. Orientation in text chunks of a PNG is ignored here, while
+`predict` respects it. Normalizations are folded into convolutions (`folding`).
 """
 
 import json
@@ -55,22 +56,22 @@ def export(
     resize: decode.Mode,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `model` as the next version below `path`; returns the version's directory.
+    """Writes `model` as the next version below `path`; returns the version's directory.
 
-    It is written aside, synced and renamed: a server that watches `path` never sees half of it.
+    It is written aside, synced and renamed, so that a server that watches `path` never sees a part of it.
 
     Args:
-        model: `models.build`'s contract (pixels 0-255 in, logits out), computing in float32: of a model that was trained in
-            another policy the float32 twin.
-        path: `saved_models/<name>`; need not exist.
-        class_names: One per logit.
-        image_size: Height and width that the model was trained on.
+        model: A network of `models.build` (pixels 0-255 in, logits out) that computes in float32; for a model that was
+            trained in another policy, its float32 twin.
+        path: `saved_models/<name>`; it need not exist.
+        class_names: One name per logit.
+        image_size: Height and width in training.
         resize: crop, pad or squash.
-        metadata: What else metadata.json shall say; JSON values.
+        metadata: Further JSON values for metadata.json.
 
     Raises:
         ValueError: The model does not compute in float32, or has another number of classes.
-        RuntimeError: Called inside a strategy's scope, which would leave its devices in the graph.
+        RuntimeError: Called in a strategy's scope, whose devices would be stored in the graph.
     """
     described = describe(class_names, image_size, resize, metadata or {})
     check(model, class_names)
@@ -82,7 +83,7 @@ def export(
 def describe(
     class_names: Sequence[str], image_size: int, resize: decode.Mode, metadata: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    """The files in `assets/` that say what an artefact is: name -> content."""
+    """Returns the files in `assets/` that describe an artefact: name -> content."""
     lines = [name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r") for name in class_names]
     known = {
         **metadata,
@@ -106,7 +107,7 @@ def write(
     resize: decode.Mode,
     assets: Mapping[str, bytes],
 ) -> None:
-    """Write the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content). See `export`."""
+    """Writes the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content). See `export`."""
     write_served(
         served(folded(model)),
         folder,
@@ -126,7 +127,7 @@ def write_served(
     resize: decode.Mode,
     assets: Mapping[str, bytes],
 ) -> None:
-    """As `write`, of a network that is folded and served already."""
+    """As `write`, for a network of `folding.served`."""
     with scratch() as place:
         files = []
         for name, content in assets.items():
@@ -138,13 +139,13 @@ def write_served(
                 saved,
                 str(named),
                 signatures=saved.endpoints(),
-                # Gradients are for training; nobody trains a served model on.
+                # Gradients are for training, which an exported model is not for.
                 options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
             )
 
 
 def check(model: keras.Model, class_names: Sequence[str]) -> None:
-    """Raises what `export` says of a network that cannot be exported."""
+    """Raises the errors of `export` for a network that cannot be exported."""
     if tf.distribute.has_strategy():
         raise RuntimeError("export runs outside of every strategy's scope: the graph must name no devices")
     lower = {layer.name: layer.compute_dtype for layer in model.layers if layer.compute_dtype != "float32"}
@@ -156,7 +157,7 @@ def check(model: keras.Model, class_names: Sequence[str]) -> None:
 
 
 def read_metadata(version: Path) -> dict[str, Any]:
-    """What metadata.json of a version's directory says.
+    """Returns the content of metadata.json in a version's directory.
 
     Raises:
         UserError: It is damaged.
@@ -167,7 +168,7 @@ def read_metadata(version: Path) -> dict[str, Any]:
 
 
 def read_classes(path: Path) -> list[str]:
-    """The class names in a `classes.txt`, or in any file with one name a line.
+    """Returns the class names in a `classes.txt`, or in any file with one name per line.
 
     Raises:
         OSError: The file cannot be read.
@@ -178,7 +179,7 @@ def read_classes(path: Path) -> list[str]:
 
 
 class _Served(tf.Module):
-    """What is saved: the weights in use, the assets and the functions, not the Keras model around them."""
+    """The saved object: used weights, assets and functions, without the Keras model around them."""
 
     def __init__(
         self,
@@ -192,7 +193,7 @@ class _Served(tf.Module):
         self._names, self._size, self._resize = list(class_names), image_size, resize
         self._assets = [tf.saved_model.Asset(str(asset)) for asset in assets]
         shape = (image_size, image_size, 3)
-        # The graph itself, called by every signature: a tf.function would be traced, and saved, twice.
+        # Every signature calls the graph itself: a tf.function would be traced, and saved, twice.
         compute = _plain(lambda x: network(x, training=False), tf.TensorSpec([None, *shape], tf.float32))
         self._network = compute.get_concrete_function()
         self._weights = list(self._network.variables)
@@ -212,7 +213,7 @@ class _Served(tf.Module):
         self.features = _plain(features, tf.TensorSpec(ANY, tf.float32, "images"))
 
     def endpoints(self) -> dict[str, Any]:
-        """The signatures by name."""
+        """Returns the signatures by name."""
         self.__call__.get_concrete_function(tf.TensorSpec(ANY, tf.uint8, "images"))
         from_images = self.__call__.get_concrete_function(tf.TensorSpec(ANY, tf.float32, "images"))
         return {"serving_default": self.from_bytes, "images": from_images, "features": self.features}
@@ -222,7 +223,7 @@ class _Served(tf.Module):
         return self._answer(self._fitted(images))
 
     def _fitted(self, images):
-        """float32 [batch, size, size, 3] of images of any size."""
+        """Returns float32 [batch, size, size, 3] for images of any size."""
         fits = tf.reduce_all(tf.equal(tf.shape(images)[1:3], self._size))
         return tf.cond(
             fits,
@@ -242,5 +243,5 @@ def _plain(function, spec: tf.TensorSpec):
 
 
 def _as_bytes(name: str) -> bytes:
-    """A class is a folder's name, which need not be UTF-8."""
+    """Encodes a class name, which need not be UTF-8, since it is a folder's name."""
     return name.encode("utf-8", "surrogateescape")

@@ -1,6 +1,6 @@
-"""Numbered versions below a name, as TensorFlow Serving watches them: `saved_models/<name>/<version>/`. No TensorFlow.
+"""Numbered versions of an export, as watched by TensorFlow Serving: `saved_models/<name>/<version>/`. No TensorFlow.
 
-A version is written aside, synced and renamed, so that nobody ever sees half of one.
+A version is written aside, synced and renamed, so that no reader sees a part of one.
 """
 
 import contextlib
@@ -15,30 +15,30 @@ _ASIDE = ".aside-"
 
 
 def versions(path: Path) -> list[int]:
-    """The versions below `path`, ascending."""
+    """Returns the versions below `path`, ascending."""
     return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal()) if path.is_dir() else []
 
 
 def next_version(path: Path) -> int:
-    """One more than the highest version below `path`; 1 where there is none."""
+    """Returns the highest version below `path` plus one, or 1."""
     return max(versions(path), default=0) + 1
 
 
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """A hidden folder below `path` to write a version into; what has not been published when it ends is removed."""
+    """A hidden folder below `path` for writing a version; it is removed at the end unless it was published."""
     path.mkdir(parents=True, exist_ok=True)
     with scratch(path, _ASIDE) as folder:
         yield folder
 
 
 def clear_dead(path: Path) -> None:
-    """Remove what killed exports left below `path`."""
+    """Removes what killed exports left below `path`."""
     sweep(path, _ASIDE)
 
 
 def publish(folder: Path, path: Path) -> Path:
-    """Sync what lies in `folder` and give it the next free version's name below `path`; returns the version."""
+    """Syncs `folder` and renames it to the next free version below `path`; returns the version."""
     for entry in sorted(folder.rglob("*")):
         sync(entry)
     sync(folder)

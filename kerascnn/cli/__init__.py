@@ -1,1 +1,1 @@
-"""What every command has: its flags, recipes, screen, and exit codes for each way to end. No TensorFlow."""
+"""The common parts of commands: flags, recipes, help, screen, and exit codes. No TensorFlow."""

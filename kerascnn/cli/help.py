@@ -51,7 +51,7 @@ class Entry:
     facts: str = ""
 
     def lines(self, width: int) -> list[str]:
-        """The entry in two columns; a long usage has a line of its own."""
+        """Returns the entry in two columns; a long usage has a line of its own."""
         # textwrap breaks at ASCII spaces only.
         facts = f"[{self.facts}]".replace(" ", "\u00a0") if self.facts else ""
         wrapped = textwrap.wrap(f"{self.text} {facts}", width - _COLUMN, break_on_hyphens=False)
@@ -62,7 +62,7 @@ class Entry:
 
 
 def asks_for_help(argv: Iterable[str]) -> bool:
-    """Whether the words of a command line ask for help."""
+    """Returns whether a command line asks for help."""
     return any(word in (*HELP, HELP_ALL) for word in argv)
 
 
@@ -75,7 +75,7 @@ def help_text(
     everything: bool = False,
     hidden: Collection[str] = (),
 ) -> str:
-    """The help of a command.
+    """Returns the help of a command.
 
     Args:
         schema: The command's schema.
@@ -102,7 +102,7 @@ _Field = tuple[flags.Flag, FieldInfo, Any]
 def _fields(
     schema: type[Section], default: Section, hidden: Collection[str]
 ) -> tuple[list[_Field], dict[str, list[_Field]]]:
-    """The fields of a schema, and those of each of its sections."""
+    """Returns the fields of a schema, and those of each of its sections."""
     loose: list[_Field] = []
     sections: dict[str, list[_Field]] = {}
     for name, field in schema.model_fields.items():
@@ -137,7 +137,7 @@ def _groups(
 
 
 def _summary(schema: type[Section], name: str) -> str:
-    """The first sentence of a section's docstring, as the end of a title."""
+    """Returns the first sentence of a section's docstring, as the end of a title."""
     sentence = (schema.model_fields[name].annotation.__doc__ or "").split("\n")[0].rstrip(".")
     return sentence[:1].lower() + sentence[1:]
 

@@ -1,4 +1,4 @@
-"""Controlled comparisons: plan, train through an executor, conclude. No TensorFlow until something is measured or scored."""
+"""Controlled comparisons: plan, train through an executor, conclude. TensorFlow is loaded only to measure or score."""
 
 from kerascnn.comparison.session import of_archs, of_runs
 

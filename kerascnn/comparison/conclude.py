@@ -1,4 +1,4 @@
-"""From finished runs to a conclusion: whom the verdict is about, the contrasts, one row per arch and variant."""
+"""Draws a conclusion from finished runs: the entries of the verdict, the contrasts, one row per arch and variant."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from kerascnn.runs import Run
 from kerascnn.scoring.metrics import SCORES
 from kerascnn.studies.cost import Cost
 
-# What may vary, by the flag that says so: a short name, and the name of its axis.
+# Axes of variants by flag: a short name, and the title of the axis.
 AXES = {
     "recipes": ("recipe", "recipe"),
     "lr_grid": ("lr", "learning rate"),
@@ -29,14 +29,14 @@ AXES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One arch in one variant with its finished runs.
+    """An arch in one variant, with its finished runs.
 
     Args:
-        arch: What it is called.
-        variant: Which recipe, learning rate, fraction or size; empty where nothing varies.
+        arch: Name of the arch.
+        variant: Recipe, learning rate, fraction or image size; empty without variants.
         runs: Finished runs by seed.
-        cost: Of its network.
-        choosing: Finished runs of other seeds by whose val a variant is chosen; their test was not read.
+        cost: Cost of its network.
+        choosing: Finished runs of other seeds whose val chooses a variant; their test was not read.
         failed: Seeds whose runs cannot be trained.
     """
 
@@ -68,17 +68,17 @@ class Entry:
         return scored_split(next(iter(self.metrics.values())))
 
     def score(self, split: str, metric: str) -> list[float]:
-        """The metric by seed, as the runs scored themselves."""
+        """Returns the metric by seed, from the runs' own scores."""
         return [found[split][metric]["value"] for found in self.metrics.values() if split in found]
 
     def choosing_scores(self, metric: str) -> list[float]:
-        """Val's metric of the runs that choose."""
+        """Returns val's metric of the runs that choose."""
         found = [run.metrics() for run in self.choosing.values()]
         return [each["val"][metric]["value"] for each in found if metric in each.get("val", {})]
 
     @property
     def place(self) -> float:
-        """Where it stands on the axis of what varies: its learning rate, training images or image size."""
+        """Its position on the axis of variants: learning rate, training images or image size."""
         run = next(iter(self.runs.values()))
         config = run.config()
         if self.variant.startswith("lr "):
@@ -89,21 +89,21 @@ class Entry:
 
     @property
     def train_seconds(self) -> float:
-        """Mean over its runs."""
+        """Mean training time of its runs."""
         return float(np.mean([found["train_seconds"] for found in self.metrics.values()]))
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A contrast and what it comes to.
+    """A contrast of two entries and its verdict.
 
     Args:
-        first: One arch.
-        second: The other one.
-        contrast: Second minus first, of the trainings that end.
-        verdict: In words.
-        beside: What a reader must know beside the verdict: runs that failed, runs that say no more than a constant.
-        p: Corrected for the number of rows (Holm), where this is one row of a table.
+        first: The first entry.
+        second: The second entry.
+        contrast: Second minus first, of the trainings that finished.
+        verdict: The verdict as text.
+        beside: Further facts for the reader: failed runs, runs that are no better than a constant.
+        p: P value corrected for the number of rows (Holm), if this is a row of a table.
     """
 
     first: Entry
@@ -116,20 +116,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a comparison comes to.
+    """The result of a comparison.
 
     Args:
-        entries: Every arch in every variant.
-        best: By arch the entry that speaks for it in the verdict.
-        why: How these were chosen; empty where nothing varies.
+        entries: All archs in all variants.
+        best: For each arch the entry in the verdict.
+        why: How these were chosen; empty without variants.
         verdicts: Each other arch against the first.
-        table: The same for each variant; empty where nothing varies.
+        table: The same for each variant; empty without variants.
         metric: Name of a row in `scoring.metrics`.
-        margin: In the metric's own unit.
-        seeds: How many seeds the comparison is to have.
-        axis: What varies besides arch and seed: recipe, lr, fraction or image_size; empty for nothing.
-        axis_title: The same for people.
-        lost: What could not be trained: arch, variant and seeds.
+        margin: The margin in the metric's own unit.
+        seeds: Planned number of seeds.
+        axis: The axis of variants: recipe, lr, fraction or image_size; empty without variants.
+        axis_title: Title of the axis.
+        lost: Arch, variant and seeds that could not be trained.
     """
 
     entries: tuple[Entry, ...]
@@ -146,10 +146,10 @@ class Conclusion:
 
 
 def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = ()) -> Conclusion:
-    """The verdict of the runs that are finished, and `lost`: what could not be.
+    """Returns the conclusion from finished runs; `lost` are the runs that could not be trained.
 
     Raises:
-        UserError: Fewer than two archs with a finished run, other images or classes.
+        UserError: Fewer than two archs with a finished run, or runs with different images or classes.
     """
     archs = tuple(dict.fromkeys(entry.arch for entry in entries))
     if len(archs) < 2:
@@ -157,7 +157,7 @@ def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Seque
     for entry in entries:
         _check(entry, compare.metric)
     best, why = _spokesmen(entries, archs, compare)
-    # Together they hold with 95 %, however many archs there are (Bonferroni).
+    # All verdicts together hold with 95 %, for any number of archs (Bonferroni).
     level = 1 - 0.05 / (len(archs) - 1)
     verdicts = tuple(_pair(_contrast(best[0], other, compare, level), compare, seeds) for other in best[1:])
     table = _rows([_contrast(*pair, compare, level) for pair in _places(entries, archs)], compare, seeds)
@@ -178,7 +178,7 @@ def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Seque
 
 
 def _places(entries: Sequence[Entry], archs: Sequence[str]) -> Iterator[tuple[Entry, Entry]]:
-    """For each variant the first arch with each other one, where both have runs of one seed; none where nothing varies."""
+    """Returns for each variant the first arch with each other one, if both have runs with a common seed."""
     variants = tuple(dict.fromkeys(entry.variant for entry in entries))
     by_place = {(entry.arch, entry.variant): entry for entry in entries}
     for variant, arch in itertools.product(variants if len(variants) > 1 else (), archs[1:]):
@@ -194,10 +194,10 @@ def _check(entry: Entry, metric: str) -> None:
 
 
 def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
-    """For each arch the entry that its verdict is about."""
+    """Returns for each arch the entry in the verdict."""
     if compare.chooses:
         return _chosen(entries, archs, compare)
-    # The largest fraction or size that all have; where nothing varies, all there is.
+    # The largest fraction or size that all archs have; without variants, the only entry.
     by_place = {(entry.arch, entry.variant): entry for entry in entries}
     shared = [entry.variant for entry in entries if all((arch, entry.variant) in by_place for arch in archs)]
     if not shared:
@@ -208,11 +208,11 @@ def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare)
 
 
 def _chosen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
-    """Best against best, by runs of seeds of their own: who is chosen by the runs that judge it is judged too well."""
+    """Returns each arch's best variant, chosen by separate runs: the runs that judge would overestimate their own choice."""
     rule = SCORES[compare.metric]
 
     def by_val(entry: Entry) -> tuple[int, float]:
-        """Runs first: where a seed could not be trained, the mean of the others says too much."""
+        """Sorts by the number of runs first: if a seed could not be trained, the mean of the others is too optimistic."""
         scores = entry.choosing_scores(compare.metric)
         return len(scores), rule.sign * float(np.mean(scores)) if scores else 0.0
 
@@ -234,7 +234,7 @@ def _number(variant: str) -> float:
 
 @dataclass(frozen=True)
 class _Contrasted:
-    """Two entries and the contrast of their runs, before it is put into words."""
+    """Two entries and the contrast of their runs, before the verdict."""
 
     first: Entry
     second: Entry
@@ -246,15 +246,16 @@ def _contrast(first: Entry, second: Entry, compare: Compare, level: float) -> _C
 
 
 def _rows(found: Sequence[_Contrasted], compare: Compare, seeds: int) -> tuple[Pair, ...]:
-    """The rows of a table: a row says that archs differ where that holds with 95 % for all rows together (Holm).
+    """Returns the rows of a table; a row reports a difference if that holds with 95 % for all rows together (Holm).
 
-    The interval of each is shown at the level at which Holm judges it, so that it holds 0 where nothing is said.
+    The interval of each row has the level at which Holm's method tests it, so that it contains 0 if no difference is
+    reported.
     """
     p_values = [statistics.p_value(each.contrast.difference) for each in found]
     corrected = statistics.holm(p_values)
     pairs = []
     for each, p, holm in zip(found, p_values, corrected, strict=True):
-        # Holm multiplies by the number of rows that are not smaller; from the first that fails on, by that one's.
+        # Holm multiplies by the number of rows that are not smaller; after the first failure, by the number of that row.
         times = sum(other >= p for other in p_values) if holm < 0.05 else sum(other >= 0.05 for other in corrected)
         difference = each.contrast.difference.at(1 - 0.05 / max(times, 1))
         pair = _pair(replace(each, contrast=replace(each.contrast, difference=difference)), compare, seeds)
@@ -274,7 +275,7 @@ def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     failed = sorted({*first.failed, *second.failed})
     if failed:
         beside += [line for entry in (first, second) for line in _failures(entry)]
-        # The same with the failed runs counted as chance: does the advice stand?
+        # The same with failed runs counted as chance, to see whether the advice changes.
         answers, others = (entry.answers.with_failed(entry.failed) for entry in (first, second))
         difference = contrast(answers, others, compare.metric, found.contrast.difference.level).difference
         counted = judge(one, other, difference, unit, margin, seeds)
@@ -286,7 +287,7 @@ def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
 
 
 def _failures(entry: Entry) -> list[str]:
-    """How often an arch cannot be trained, and what that says of its other seeds."""
+    """Returns a note on how often an arch cannot be trained, and what that means for other seeds."""
     if not entry.failed:
         return []
     tried = len(entry.failed) + len(entry.runs)

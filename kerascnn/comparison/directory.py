@@ -1,4 +1,4 @@
-"""A comparison's directory: the only module that knows the names in it. No TensorFlow."""
+"""The directory of a comparison: the only module that knows its file names. No TensorFlow."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from kerascnn.studies.directory import StudyDirectory
 
 
 class ComparisonDirectory(StudyDirectory):
-    """One comparison's files: what was solved, the tables, the report, what the screen showed.
+    """The files of a comparison: solved widths, tables, report, log.
 
     Args:
         path: The directory; it need not exist yet.
@@ -25,20 +25,20 @@ class ComparisonDirectory(StudyDirectory):
         self.table_file = self.path / "comparison.csv"
         self.markdown_file = self.path / "comparison.md"
         self.tables = self.path / "tables"
-        self.choosing = self.path / "choosing"  # runs that choose among variants and whose test is not read
+        self.choosing = self.path / "choosing"  # runs that choose among variants, whose test is not read
 
     def terms_in(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The table `request`."""
+        """Returns the table `request`."""
         if not (isinstance(content.get("request"), dict) and _tables(content.get("cells"))):
             raise UserError(f"{self.terms_file} is damaged: expected the tables request and cells: remove it")
         terms: dict[str, Any] = content["request"]
         return terms
 
     def solved(self, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """What an earlier start solved and measured, by cell; empty where there was none.
+        """Returns what an earlier start solved and measured, by cell.
 
         Raises:
-            UserError: The directory holds a comparison on other terms; lists what differs.
+            UserError: The directory contains a comparison on other terms; the message lists the differences.
         """
         kept = self.claimed(request)
         if kept is None:
@@ -49,12 +49,12 @@ class ComparisonDirectory(StudyDirectory):
     def keep(
         self, command: str, request: dict[str, Any], cells: dict[str, dict[str, Any]], runs: Sequence[str]
     ) -> None:
-        """Write comparison.toml: the command, what decides the runs, what was solved and measured, who takes part."""
+        """Writes comparison.toml: the command, the terms, solved widths and costs, and the participants."""
         content = {"command": command, "request": request, "runs": list(runs), "cells": cells}
         write_file(self.terms_file, tomli_w.dumps(content).encode())
 
     def write_tables(self, csv: str, markdown: str, sheets: Mapping[str, str]) -> None:
-        """Keep the main table, the same words and tables as Markdown, and each table of the page by its name."""
+        """Writes the main table, the summary as Markdown, and each table of the page."""
         write_file(self.table_file, csv.encode())
         write_file(self.markdown_file, markdown.encode())
         for name, sheet in sheets.items():

@@ -1,4 +1,4 @@
-"""Run a plan: show it, train what is not finished, seed by seed."""
+"""Executes a plan: shows it, and trains unfinished runs seed by seed."""
 
 import datetime
 import threading
@@ -15,7 +15,7 @@ from kerascnn.studies.executor import Executor
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """The plan as people read it."""
+    """Returns the plan as text."""
     compare, cells = plan.compare, plan.cells
     data = cells[0].subject
     images = ", ".join(f"{count:,} {split}" for split, count in data.images.items())
@@ -52,34 +52,34 @@ def lines(plan: Plan) -> Iterator[str]:
 
 
 def expected(plan: Plan, without: Collection[str] = (), pace: float = 1.0) -> float:
-    """Seconds that the rest of the plan would take, `without` the runs of these names.
+    """Returns the expected seconds of the rest of the plan.
 
     Args:
-        plan: What is to be trained.
+        plan: The plan.
         without: Names of runs that are not tried again.
-        pace: What the runs of this start have taken, as a multiple of what had been expected of them.
+        pace: Measured over expected duration of the runs of this start.
     """
     return pace * sum(_left(cell, run) for _, cell, run in plan.every() if run.name not in without)
 
 
 class Pace:
-    """What runs have taken, as a multiple of what had been expected of them; 1 before the first one has ended."""
+    """Measured over expected duration of the finished runs; 1 before the first one."""
 
     def __init__(self) -> None:
         self._expected = self._taken = 0.0
 
     def ended(self, expected: float, taken: float) -> None:
-        """A run has ended."""
+        """Adds a finished run."""
         self._expected, self._taken = self._expected + expected, self._taken + taken
 
     @property
     def factor(self) -> float:
-        """The multiple so far."""
+        """The present ratio."""
         return self._taken / self._expected if self._expected else 1.0
 
 
 def _whole(cell: Cell) -> float:
-    """Seconds of one run from its start."""
+    """Returns the seconds of a whole run."""
     return cell.around_seconds + cell.seconds
 
 
@@ -90,20 +90,21 @@ def _left(cell: Cell, run: Run) -> float:
 
 
 def train(plan: Plan, executor: Executor, screen: Screen, failed: dict[str, str], hours: float | None = None) -> None:
-    """Train every run of the plan that is not finished, each in a process of its own.
+    """Trains every unfinished run of the plan, each in a process of its own.
 
-    A run that cannot be trained, as at a learning rate of the grid that is too high, does not keep the others from it.
+    A run that cannot be trained, for example with too high a learning rate, does not stop the others.
 
     Args:
-        plan: What is to be trained.
-        executor: Where.
-        screen: Where lines go.
-        failed: Is given the name of each run that cannot be trained, and why.
-        hours: When to stop.
+        plan: The plan.
+        executor: Executes the runs.
+        screen: Takes lines.
+        failed: Extended by the name of each run that cannot be trained, and the reason.
+        hours: Time limit.
 
     Raises:
-        Stopped: Time is up; the same command goes on.
-        ChildLost: A run's process was killed, or had no room on the disk, as others might: the same command goes on.
+        Stopped: The time is up; the same command continues.
+        ChildLost: A run's process was killed or found no space on the disk, which would also affect others: the same command
+            continues.
     """
     stop = threading.Event()
     timer = threading.Timer(hours * 3600, stop.set) if hours else None
@@ -129,7 +130,7 @@ def train(plan: Plan, executor: Executor, screen: Screen, failed: dict[str, str]
     except Stopped:
         if stop.is_set():
             raise Stopped(
-                f"--max-hours {hours:g} is up: the same command goes on ({_rest(plan, failed, pace)})"
+                f"--max-hours {hours:g} is up: the same command continues ({_rest(plan, failed, pace)})"
             ) from None
         raise
     finally:
@@ -147,7 +148,7 @@ def _train(
     screen: Screen,
     candidate: bool,
 ) -> None:
-    """One run, in a process of its own, from wherever it was left; a candidate's test is not read."""
+    """Trains one run in a process of its own, from its last state; the test of a candidate is not read."""
     if stop.is_set():
         raise Stopped("time is up")
     run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
@@ -181,6 +182,6 @@ def _result(run: Run, metric: str) -> str:
 
 
 def clock(seconds_from_now: float) -> str:
-    """The time of day that is so far away, with the date where that is another day."""
+    """Returns the time of day after that many seconds, with the date if that is another day."""
     then = datetime.datetime.now() + datetime.timedelta(seconds=seconds_from_now)
     return then.strftime("%H:%M" if then.date() == datetime.date.today() else "%Y-%m-%d %H:%M")

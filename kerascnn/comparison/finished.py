@@ -1,4 +1,4 @@
-"""Runs that are there: who can be compared with whom, and why the rest cannot."""
+"""Comparison of finished runs: which can be compared, and why others cannot."""
 
 import hashlib
 import json
@@ -26,12 +26,12 @@ class State:
     """One run as it was found.
 
     Args:
-        run: Its directory.
-        problem: Why it cannot take part; empty where it can.
-        val: Its val accuracy, finished or not; None where it has none yet.
-        group: Everything about it but the seed.
+        run: The run.
+        problem: Why it cannot take part; empty if it can.
+        val: Its val accuracy, finished or not, or None.
+        group: Its config without the seed.
         seed: Its seed.
-        fingerprint: Of its data; empty where it has not begun.
+        fingerprint: Fingerprint of its data; empty if it has not begun.
     """
 
     run: Run
@@ -56,13 +56,13 @@ class Found:
 
     @property
     def name(self) -> str:
-        """A name for the comparison of these very runs."""
+        """Returns a name for the comparison of these runs."""
         names = sorted(run.name for runs in self.groups.values() for run in runs.values())
         labels = as_file_name("_".join(self.groups).replace(" ", "-").replace(",", ""))
         return f"{labels}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:6]}"
 
     def lines(self) -> Iterator[str]:
-        """Who takes part, and the rest with its state, sorted by val."""
+        """Returns the participants, and the other runs with their problems, sorted by val."""
         for label, runs in self.groups.items():
             yield f"runs    {label}: seeds {' '.join(map(str, sorted(runs)))}"
         rest = [state for state in self.states if state.problem]
@@ -71,7 +71,7 @@ class Found:
             yield f"left    {state.run.name}: {state.problem} ({val})"
 
     def entries(self, directory: ComparisonDirectory, executor: Executor, screen: Screen) -> list[Entry]:
-        """The groups with what their networks cost, measured unless comparison.toml has it."""
+        """Returns the groups with the costs of their networks, which are measured unless comparison.toml has them."""
         request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
         solved = directory.solved(request)
         if solved:
@@ -87,7 +87,7 @@ class Found:
         return [Entry(label, "", runs, costs[label]) for label, runs in self.groups.items()]
 
     def _costs(self, executor: Executor) -> dict[str, Cost]:
-        """Inference measured here; the training speed is what the runs say of themselves."""
+        """Returns costs of inference measured here, and training speed as recorded by the runs."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
         networks = [(run.resolved_config(), tuple(run.data()["class_names"])) for run in firsts]
         facts = measure.inference(networks, executor)
@@ -99,10 +99,10 @@ class Found:
 
 
 def gather(paths: list[Path]) -> Found:
-    """The runs at `paths`, or below them, that can be compared: finished, on the data that most of them share.
+    """Returns the runs at or below `paths` that can be compared: finished, on the data that most of them share.
 
     Raises:
-        UserError: No run there, or no two archs among those that can be compared; says why of each.
+        UserError: There is no run, or there are no two archs that can be compared; the message has the reasons.
     """
     runs = [run for path in paths for run in _runs_at(path)]
     states = [_state(run) for run in {resolved(run.path): run for run in runs}.values()]
@@ -126,7 +126,7 @@ def _runs_at(path: Path) -> list[Run]:
     if (path / "config.toml").is_file():
         return [Run(path)]
     files = sorted(path.glob("*/config.toml"))
-    below = [Run(file.parent) for file in files if not file.parent.name.startswith(".")]  # those are on their way out
+    below = [Run(file.parent) for file in files if not file.parent.name.startswith(".")]  # those are being removed
     if not below:
         raise UserError(f"{path} is not a run, and holds none: expected config.toml in it or one level below")
     return below
@@ -144,7 +144,7 @@ def _state(run: Run) -> State:
     problem = ""
     if not run.finished:
         goes_on = f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))}"
-        problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} goes on"
+        problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} continues"
     else:
         val = run.metrics().get("val", {}).get(HEADLINE.name, {}).get("value", val)
     return State(run, problem, val, group, config.fit.seed, data["fingerprint"])
@@ -157,14 +157,14 @@ def _on_same_data(state: State, reference: State) -> State:
     what = "other data"
     if mine["class_names"] != theirs["class_names"]:
         what = f"other classes ({len(mine['class_names'])} against {len(theirs['class_names'])})"
-    elif ("-" in state.fingerprint) != ("-" in reference.fingerprint):  # what tells the content begins with "2-"
-        what = "a fingerprint of another version, which tells other things of its data,"
+    elif ("-" in state.fingerprint) != ("-" in reference.fingerprint):  # fingerprints of the content begin with "2-"
+        what = "a fingerprint of another version, which covers other facts of its data,"
     problem = f"{what} than {reference.run.name}: {mine['name']} against {theirs['name']}"
     return State(state.run, problem, state.val, state.group, state.seed, state.fingerprint)
 
 
 def _labelled(ready: list[State]) -> dict[str, dict[int, Run]]:
-    """Runs by arch; where one arch stands in several configs, by arch and what differs."""
+    """Returns runs by arch, or by arch and difference if an arch has several configs."""
     groups: dict[str, dict[int, Run]] = {}
     for state in ready:
         groups.setdefault(state.group, {})[state.seed] = state.run

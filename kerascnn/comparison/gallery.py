@@ -1,4 +1,4 @@
-"""Images that only one arch gets right, with the maps of both."""
+"""Images that only one arch predicts correctly, with the maps of both."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +13,13 @@ from kerascnn.errors import UserError
 from kerascnn.report.page import Exhibit, Gallery, ShownPrediction
 from kerascnn.scoring import grad_cam
 
-EACH_WAY = 4  # so many images of each arch's own successes: with two maps each that is a gallery of 24 pictures
+EACH_WAY = 4  # images per arch: with two maps each, the gallery has 24 pictures
 
 
 def gallery(pair: Pair) -> Gallery | None:
-    """Images that one arch alone gets right with the first seed; None where there is none, or the images are gone."""
+    """Returns images that only one arch predicts correctly with the first seed, or None if there are none or the data are
+    gone.
+    """
     seed = pair.contrast.seeds[0]
     alone = _ahead(pair, [seed])
     chosen = _chosen(pair, alone)
@@ -46,7 +48,7 @@ def gallery(pair: Pair) -> Gallery | None:
 
 
 def _ahead(pair: Pair, seeds: Sequence[int]) -> np.ndarray:
-    """In how many more of these seeds the second arch gets each image right, [m]."""
+    """Returns in how many more seeds the second arch is right on each image, [m]."""
     right = [
         sum(found.by_seed[seed].correct.astype(int) for seed in seeds)
         for found in (pair.contrast.first, pair.contrast.second)
@@ -55,7 +57,7 @@ def _ahead(pair: Pair, seeds: Sequence[int]) -> np.ndarray:
 
 
 def _chosen(pair: Pair, alone: np.ndarray) -> list[int]:
-    """Places of images that one arch alone gets right, each arch's in turn, those first on which most seeds agree."""
+    """Returns indices of images that only one arch predicts correctly, alternating, those with most agreeing seeds first."""
     ahead = _ahead(pair, pair.contrast.seeds)
     best = [
         [int(place) for place in np.argsort(-sign * ahead, kind="stable") if sign * alone[place] > 0][:EACH_WAY]
@@ -65,10 +67,10 @@ def _chosen(pair: Pair, alone: np.ndarray) -> list[int]:
 
 
 def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarray]:
-    """The data set, and the images as the network sees them, uint8 [k, H, W, 3].
+    """Returns the data set, and the images as network input, uint8 [k, H, W, 3].
 
     Raises:
-        UserError: The data set is not what it was when the run was trained.
+        UserError: The data set has changed since the run was trained.
     """
     run = entry.runs[seed]
     splits = own_images.load(run)
@@ -81,7 +83,7 @@ def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarra
 
 
 def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> list[ShownPrediction]:
-    """What the entry's run of `seed` says of each image, and why."""
+    """Returns the predictions of the entry's run of `seed` for each image, with their maps."""
     found = entry.answers
     probabilities = found.by_seed[seed].probabilities[places]
     heat = grad_cam.grad_cam(load_keras(entry.runs[seed].best_model), images)

@@ -1,4 +1,4 @@
-"""What the plan needs of TensorFlow: who trains on what, what it costs. Functions are called in processes of their own."""
+"""The parts of a plan that need TensorFlow: data and costs. Its functions are called in subprocesses."""
 
 import time
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from kerascnn.studies.budget import Match, solve_width
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
 
-ROUNDS, CALLS = 3, 20  # of inference: every network has its turn in each round
+ROUNDS, CALLS = 3, 20  # rounds of inference, in each of which every network is timed once
 _UNMATCHED = "choose another first arch, or --match none"
-PROCESSES = 5  # in each of which latencies are measured: what one process says holds for that process alone
+PROCESSES = 5  # processes that measure latencies, since each process gives different values
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A config with all that its data decides.
+    """A resolved config with its data.
 
     Args:
         config: Of its runs, but for the seed.
@@ -46,7 +46,7 @@ class Subject:
 
 
 def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Subject]:
-    """Each config with what its data decides; each data set is loaded once."""
+    """Returns each config with its data; each data set is loaded once."""
     with quiet(configs[0].logging.verbose):
         with starting(phases):
             from kerascnn.devices.plan import setup
@@ -75,7 +75,7 @@ def _subjects(configs: list[Config], phases: Phases) -> list[Subject]:
 
 
 def counted(config: ResolvedConfig, classes: int) -> tuple[int, int]:
-    """Parameters and MACs of a config's network."""
+    """Returns parameters and MACs of a resolved config's network."""
     with quiet(config.logging.verbose):
         from kerascnn import training
     return training.network_cost(config, classes)
@@ -84,7 +84,7 @@ def counted(config: ResolvedConfig, classes: int) -> tuple[int, int]:
 def scaled(
     pairs: list[tuple[ResolvedConfig, ResolvedConfig]], classes: int, by: str, phases: Phases = SILENT
 ) -> list[Match]:
-    """Of each pair the width at which the second has the first's macs, params or latency."""
+    """Returns for each pair the width at which the second network has the first's macs, params or latency."""
     found = []
     for first, other in pairs:
         with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
@@ -106,7 +106,7 @@ def _scaled(first: ResolvedConfig, other: ResolvedConfig, classes: int, by: str)
 
 
 def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Callable[[float, int], float]:
-    """`cost` at (width, width_divisor), computed once for each set of filter counts."""
+    """Returns `cost` at (width, width_divisor), computed once for each set of filter counts."""
     known: dict[Any, float] = {}
 
     def at(width: float, width_divisor: int) -> float:
@@ -119,7 +119,7 @@ def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Ca
 
 
 def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> Match:
-    """Interleaved with the first arch, so that a machine that slows down slows both: cost is a share of the first's."""
+    """Measures latency interleaved with the first arch, as a share of its latency, so that a slower machine affects both."""
     with quiet(first.logging.verbose):
         from kerascnn import training
         from kerascnn.devices import timing
@@ -141,7 +141,7 @@ def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> M
 
 
 class Trained(NamedTuple):
-    """A few warm training steps: their speed, the most bytes that this process has held, and the seconds that they took."""
+    """Warm training steps: their speed, the peak bytes of this process, and their seconds."""
 
     images_per_second: float
     memory: int
@@ -149,7 +149,7 @@ class Trained(NamedTuple):
 
 
 def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
-    """Train a few steps."""
+    """Trains a few steps."""
     with quiet(subject.config.logging.verbose):
         with starting(phases):
             from kerascnn import data, training
@@ -165,10 +165,10 @@ def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
 
 
 def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], executor: Executor) -> list[dict[str, Any]]:
-    """Parameters, MACs, latency, throughput and export size of each (config, class names).
+    """Returns parameters, MACs, latency, throughput and export size of each (resolved config, class names).
 
-    Latency and throughput are taken in rounds in which every network has its turn, so that a machine that slows down
-    slows all of them; each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
+    Latency and throughput are measured in rounds in which every network is timed once, so that a slower machine affects all;
+    each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
     """
     slot = executor.slots[0]
     found = executor.call(_inference, networks, slot=slot)
@@ -184,7 +184,7 @@ def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], executor: 
 def _latencies(
     networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT
 ) -> list[tuple[float, float]]:
-    """The median and the 95 % quantile of each network's latency in this process, in milliseconds."""
+    """Returns the median and the 95th percentile of each network's latency in this process, in milliseconds."""
     with quiet(networks[0][0].logging.verbose):
         with starting(phases):
             from kerascnn.devices import timing
@@ -199,7 +199,7 @@ def _latencies(
 
 
 def _inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT) -> list[dict[str, Any]]:
-    """What one process says of all networks."""
+    """Returns the measurements of one process for all networks."""
     latencies = _latencies(networks, phases)
     with quiet(networks[0][0].logging.verbose):
         from kerascnn.devices import timing
@@ -239,12 +239,12 @@ def _inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: P
 
 
 def _batch(image_size: int) -> int:
-    """Of the inference whose throughput is measured: large enough to fill the machine, small enough to be done soon."""
+    """Returns the batch size of the measured throughput: large enough for the machine, small enough to be quick."""
     return 64 if image_size <= 64 else 16
 
 
 def _float32(config: ResolvedConfig, class_names: tuple[str, ...]) -> Any:
-    """The network as it is scored and exported."""
+    """Returns the network as it is scored and exported."""
     from kerascnn import training
 
     return training.network(config.model, config.data.image_size, len(class_names))
@@ -257,7 +257,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _exported(model: Any, config: ResolvedConfig, class_names: tuple[str, ...]) -> int:
-    """Bytes of its SavedModel."""
+    """Returns the bytes of its SavedModel."""
     from kerascnn.artefacts import savedmodel
 
     size, resize = config.data.image_size, config.data.resize
@@ -267,14 +267,14 @@ def _exported(model: Any, config: ResolvedConfig, class_names: tuple[str, ...]) 
 
 
 def seconds_around(subject: Subject, cost: Cost) -> float:
-    """Of a run before its epochs and after them: val's scores are compiled, at the end val and test are scored."""
+    """Returns the seconds of a run before and after its epochs: compiling the scores of val, scoring val and test at the end."""
     trace = cost.trace or 0.0
     scored = (subject.images["val"] + subject.images["test"]) / cost.throughput
     return (cost.start_up or 0.0) + 2 * trace + scored
 
 
 def seconds_per_epoch(subject: Subject, cost: Cost) -> float:
-    """Of training on the subject's images and of scoring val."""
+    """Returns the seconds of an epoch of training and of scoring val."""
     batch = subject.config.fit.batch_size
     steps = -(-subject.images["train"] // batch)
     return steps * batch / cost.images_per_second + subject.images["val"] / cost.throughput

@@ -1,4 +1,4 @@
-"""What `kerascnn compare` is asked for: the flags of fit, and its own. No TensorFlow."""
+"""The flags of `kerascnn compare`: those of fit and its own. No TensorFlow."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     MetricName = str
 else:  # a type checker knows no Literal of values
     MetricName = Literal[tuple(row.name for row in metrics.shown_in("compare"))]
-# Flags of fit that compare decides itself, with what it says instead.
+# Flags of fit that compare decides itself, with what to type instead.
 _DECIDED = {
     "--arch": "compare takes several: --archs resnet inception",
     "--seed": "compare takes their number: --seeds 5 means 0 to 4",
@@ -31,12 +31,12 @@ _DECIDED = {
 }
 
 
-# What may vary besides arch and seed, one at a time.
+# Axes of variants besides arch and seed, one at a time.
 AXES = ("recipes", "lr_grid", "fractions", "image_sizes")
 
 
 def seconds(budget: str) -> float:
-    """A time such as 90s, 30m or 2h in seconds; a bare number is seconds."""
+    """Returns a time such as 90s, 30m or 2h in seconds; a number without unit is seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|sec|m|min|h)?", budget.strip())
     value = float(found[1]) * {"h": 3600, "m": 60, "min": 60}.get(found[2] or "s", 1) if found else 0.0
     if not value:
@@ -122,7 +122,7 @@ class Compare(Section):
 
 
 class Request(Config):
-    """All sections of a config, and the comparison's."""
+    """All sections of a config, and those of a comparison."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN...]")] = Field(
         (), description="finished runs, folders of runs, or latest, to compare without any training"
@@ -146,7 +146,7 @@ def check_metric(metric: str, classes: int) -> None:
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request, list[Config]]:
-    """The request, and the config of every recipe that it names (one where it names none).
+    """Returns the request, and the config of each recipe that it names (one if it names none).
 
     Raises:
         UserError: An unknown flag, value or recipe, or a flag that compare decides itself.
@@ -167,12 +167,12 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request,
 
 
 def _whole(config: Config) -> Config:
-    """Without what the config of a run says of that run alone: its name, that it was to start anew, where it was to stop."""
+    """Returns a config without the settings of a single run: its name, `overwrite` and `stop_epoch`."""
     return config.replace(logging={"run": None, "overwrite": False}, fit={"stop_epoch": None})
 
 
 def _native(words: list[str]) -> list[str]:
-    """`--image-size native` as the flag that the schema has."""
+    """Replaces `--image-size native` by the flag of the schema."""
     for i, word in enumerate(words):
         if word == "--image-size=native":
             return [*words[:i], "--native", *words[i + 1 :]]

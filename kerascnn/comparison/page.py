@@ -1,4 +1,4 @@
-"""A conclusion as the data of a page."""
+"""Turns a conclusion into the data of a page."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ from kerascnn.statistics import MIN_SEEDS, Interval, calibration
 
 
 def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
-    """Everything that is shown of a comparison."""
+    """Returns the page of a comparison."""
     return ComparisonPage(
         name=name,
         about=about(found),
@@ -51,7 +51,7 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
 
 
 def _over_seeds(values: Sequence[float], score: Score) -> Cell:
-    """The mean over seeds with its t interval; the values themselves where seeds are too few for one."""
+    """Returns the mean over seeds with its t interval, or the values if there are too few seeds."""
     over = statistics.over_seeds(values, score.bounds)
     if over is not None or len(values) == 1:
         return over or float(values[0])
@@ -121,7 +121,7 @@ def _costs(found: Conclusion) -> ReportTable:
 
 
 def _charts(found: Conclusion) -> list[ScoreChart]:
-    """Score against what varies, and against what it costs."""
+    """Returns charts of the score against the axis of variants, and against costs."""
     rule, first = SCORES[found.metric], found.best[0]
     title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: t over seeds)"
     axes = [
@@ -135,7 +135,7 @@ def _charts(found: Conclusion) -> list[ScoreChart]:
     charts = []
     for name, x, at, log in axes:
         if name != f"score_by_{found.axis}" and found.axis in ("lr", "fraction"):
-            continue  # the same network throughout: its cost says nothing
+            continue  # the network is always the same, so that its cost is not informative
         lines = []
         for arch in dict.fromkeys(entry.arch for entry in found.entries):
             points = [(at(entry), _point(entry, found.metric)) for entry in found.entries if entry.arch == arch]
@@ -147,12 +147,12 @@ def _charts(found: Conclusion) -> list[ScoreChart]:
 def _point(entry: Entry, metric: str) -> Interval:
     values = list(entry.answers.values(metric).values())
     mean = float(np.mean(values))
-    # Whiskers of too few seeds reach from the lowest to the highest.
+    # With too few seeds, whiskers extend from the lowest to the highest value.
     return statistics.over_seeds(values, SCORES[metric].bounds) or Interval(mean, min(values), max(values), len(values))
 
 
 def _classes(found: Conclusion) -> ClassBars:
-    """Recall by class of the first pair; the other pairs are in their statements."""
+    """Returns the recall by class of the first pair; the other pairs are in their statements."""
     pair = found.verdicts[0]
     rows = []
     for c, one in enumerate(pair.contrast.classes):
@@ -161,7 +161,7 @@ def _classes(found: Conclusion) -> ClassBars:
         if one.difference and one.p is not None:
             note += f", {p_value(one.p)}"
         rows.append(ClassBar(one.name, one.images, values, note))
-    if len(rows) > BARS:  # where not all are drawn, those that differ most come first
+    if len(rows) > BARS:  # if not all are drawn, those that differ most come first
         gaps = [abs(one.difference.value) if one.difference else 0.0 for one in pair.contrast.classes]
         rows = [rows[c] for c in sorted(range(len(rows)), key=lambda c: -gaps[c])]
     title = f"Recall by class: {pair.first.label} and {pair.second.label}"
@@ -195,12 +195,12 @@ def _confusion(entry: Entry) -> ConfusionMatrix:
 
 
 def _calibration(entry: Entry) -> ReliabilityCurve:
-    """The mean seed: confidences of all seeds in one diagram, the error as a mean over seeds."""
+    """Returns the calibration over seeds: confidences of all seeds in one diagram, the error as a mean over seeds."""
     found = entry.answers
     probabilities = [one.probabilities for one in found.by_seed.values()]
     bins = calibration.reliability(np.concatenate(probabilities), np.tile(found.labels, len(probabilities)))
     errors = [calibration.ece(each, found.labels, found.groups).interval for each in probabilities]
-    # Seeds share their images, and with them most of the chance: the mean of the intervals is that of the mean seed.
+    # Seeds share their images, and with them most of the chance: the mean interval is that of an average seed.
     value, low, high = np.mean([one[:3] for one in errors], axis=0).tolist()
     ece = Interval(value, low, high, len(errors))
     return ReliabilityCurve(entry.label, tuple(bins), ece)
@@ -212,7 +212,7 @@ def _tables(found: Conclusion) -> list[ReportTable]:
 
 
 def _two_way(found: Conclusion) -> ReportTable:
-    """Variants by arch, and their difference with the verdict's interval."""
+    """Returns variants by arch, and their differences with the verdict's interval."""
     rule = SCORES[found.metric]
     unit: Any = (rule.unit, "points" if rule.points else rule.unit)
     archs = [entry.arch for entry in found.best]
@@ -247,7 +247,7 @@ def _interval(pair: Pair) -> Interval:
 
 
 def _pairs(pair: Pair) -> ReportTable:
-    """Seed by seed: two runs each."""
+    """Returns the pairs of runs by seed."""
     found, rule = pair.contrast, SCORES[pair.contrast.metric]
     columns = (
         Column("seed"),
@@ -267,7 +267,7 @@ def _pairs(pair: Pair) -> ReportTable:
 
 
 def _config(entries: Sequence[Entry]) -> ReportTable:
-    """Keys whose values differ between the archs."""
+    """Returns the keys whose values differ between the archs."""
     flats = []
     for entry in entries:
         run = next(iter(entry.runs.values()))
@@ -280,7 +280,7 @@ def _config(entries: Sequence[Entry]) -> ReportTable:
 
 
 def _environment(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
-    """Of all starts of all runs: usually one value each."""
+    """Returns the environment of all starts of all runs, usually with one value each."""
     starts = [start for entry in entries for run in entry.runs.values() for start in run.environment()]
     keys = ("python", "tensorflow", "keras", "machine", "reason", "threads", "policy", "git_commit")
     found = {key: sorted({str(start[key]) for start in starts if start.get(key) is not None}) for key in keys}

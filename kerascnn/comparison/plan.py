@@ -1,4 +1,4 @@
-"""From a request to runs: what varies, widths that meet the budget, costs, who has run already."""
+"""Turns a request into runs: variants, widths that meet the budget, costs, finished runs."""
 
 import hashlib
 import json
@@ -21,20 +21,20 @@ from kerascnn.studies.budget import Match
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
 
-# Seeds from here on choose among variants: whatever --seeds becomes, none of them judges.
+# First seed of the runs that choose among variants: for any --seeds, none of them judges.
 FIRST_CHOOSING = 1000
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arch in one variant: everything about its runs but the seed.
+    """An arch in one variant: all settings of its runs except the seed.
 
     Args:
-        arch: Concrete name.
-        variant: Which recipe, learning rate, fraction or image size, as in "lr 0.1"; empty where nothing varies.
+        arch: Name of the arch.
+        variant: Recipe, learning rate, fraction or image size, such as "lr 0.1"; empty without variants.
         subject: Config and data.
-        match: How its width was found; None where it was not looked for.
-        measured: What its network costs; None before that is measured.
+        match: The match of its width, or None.
+        measured: The cost of its network, or None before it is measured.
     """
 
     arch: str
@@ -50,38 +50,38 @@ class Cell:
 
     @property
     def epochs(self) -> int:
-        """Of a whole run."""
+        """Epochs of a whole run."""
         return self.subject.config.fit.epochs
 
     @property
     def cost(self) -> Cost:
-        """What its network costs, once that is measured."""
+        """The measured cost of its network."""
         if self.measured is None:
             raise ValueError(f"{self.key} has not been measured")
         return self.measured
 
     @property
     def epoch_seconds(self) -> float:
-        """Of one epoch."""
+        """Seconds of an epoch."""
         return measure.seconds_per_epoch(self.subject, self.cost)
 
     @property
     def seconds(self) -> float:
-        """Of one run's epochs."""
+        """Seconds of the epochs of a run."""
         return self.epochs * self.epoch_seconds
 
     @property
     def around_seconds(self) -> float:
-        """Of one run before and after its epochs."""
+        """Seconds of a run before and after its epochs."""
         return measure.seconds_around(self.subject, self.cost)
 
     def run(self, seed: int) -> Run:
-        """The ordinary run that `fit` would make of this cell and seed."""
+        """Returns the run that `fit` would create for this cell and seed."""
         config = self.subject.config.replace(fit={"seed": seed})
         return prepare(config, self.subject.fingerprint, self.subject.dataset)
 
     def earlier(self, seed: int) -> bool:
-        """Whether an earlier version trained this cell and seed, on splits that were cut by another rule."""
+        """Returns whether an earlier version trained this cell and seed, with splits by another rule."""
         config = self.subject.config.replace(fit={"seed": seed})
         name = default_name(config, self.subject.former, self.subject.dataset)
         return bool(self.subject.former) and Run(config.logging.runs_dir / name).trained
@@ -92,10 +92,10 @@ class Plan:
     """A comparison before its first step.
 
     Args:
-        compare: What was asked for.
-        request: What decides its runs, flat.
-        cells: By variant, then in the order of the archs.
-        directory: Where it is kept.
+        compare: The flags.
+        request: The terms of its runs, flat.
+        cells: Cells by variant, then in the order of the archs.
+        directory: Directory of the comparison.
     """
 
     compare: Compare
@@ -104,13 +104,13 @@ class Plan:
     directory: ComparisonDirectory
 
     def runs(self) -> Iterator[tuple[int, Cell, Run]]:
-        """Seed by seed, so that a comparison that is cut short is balanced."""
+        """Yields the runs seed by seed, so that a comparison that stops early is balanced."""
         for seed in range(self.compare.seeds):
             for cell in self.cells:
                 yield seed, cell, cell.run(seed)
 
     def choosing(self) -> Iterator[tuple[int, Cell, Run]]:
-        """The runs that choose among variants, seed by seed: in the comparison's own directory, their test unread."""
+        """Yields the runs that choose among variants, seed by seed, which are in the comparison's directory."""
         if not self.compare.chooses:
             return
         for seed in range(FIRST_CHOOSING, FIRST_CHOOSING + self.compare.choose_seeds):
@@ -118,7 +118,7 @@ class Plan:
                 yield seed, cell, Run(self.directory.choosing / cell.run(seed).name)
 
     def every(self) -> Iterator[tuple[int, Cell, Run]]:
-        """All runs in the order in which they are trained: what chooses, then what is judged."""
+        """Yields all runs in the order of training: first those that choose."""
         yield from self.choosing()
         yield from self.runs()
 
@@ -131,7 +131,7 @@ class Plan:
         return tuple(dict.fromkeys(cell.variant for cell in self.cells))
 
     def keep(self, command: str) -> None:
-        """Write comparison.toml."""
+        """Writes comparison.toml."""
         cells = {cell.key: _kept(cell) for cell in self.cells}
         self.directory.keep(command, self.request, cells, [run.name for _, _, run in self.runs()])
 
@@ -143,17 +143,17 @@ def make(
     screen: Screen,
     hold: Callable[[ComparisonDirectory], object] = lambda directory: None,
 ) -> Plan:
-    """Everything that is decided before the first step; what an earlier start solved is taken from comparison.toml.
+    """Returns the plan; what an earlier start solved comes from comparison.toml.
 
     Args:
         request: The flags.
         configs: A config for each variant.
-        executor: Where everything is measured.
-        screen: Where lines go.
-        hold: Is called with the comparison's directory before anything in it is read or measured.
+        executor: Executes the measurements.
+        screen: Takes lines.
+        hold: Called with the comparison's directory before anything in it is read or measured.
 
     Raises:
-        UserError: A budget that cannot be met, weights that a scaled width cannot take, an unknown arch, no data.
+        UserError: A budget that cannot be met, weights that do not fit a scaled width, an unknown arch, or no data.
     """
     compare = request.compare
     cells = _cells(compare, configs, executor)
@@ -172,7 +172,7 @@ def make(
 
 
 def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]]:
-    """What varies besides arch and seed: a name and a config each."""
+    """Returns the variants: a name and a config each."""
     first = configs[0]
     if compare.recipes:
         return list(zip(compare.recipes, configs, strict=True))
@@ -186,7 +186,7 @@ def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]
 
 
 def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[Cell]:
-    """Every arch in every variant, with what its data decides and the first arch's length for all."""
+    """Returns every arch in every variant, with its data and the first arch's number of epochs."""
     pairs = [
         (name, config.replace(model={"arch": arch}))
         for name, config in variants(compare, configs)
@@ -208,13 +208,13 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
 
 
 def _native(config: Config) -> Config:
-    """Each arch at its published size; a family's name means its member for the data set's own size."""
+    """Sets each arch to its published size; a family's name means its member for the data set's own size."""
     arch = tables.resolve(config.model.arch, default_image_size(config.data.dataset))
     return config.replace(model={"arch": arch}, data={"image_size": tables.row(arch).image_size})
 
 
 def _request(compare: Compare, cells: list[Cell]) -> dict[str, Any]:
-    """What decides the runs, flat: not their number, nor what the verdict is about."""
+    """Returns the terms of the runs, flat, without their number and the score of the verdict."""
     asked = {"archs": list(compare.archs), "match": compare.match, "budget": compare.budget or ""}
     for cell in cells:
         differs = identity(cell.subject.config, cell.subject.fingerprint)
@@ -230,13 +230,13 @@ def _name(compare: Compare, cells: list[Cell], asked: dict[str, Any]) -> str:
 
 
 def _widths(compare: Compare, cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
-    """Every arch but the first at the width that meets the first one's budget; each question is answered once."""
+    """Sets every arch but the first to the width that meets the first one's budget; each match is solved once."""
     if compare.match in ("none", "train-time"):
         return cells
     archs = len(compare.archs)
     asked: list[tuple[Cell, Subject, Subject, str]] = []
     for i, cell in enumerate(cells):
-        # One network at all sizes: its frontier is that of a network, not of many.
+        # The same network at all sizes, so that the curve is that of one network.
         base = i % archs if compare.image_sizes else i
         first, other = cells[base - base % archs].subject, cells[base].subject
         sizes = first.config.data.image_size, other.config.data.image_size
@@ -250,7 +250,7 @@ def _widths(compare: Compare, cells: list[Cell], executor: Executor, screen: Scr
 def _matched(
     compare: Compare, pairs: dict[str, tuple[Subject, Subject]], executor: Executor, screen: Screen
 ) -> dict[str, Match]:
-    """By question, the width at which the second of a pair costs what the first does; one process answers all."""
+    """Returns for each pair the width at which the second has the cost of the first; one process solves all."""
     classes = len(next(iter(pairs.values()))[0].class_names)
     configs = [(first.config, other.config) for first, other in pairs.values()]
     matches = executor.call(measure.scaled, configs, classes, compare.match, slot=executor.slots[0])
@@ -278,14 +278,14 @@ def _at_width(cell: Cell, found: Match) -> Cell:
 
 
 def _costs(cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
-    """Every cell with its cost; a network is measured once for each image size."""
+    """Returns every cell with its cost; a network is measured once for each image size."""
     subjects = {_network(cell): cell.subject for cell in reversed(cells)}
     known = {}
     for network, subject in reversed(subjects.items()):
         screen.say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
         start = time.monotonic()
         trained = executor.call(measure.trained, subject, slot=executor.slots[0])
-        # All of it but the warm steps is what a run does before it trains: a process, TensorFlow, images, the compiled step.
+        # All but the warm steps is the start-up of a run: process, TensorFlow, images, compilation.
         start_up = time.monotonic() - start - trained.warm_seconds
         known[network] = trained, start_up
     screen.say(f"measure inference of {len(subjects)} networks in turn, latency in {measure.PROCESSES} processes")
@@ -304,13 +304,13 @@ def _costs(cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
 
 
 def _network(cell: Cell) -> str:
-    """What its cost depends on."""
+    """Returns the settings that determine its cost."""
     config = cell.subject.config
     return f"{config.model.model_dump_json()} {config.data.image_size} {config.fit.batch_size}"
 
 
 def _in_time(cell: Cell, compare: Compare) -> Cell:
-    """The cell with as many epochs as fit into the budget, a full schedule of its own."""
+    """Returns the cell with as many epochs as fit the budget, as a full schedule."""
     budget, epoch = seconds(compare.budget or ""), cell.epoch_seconds
     if epoch > budget:
         raise UserError(
@@ -329,7 +329,7 @@ def _kept(cell: Cell) -> dict[str, Any]:
 
 
 def _restored(cell: Cell, kept: dict[str, Any]) -> Cell:
-    """The cell as comparison.toml solved it."""
+    """Returns the cell with its solution from comparison.toml."""
     model, fit = {key: kept[key] for key in ("width", "width_divisor")}, {"epochs": kept["epochs"]}
     subject = replace(cell.subject, config=cell.subject.config.replace(model=model, fit=fit))
     match = Match(kept["width"], kept["width_divisor"], kept["matched"], kept["off"]) if "matched" in kept else None

@@ -1,4 +1,4 @@
-"""A conclusion for people: on the screen, as CSV and Markdown, as a page."""
+"""Publishes a conclusion: on the screen, as CSV and Markdown, as a page."""
 
 import shlex
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def publish(
     screen: Screen,
     lost: Sequence[str] = (),
 ) -> Conclusion:
-    """Conclude, show it, keep the tables and the report."""
+    """Concludes, prints the result, and writes the tables and the report."""
     with screen.phase("resampling the runs' scores"):
         found = conclude(entries, compare, seeds, lost)
     for line in lines(found):
@@ -37,7 +37,7 @@ def publish(
 
 
 def _repeat(entries: Sequence[Entry]) -> list[str]:
-    """The command, and each run's own."""
+    """Returns the command of the comparison, and those of its runs."""
     runs = [run for entry in entries for run in entry.runs.values()]
     return [
         shown_command(),

@@ -1,4 +1,4 @@
-"""Two archs on the same images: their runs' predictions, paired by image and seed, and what the tests say of them."""
+"""Contrasts of two archs on the same images: predictions of their runs, paired by image and seed, and the tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from kerascnn.statistics import Difference, Interval, McNemar
 
 
 def scored_split(metrics: Mapping[str, Any]) -> str:
-    """The split that a finished run's verdict is read from: val where test is val (--val-is-val)."""
+    """Returns the split of a finished run's verdict: val if test is val (--val-is-val)."""
     return "test" if "test" in metrics else "val"
 
 
@@ -48,14 +48,14 @@ class ArchPredictions:
 
     @classmethod
     def read(cls, arch: str, runs: dict[int, Run], split: str = "test") -> "ArchPredictions":
-        """The predictions of finished runs, by seed.
+        """Returns the predictions of finished runs by seed.
 
         Raises:
-            UserError: No run, a run that is not finished or has no such predictions, other images, no image.
+            UserError: There is no run or no image, a run is unfinished or lacks such predictions, or images differ.
         """
         found: ArchPredictions | None = None
         for seed, run in runs.items():
-            run.metrics()  # says what to do where it is not finished
+            run.metrics()  # says what to do if it is not finished
             try:
                 kept = Predictions.load(run, split)
             except FileNotFoundError:
@@ -74,7 +74,7 @@ class ArchPredictions:
         return found
 
     def values(self, metric: str) -> dict[int, float]:
-        """The metric by seed."""
+        """Returns the metric by seed."""
         rule, classes = SCORES[metric], len(self.class_names)
         return {
             seed: float(rule.resampled(one.labels[None], rule.sample(one.probabilities, one.labels)[None], classes)[0])
@@ -82,9 +82,9 @@ class ArchPredictions:
         }
 
     def with_failed(self, seeds: Sequence[int]) -> "ArchPredictions":
-        """The same with a run that knows nothing at each of these seeds: every class as probable as it is frequent.
+        """Returns the same with a constant run at each of these seeds: every class as probable as it is frequent.
 
-        Such a run answers the largest class for every image, which is chance.
+        Such a run predicts the largest class for every image, which is chance.
         """
         shares = np.bincount(self.labels, minlength=len(self.class_names)) / len(self.labels)
         chance = np.broadcast_to(shares.astype("float32"), (len(self.labels), len(shares)))
@@ -92,7 +92,9 @@ class ArchPredictions:
         return replace(self, by_seed={**self.by_seed, **dict.fromkeys(seeds, failed)})
 
     def weak(self) -> list[str]:
-        """A sentence for each run that says no more than a constant would: always one class, or as right as the largest."""
+        """Returns a sentence for each run that is no better than a constant: it predicts one class, or is as right as the
+        largest.
+        """
         largest = int(np.bincount(self.labels).max())
         said: dict[str, list[int]] = {}
         for seed, one in self.by_seed.items():
@@ -106,10 +108,10 @@ class ArchPredictions:
 
 
 def check_same(first: ArchPredictions, second: ArchPredictions, name: str) -> None:
-    """Images and classes must be the same, in the same order.
+    """Checks that images and classes are the same, in the same order.
 
     Raises:
-        UserError: Says which differ.
+        UserError: They differ; the message says in what.
     """
     if first.class_names != second.class_names:
         differ = sorted(set(first.class_names) ^ set(second.class_names))
@@ -125,14 +127,14 @@ def check_same(first: ArchPredictions, second: ArchPredictions, name: str) -> No
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """Recall of one class: second minus first.
+    """Difference of the recall of one class, second minus first.
 
     Args:
         name: The class.
-        images: Test images of it.
-        difference: With images and seeds resampled; None for a class of fewer than two images (or groups).
-        p: Corrected for the number of classes (Holm); below 0.05 it stands for all classes together. None under three
-            seeds: one seed's classes differ by luck of that seed, so nothing is claimed of any.
+        images: Number of its test images.
+        difference: The difference with images and seeds resampled; None for a class with fewer than two images (or groups).
+        p: P value corrected for the number of classes (Holm); all those below 0.05 hold together. None with fewer than three
+            seeds: the classes of one seed differ by the luck of that seed, so nothing is claimed.
     """
 
     name: str
@@ -143,16 +145,16 @@ class ClassDifference:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Everything that is known of a pair of archs.
+    """The comparison of a pair of archs.
 
     Args:
-        first: Its answers.
-        second: The other's.
+        first: Predictions of the first arch.
+        second: Predictions of the second arch.
         metric: Name of a row in `scoring.metrics`.
-        seeds: The seeds that both have.
+        seeds: The common seeds.
         difference: The interval of the verdict: second minus first.
         by_seed: The difference at each seed.
-        over_seeds: Student's interval over seeds; None under three.
+        over_seeds: Student's interval over seeds; None with fewer than three.
         pairs: McNemar's test by seed.
         classes: Recall by class.
     """
@@ -171,10 +173,10 @@ class Contrast:
 def contrast(
     first: ArchPredictions, second: ArchPredictions, metric: str, level: float = 0.95, rounds: int = 2000
 ) -> Contrast:
-    """Second minus first, on the seeds that both have.
+    """Returns second minus first, on the common seeds.
 
     Raises:
-        UserError: Other images or classes, under two images, or no seed in common.
+        UserError: Different images or classes, fewer than two images, or no common seed.
     """
     check_same(first, second, second.arch)
     seeds = tuple(sorted(first.by_seed.keys() & second.by_seed.keys()))
@@ -211,7 +213,7 @@ def _numbers(seeds: Sequence[int]) -> str:
 
 
 def _table(answers: ArchPredictions, seeds: Sequence[int], rule: Score) -> np.ndarray:
-    """What the score needs of each image, [seeds, m]."""
+    """Returns the metric's value of each seed and image, [seeds, m]."""
     return np.stack([rule.sample(answers.by_seed[seed].probabilities, answers.labels) for seed in seeds])
 
 
@@ -263,7 +265,7 @@ def _by_class(
         a, b = first[:, mine], second[:, mine]
         difference = _difference(HEADLINE, labels[mine], a, b, len(names), level, 1000, its)
         found.append(difference)
-        # Among few images a variance may be that of chance: five that all change sides would be "certain".
+        # With few images a variance may be due to chance: five images that all change sides would look "certain".
         changes = np.mean(b.astype(float) - a, axis=0)
         signs = statistics.sign_test(changes if its is None else np.bincount(its, changes))
         p_values.append(max(statistics.p_value(difference), signs))

@@ -17,13 +17,12 @@ from kerascnn.studies.executors.local import LocalExecutor
 
 
 def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
-    """Plan, train what is not finished, conclude.
+    """Plans, trains unfinished runs, and concludes.
 
     Raises:
-        UserError: The plan cannot be.
-        Stopped: By a signal or by time; the finished seeds were concluded from.
-        TrainingFailed: Some runs cannot be trained: the others were trained and concluded from. Or one's process was lost: the
-            finished seeds were concluded from.
+        UserError: The plan is not possible.
+        Stopped: By a signal or the time limit; the conclusion covers the finished seeds.
+        TrainingFailed: Some runs cannot be trained, or a process was lost; the conclusion covers the others.
     """
     with LocalExecutor(phases=screen) as executor:
         _of_archs(request, configs, executor, screen)
@@ -36,7 +35,7 @@ def _of_archs(request: Request, configs: list[Config], executor: Executor, scree
         looked_at = plan.make(request, configs, executor, screen)
         for line in execute.lines(looked_at):
             screen.say(line)
-        with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison that is under way has kept its own
+        with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison in progress has its own
             looked_at.keep(shown_command())
             kept = f"{looked_at.directory.path}: what was measured"
             screen.say(f"kept    {kept}; the same command without --dry-run starts from it")
@@ -47,7 +46,7 @@ def _of_archs(request: Request, configs: list[Config], executor: Executor, scree
 
 
 def _carry_out(made: Plan, request: Request, executor: Executor, screen: Screen) -> None:
-    """Train what is not finished, conclude."""
+    """Trains unfinished runs and concludes."""
     from kerascnn.comparison import execute
 
     screen.log_to(made.directory.log_file)
@@ -71,7 +70,7 @@ def _carry_out(made: Plan, request: Request, executor: Executor, screen: Screen)
 
 
 def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
-    """The verdict of the seeds that every arch has finished, but for the runs that cannot be trained."""
+    """Concludes from the seeds that every arch has finished, except for runs that cannot be trained."""
     with quiet(), screen.phase("loading what concludes"):
         from kerascnn.comparison.conclude import Entry
         from kerascnn.comparison.publish import publish
@@ -104,14 +103,14 @@ def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
 
 
 def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
-    """Conclude from runs that are there; lists those that cannot take part, with why.
+    """Concludes from existing runs; lists those that cannot take part, with the reasons.
 
     Raises:
-        UserError: No two archs among the finished runs on the same data, or flags that only a plan can follow.
+        UserError: There are no two archs among the finished runs on the same data, or a flag is only for a plan.
     """
     planned = [name for name in (*AXES, "native", "budget", "dry_run") if getattr(compare, name)]
     if planned:
-        raise UserError(f"--{planned[0].replace('_', '-')} is for a comparison that trains; these runs are as they are")
+        raise UserError(f"--{planned[0].replace('_', '-')} is for a comparison that trains, not for finished runs")
     with quiet(), screen.phase("loading what concludes"):
         from kerascnn.comparison import finished
         from kerascnn.comparison.publish import publish

@@ -1,4 +1,4 @@
-"""A contrast in words: what was seen, then what to do. Plain numbers in, sentences out."""
+"""The verdict on a contrast as text: what was seen, then what to do. Plain numbers in, sentences out."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,17 @@ from kerascnn import statistics
 from kerascnn.statistics import Difference
 from kerascnn.statistics.paired import MIN_SEEDS
 
-# Costs that differ by less are called alike, however sure: nobody chooses by them.
+# Costs that differ by less are called alike, even if the difference is certain.
 ALIKE = 1.05
 
 
 @dataclass(frozen=True)
 class Side:
-    """One arch as a verdict sees it.
+    """An arch in a verdict.
 
     Args:
-        name: What it is called.
-        latencies: Milliseconds at batch 1, one median for each process, in all of which both archs were measured; empty
-            where they were not.
+        name: Name of the arch.
+        latencies: Median milliseconds at batch 1 of each process, which all measured both archs; empty if not measured.
         macs: Multiply-adds.
     """
 
@@ -28,13 +27,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Two sentences and what they come to.
+    """A verdict as two sentences, and the arch that it recommends.
 
     Args:
         seen: The difference with its interval.
-        decision: What to take, or what it would take to tell.
-        power: What these seeds and images could have seen.
-        take: The arch to take; None where nothing decides.
+        decision: What to take, or how many seeds and images would decide.
+        power: The difference that these seeds and images could have shown.
+        take: The recommended arch, or None.
     """
 
     seen: str
@@ -45,13 +44,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Unit:
-    """How a metric's differences are said.
+    """The form of a metric's differences.
 
     Args:
-        title: The metric's name.
-        sign: 1 where more is better.
+        title: Name of the metric.
+        sign: 1 if more is better, else -1.
         points: Whether it is a share, shown in points.
-        split: Whose images it is of.
+        split: Split of the images.
     """
 
     title: str
@@ -60,34 +59,34 @@ class Unit:
     split: str
 
     def amount(self, value: float) -> str:
-        """A difference without its sign."""
+        """Returns a difference without its sign."""
         return f"{abs(value) * 100:.1f} points" if self.points else f"{abs(value):.3f}"
 
     def signed(self, value: float) -> str:
-        """A difference with its sign, without its unit."""
+        """Returns a difference with its sign, without its unit."""
         return f"{value * 100:+.1f}" if self.points else f"{value:+.3f}"
 
 
 def judge(
     first: Side, second: Side, difference: Difference, unit: Unit, margin: float, planned_seeds: int | None = None
 ) -> Verdict:
-    """The verdict on second minus first.
+    """Returns the verdict on second minus first.
 
-    The cheaper arch is taken where it is at worst `margin` behind; the other one where it is at least `margin` ahead.
-    Between the two the data decide nothing: the sentence then says what would.
+    The cheaper arch is recommended if it is at worst `margin` behind, the other one if it is at least `margin` ahead. Between
+    the two the data do not decide, and the sentence says what would.
 
     Args:
-        first: One arch.
-        second: The other one.
+        first: The first arch.
+        second: The second arch.
         difference: Second minus first, in the metric's own unit.
-        unit: How to say it.
-        margin: What does not matter, in the metric's own unit.
-        planned_seeds: How many seeds the comparison is to have; None for those it has.
+        unit: The form of the difference.
+        margin: Largest difference that does not matter, in the metric's own unit.
+        planned_seeds: Planned number of seeds; None for the present one.
     """
     seen = _seen(first, second, difference, unit, planned_seeds)
     cheap, other, share = _cheaper(first, second, ahead=second if unit.sign * difference.value > 0 else first)
     gain = unit.sign * (1 if cheap is second else -1)
-    # How far the cheaper one is ahead: at worst and at best.
+    # Lead of the cheaper arch, at worst and at best.
     worst, best = sorted((gain * difference.low, gain * difference.high))
     value = gain * difference.value
     if worst > -margin:
@@ -126,10 +125,11 @@ def _seen(first: Side, second: Side, difference: Difference, unit: Unit, planned
 
 
 def _cheaper(first: Side, second: Side, ahead: Side) -> tuple[Side, Side, str]:
-    """The cheaper arch (of two as cheap the one ahead), the other one, and how much cheaper: at batch 1, else in MACs.
+    """Returns the cheaper arch (of two with equal costs the one ahead), the other one, and the difference at batch 1 or in
+    MACs.
 
-    One process lays out memory and threads in one way and a latency follows from that: only several processes tell, and
-    two latencies are alike while the interval of their ratio holds 1.
+    The layout of memory and threads in a process affects its latency: only several processes tell, and two latencies are
+    alike if the interval of their ratio contains 1.
     """
     processes = len(first.latencies)
     if processes >= MIN_SEEDS and processes == len(second.latencies):
@@ -168,9 +168,9 @@ def _undecided(
     unit: Unit,
     best: float,
 ) -> str:
-    """What it would take: an interval that lies on one side of the margin, if the difference stays what it is.
+    """Returns what would decide: an interval on one side of the margin, if the difference stays the same.
 
-    `value` says how far the cheaper one is ahead; what decides is whether that is more than -margin.
+    `value` is the lead of the cheaper arch, which must be compared with -margin.
     """
     ahead = f"{unit.amount(margin)} ahead of {cheap.name}, which is {share}, these runs cannot tell"
     question = f"Whether {other.name} is {ahead}"
@@ -181,7 +181,7 @@ def _undecided(
 
 
 def _it_would_take(difference: Difference, distance: float, split: str) -> str:
-    """Seeds, or images, or both, that would show `distance`, if it is the true one, in 80 of 100 comparisons."""
+    """Returns seeds, images, or both, that show `distance`, if it is true, in 80 of 100 comparisons."""
     if difference.seeds < MIN_SEEDS:
         return f"{MIN_SEEDS} seeds or more"
     seeds, images = statistics.seeds_needed(difference, distance), statistics.images_needed(difference, distance)
@@ -200,7 +200,7 @@ def _it_would_take(difference: Difference, distance: float, split: str) -> str:
 
 
 def _round(count: int) -> int:
-    """Two digits: more would be made up."""
+    """Rounds to two digits, which is the precision of the estimate."""
     scale = 10 ** max(len(str(count)) - 2, 0)
     return -(-count // scale) * scale
 

@@ -1,4 +1,4 @@
-"""Data sets: `load` lists and cuts one, `pipeline` turns its splits into batches. Importing this loads no TensorFlow."""
+"""Data sets: `load` lists and splits one, `pipeline` turns its splits into batches. Importing this loads no TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from kerascnn.data.listing import Listing
     from kerascnn.data.splits import Split, Splits
 
-__all__ = ["Missing", "Room", "Split", "Splits", "default_image_size", "load", "load_uncut", "short_name"]
+__all__ = ["Missing", "Room", "Split", "Splits", "default_image_size", "load", "load_as_given", "short_name"]
 
 
 class Form(NamedTuple):
-    """Where a kind of data set is listed, and its images' side where that is small."""
+    """A kind of data set: the module that lists it, and the side of its images if they are small."""
 
     module: str
     sizes: dict[str, int]
 
 
-# A data set of known size is one entry here; a new kind is one module with `listing` and one row.
+# A new kind of data set is one module with `listing` and one row.
 FORMS = {
     "": Form("kerascnn.data.embedded", {"fashion_mnist_mini": 32}),
     "tfds": Form(
@@ -37,11 +37,11 @@ FORMS = {
     "folder": Form("kerascnn.data.folder", {}),
 }
 LARGE = 224
-LONGEST = 100  # letters of a data set's part of a name: file systems take 255 bytes in all
+LONGEST = 100  # characters of the data set in a name: file systems allow 255 bytes for the whole name
 
 
 def parse(dataset: str) -> tuple[str, str]:
-    """(form, name) of a data set: a key of FORMS and what follows it."""
+    """Returns (form, name) of a data set: a key of FORMS and the text after it."""
     form, colon, name = dataset.partition(":")
     if colon and form in FORMS and form:
         return form, name
@@ -51,13 +51,13 @@ def parse(dataset: str) -> tuple[str, str]:
 
 
 def default_image_size(dataset: str) -> int:
-    """Height and width where --image-size is not given."""
+    """Returns height and width without --image-size."""
     form, name = parse(dataset)
     return FORMS[form].sizes.get(re.split(r"[/:\[]", name)[0] if form == "tfds" else name, LARGE)
 
 
 def short_name(dataset: str) -> str:
-    """The data set's part of a run's name: letters, digits, dot, dash and underscore."""
+    """Returns the data set's part of a run's name: letters, digits, dot, dash and underscore."""
     form, name = parse(dataset)
     if form == "folder":
         name = resolved(expanded(name)).name
@@ -66,21 +66,21 @@ def short_name(dataset: str) -> str:
 
 
 def resize_mode(section: Data, image_size: int) -> Mode:
-    """crop, pad or squash; auto is crop above 64 px."""
+    """Returns crop, pad or squash; auto is crop above 64 px."""
     if section.resize != "auto":
         return section.resize
     return "crop" if image_size > 64 else "squash"
 
 
 def load(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008 - frozen
-    """The data set that `section` names, cut into train, val and test.
+    """Returns the data set of `section`, split into train, val and test.
 
     Args:
-        section: Which images, and who is where.
-        room: What the listing may use: where digests of files are remembered, and what shows its progress.
+        section: The images and their splits.
+        room: Resources of the listing: the folder that remembers digests of files, and the display of its progress.
 
     Raises:
-        UserError: It does not exist, or cannot be trained and tested on; the message says what to do.
+        UserError: The data set does not exist, or is not suitable for training and test; the message says what to do.
     """
     from kerascnn.data.cut import cut
 
@@ -88,17 +88,17 @@ def load(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:
     return cut(listing, section, size, resize)
 
 
-def load_uncut(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008
-    """The data set that `section` names with the splits that it comes with, to score a network that never saw it.
+def load_as_given(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008
+    """Returns the data set of `section` with its own splits, to score a network that was not trained on it.
 
-    One without splits is wholly test; train may be empty, and classes may be few.
+    A data set without splits becomes test; train may be empty, and there may be few classes.
 
     Raises:
-        UserError: It does not exist, or has no images.
+        UserError: The data set does not exist, or has no images.
     """
-    from kerascnn.data.uncut import uncut
+    from kerascnn.data.as_given import as_given
 
-    return uncut(*_listed(section, room, phases))
+    return as_given(*_listed(section, room, phases))
 
 
 def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mode]:

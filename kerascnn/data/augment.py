@@ -1,5 +1,8 @@
-"""How training images are varied. A row of AUGMENTATIONS owns its draws by its name: every draw is a pure function of
-(name, seed, epoch, index), so that switching one on changes no other's and a resumed run sees the same images."""
+"""Augmentations of training images.
+
+Every draw is a pure function of (name of the row in AUGMENTATIONS, seed, epoch, index): adding an augmentation does not
+change the draws of another, and a resumed run sees the same images.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from scipy.stats import beta
 from kerascnn.config import Augment
 from kerascnn.data import decode
 
-GOLDEN = 0x9E3779B97F4A7C15  # of splitmix64 (Steele, Lea and Flood, 2014), as the constants of _mix
+GOLDEN = 0x9E3779B97F4A7C15  # of splitmix64 (Steele, Lea and Flood, 2014), like the constants of _mix
 ASPECT = (3 / 4, 4 / 3)  # of a random crop (Szegedy et al., 2015, section 6)
 GRAYSCALE = 0.1  # probability
 
 
 def _mix(z: tf.Tensor) -> tf.Tensor:
-    """splitmix64's finalizer on uint64 of any shape."""
+    """The finalizer of splitmix64, on uint64 of any shape."""
     shift, xor = tf.bitwise.right_shift, tf.bitwise.bitwise_xor
     z = xor(z, shift(z, _u64(30))) * _u64(0xBF58476D1CE4E5B9)
     z = xor(z, shift(z, _u64(27))) * _u64(0x94D049BB133111EB)
@@ -33,7 +36,7 @@ def _u64(value: int) -> tf.Tensor:
 
 
 def draws(name: str, seed: int, epoch: tf.Tensor, index: tf.Tensor, count: int) -> tf.Tensor:
-    """Uniform numbers in [0, 1): float32 [batch, count] for int64 [batch] epochs and indices."""
+    """Returns uniform numbers in [0, 1), float32 [batch, count], for int64 [batch] epochs and indices."""
     z = _mix(_u64(seed) * _u64(GOLDEN) + _u64(GOLDEN))
     z = _mix(z + _u64(zlib.crc32(name.encode())) * _u64(GOLDEN))
     z = _mix(z + tf.cast(epoch, tf.uint64) * _u64(GOLDEN))
@@ -47,18 +50,18 @@ def _uint8(images: tf.Tensor) -> tf.Tensor:
 
 
 def _per_image(values: tf.Tensor) -> tf.Tensor:
-    """[batch] to [batch, 1, 1, 1]."""
+    """Reshapes [batch] to [batch, 1, 1, 1]."""
     return values[:, None, None, None]
 
 
 def _choose(condition: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """`tf.where` for uint8 images and a condition that is broadcast, which makes tf.where slow."""
+    """A `tf.where` for uint8 images and a condition that is broadcast, for which tf.where is slow."""
     mask = tf.cast(condition, tf.uint8)
     return one * mask + other * (1 - mask)
 
 
 def _sampled(images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, interpolation: str, fill: str) -> tf.Tensor:
-    """Pixel p of the result is the image at scale * p + offset; scale and offset are [batch, 2] (row, column)."""
+    """Maps pixel p of the result to pixel scale * p + offset of the image; scale and offset are [batch, 2] (row, column)."""
     zero = tf.zeros_like(scale[:, 0])
     rows = [scale[:, 1], zero, offset[:, 1], zero, scale[:, 0], offset[:, 0], zero, zero]
     return tf.raw_ops.ImageProjectiveTransformV3(
@@ -72,16 +75,18 @@ def _sampled(images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, interpolati
 
 
 def flip(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Mirror left-right with probability one half; an image shows both sides in two epochs (Jordan, 2024, section 3.6)."""
-    return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [2]), images)  # [:, :, ::-1] is 8 x slower
+    """Mirrors left-right with probability one half; two epochs show both sides of an image (Jordan, 2024, section 3.6)."""
+    return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [2]), images)  # 8 times as fast as [:, :, ::-1]
 
 
 def shift(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Move by whole pixels, at most `section.shift` of the side each way; zeros move in (He et al., 2015, section 4.2)."""
+    """Moves by whole pixels, at most `section.shift` of the side in each direction, with zeros (He et al., 2015, section
+    4.2).
+    """
     batch, side = images.shape[:2]
     most = round(section.shift * side)
     frame = tf.pad(images, [[0, 0], [most, most], [most, most], [0, 0]])
-    # One gather of pixels: 1.6 x faster than a projective transform of whole pixels.
+    # One gather of pixels is 1.6 times as fast as a projective transform.
     start = tf.cast(u * (2 * most + 1), tf.int32)
     rows, columns = (start[:, axis, None] + tf.range(side) for axis in (0, 1))
     rows += tf.range(batch)[:, None] * (side + 2 * most)
@@ -90,10 +95,10 @@ def shift(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
 
 
 def window(u: tf.Tensor, height: tf.Tensor, width: tf.Tensor, section: Augment) -> tuple[tf.Tensor, ...]:
-    """A crop of random area and aspect (Szegedy et al., 2015, section 6): int32 (top, left, height, width).
+    """Returns a crop of random area and aspect ratio (Szegedy et al., 2015, section 6): int32 (top, left, height, width).
 
-    `u` is [..., 4]; `height` and `width` are the image's, int32 [...]. One draw, bounded by the image, in place of
-    repeated tries: a crop that would stick out is cut there, and its aspect kept within ASPECT where the image allows.
+    `u` is [..., 4]; `height` and `width` are those of the image, int32 [...]. A single draw replaces repeated tries: a crop
+    that exceeds the image is cut at its border, and its aspect ratio stays within ASPECT if the image allows that.
     """
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     low, high = section.crop_area
@@ -108,7 +113,7 @@ def window(u: tf.Tensor, height: tf.Tensor, width: tf.Tensor, section: Augment) 
 
 
 def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """`window` of images that are in memory at their final size, stretched to that size again."""
+    """Crops a `window` from images in memory that already have their final size, and resizes it to that size."""
     side = images.shape[1]
     sides = tf.fill(tf.shape(u)[:1], side)
     top, left, down, across = (tf.cast(v, tf.float32) for v in window(u, sides, sides, section))
@@ -118,21 +123,21 @@ def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor
 
 
 def cropped(image_bytes: tf.Tensor, u: tf.Tensor, size: int, section: Augment) -> tf.Tensor:
-    """`window` of one encoded image, string [] with draws [4], stretched to uint8 [size, size, 3]."""
+    """Decodes a `window` of one encoded image, string [] with draws [4], as uint8 [size, size, 3]."""
     part = decode.window(image_bytes, lambda height, width: window(u, height, width, section), size)
     return decode.resize(part, size, "squash")
 
 
 def _luma(images: tf.Tensor) -> tf.Tensor:
-    """ITU-R BT.601 grey of uint8 or float images in thousandths, one channel, same type family (integers stay exact)."""
+    """Returns ITU-R BT.601 gray in thousandths, one channel, of uint8 or float images; integers stay exact."""
     weights = tf.constant([299, 587, 114], images.dtype)
     return tf.reduce_sum(images * weights, axis=-1, keepdims=True)
 
 
 def color(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Brightness, contrast and saturation, in this order, each times 1 - color to 1 + color."""
+    """Scales brightness, contrast and saturation, in this order, each by a factor of 1 - color to 1 + color."""
     brightness, contrast, saturation = tf.unstack(1.0 + (2.0 * u - 1.0) * section.color, axis=1)
-    # Summed as integers: a float sum depends on how many threads share it.
+    # Integers: a float sum depends on the number of threads.
     pixels = images.shape[1] * images.shape[2]
     total = tf.reduce_sum(tf.cast(_luma(tf.cast(images, tf.int32)), tf.int64), axis=[1, 2, 3], keepdims=True)
     x = tf.cast(images, tf.float32) * _per_image(brightness)
@@ -143,23 +148,23 @@ def color(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
 
 
 def grayscale(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Grey with probability 0.1."""
+    """Turns gray with probability 0.1."""
     grey = tf.cast((_luma(tf.cast(images, tf.int32)) + 500) // 1000, tf.uint8)
     return _choose(_per_image(u[:, 0]) < GRAYSCALE, grey, images)
 
 
-def _square(centre: tf.Tensor, sides: tf.Tensor, size: int) -> tf.Tensor:
-    """Where squares of `sides` [batch] whole pixels lie: bool [batch, size, size]; `centre` [batch, 2] in [0, 1)."""
+def _square(center: tf.Tensor, sides: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns masks of squares of `sides` [batch] pixels: bool [batch, size, size]; `center` [batch, 2] is in [0, 1)."""
     before = tf.floor(sides / 2)[:, None]
     near = []
     for axis in (0, 1):
-        distance = tf.range(size, dtype=tf.float32)[None] - tf.floor(centre[:, axis, None] * size)
+        distance = tf.range(size, dtype=tf.float32)[None] - tf.floor(center[:, axis, None] * size)
         near.append((distance >= -before) & (distance < sides[:, None] - before))
     return near[0][:, :, None] & near[1][:, None, :]
 
 
 def cutout(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """A grey square at a random place, cut by the border (DeVries and Taylor, 2017)."""
+    """Places a gray square at a random position, cut at the border (DeVries and Taylor, 2017)."""
     sides = tf.fill(tf.shape(u)[:1], float(round(section.cutout * images.shape[1])))
     hidden = _square(u, sides, images.shape[1])
     return _choose(hidden[..., None], tf.constant(128, tf.uint8), images)
@@ -171,7 +176,7 @@ def _beta_quantiles(parameter: float) -> np.ndarray:
 
 
 def _beta(u: tf.Tensor, parameter: float) -> tf.Tensor:
-    """Beta(parameter, parameter) of uniform numbers, from a table of quantiles: [batch] to [batch]."""
+    """Returns Beta(parameter, parameter) quantiles of uniform numbers [batch], from a table."""
     table = tf.constant(_beta_quantiles(parameter))
     place = u * 4096.0
     below = tf.cast(place, tf.int32)
@@ -180,14 +185,14 @@ def _beta(u: tf.Tensor, parameter: float) -> tf.Tensor:
 
 
 def mixup(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augment) -> tuple[tf.Tensor, tf.Tensor]:
-    """A blend of two images and of their labels (Zhang et al., 2018): images and each image's own share [batch]."""
+    """Blends pairs of images and labels (Zhang et al., 2018): returns images and the share of the own label [batch]."""
     share = _beta(u[:, 0], section.mixup)
     own, other = tf.cast(images, tf.float32), tf.cast(partners, tf.float32)
     return _uint8(other + (own - other) * _per_image(share)), share
 
 
 def cutmix(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augment) -> tuple[tf.Tensor, tf.Tensor]:
-    """A square of another image pasted in (Yun et al., 2019): images and each image's own share [batch]."""
+    """Pastes a square of another image (Yun et al., 2019): returns images and the share of the own label [batch]."""
     size = images.shape[1]
     sides = tf.floor(tf.sqrt(1.0 - _beta(u[:, 0], section.cutmix)) * size)
     pasted = _square(u[:, 1:], sides, size)
@@ -196,9 +201,13 @@ def cutmix(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augmen
 
 
 class Augmentation(NamedTuple):
-    """stage: window (before resizing), image (each for itself), batch (images and labels of a batch are mixed).
+    """A row of AUGMENTATIONS.
 
-    alternates: every second epoch repeats the draws u of the one before as 1 - u.
+    Attributes:
+        stage: "window" (before resizing), "image" (one image) or "batch" (mixes images and labels of a batch).
+        draws: Number of random draws of an image.
+        function: The augmentation.
+        alternates: Whether every second epoch repeats the draws u of the one before as 1 - u.
     """
 
     stage: str
@@ -220,14 +229,14 @@ AUGMENTATIONS = {
 
 
 def chosen(section: Augment, image_size: int) -> tuple[str, ...]:
-    """The names that `section` switches on: auto is shift and flip up to 64 px, resized_crop and flip above."""
+    """Returns the augmentations of `section`; auto is shift and flip up to 64 px, resized_crop and flip above."""
     if section.augment == ("auto",):
         return ("shift", "flip") if image_size <= 64 else ("resized_crop", "flip")
     return tuple(name for name in section.augment if name != "none")
 
 
 def vary(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor):
-    """uint8 [batch, size, size, 3] through the rows `names` that treat each image for itself, in their order."""
+    """Applies the image augmentations `names` in their order to uint8 [batch, size, size, 3]."""
     for name in names:
         row = AUGMENTATIONS[name]
         u = draws(name, seed, epoch - epoch % 2 if row.alternates else epoch, index, row.draws)
@@ -238,7 +247,7 @@ def vary(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int,
 
 
 def mix(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor):
-    """Each image with its neighbour in the batch, by one of the rows `names`: images and own shares, float32 [batch]."""
+    """Mixes each image with its neighbor in the batch by one of `names`: returns images and own shares, float32 [batch]."""
     results = []
     partners = tf.roll(images, 1, axis=0)
     for name in names:
@@ -247,7 +256,7 @@ def mix(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, 
     mixed, share = results[0]
     if len(results) > 1:
         choice = tf.cast(draws("mix", seed, epoch, index, 1)[:, 0] * len(results), tf.int32)
-        for place, (other, its_share) in enumerate(results[1:], 1):
-            mixed = _choose(_per_image(choice) == place, other, mixed)
-            share = tf.where(choice == place, its_share, share)
+        for position, (other, its_share) in enumerate(results[1:], 1):
+            mixed = _choose(_per_image(choice) == position, other, mixed)
+            share = tf.where(choice == position, its_share, share)
     return mixed, share

@@ -1,4 +1,6 @@
-"""What image files hold: whether each can be an image, and a digest of its bytes, read once and remembered. No TensorFlow."""
+"""Contents of image files: whether a file can be an image, and a digest of its bytes, read once and remembered. No
+TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +25,23 @@ from kerascnn.errors import Stopped
 from kerascnn.runs.files import CONTENTS_FOLDER, write_file
 
 DIGEST = 16  # bytes
-THREADS, GROUP = 8, 64  # files of one task: fewer would cost more in hand-over than in reading
-# A file that changed so shortly before it was read may change again within the same tick of the file system's clock: FAT
-# counts in steps of two seconds.
+THREADS, GROUP = 8, 64  # files per task: the overhead of smaller tasks would exceed the reading
+# A file that changed this shortly before it was read may change again within one tick of the file system's clock, which
+# is two seconds on FAT.
 SETTLED_NS = 2_000_000_000
-KEEP_SECONDS = 30.0  # between two times that the table is kept while files are read
+KEEP_SECONDS = 30.0  # seconds between two writes of the table while files are read
 _CHUNK = 1 << 20
 
 
-class Content(NamedTuple):
-    """What is known of one file.
+class FileContent(NamedTuple):
+    """The known facts about one file.
 
     Attributes:
-        digest: blake2b of its bytes.
-        size: Bytes of the file.
-        kept: Bytes in memory where it is kept encoded.
-        problem: Why it cannot be used; None where nothing speaks against it.
-        changed: When it changed last, nanoseconds since 1970.
+        digest: blake2b digest of its bytes.
+        size: Size of the file in bytes.
+        kept: Bytes in memory if it is kept encoded.
+        problem: Why it cannot be used, or None if no problem is known.
+        changed: Time of the last change, in nanoseconds since 1970.
     """
 
     digest: bytes
@@ -49,15 +51,15 @@ class Content(NamedTuple):
     changed: int
 
 
-class Table:
-    """Contents by path, remembered between starts.
+class ContentTable:
+    """Contents of files by path, remembered between starts.
 
-    A row counts for a file of the same path, size, times and inode. The file lies beside the runs, never among the images; one
-    that is missing, damaged or cannot be written costs time and nothing else.
+    A row is valid for a file with the same path, size, times and inode. The table lies beside the runs, never among the
+    images. If it is missing, damaged or not writable, that costs only time.
 
     Args:
-        folder: Where the table is kept; None keeps nothing.
-        root: The data set's folder.
+        folder: Folder of the table; None remembers nothing.
+        root: Folder of the data set.
     """
 
     def __init__(self, folder: Path | None, root: str | os.PathLike[str]) -> None:
@@ -68,15 +70,15 @@ class Table:
         self._new = 0
         self._kept = time.monotonic()
 
-    def find(self, path: str, status: os.stat_result) -> Content | None:
-        """What was learned of the file earlier, where it is the same still."""
+    def find(self, path: str, status: os.stat_result) -> FileContent | None:
+        """Returns what is known of a file, if it is unchanged."""
         key, digest = self._rows.get(os.fsencode(path), ((), b""))
         if key[:4] != _key(status):
             return None
-        return Content(digest, status.st_size, key[4], None, _changed(status))
+        return FileContent(digest, status.st_size, key[4], None, _changed(status))
 
-    def add(self, path: str, status: os.stat_result, content: Content, read_at: int) -> None:
-        """Remember a file that can be used, known already (`read_at` is 0) or read now, if it had not just changed then."""
+    def add(self, path: str, status: os.stat_result, content: FileContent, read_at: int) -> None:
+        """Remembers a valid file, known before (`read_at` is 0) or read now, unless it had changed just before."""
         if content.problem is None and (not read_at or content.changed + SETTLED_NS < read_at):
             self._seen[os.fsencode(path)] = (*_key(status), content.kept), content.digest
             self._new += bool(read_at)
@@ -84,12 +86,12 @@ class Table:
             self.keep({**self._rows, **self._seen})
 
     def finish(self) -> None:
-        """Keep the rows of the files that are there."""
+        """Writes the rows of the present files."""
         if self._new or len(self._seen) < len(self._rows):
             self.keep(self._seen)
 
     def keep(self, rows: dict[bytes, tuple[tuple[int, ...], bytes]]) -> None:
-        """Write `rows`, as a whole or not at all."""
+        """Writes `rows` atomically."""
         self._kept = time.monotonic()
         if self.file is None:
             return
@@ -119,24 +121,24 @@ class Table:
 
 
 def carry(runs_dir: Path, other: Path) -> None:
-    """Let `other`, a folder of further runs on the same images, know what `runs_dir` knows."""
+    """Copies what `runs_dir` knows to `other`, another folder of runs on the same images."""
     for table in (runs_dir / CONTENTS_FOLDER).glob("*.npz"):
         with contextlib.suppress(OSError):
             write_file(other / CONTENTS_FOLDER / table.name, table.read_bytes())
 
 
 def contents(
-    paths: Sequence[str], table: Table, advance: Callable[[int], None] = lambda count: None
-) -> Iterator[Content]:
-    """What each file holds, in order; files that the table knows are not opened.
+    paths: Sequence[str], table: ContentTable, advance: Callable[[int], None] = lambda count: None
+) -> Iterator[FileContent]:
+    """Returns the content of each file, in order; files that the table knows are not opened.
 
     Args:
-        paths: Files, and folders that stand for what is missing in them.
-        table: What is known already, and where what is learned goes.
-        advance: Called with numbers of files as they are done.
+        paths: Files, and folders in place of missing files.
+        table: The table that is read and extended.
+        advance: Called with the number of files that are done since the last call.
 
     Raises:
-        Stopped: The disk or the share fails: what could not be read may be back at the next start.
+        Stopped: The disk or the network share fails: the files may be available at the next start.
     """
     pool = ThreadPoolExecutor(THREADS)
     try:
@@ -147,13 +149,13 @@ def contents(
                     table.add(path, status, content, read_at)
                 yield content
             advance(len(group))
-    finally:  # whoever stops early does not wait for files that nobody wants
+    finally:  # a caller that stops early does not wait for further files
         pool.shutdown(cancel_futures=True)
     table.finish()
 
 
-def _content(path: str, table: Table) -> tuple[Content, os.stat_result | None, int]:
-    """A file's content; its status, and when it was read, 0 where the table knew it."""
+def _content(path: str, table: ContentTable) -> tuple[FileContent, os.stat_result | None, int]:
+    """Returns a file's content, its status, and when it was read (0 if the table knew it)."""
     try:
         status = os.stat(path)  # noqa: PTH116
         if known := table.find(path, status):
@@ -164,30 +166,30 @@ def _content(path: str, table: Table) -> tuple[Content, os.stat_result | None, i
         reason = error.strerror or str(error)
         if error.errno in SYSTEM:
             raise Stopped(gone([(path, reason)])) from None
-        return Content(b"", 0, 0, reason, 0), None, 0
+        return FileContent(b"", 0, 0, reason, 0), None, 0
 
 
-def _learned(path: str, status: os.stat_result) -> Content:
+def _learned(path: str, status: os.stat_result) -> FileContent:
     if stat.S_ISDIR(status.st_mode):
-        return Content(b"", 0, 0, "a folder without images, or a link to one above it", 0)
+        return FileContent(b"", 0, 0, "a folder without images, or a link to one above it", 0)
     found = probe(path)
     if found.problem:
         if stat.S_ISREG(status.st_mode):
             with open(path, "rb") as file:  # noqa: PTH123 - a disk that fails raises what the header's reader made words of
                 file.read(_CHUNK)
-        return Content(b"", 0, 0, found.problem, 0)
+        return FileContent(b"", 0, 0, found.problem, 0)
     kept = status.st_size
-    # A GIF, BMP or WebP may be cut off unnoticed, and is kept as PNG: a third of what each epoch costs, once.
+    # A truncated GIF, BMP or WebP shows only when it is transcoded to PNG: a third of the cost of an epoch, once.
     if not found.native:
         try:
             kept = len(transcode(Path(path).read_bytes()))
         except ValueError as error:
-            return Content(b"", 0, 0, str(error), 0)
-    return Content(digest(path), status.st_size, kept, None, _changed(status))
+            return FileContent(b"", 0, 0, str(error), 0)
+    return FileContent(digest(path), status.st_size, kept, None, _changed(status))
 
 
 def digest(path: str) -> bytes:
-    """blake2b of a file's bytes, in little memory; hashing lets other threads run."""
+    """Returns the blake2b digest of a file, in little memory; other threads run while it hashes."""
     found = hashlib.blake2b(digest_size=DIGEST)
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123
         while chunk := file.read(_CHUNK):

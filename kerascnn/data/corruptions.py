@@ -1,7 +1,7 @@
-"""Images made worse on purpose, in five severities, after Hendrycks and Dietterich, 2019 (section 3): made here, seeded.
+"""Corruptions of images in five severities, after Hendrycks and Dietterich (2019, section 3), with seeded noise.
 
-Each function takes uint8 [H, W, 3], a severity from 1 to 5 and a generator, and gives uint8 [H, W, 3]. Strengths are shares of
-the image's side or of its range, so that they mean the same at 32 and at 224 px; they are this program's, not the benchmark's.
+Each function maps uint8 [H, W, 3], a severity from 1 to 5 and a generator to uint8 [H, W, 3]. Strengths are shares of the
+image's side or range, so that they mean the same at 32 and at 224 px. They are not those of the benchmark.
 """
 
 import io
@@ -53,22 +53,22 @@ CORRUPTIONS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarr
 
 
 def corrupt(
-    images: np.ndarray, name: str, severity: int, places: Sequence[int] | np.ndarray, seed: int = 0
+    images: np.ndarray, name: str, severity: int, indices: Sequence[int] | np.ndarray, seed: int = 0
 ) -> np.ndarray:
-    """uint8 [n, H, W, 3] made worse; image i of a split is varied alike however it is batched.
+    """Corrupts uint8 [n, H, W, 3]; the noise of image i does not depend on the batches.
 
     Args:
         images: uint8 [n, H, W, 3].
         name: A key of CORRUPTIONS.
         severity: 1 to 5.
-        places: Where each stands in its split, [n].
-        seed: Of the noise.
+        indices: Index of each image in its split, [n].
+        seed: Seed of the noise.
     """
     change, kind = CORRUPTIONS[name], list(CORRUPTIONS).index(name)
     return np.stack(
         [
             change(image, severity, np.random.default_rng([seed, kind, severity, place]))
-            for image, place in zip(images, places, strict=True)
+            for image, place in zip(images, indices, strict=True)
         ]
     )
 
@@ -79,7 +79,7 @@ def smaller(
     down: Image.Resampling = Image.Resampling.BILINEAR,
     up: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
-    """An image brought to `share` of its side, antialiased, and back: what a smaller camera would have seen."""
+    """Scales an image down to `share` of its side, antialiased, and up again, as if from a smaller camera."""
     height, width = image.shape[:2]
     small = Image.fromarray(image).resize((max(1, round(share * width)), max(1, round(share * height))), down)
     return np.asarray(small.resize((width, height), up))

@@ -1,4 +1,4 @@
-"""From a listed data set to its splits: what is given stays, what is lacking is cut by the rank of a hash of the path."""
+"""Splits a listed data set: given splits stay, missing ones are cut by the rank of a hash of the path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kerascnn.errors import UserError
 
 
 def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Splits:
-    """The splits of `listing` under the rules of `section`.
+    """Returns the splits of `listing` by the rules of `section`.
 
     Raises:
         UserError: A split would be empty, train lacks a class, or an option does not fit the data.
@@ -52,7 +52,7 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
 
 
 def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str, float], bool, np.ndarray]:
-    """Shares to cut from train, whether scores are marked, and the given splits by their final names."""
+    """Returns the shares to cut from train, whether scores are marked, and the given splits by their final names."""
     present = set(np.unique(given).tolist()) - {OUT}
     if section.val_is_val and (VAL not in present or TEST in present):
         raise UserError("--val-is-val keeps a given val where no test is given; this data set has " + _names(present))
@@ -90,11 +90,11 @@ def _names(present: set[str]) -> str:
 
 
 def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], seed: int) -> np.ndarray:
-    """A split for each image, str [n]: by the rank of its key's number within its class.
+    """Returns a split for each image, str [n], by the rank of its key's number within its class.
 
-    Of each class every cut has its share to within one image; where images move in groups, to within half a group. A class
-    that is too small for its shares gives one image to each, as far as they go. Images that come later may move earlier ones:
-    a run's split.csv as --split-file keeps those where they are.
+    Each cut has its share of each class to within one image, or to within half a group. A class that is too small gives one
+    image to each split, as far as possible. Later images may move earlier ones: --split-file with a run's split.csv keeps
+    those in their splits.
     """
     units, unit_of = np.unique(np.array(keys, object).astype(str), return_inverse=True)
     votes = np.zeros((len(units), int(labels.max(initial=0)) + 1), np.int64)
@@ -117,7 +117,7 @@ def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], s
 
 
 def _bounds(bounds: list[int], count: int) -> list[int]:
-    """Ends of the cuts among `count` sorted members, moved so that train and each cut have one, as far as they go.
+    """Returns the ends of the cuts among `count` sorted members, such that train and each cut have one if possible.
 
     >>> _bounds([0, 0], 3), _bounds([2, 2], 2), _bounds([15, 30], 100)
     ([1, 2], [1, 1], [15, 30])
@@ -131,7 +131,7 @@ def _bounds(bounds: list[int], count: int) -> list[int]:
 
 
 def _groups(ids: Sequence[str], pattern: str | None, notes: list[str]) -> list[str]:
-    """What is kept together: the part of each id that `pattern` matches (its groups, if it has some), else the id."""
+    """Returns the key of each image: the part of its id that `pattern` matches (its groups, if it has some), else the id."""
     if pattern is None:
         return list(ids)
     keys, lonely = keys_of(ids, pattern)
@@ -179,7 +179,7 @@ def _check(indices: dict[str, np.ndarray], source: Source, section: Data, marked
 
 
 def _fraction(train: np.ndarray, source: Source, section: Data, notes: list[str]) -> np.ndarray:
-    """The share of train that --fraction keeps: of each class those with the lowest numbers, so that shares nest."""
+    """Returns the share of train that --fraction keeps: the lowest numbers of each class, so that smaller shares are subsets."""
     if section.fraction == 1:
         return train
     at = numbers([source.ids[i] for i in train], section.split_seed, "fraction ")

@@ -1,4 +1,4 @@
-"""The one decode path: val, test, evaluate, predict and every export see an image through these functions.
+"""The decode path: val, test, evaluate, predict and every export read images through these functions.
 
     read       a file's encoded bytes; GIF, BMP and WebP as PNG (Pillow), JPEG and PNG as they are
     decode     JPEG or PNG bytes -> uint8 RGB: EXIF orientation applied, grey and palette to RGB, alpha over white,
@@ -9,7 +9,7 @@
 
 All but `read` are standard TensorFlow ops, so that a SavedModel carries them. The pixels are Pillow's: the same JPEG
 algorithm (integer DCT, triangle upsampling), `ImageOps.exif_transpose`, `Image.alpha_composite`; 4-channel JPEGs differ by one
-level at most, and 16 bit keeps what Pillow cuts off.
+level at most, and 16-bit images are rounded, which Pillow truncates.
 """
 
 import os
@@ -36,34 +36,34 @@ __all__ = [
 ]
 
 Mode = Literal["crop", "pad", "squash"]
-# The share of the shorter side that `crop` keeps: 224 of 256 (He et al., 2015, section 3.4), at any size.
+# Share of the shorter side that `crop` keeps: 224 / 256 (He et al., 2015, section 3.4), at any size.
 CROP = 0.875
-# An image that is so few pixels smaller is framed, not enlarged: 28 x 28 digits and garments stay as sharp as they are at 32.
+# An image that is at most this much smaller gets a border and is not enlarged: 28 x 28 digits stay sharp at 32 px.
 BORDER = 4
-# By how much libjpeg's own scaling (in the DCT) may make an image smaller, and how many times larger than wanted a window has to
-# be behind it: at twice or more, the pixels of the resized crop differ by half a level in the mean (12 megapixels, at a quarter).
+# Scales of libjpeg (in the DCT), and how much larger than its final size a window must remain: from 2 on, the pixels of the
+# resized crop differ by half a level on average (12 megapixels, at a quarter).
 SCALES = (8, 4, 2)
 GAP = 2
-# From so many pixels on a window is decoded alone: 1632 x 1224 is read 1.1 times as fast by windows, 4032 x 3024 1.4 times; below
-# that finding the window costs more than decoding the rest (experiments/results/speed.md).
+# From this number of pixels on only the window is decoded: 1.1 times as fast at 1632 x 1224, 1.4 times at 4032 x 3024. For
+# smaller images, finding the window costs more than decoding the rest (experiments/results/speed.md).
 LARGE = 1_000_000
 
-# Nothing here is Python control flow on tensors: AutoGraph would only make tracing slow.
+# There is no Python control flow on tensors here: AutoGraph would only slow tracing down.
 _as_written = tf.autograph.experimental.do_not_convert
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_PNG_HEADER = 33  # signature and the whole of IHDR, which always comes first
-# Four channels are ink. Most writers invert it and say so in a segment of Adobe's; Pillow inverts always. libjpeg heeds the
-# last such segment, so that one put in front speaks only where there is no other.
+_PNG_HEADER = 33  # signature and IHDR, which is always first
+# Four channels are CMYK. Most writers invert it and say so in an Adobe segment; Pillow always inverts. libjpeg uses the
+# last such segment, so that one at the beginning has an effect only if there is no other.
 _ADOBE = b"\xff\xd8\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 
 
 @_as_written
 def read(path):
-    """A file's encoded image, as JPEG or PNG: scalar string (the path) -> scalar string.
+    """Reads a file as an encoded JPEG or PNG: scalar string (the path) -> scalar string.
 
-    JPEG and PNG are returned untouched. Others go through Pillow and come back as RGB PNG, upright, the first frame, alpha over
-    white; so do PNGs that keep their orientation in a text chunk. Errors are raised when the tensor is computed.
+    JPEG and PNG are returned unchanged. Other formats, and PNGs with their orientation in a text chunk, are converted by
+    Pillow to RGB PNG: upright, the first frame, alpha over white. Errors are raised when the tensor is computed.
     """
     data = tf.io.read_file(path)
     native = tf.cond(_starts(data, _PNG), lambda: _is_plain_png(data), lambda: _starts(data, _JPEG))
@@ -72,10 +72,10 @@ def read(path):
 
 @_as_written
 def decode(image_bytes):
-    """JPEG or PNG bytes (scalar string) -> uint8 [height, width, 3], upright RGB.
+    """Decodes JPEG or PNG bytes (scalar string) to uint8 [height, width, 3], upright RGB.
 
-    The format is told by the first bytes. Other formats, more than `MAX_PIXELS` pixels and damaged data are an
-    InvalidArgumentError when the tensor is computed; the size is checked before anything is decoded.
+    The first bytes determine the format. Other formats, more than `MAX_PIXELS` pixels and damaged data raise
+    InvalidArgumentError when the tensor is computed; the size is checked before decoding.
     """
     jpeg = _starts(image_bytes, _JPEG)
     image = tf.cond(jpeg, lambda: _decode_jpeg(image_bytes), lambda: _decode_png(image_bytes))
@@ -84,17 +84,17 @@ def decode(image_bytes):
 
 @_as_written
 def window(image_bytes, place, size: int, large: int = LARGE):
-    """A part of an upright image, for training, where it costs less than the whole.
+    """Decodes a part of an upright image, for training, at less cost than the whole image.
 
-    Of a large JPEG only that part is decoded, and smaller by 2, 4 or 8 where it stays `GAP` times `size` or more on both sides.
-    Damage outside it is not seen then. Anything else is decoded as by `decode`, then cut.
+    Of a large JPEG only that part is decoded, scaled down by 2, 4 or 8 as long as both sides stay `GAP` times `size` or more.
+    Damage outside of the part is not noticed. Other images are decoded by `decode`, then cropped.
 
     Args:
         image_bytes: JPEG or PNG bytes, scalar string.
-        place: Function of the upright image's height and width, int32 [] each, that gives the window in its pixels: int32 []
-            top, left, height and width.
-        size: Height and width that the window will be resized to.
-        large: From so many pixels on a JPEG is large.
+        place: Function of the upright image's height and width, int32 [] each, that returns the window in its pixels: int32
+            [] top, left, height and width.
+        size: Height and width to which the window will be resized.
+        large: Number of pixels from which a JPEG is large.
 
     Returns:
         uint8 [height, width, 3].
@@ -105,7 +105,7 @@ def window(image_bytes, place, size: int, large: int = LARGE):
         top, left, height, width = place(tf.shape(image)[0], tf.shape(image)[1])
         return image[top : top + height, left : left + width]
 
-    # One branch for all that is decoded whole: what is not taken costs too, by its number of ops.
+    # One branch for all images that are decoded as a whole: branches that are not taken also cost time, by their number of ops.
     shape = tf.cond(
         _starts(image_bytes, _JPEG), lambda: tf.io.extract_jpeg_shape(image_bytes), lambda: tf.zeros(3, tf.int32)
     )
@@ -116,12 +116,12 @@ def window(image_bytes, place, size: int, large: int = LARGE):
 
 @_as_written
 def resize(images, size: int, mode: Mode):
-    """Resize to a square, antialiased (triangle filter), in one op.
+    """Resizes to a square, antialiased (triangle filter), in one op.
 
     Args:
         images: [height, width, 3] or [batch, height, width, 3] of any size from 1 x 1, uint8 or float in 0-255.
         size: Height and width of the result.
-        mode: `crop`: the shorter side to size / 0.875, then the centre; `pad`: the longer side to `size`, black borders;
+        mode: `crop`: the shorter side to size / 0.875, then the center; `pad`: the longer side to `size`, black borders;
             `squash`: both sides to `size`, but an image that is at most `BORDER` pixels smaller gets a black border.
 
     Returns:
@@ -140,21 +140,21 @@ def resize(images, size: int, mode: Mode):
 
 @_as_written
 def preprocess(image_bytes, size: int, mode: Mode):
-    """JPEG or PNG bytes (scalar string) -> uint8 [size, size, 3]: what a model sees. See `decode` and `resize`."""
+    """Turns JPEG or PNG bytes (scalar string) into the input of a model, uint8 [size, size, 3]. See `decode` and `resize`."""
     return resize(decode(image_bytes), size, mode)
 
 
 def problem(path: str | os.PathLike[str]) -> str | None:
-    """Why an image file cannot be used, found by decoding it; None where it can."""
+    """Returns why an image file cannot be used, after decoding it, or None if it can."""
     found = probe(path).problem
     if found is not None:
         return found
     try:
         decode(read(os.fsencode(path)))
     except tf.errors.OpError as error:
-        # TensorFlow's message between the names of its node and of its op.
+        # Extracts TensorFlow's message from between the names of the node and the op.
         return " ".join(re.sub(r"\{\{.*?\}\}+|\[Op:\w*\].*", "", error.message, flags=re.DOTALL).split())
-    except ValueError as error:  # from Pillow, which runs within `read`
+    except ValueError as error:  # from Pillow, which runs in `read`
         return str(error)
     return None
 
@@ -164,7 +164,7 @@ def _is_plain_png(data):
 
 
 def _transcode(data):
-    return transcode(data if isinstance(data, bytes) else data.item())  # eager TensorFlow hands over a 0-d array
+    return transcode(data if isinstance(data, bytes) else data.item())  # eager TensorFlow passes a 0-d array
 
 
 def _starts(data, magic: bytes):
@@ -173,7 +173,7 @@ def _starts(data, magic: bytes):
 
 def _decode_jpeg(data):
     shape = tf.io.extract_jpeg_shape(data)
-    # The usual image meets few ops beside the decoder: the rest waits in branches that are not taken.
+    # A usual image runs few ops besides the decoder: the others are in branches that are not taken.
     image = tf.cond(_is_usual(shape), lambda: _jpeg_pixels(data), lambda: _unusual_jpeg(data, shape))
     return orientation.upright_jpeg(image, data)
 
@@ -187,21 +187,21 @@ def _jpeg_window(data, shape, place, size: int):
     height, width = orientation.upright_shape(shape[0], shape[1], turn)
     stored = tf.stack(orientation.stored_window(place(height, width), height, width, turn))
     room = tf.reduce_min(stored[2:]) // (GAP * size)
-    # How many of the scales are too small: the place of the one to take, or behind the last of the whole size.
+    # The number of scales that are too small is the index of the one to use; after the last one comes the full size.
     branch = tf.reduce_sum(tf.cast(tf.constant(SCALES) > room, tf.int32))
     pixels = tf.switch_case(branch, [lambda scale=scale: _scaled_window(data, stored, scale) for scale in (*SCALES, 1)])
     return orientation.turned(pixels, turn)
 
 
 def _scaled_window(data, stored, scale: int):
-    # Rounded down, at least a pixel: within the image, which libjpeg rounds up.
+    # Rounded down to at least one pixel, which is within the image, as libjpeg rounds up.
     return tf.io.decode_and_crop_jpeg(
         data, tf.maximum(stored // scale, [0, 0, 1, 1]), channels=3, ratio=scale, dct_method="INTEGER_ACCURATE"
     )
 
 
 def _jpeg_pixels(data):
-    # Pillow's algorithm; TensorFlow's default DCT is another and, on a current libjpeg-turbo, no faster.
+    # Pillow's algorithm; TensorFlow's default DCT differs and is not faster with a current libjpeg-turbo.
     return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
@@ -214,7 +214,7 @@ def _decode_png(data):
     whole = tf.strings.length(data) > _PNG_HEADER
     known = tf.debugging.Assert(_starts(data, _PNG) & whole, ["expected the bytes of a JPEG or PNG image"])
     with tf.control_dependencies([known]):
-        # Width and height of four bytes each, bit depth, colour type.
+        # Width and height of four bytes each, bit depth, color type.
         header = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 16, 10), tf.uint8), tf.int64)
     width, height = (tf.reduce_sum(header[i : i + 4] * [1 << 24, 1 << 16, 1 << 8, 1]) for i in (0, 4))
     deep, transparent = tf.equal(header[8], 16), (header[9] >= 4) | orientation.contains(data, b"tRNS")
@@ -232,12 +232,12 @@ def _bounded(height, width):
 
 
 def _assert_bounded(height, width):
-    limit = f"an image may have {MAX_PIXELS} pixels; this one's height and width:"
+    limit = f"an image may have {MAX_PIXELS} pixels; height and width of this one:"
     return tf.debugging.Assert(_bounded(height, width), [limit, height, width])
 
 
 def _eight_bit_rgba(data, deep):
-    """uint8 [height, width, 4]; 16 bit is divided by 257 and rounded, where the decoder itself would cut the lower byte off."""
+    """Decodes to uint8 [height, width, 4]; 16-bit values are divided by 257 and rounded, as the decoder would truncate them."""
 
     def scaled():
         return tf.cast((tf.cast(tf.io.decode_png(data, channels=4, dtype=tf.uint16), tf.int32) + 128) // 257, tf.uint8)
@@ -246,14 +246,14 @@ def _eight_bit_rgba(data, deep):
 
 
 def _over_white(rgba):
-    """uint8 [height, width, 4] -> uint8 [height, width, 3], to the nearest level."""
+    """Blends uint8 [height, width, 4] over white: uint8 [height, width, 3], rounded."""
     rgba = tf.cast(rgba, tf.int32)
     color, alpha = rgba[..., :3], rgba[..., 3:]
     return tf.cast((color * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
 
 def _placement(shape, size: int, mode: Mode):
-    """Scale and offset, [2] float32 each, that put an image of `shape` (height, width) onto the square."""
+    """Returns scale and offset, float32 [2] each, that map an image of `shape` (height, width) to the square."""
     shape = tf.cast(shape, tf.int64)
     if mode == "crop":
         target = _scaled(shape, round(size / CROP), tf.reduce_min(shape))
@@ -264,11 +264,11 @@ def _placement(shape, size: int, mode: Mode):
         target = tf.where(near, shape, [size, size])
     else:
         raise ValueError(f"expected crop, pad or squash as the resize mode, got {mode!r}")
-    # Whole pixels, so that the result is a resized image cut or framed, to the last level.
+    # Whole pixels, so that the result is exactly a resized image that is cropped or has a border.
     offset = tf.where(target > size, -((target - size) // 2), (size - target) // 2)
     return tf.cast(target, tf.float32) / tf.cast(shape, tf.float32), tf.cast(offset, tf.float32)
 
 
 def _scaled(shape, wanted: int, side):
-    """`shape` times wanted / side, in whole pixels, at least one."""
+    """Returns `shape` * wanted / side in whole pixels, at least one."""
     return tf.maximum((2 * shape * wanted + side) // (2 * side), 1)

@@ -1,4 +1,4 @@
-"""Whether a data set is there at all, asked before anything is read. No TensorFlow."""
+"""Checks that a data set exists, before anything is read. No TensorFlow."""
 
 import difflib
 from pathlib import Path
@@ -12,10 +12,10 @@ from kerascnn.runs.files import nearest_path
 
 
 def check(section: Data) -> None:
-    """Refuse a data set that is not there.
+    """Checks that a data set exists.
 
     Raises:
-        UserError: Names the nearest folder or data set.
+        UserError: It does not; the message names the most similar folder or data set.
     """
     form, name = parse(section.dataset)
     if form == "folder" and name:
@@ -27,10 +27,10 @@ def check(section: Data) -> None:
 
 
 def folder(dataset: str) -> Path:
-    """The folder that a data set's name means.
+    """Returns the folder of a data set.
 
     Raises:
-        UserError: It is missing, or a file.
+        UserError: It is missing, or is a file.
     """
     root = expanded(dataset.removeprefix("folder:"))
     if not root.exists():

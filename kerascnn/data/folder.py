@@ -1,4 +1,4 @@
-"""A folder of images: one folder per class, perhaps below train/, val/ and test/."""
+"""A folder of images: one folder per class, optionally in train/, val/ and test/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from kerascnn.config import Data
 from kerascnn.data import existing, short_name, split_file
-from kerascnn.data.contents import Content, Table, contents
+from kerascnn.data.contents import ContentTable, FileContent, contents
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.room import Missing, Room
@@ -25,8 +25,8 @@ from kerascnn.data.walking import SUFFIXES, Walk, composed, is_folder
 from kerascnn.errors import UserError
 
 
-class Found(NamedTuple):
-    """A file that may be an image; `label` is its class folder's name, `given` the split that its folder names, or ""."""
+class FoundFile(NamedTuple):
+    """A file that may be an image: `label` is the name of its class folder, `given` its given split or ""."""
 
     path: str
     label: str
@@ -34,35 +34,35 @@ class Found(NamedTuple):
 
 
 class Image(NamedTuple):
-    """A file that is one, by its id: the path below the data set's folder, in composed Unicode (macOS decomposes)."""
+    """A valid image file; its id is the path below the data set's folder in composed Unicode (macOS decomposes)."""
 
     id: str
-    found: Found
-    size: int  # bytes of the file
-    content: Content
+    found: FoundFile
+    size: int  # bytes
+    content: FileContent
 
 
 class Layout(NamedTuple):
     """All files, and (split, label) of every class folder."""
 
-    found: list[Found]
+    found: list[FoundFile]
     folders: list[tuple[str, str]]
 
 
 def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
-    """All images below the folder that `section.dataset` names.
+    """Returns all images below the folder of `section.dataset`.
 
     Raises:
-        UserError: It is missing, has no class folders, an empty one or only one, folders that cannot be opened, or over 1 %
-            (or 100) damaged files.
-        cli.Stopped: The disk or the share fails.
+        UserError: The folder is missing, has no class folders, only one, an empty one, folders that cannot be opened, or more
+            than 1 % (or 100) damaged files.
+        Stopped: The disk or the network share fails.
     """
     root = existing.folder(section.dataset)
     notes: list[str] = []
     walk = Walk(section.leave_out, root)
     layout = _by_file(root, section, walk, notes) if section.split_file else _by_layout(root, walk, notes)
     _say_passed(root, walk, notes)
-    images, skipped = _probe(root, [*layout.found, *(Found(path, "", "") for path in walk.hollow)], room, notes)
+    images, skipped = _probe(root, [*layout.found, *(FoundFile(path, "", "") for path in walk.hollow)], room, notes)
     _check_classes(root, layout, images, notes)
     images.sort(key=lambda image: image.id)
     class_names = tuple(sorted({image.found.label for image in images}))
@@ -91,7 +91,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
 
 
 def _hashed(images: Sequence[Image], marks: Sequence[str]) -> str:
-    """sha256 of who is where, and of a mark of each image."""
+    """Returns sha256 of the splits of all images and of a mark of each image."""
     lines = sorted(
         f"{image.found.given}\0{image.found.label}\0{image.id}\0{mark}"
         for image, mark in zip(images, marks, strict=True)
@@ -105,7 +105,7 @@ def _name(raw: str) -> str:
 
 
 def _by_layout(root: Path, walk: Walk, notes: list[str]) -> Layout:
-    """Class folders, or class folders below split folders where there is a train/ that holds folders."""
+    """Returns class folders, or class folders in split folders if there is a train/ that contains folders."""
     splits: dict[str, os.DirEntry[str]] = {}
     top = walk.folders(root)
     for entry in top:
@@ -115,21 +115,21 @@ def _by_layout(root: Path, walk: Walk, notes: list[str]) -> Layout:
                 raise UserError(f"{root} has both {splits[split].name}/ and {entry.name}/: keep one of them")
             splits[split] = entry
     if TRAIN not in splits and len(splits) < len(top):
-        splits = {}  # a class that is called test
+        splits = {}  # a class with the name test
     others = [entry.name for entry in top if splits and entry not in splits.values()]
     if others:
         more = " ..." if len(others) > 5 else ""
         notes.append(f"not used: {', '.join(others[:5])}{more} beside {', '.join(e.name for e in splits.values())}")
-    found: list[Found] = []
+    found: list[FoundFile] = []
     folders: list[tuple[str, str]] = []
     for split, parent in splits.items() or [("", None)]:
         path = parent.path if parent else str(root)
         _note_loose(path, notes)
         for folder in walk.folders(path):
             label, passed = _name(folder.name), len(walk.passed)
-            inside = [Found(file, label, split) for file in walk.files(folder.path)]
+            inside = [FoundFile(file, label, split) for file in walk.files(folder.path)]
             if len(walk.passed) > passed and not any(_may_be_image(item.path) for item in inside):
-                continue  # it holds what this program wrote, and nothing else
+                continue  # it contains only files that this program wrote
             if (split, label) in folders:
                 raise UserError(f"{path} has two folders called {label!r} in different Unicode forms: merge them")
             folders.append((split, label))
@@ -140,7 +140,7 @@ def _by_layout(root: Path, walk: Walk, notes: list[str]) -> Layout:
 def _has_folders(path: str) -> bool:
     try:
         return bool(Walk().folders(path))
-    except OSError:  # said where it is walked
+    except OSError:  # noted by `Walk`
         return True
 
 
@@ -156,7 +156,7 @@ def _note_loose(path: str, notes: list[str]) -> None:
 
 
 def _say_passed(root: Path, walk: Walk, notes: list[str]) -> None:
-    """Note what was passed over; refuse what nobody can look into.
+    """Notes the folders that were skipped; refuses folders that cannot be opened.
 
     Raises:
         UserError: A folder cannot be opened.
@@ -167,17 +167,17 @@ def _say_passed(root: Path, walk: Walk, notes: list[str]) -> None:
             f"{len(walk.closed)} folders in {root} cannot be opened: make them readable, or name them after --leave-out."
             f" The first:{listed}"
         )
-    notes += [f"--leave-out {name}: no folder is called so" for name in walk.patterns if name not in walk.used]
+    notes += [f"--leave-out {name}: there is no such folder" for name in walk.patterns if name not in walk.used]
     reasons: dict[str, list[str]] = {}
     for path, why in walk.passed.items():
         reasons.setdefault(why, []).append(identity(root, path))
     for why, folders in reasons.items():
         shown = ", ".join(folders[:3])
-        notes.append(f"passed over: {len(folders)} folders {why} ({shown}{' ...' if len(folders) > 3 else ''})")
+        notes.append(f"skipped: {len(folders)} folders {why} ({shown}{' ...' if len(folders) > 3 else ''})")
 
 
 def _by_file(root: Path, section: Data, walk: Walk, notes: list[str]) -> Layout:
-    """What the split file names, with its labels; images that it does not name are cut by a hash of their own path."""
+    """Returns the images of the split file with its labels; other images are cut by a hash of their own path."""
     file = section.split_file or ""
     found: dict[str, str] = {}
     for path in walk.files(str(root)):
@@ -191,13 +191,13 @@ def _by_file(root: Path, section: Data, walk: Walk, notes: list[str]) -> Layout:
     new = [name for name in unnamed if _may_be_image(found[name]) and _class_of(name) in labels]
     places = split_file.placed(new, rows, section, notes)
     if len(new) < len(unnamed):
-        notes.append(f"not used: {len(unnamed) - len(new)} files of other classes that the split file does not name")
-    named = [Found(found[name], row.label, row.split) for name, row in rows.items()]
-    return Layout([*named, *(Found(found[name], _class_of(name), split) for name, split in places.items())], [])
+        notes.append(f"not used: {len(unnamed) - len(new)} files of other classes that the split file does not list")
+    named = [FoundFile(found[name], row.label, row.split) for name, row in rows.items()]
+    return Layout([*named, *(FoundFile(found[name], _class_of(name), split) for name, split in places.items())], [])
 
 
 def _class_of(name: str) -> str:
-    """The class folder of an id: the first folder, or the one below it where that is a split's."""
+    """Returns the class folder of an id: the first folder, or the next one if the first is a split."""
     parts = name.split("/")[:-1]
     if len(parts) > 1 and parts[0].lower() in SPLIT_NAMES:
         return parts[1]
@@ -205,14 +205,16 @@ def _class_of(name: str) -> str:
 
 
 def identity(root: Path, path: str) -> str:
-    """What a file is called in split.csv: its path below `root`, as text."""
+    """Returns the name of a file in split.csv: its path below `root` as text."""
     return _name(os.path.relpath(path, root).replace(os.sep, "/"))
 
 
-def _probe(root: Path, found: list[Found], room: Room, notes: list[str]) -> tuple[list[Image], list[tuple[str, str]]]:
-    """The files that can be decoded, by their headers; (id, reason) of those that should be images and cannot."""
+def _probe(
+    root: Path, found: list[FoundFile], room: Room, notes: list[str]
+) -> tuple[list[Image], list[tuple[str, str]]]:
+    """Returns the files whose headers are valid, and (id, reason) of damaged image files."""
     images, skipped, foreign = [], [], Counter[str]()
-    table = Table(room.contents, root)
+    table = ContentTable(room.contents, root)
     with room.counting("reading files", len(found)) as advance:
         read = contents([item.path for item in found], table, advance)
         for item, content in zip(found, read, strict=True):
@@ -225,7 +227,7 @@ def _probe(root: Path, found: list[Found], room: Room, notes: list[str]) -> tupl
                 foreign[suffix or "no suffix"] += 1
     if foreign:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in foreign.most_common(5))
-        notes.append(f"not used: {foreign.total()} files that are no JPEG, PNG, GIF, BMP or WebP ({kinds})")
+        notes.append(f"not used: {foreign.total()} files that are not JPEG, PNG, GIF, BMP or WebP ({kinds})")
     if len(skipped) > allowed(len(images) + len(skipped)):
         raise UserError(damaged(skipped, len(skipped), len(images) + len(skipped), str(root)))
     if skipped:
@@ -249,18 +251,16 @@ def _check_classes(root: Path, layout: Layout, images: list[Image], notes: list[
             if _has_folders(str(root / labels[0]))
             else ""
         )
-        raise UserError(f"{root} has one class only, {labels[0]!r}: expected at least two class folders{inner}")
+        raise UserError(f"{root} has only one class, {labels[0]!r}: expected at least two class folders{inner}")
     empty = [folder for folder in layout.folders if folder not in filled]
     in_train = ["/".join(filter(None, folder)) for folder in empty if folder[0] in ("", TRAIN)]
     if in_train:
-        raise UserError(f"class folders without a usable image: {', '.join(in_train[:10])}: fill them or remove them")
+        raise UserError(f"class folders without a valid image: {', '.join(in_train[:10])}: fill them or remove them")
     if empty:
         notes.append(f"without images: {', '.join('/'.join(folder) for folder in empty[:10])}")
     similar = [names for names in _similar(labels) if len(names) > 1]
     if similar:
-        notes.append(
-            f"classes whose names differ in upper and lower case only: {', '.join(similar[0])}: one class or two?"
-        )
+        notes.append(f"classes whose names differ only in case: {', '.join(similar[0])}: one class or two?")
 
 
 def _similar(labels: list[str]) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Which images belong together (--group-by): they are cut together, and intervals resample them together."""
+"""Groups of images (--group-by): the images of a group stay in one split, and intervals resample them together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kerascnn.errors import UserError
 
 
 def keys_of(ids: Sequence[str], pattern: str | None) -> tuple[list[str], int]:
-    """The group of each image, and the number of images that match nothing and stand alone.
+    """Returns the group of each image, and the number of images without a match, which are groups of their own.
 
     Args:
         ids: Names of images.
-        pattern: A regular expression: the part of each id that it matches (its groups, if it has some) is the group.
-            None: each image is a group of its own.
+        pattern: A regular expression: the part of an id that it matches (its groups, if it has some) is the group. With None
+            each image is a group of its own.
 
     Raises:
         UserError: The pattern is not a regular expression.
@@ -26,7 +26,7 @@ def keys_of(ids: Sequence[str], pattern: str | None) -> tuple[list[str], int]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"--group-by {pattern!r} is no regular expression: {error}") from None
+        raise UserError(f"--group-by {pattern!r} is not a regular expression: {error}") from None
     matches = [compiled.search(name) for name in ids]
     keys = [
         name if match is None else "\n".join(part or "" for part in match.groups()) or match.group()
@@ -36,7 +36,7 @@ def keys_of(ids: Sequence[str], pattern: str | None) -> tuple[list[str], int]:
 
 
 def groups_of(ids: Sequence[str] | np.ndarray, pattern: str | None) -> np.ndarray | None:
-    """The number of each image's group, int [n], for `statistics`; None where every image stands alone.
+    """Returns the number of each image's group, int [n], for `statistics`, or None if there are no groups.
 
     Args:
         ids: Names of images as `predictions/<split>.npz` keeps them.

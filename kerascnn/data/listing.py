@@ -1,4 +1,4 @@
-"""What every loader returns: the images of a data set, before anything is cut."""
+"""The result of every loader: the images of a data set, before they are split."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from kerascnn.data.sources import Source
 
-# In front of a fingerprint: images count by their bytes, and what a data set lacks is cut by rank within each class. Without it
-# a run's fingerprint says less (`Former`).
+# Prefix of a fingerprint of the images' bytes, with splits cut by rank within each class. The fingerprints of earlier
+# versions have no prefix (`Former`).
 FINGERPRINT = "2-"
 
 
 class Former(NamedTuple):
-    """What earlier versions called these images.
+    """The fingerprint of the same images in earlier versions.
 
     Attributes:
-        fingerprint: As runs of then kept it: folders by names and sizes, tfds: by name, version and counts.
-        changed: When the images changed last, seconds since 1970; 0 where they cannot change.
+        fingerprint: That of such runs: folders by names and sizes, tfds: by name, version and counts.
+        changed: Time of the last change of the images, in seconds since 1970; 0 if they cannot change.
     """
 
     fingerprint: str
@@ -28,16 +28,16 @@ class Former(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """What a loader found.
+    """The result of a loader.
 
     Attributes:
         source: All images, in a fixed order.
-        given: The split that the data set itself puts each image in (train, val, test), "" where it does not
-            say, or OUT for one that is not used; str [n].
+        given: Given split of each image, str [n]: train, val, test, "" if there is none, or OUT for an image that is not
+            used.
         fingerprint: `FINGERPRINT` and sha256 of the content.
-        name: Short, for run names.
+        name: Short name for the names of runs.
         notes, skipped: As in Splits.
-        former: What earlier versions called the same images; None where they had no name.
+        former: The fingerprint of the same images in earlier versions, or None.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""The images that a command line names: files, folders, patterns, and lists on standard input. No TensorFlow."""
+"""The images of a command line: files, folders, patterns, and lists on standard input. No TensorFlow."""
 
 import codecs
 import glob
@@ -22,20 +22,20 @@ def files(
     stdin: BinaryIO | None = None,
     leave_out: Iterable[str | os.PathLike[str]] = (),
 ) -> Iterator[str]:
-    """Paths, in the order of the words and, within a folder or a pattern, sorted as people count (2 before 10).
+    """Yields paths in the order of the words, sorted naturally (2 before 10) within a folder or a pattern.
 
     Args:
-        words: Each a file (of any name), a folder (all images below it by their suffix, as `fit` lists them: links to folders
-            are followed), a pattern (`*`, `?`, `[...]`, `**` for any depth) that is not itself a file's name, or `-` for a
-            list on standard input.
-        report: Called with a word and the problem where a folder or a pattern has no images, and with each folder that
-            cannot be opened.
-        note: Called with each folder that is passed over because it is no data, and why.
-        stdin: What `-` reads, as it comes: a path a line, or NUL-separated (`find -print0`).
-        leave_out: Folders that are never looked into: where the output goes.
+        words: Each a file (with any name), a folder (all images below it by their suffix, as in `fit`; links to folders are
+            followed), a pattern (`*`, `?`, `[...]`, `**` for any depth) that is not the name of a file, or `-` for a list on
+            standard input.
+        report: Called with a word and the problem if a folder or a pattern has no images, and with each folder that cannot be
+            opened.
+        note: Called with each folder that is skipped because it is not data, and the reason.
+        stdin: Stream for `-`, read as it comes: one path per line, or NUL-separated (`find -print0`).
+        leave_out: Folders that are never entered: those of the output.
 
     Yields:
-        Paths as they were named; whether a file exists and is an image shows when it is read.
+        Paths as they were named; only reading shows whether a file exists and is an image.
     """
     away = tuple(os.path.realpath(folder) for folder in leave_out)
     for word in words:
@@ -70,7 +70,7 @@ def _expanded(word: str, report: Report, note: Report, away: tuple[str, ...]) ->
 
 
 def _matching(pattern: str, walk: Walk, report: Report) -> Iterator[str]:
-    """Files that a pattern names; a folder that is met again through a link gives nothing twice."""
+    """Yields the files of a pattern; a folder that is reached again through a link is skipped."""
     start, rest = _literal(pattern)
     found = _globbed(start, rest)
     if not found and "[" in rest:  # brackets that are part of the names
@@ -88,7 +88,7 @@ def _matching(pattern: str, walk: Walk, report: Report) -> Iterator[str]:
 
 
 def _literal(pattern: str) -> tuple[str, str]:
-    """The folders that a pattern begins with and that exist under that very name, brackets included, and the rest."""
+    """Returns the leading folders of a pattern that exist with that literal name, brackets included, and the rest."""
     parts = pattern.split("/")
     for end in range(len(parts) - 1, 0, -1):
         start = "/".join(parts[:end])
@@ -103,7 +103,7 @@ def _globbed(start: str, rest: str) -> list[str]:
 
 
 def _closed(start: str, rest: str) -> list[str]:
-    """Folders that a pattern leads through and that cannot be opened: glob passes them over without a word."""
+    """Yields the folders on a pattern's way that cannot be opened: glob skips them silently."""
     parts = rest.split("/")
     found = [start] if start else []
     for end in range(1, len(parts)):
@@ -112,7 +112,7 @@ def _closed(start: str, rest: str) -> list[str]:
 
 
 def _listed(stdin: BinaryIO) -> Iterator[str]:
-    """Paths as they come in, bytes that are no UTF-8 as they are. A name holds no NUL, but may hold a line break."""
+    """Yields paths as they come in, with bytes that are not UTF-8 kept. A name may contain a line break, but no NUL."""
     rest, separator, first = b"", b"\n", True
     while chunk := _some(stdin):
         if first:
@@ -126,7 +126,7 @@ def _listed(stdin: BinaryIO) -> Iterator[str]:
 
 
 def _some(stdin: BinaryIO) -> bytes:
-    """What is there, without waiting for more."""
+    """Returns the available input without waiting for more."""
     read = getattr(stdin, "read1", stdin.read)
     return read(_CHUNK)
 

@@ -1,7 +1,7 @@
-"""How an encoded image is to be turned, read from its bytes by standard TensorFlow ops: TensorFlow's decoders ignore it.
+"""Orientation of an encoded image, read from its bytes by standard TensorFlow ops, as TensorFlow's decoders ignore it.
 
-The rules are Pillow's (`ImageOps.exif_transpose`): the tag Orientation of the EXIF block's first directory, where that is
-missing the XMP block's. Sources: EXIF 2.32, section 4.6.5; TIFF 6.0, section 2; ITU-T T.81, annex B; PNG 3, section 11.3.
+The rules are Pillow's (`ImageOps.exif_transpose`): the tag Orientation of the first directory of the EXIF block, else that of
+the XMP block. Sources: EXIF 2.32, section 4.6.5; TIFF 6.0, section 2; ITU-T T.81, annex B; PNG 3, section 11.3.
 """
 
 import tensorflow as tf
@@ -13,37 +13,37 @@ _TAG = 0x0112
 _SHORT, _LONG = 3, 4
 
 
-# Which axes of the upright image run backwards, after the sides were swapped (from 5 on): a row for each orientation from 0.
+# Reversed axes of the upright image, after the sides are swapped (from 5 on); one row per orientation from 0.
 _BACKWARDS = [[0, 0], [0, 0], [0, 1], [1, 1], [1, 0], [0, 0], [0, 1], [1, 1], [1, 0]]
 
 
 def of_jpeg(data):
-    """Orientation of a JPEG: scalar string -> scalar int32 from 1 to 8, or 0 where none that means something is given."""
+    """Returns the orientation of a JPEG: scalar string -> scalar int32 from 1 to 8, or 0 if there is no valid one."""
 
     def given():
         tag = _tiff_orientation(_app1(data, _EXIF))
         tag = tf.cond(tf.equal(tag, 0), lambda: _xmp_orientation(_app1(data, _XMP)), lambda: tag)
         return tf.where((tag > 0) & (tag <= 8), tag, 0)
 
-    # Mostly there is no such segment, and one search costs a tenth of a walk over the segments.
+    # Most files have no such segment, and one search costs a tenth of a walk over the segments.
     return tf.cond(contains(data, b"\xff\xe1"), given, lambda: tf.constant(0))
 
 
 def upright_jpeg(image, data):
-    """Turn `image` [h, w, channels], the pixels of the JPEG `data` (scalar string), as its orientation asks."""
+    """Turns `image` [h, w, channels], the pixels of the JPEG `data` (scalar string), by its orientation."""
     return turned(image, of_jpeg(data))
 
 
 def upright_shape(height, width, orientation):
-    """Height and width, int32 [] each, of an image stored with these once it is turned."""
+    """Returns height and width, int32 [] each, of an image with this stored size after it is turned."""
     swapped = orientation >= 5
     return tf.where(swapped, width, height), tf.where(swapped, height, width)
 
 
 def stored_window(window, height, width, orientation):
-    """Where a window of the upright image lies in the stored one: int32 [] top, left, height, width, both times.
+    """Maps a window of the upright image to the stored image: int32 [] top, left, height, width in both cases.
 
-    `height` and `width` are the upright image's.
+    `height` and `width` are those of the upright image.
     """
     top, left, rows, columns = window
     backwards = tf.gather(tf.cast(_BACKWARDS, tf.bool), orientation)
@@ -56,13 +56,13 @@ def stored_window(window, height, width, orientation):
 
 
 def upright_png(image, data):
-    """Turn `image` [h, w, channels], the pixels of the PNG `data` (scalar string), as its eXIf chunk asks."""
+    """Turns `image` [h, w, channels], the pixels of the PNG `data` (scalar string), by its eXIf chunk."""
     found = contains(data, b"eXIf")
     return tf.cond(found, lambda: turned(image, _tiff_orientation(_png_chunk(data, b"eXIf"))), lambda: image)
 
 
 def turned(image, orientation):
-    """2-4 mirror and turn, 5-8 also swap the sides; anything else leaves `image` as it is."""
+    """Turns an image: 2-4 mirror and turn, 5-8 also swap the sides; any other orientation leaves `image` unchanged."""
 
     def turn():
         swapped = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
@@ -73,12 +73,14 @@ def turned(image, orientation):
 
 
 def contains(data, text: bytes):
-    """Whether the scalar string `data` contains `text`, as a scalar bool (one C++ search, 0.4 ms per MB)."""
+    """Returns whether the scalar string `data` contains `text`, as a scalar bool (one C++ search, 0.4 ms per MB)."""
     return tf.size(tf.raw_ops.StringSplitV2(input=[data], sep=text, maxsplit=1).values) > 1
 
 
 def _app1(data, identifier: bytes):
-    """What follows `identifier` in the first APP1 segment that begins with it; empty where there is none before the scan."""
+    """Returns the text after `identifier` in the first APP1 segment that begins with it, or "" if there is none before the
+    scan.
+    """
     length = tf.strings.length(data)
     head = 4 + len(identifier)
 
@@ -91,7 +93,7 @@ def _app1(data, identifier: bytes):
         payload = tf.cond(
             hit, lambda: tf.strings.substr(data, position + head, tf.maximum(segment + 2 - head, 0)), lambda: payload
         )
-        # Padding and junk are stepped over byte by byte; TEM, RST and SOI have no length; SOS and EOI end the header.
+        # Padding and junk are skipped byte by byte; TEM, RST and SOI have no length; SOS and EOI end the header.
         bare = tf.equal(second, 0) | tf.equal(second, 1) | ((second >= 0xD0) & (second <= 0xD8))
         last = hit | (marked & ((second == 0xDA) | (second == 0xD9)))
         hop = tf.where(~marked | tf.equal(second, 0xFF), 1, tf.where(bare, 2, 2 + segment))
@@ -101,14 +103,14 @@ def _app1(data, identifier: bytes):
 
 
 def _png_chunk(data, name: bytes):
-    """The content of the first chunk called `name`; empty where there is none."""
+    """Returns the content of the first chunk `name`, or an empty string."""
     length = tf.strings.length(data)
 
     def step(position, payload):
         size = tf.tensordot(_bytes(data, position, 4), [1 << 24, 1 << 16, 1 << 8, 1], 1)
         hit = tf.equal(tf.strings.substr(data, position + 4, 4), name)
         payload = tf.cond(hit, lambda: tf.strings.substr(data, position + 8, tf.maximum(size, 0)), lambda: payload)
-        # A chunk that claims more than there is (or a negative size) ends the walk; so does the sum's overflow.
+        # A chunk that exceeds the file (or has a negative size) ends the walk; so does an overflow of the sum.
         last = hit | (size < 0) | (size > length)
         return tf.where(last, length, position + 12 + size), payload
 
@@ -116,8 +118,8 @@ def _png_chunk(data, name: bytes):
 
 
 def _tiff_orientation(tiff):
-    """The tag Orientation in a TIFF block's first directory; 0 where it has none."""
-    # Some writers put JPEG's identifier into a PNG's chunk too.
+    """Returns the tag Orientation in the first directory of a TIFF block, or 0."""
+    # Some writers put the identifier of JPEG into PNG chunks as well.
     named = tf.equal(_part(tiff, 0, len(_EXIF)), _EXIF)
     tiff = tf.cond(named, lambda: _part(tiff, len(_EXIF), tf.strings.length(tiff)), lambda: tiff)
     length = tf.strings.length(tiff)
@@ -125,7 +127,7 @@ def _tiff_orientation(tiff):
     little = tf.equal(order, b"II*\0")
 
     def number(octets):
-        """Octets [..., n] as numbers [...], in the block's byte order."""
+        """Returns octets [..., n] as numbers [...], in the byte order of the block."""
         weights = [1 << 8 * place for place in range(octets.shape[-1])]
         return tf.reduce_sum(octets * tf.where(little, weights, weights[::-1]), -1)
 
@@ -137,17 +139,17 @@ def _tiff_orientation(tiff):
         entries = tf.reshape(entries[: tf.size(entries) // 12 * 12], [-1, 12])
         tag, kind, values = number(entries[:, :2]), number(entries[:, 2:4]), number(entries[:, 4:8])
         value = tf.where(tf.equal(kind, _SHORT), number(entries[:, 8:10]), number(entries[:, 8:12]))
-        # Four bytes hold two short values or a long one; the first counts. More of them would lie elsewhere.
+        # Four bytes hold two short values or a long one; the first counts. More values would be stored elsewhere.
         fits = (tf.equal(kind, _SHORT) & (values <= 2)) | (tf.equal(kind, _LONG) & (values <= 1))
         usable = tf.equal(tag, _TAG) & (values >= 1) & fits
-        # The last one counts where a tag is given twice, as in Pillow.
+        # If a tag occurs twice, the last one counts, as in Pillow.
         return tf.concat([[0], tf.boolean_mask(value, usable)], 0)[-1]
 
     return tf.cond(little | tf.equal(order, b"MM\0*"), directory, lambda: tf.constant(0))
 
 
 def _xmp_orientation(xmp):
-    """The digit behind `tiff:Orientation="` or `tiff:Orientation>`; 0 where there is none."""
+    """Returns the digit after `tiff:Orientation="` or `tiff:Orientation>`, or 0."""
     digits = [tf.constant([ord("0")])]
     for mark in (_XMP_TAG + b'="', _XMP_TAG + b">"):
         parts = tf.raw_ops.StringSplitV2(input=[xmp], sep=mark, maxsplit=1).values[1:]
@@ -156,12 +158,12 @@ def _xmp_orientation(xmp):
 
 
 def _part(data, start, count):
-    """`count` bytes of a string from `start`; fewer where it ends."""
+    """Returns `count` bytes of a string from `start`, or fewer at its end."""
     return tf.strings.substr(data, tf.minimum(start, tf.strings.length(data)), count)
 
 
 def _bytes(data, start, count):
-    """`count` bytes from `start` as int32 [count]; fewer where the string ends."""
+    """Returns `count` bytes from `start` as int32 [count], or fewer at the string's end."""
     return tf.cast(tf.io.decode_raw(_part(data, start, count), tf.uint8), tf.int32)
 
 

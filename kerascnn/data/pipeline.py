@@ -1,4 +1,4 @@
-"""From splits to batches: `training` without end, `scoring` each image once; both in full batches of uint8 images."""
+"""Turns splits into batches of uint8 images: `training` without end, `scoring` with each image once, both in full batches."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kerascnn.data import augment as augmentation
 from kerascnn.data import decode, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Cache, Decoded, Undecoded
+from kerascnn.data.input_wait import InputWait, timed
 from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
-from kerascnn.data.timing import InputWait, timed
 from kerascnn.errors import UserError
 
 __all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "telling", "timed", "training"]
 
-AHEAD = 2  # batches kept ready: more would cost memory and hide nothing longer
+AHEAD = 2  # prefetched batches: more would cost memory without hiding more waiting
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Batches that show `count` images at least once; the last one reaches into the next epoch."""
+    """Returns the number of batches that show `count` images at least once; the last one reaches into the next epoch."""
     return math.ceil(count / batch_size)
 
 
@@ -42,16 +42,16 @@ def training(
     cache: Cache | None = None,
     phases: Phases = SILENT,
 ) -> tf.data.Dataset:
-    """Batches of train without end, from batch number `start_step` on.
+    """Returns an endless data set of training batches, from batch number `start_step` on.
 
-    Order and augmentation are pure functions of (seed, epoch, index): they don't depend on where the stream starts, on
-    the number of threads or on what is cached. A damaged image is replaced by its successor in the split; one that cannot be
-    read, and more damaged ones than may be left out, end the stream with an error of TensorFlow (`telling`).
+    Order and augmentation are pure functions of (seed, epoch, index): they do not depend on the start of the stream, on the
+    number of threads or on the cache. A damaged image is replaced by its successor in the split. An image that cannot be
+    read, or too many damaged images, end the stream with an error of TensorFlow (`telling`).
 
     Args:
-        class_weights: float [classes], weight of an image in the loss by its class, or None.
-        cache: Keeps the images in memory, for this stream and later ones; None keeps nothing.
-        phases: Where reading and decoding into memory is shown.
+        class_weights: Weights of the classes in the loss, float [classes], or None.
+        cache: Keeps the images in memory for this stream and later ones, or None.
+        phases: Shows the reading and decoding into memory.
 
     Returns:
         (uint8 [batch, size, size, 3], float32 one-hot [batch, classes] with smoothing and mixing applied,
@@ -61,16 +61,16 @@ def training(
     windows, each, mixes = (
         tuple(name for name in names if AUGMENTATIONS[name].stage == stage) for stage in ("window", "image", "batch")
     )
-    answer = _answers(splits, label_smoothing, class_weights)
+    target = _targets(splits, label_smoothing, class_weights)
 
-    def finish(epoch, index, images, used, sound):
+    def finish(epoch, index, images, used, valid):
         images = augmentation.vary(images, each, augment, seed, epoch, index)
-        answers, weights = answer(used, sound)
+        targets, weights = target(used, valid)
         if mixes:
             images, share = augmentation.mix(images, mixes, augment, seed, epoch, index)
             weights = weights * share + tf.roll(weights, 1, 0) * (1.0 - share)
-            answers = answers * share[:, None] + tf.roll(answers, 1, 0) * (1.0 - share[:, None])
-        return images, answers, weights
+            targets = targets * share[:, None] + tf.roll(targets, 1, 0) * (1.0 - share[:, None])
+        return images, targets, weights
 
     store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)
     pairs = stream.order(len(splits.train), seed, batch_size, start_step)
@@ -81,27 +81,29 @@ def training(
     return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), tf.data.INFINITE_CARDINALITY)
 
 
-def _answers(splits: Splits, label_smoothing: float, class_weights: np.ndarray | None):
-    """What turns places in train, int64 [batch], into smoothed one-hot labels and weights; `sound` is 0 or 1 for each."""
+def _targets(splits: Splits, label_smoothing: float, class_weights: np.ndarray | None):
+    """Returns a function from indices in train, int64 [batch], and `valid` (0 or 1 each) to smoothed one-hot labels and
+    weights.
+    """
     classes, labels = len(splits.class_names), tf.constant(splits.train.labels)
     weights = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
 
-    def answer(used, sound):
+    def target(used, valid):
         one_hot = tf.one_hot(tf.gather(labels, used), classes)
         smoothed = one_hot * (1.0 - label_smoothing) + label_smoothing / classes
-        return smoothed, tf.linalg.matvec(one_hot, weights) * sound
+        return smoothed, tf.linalg.matvec(one_hot, weights) * valid
 
-    return answer
+    return target
 
 
 def _fetched(
     pairs, splits: Splits, store: Decoded, windows: tuple[str, ...], augment: Augment, seed: int, phases: Phases
 ):
-    """(epoch, index, images, used, sound) from a table of decoded images, a batch at a time.
+    """Returns batches of (epoch, index, images, used, valid) from decoded images.
 
-    `used` is what shows in the place of `index`, another one where that is damaged; `sound` is 0 where nothing does.
+    `used` is the image in place of `index`, another one if that is damaged; `valid` is 0 if there is none.
     """
-    used_for, there = stream.successors(_sound(splits.train, phases))
+    used_for, there = stream.successors(_valid(splits.train, phases))
 
     def fetch(epoch, index):
         used = tf.gather(used_for, index)
@@ -114,7 +116,7 @@ def _fetched(
 def _decoded(
     pairs, splits: Splits, store: Undecoded, windows: tuple[str, ...], augment: Augment, seed: int, batch_size: int
 ):
-    """The same as `_fetched` from encoded images, decoded side by side."""
+    """As `_fetched`, from encoded images, which are decoded in parallel."""
     count, size, mode = len(splits.train), splits.image_size, splits.resize
 
     def with_draws(epoch, index):
@@ -124,35 +126,35 @@ def _decoded(
 
     def one(epoch, index, numbers):
         def attempt(step):
-            place = (index + step) % count
+            other = (index + step) % count
             if not windows:
-                image = decode.resize(stream.decoded(store.read(place)), size, mode)
+                image = decode.resize(stream.decoded(store.read(other)), size, mode)
             else:
-                image = augmentation.cropped(store.read(place), numbers, size, augment)
-            return epoch, index, image, place, 1.0
+                image = augmentation.cropped(store.read(other), numbers, size, augment)
+            return epoch, index, image, other, 1.0
 
         blank = epoch, index, tf.zeros([size, size, 3], tf.uint8), index, 0.0
         tries = tf.data.Dataset.range(min(count, stream.TRIES)).map(attempt)
         return stream.or_else(tries, tf.data.Dataset.from_tensors(blank))
 
-    def tried(index, used, sound):
-        """Places in the source of all images that were tried in vain."""
-        steps = np.where(sound > 0, (used - index) % count, min(count, stream.TRIES))
+    def tried(index, used, valid):
+        """Returns the indices in the source of all images that were tried in vain."""
+        steps = np.where(valid > 0, (used - index) % count, min(count, stream.TRIES))
         at = [(first + np.arange(step)) % count for first, step in zip(index, steps, strict=True) if step]
         return splits.train.indices[np.concatenate(at)]
 
-    def noted(epoch, index, image, used, sound):
-        lost = tf.reduce_any((used != index) | (sound == 0))
-        met = _told(lost, lambda *found: store.source.met(tried(*found)), [index, used, sound])
+    def noted(epoch, index, image, used, valid):
+        lost = tf.reduce_any((used != index) | (valid == 0))
+        met = _told(lost, lambda *found: store.source.met(tried(*found)), [index, used, valid])
         with tf.control_dependencies([met]):
-            return epoch, index, tf.identity(image), used, sound
+            return epoch, index, tf.identity(image), used, valid
 
     batches = stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
     return batches.map(noted)
 
 
 def _told(lost, judge, found):
-    """An op that asks `judge` about `found` where `lost`, and fails where the answer is False: the stream ends there."""
+    """Returns an op that calls `judge` with `found` if `lost`, and fails if it returns False, which ends the stream."""
 
     def ask():
         return tf.ensure_shape(tf.numpy_function(lambda *arrays: np.bool_(judge(*arrays)), found, tf.bool), [])
@@ -162,7 +164,7 @@ def _told(lost, judge, found):
 
 
 def balanced(split: Split, classes: int) -> np.ndarray:
-    """Weights by class that give each the same say and are 1 in the mean over the images; 0 for one without images.
+    """Returns class weights that give all classes the same total weight, with a mean of 1 over the images; 0 for empty classes.
 
     Returns:
         float32 [classes].
@@ -176,62 +178,63 @@ def balanced(split: Split, classes: int) -> np.ndarray:
 def scoring(
     split: Split, splits: Splits, batch_size: int, cache: Cache | None = None, phases: Phases = SILENT
 ) -> tf.data.Dataset:
-    """Every image of `split` once, in its order, in full batches.
+    """Returns a data set of every image of `split` once, in its order, in full batches.
 
-    Fill rows weigh 0 and real ones rows / n, so that Keras' mean over rows is the mean over the n images. A damaged image is
-    black, weighs 0 and does not count in n; one that cannot be read, or no more, ends the stream (`telling`).
+    Padding rows have weight 0 and real rows rows / n, so that the mean of Keras over rows is the mean over the n images. A
+    damaged image is black, has weight 0 and does not count in n. An image that can no longer be read ends the stream
+    (`telling`).
 
     Returns:
         (uint8 [batch, size, size, 3], float32 one-hot [batch, classes], float32 weights [batch]).
 
     Raises:
-        UserError: The split has no images, or more damaged ones than may be left out.
-        cli.Stopped: Images cannot be read.
+        UserError: The split has no images, or too many damaged ones.
+        Stopped: Images cannot be read.
     """
     store = (cache or Cache("off")).store(split, whole=True, phases=phases)
-    sound = _sound(split, phases)
-    if not sound.any():
+    valid = _valid(split, phases)
+    if not valid.any():
         raise UserError(f"{split.name} has no image that could be scored, of {len(split)}")
-    _check_share(split, splits, sound)
+    _check_share(split, splits, valid)
     rows = math.ceil(len(split) / batch_size) * batch_size
-    # Fill rows repeat the first sound image.
-    places = np.r_[np.arange(len(split)), np.full(rows - len(split), sound.argmax())]
-    weights = np.r_[sound * (rows / sound.sum()), np.zeros(rows - len(split))].astype(np.float32)
-    labels, classes = split.labels[places], len(splits.class_names)
-    answers = tf.data.Dataset.from_tensor_slices((labels, weights)).batch(batch_size, drop_remainder=True)
-    answers = answers.map(lambda label, weight: (tf.one_hot(label, classes), weight))
-    images = tf.data.Dataset.from_tensor_slices(places)
+    # Padding rows repeat the first valid image.
+    positions = np.r_[np.arange(len(split)), np.full(rows - len(split), valid.argmax())]
+    weights = np.r_[valid * (rows / valid.sum()), np.zeros(rows - len(split))].astype(np.float32)
+    labels, classes = split.labels[positions], len(splits.class_names)
+    targets = tf.data.Dataset.from_tensor_slices((labels, weights)).batch(batch_size, drop_remainder=True)
+    targets = targets.map(lambda label, weight: (tf.one_hot(label, classes), weight))
+    images = tf.data.Dataset.from_tensor_slices(positions)
     if isinstance(store, Decoded):
         images = images.batch(batch_size, drop_remainder=True).map(store.fetch, num_parallel_calls=tf.data.AUTOTUNE)
     else:
-        images = _as_known(stream.scored(images, store.read, splits.image_size, splits.resize), split, places, sound)
+        images = _as_known(stream.scored(images, store.read, splits.image_size, splits.resize), split, positions, valid)
         images = images.batch(batch_size, drop_remainder=True).map(_checked(store.source))
-    dataset = tf.data.Dataset.zip((images, answers)).map(lambda image, answer: (image, *answer))
+    dataset = tf.data.Dataset.zip((images, targets)).map(lambda image, target: (image, *target))
     return _finished(dataset, rows // batch_size)
 
 
-def _as_known(images, split: Split, places: np.ndarray, sound: np.ndarray):
-    """(image, place in the source, whether it was sound before and is not now) of each image that was decoded."""
-    before = tf.data.Dataset.from_tensor_slices((split.indices[places], sound[places]))
+def _as_known(images, split: Split, positions: np.ndarray, valid: np.ndarray):
+    """Returns (image, index in the source, whether it was valid before and is not now) of each decoded image."""
+    before = tf.data.Dataset.from_tensor_slices((split.indices[positions], valid[positions]))
     return tf.data.Dataset.zip((images, before)).map(
         lambda decoded, known: (decoded[0], known[0], known[1] & ~decoded[1])
     )
 
 
 def _checked(source: Encoded):
-    """What lets a batch of `_as_known` pass where no image was lost."""
+    """Passes batches of `_as_known` on if no image was lost."""
 
-    def check(images, places, lost):
-        met = _told(tf.reduce_any(lost), lambda at, gone: source.lost(at[gone]), [places, lost])
+    def check(images, positions, lost):
+        met = _told(tf.reduce_any(lost), lambda at, gone: source.lost(at[gone]), [positions, lost])
         with tf.control_dependencies([met]):
             return tf.identity(images)
 
     return check
 
 
-def _check_share(split: Split, splits: Splits, sound: np.ndarray) -> None:
-    """Refuse to score a split that lacks more than its share of damaged images; one is always allowed."""
-    bad = np.flatnonzero(~sound)
+def _check_share(split: Split, splits: Splits, valid: np.ndarray) -> None:
+    """Refuses a split with too large a share of damaged images; one is always allowed."""
+    bad = np.flatnonzero(~valid)
     whole = len(split) == len(getattr(splits, split.name))
     if whole and len(bad) > max(1, trouble.allowed(len(split))):
         ids = split.ids()
@@ -242,7 +245,7 @@ def _check_share(split: Split, splits: Splits, sound: np.ndarray) -> None:
 
 @as_written
 def shrunk(dataset: tf.data.Dataset, side: int) -> tf.data.Dataset:
-    """The batches of `training` or `scoring` with their images brought to uint8 [batch, side, side, 3], antialiased."""
+    """Returns the batches of `training` or `scoring` with images resized to uint8 [batch, side, side, 3], antialiased."""
 
     def shrink(images, *rest):
         smaller = tf.image.resize(images, (side, side), antialias=True)
@@ -251,8 +254,8 @@ def shrunk(dataset: tf.data.Dataset, side: int) -> tf.data.Dataset:
     return dataset.map(shrink, num_parallel_calls=tf.data.AUTOTUNE).prefetch(AHEAD)
 
 
-def _sound(split: Split, phases: Phases) -> np.ndarray:
-    """Which images of the split can be decoded, bool [n]: those that nothing is known of yet are tried, once."""
+def _valid(split: Split, phases: Phases) -> np.ndarray:
+    """Returns which images of the split can be decoded, bool [n]; images of unknown state are tried once."""
     source = split.source
     if not isinstance(source, Encoded):
         return np.ones(len(split), bool)
@@ -266,8 +269,8 @@ def _sound(split: Split, phases: Phases) -> np.ndarray:
 def _finished(dataset: tf.data.Dataset, cardinality: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    # Rewriting the graph of a data set copies every tensor that its functions use: all that is kept in memory, once more.
-    # What the rewriting is for is written out here, and no batch is shared between machines.
+    # Graph optimization of a data set would copy every tensor that its functions capture, which is all of the cache. Its
+    # rewrites are done by hand here, and no batch is shared between machines.
     options.experimental_optimization.apply_default_optimizations = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(AHEAD).with_options(options)

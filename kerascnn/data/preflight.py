@@ -1,4 +1,4 @@
-"""What a config names (arch, data set, weights), looked up before anything is read. No TensorFlow."""
+"""Looks up the arch, data set and weights of a config before anything is read. No TensorFlow."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ from kerascnn.errors import UserError
 from kerascnn.runs import WEIGHTS_PIN, Run, finding
 from kerascnn.runs.files import nearest_path
 
-_PUBLISHED = ("imagenet", "hf://")  # what --weights fetches
+_PUBLISHED = ("imagenet", "hf://")  # weights that are downloaded
 
 
 def check(config: Config, archs: Sequence[str] = ()) -> Config:
-    """The config with the run that `--weights` names as a path; refuses what is not there.
+    """Returns the config with the run of `--weights` as a path, after checking that everything exists.
 
     Args:
-        config: Not resolved yet.
-        archs: Instead of the config's own.
+        config: A config that is not resolved.
+        archs: Archs to check instead of the config's own.
 
     Raises:
-        UserError: An unknown arch, a data set or weights that are not there: names the nearest.
+        UserError: An unknown arch, or a data set or weights that do not exist; names the most similar.
     """
     for arch in archs or (config.model.arch,):
         tables.resolve(arch, tables.SMALL_IMAGE)
@@ -35,15 +35,15 @@ def check(config: Config, archs: Sequence[str] = ()) -> Config:
     path = finding.find(place, config.logging.runs_dir)
     run = source(path)
     if run is not None and path.is_dir():
-        run.metrics()  # says what to do where it is not finished
+        run.metrics()  # says what to do if it is not finished
     return config if str(path) == place else config.replace(model={"weights": str(path)})
 
 
 def check_shape(config: Config) -> None:
-    """Refuse filter names, blocks and ratios that the config's arch does not have; after `adopt`.
+    """Checks that the config's arch has the given filter names, blocks and ratios; call it after `adopt`.
 
     Raises:
-        UserError: Names the nearest.
+        UserError: It does not; names the most similar.
     """
     model, size = config.model, config.data.image_size or default_image_size(config.data.dataset)
     filters.resolve(tables.resolve(model.arch, size), Shape.of(model))
@@ -56,18 +56,18 @@ def _check_split_file(section: Data) -> None:
 
 
 def dataset(name: str | None, data_dir: str | None) -> None:
-    """Refuse other images than a run's own that are not there."""
+    """Checks that images other than a run's own exist."""
     if name is not None and not (
         name.startswith("tfds:") and data_dir is None
-    ):  # the run may say where TFDS keeps them
+    ):  # the folder of TFDS may come from the run
         existing.check(Data(dataset=name, data_dir=data_dir))
 
 
 def adopt(config: Config, told: Collection[str]) -> tuple[Config, str]:
-    """The config with the network and the image size of the run that `--weights` names, and a line that says so.
+    """Returns the config with the network and image size of the run of `--weights`, and a line that reports it.
 
-    What flags or a recipe say stays: the names of those fields are in `told`. A config that names weights by their digest
-    was made from them already, and stays as it is.
+    Values of flags or of a recipe stay: `told` has the names of their fields. A config whose weights are pinned by a digest
+    was already adapted, and stays as it is.
     """
     place = _place(config.model)
     run = None if place is None else source(Path(place))
@@ -76,24 +76,24 @@ def adopt(config: Config, told: Collection[str]) -> tuple[Config, str]:
     theirs = run.config()
     family = tables.FAMILIES.get(config.model.arch, ())
     if "arch" in told and config.model.arch != theirs.model.arch and not _member(theirs.model.arch, family):
-        return config, ""  # whose weights cannot be loaded: says so once it is tried
+        return config, ""  # its weights cannot be loaded, which is reported later
     fields = ["arch", *(name for name in SHAPE if name not in told)]
     taken = {name: getattr(theirs.model, name) for name in fields}
     size = config.data.image_size if "image_size" in told else theirs.data.image_size
     adopted = config.replace(model=taken, data={"image_size": size})
     differs = [name for name in SHAPE if getattr(adopted.model, name) != Model.model_fields[name].get_default()]
     shape = "".join(f", --{name.replace('_', '-')} {_shown(getattr(adopted.model, name))}" for name in differs)
-    return adopted, f"start   {theirs.model.arch}{shape}, {size} px: as {run.path} has it"
+    return adopted, f"start   {theirs.model.arch}{shape}, {size} px: as in {run.path}"
 
 
 def source(path: Path) -> Run | None:
-    """The run that a place of weights belongs to: its folder, or a file in it."""
+    """Returns the run of a path of weights: its folder, or a file in it."""
     run = Run(path if path.is_dir() else path.parent)
     return run if run.config_file.exists() else None
 
 
 def _place(model: Model) -> str | None:
-    """Where the weights are that are to be looked up; None for published ones, and for those that a run started from."""
+    """Returns the path of weights to look up, or None for published weights and for the weights of a started run."""
     place = model.weights
     if place is None or WEIGHTS_PIN in place or place.startswith(_PUBLISHED):
         return None
@@ -101,7 +101,7 @@ def _place(model: Model) -> str | None:
 
 
 def _member(arch: str, family: tuple[str, ...]) -> bool:
-    """Whether an arch belongs to the family that these two stand for."""
+    """Returns whether an arch belongs to the family of these two."""
     return bool(family) and tables.row(arch).family == tables.row(family[0]).family
 
 

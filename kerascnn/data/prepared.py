@@ -1,4 +1,4 @@
-"""Where TensorFlow Datasets keeps a prepared data set: names, versions, folders. No TensorFlow."""
+"""Prepared data sets of TensorFlow Datasets: names, versions, folders. No TensorFlow."""
 
 import difflib
 import os
@@ -15,7 +15,7 @@ SPEC = re.compile(
 
 
 class Spec(NamedTuple):
-    """NAME[/CONFIG][:VERSION][[SLICE]], as in cifar10, cifar10:3.0.2 or cifar10[:10%] (of each split)."""
+    """NAME[/CONFIG][:VERSION][[SLICE]], such as cifar10, cifar10:3.0.2 or cifar10[:10%] (of each split)."""
 
     name: str
     config: str | None
@@ -24,29 +24,29 @@ class Spec(NamedTuple):
 
 
 def folder(data_dir: str | None) -> Path:
-    """The folder of all prepared data sets."""
+    """Returns the folder of all prepared data sets."""
     return expanded(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def parse(dataset: str) -> Spec:
-    """The parts of tfds:NAME[/CONFIG][:VERSION][[SLICE]].
+    """Returns the parts of tfds:NAME[/CONFIG][:VERSION][[SLICE]].
 
     Raises:
-        UserError: It is not of that form.
+        UserError: The name does not have this form.
     """
     match = SPEC.fullmatch(dataset.removeprefix("tfds:"))
     if match is None:
         raise UserError(
-            f"expected tfds:NAME[/CONFIG][:VERSION][[SLICE]], as tfds:cifar10 or tfds:cifar10[:10%], got {dataset!r}"
+            f"expected tfds:NAME[/CONFIG][:VERSION][[SLICE]], such as tfds:cifar10 or tfds:cifar10[:10%], got {dataset!r}"
         )
     return Spec(**{name: match.group(name) for name in Spec._fields})
 
 
 def find(spec: Spec, home: Path) -> Path:
-    """The prepared directory of a data set below `home`: its newest version.
+    """Returns the directory of the newest prepared version of a data set below `home`.
 
     Raises:
-        UserError: There is none, or it has several configs and none is named.
+        UserError: There is none, or it has several configs and the name has none.
     """
     prepared = [
         folder.parent
@@ -62,7 +62,7 @@ def find(spec: Spec, home: Path) -> Path:
     if len(configs) > 1:
         names = ", ".join(sorted(path.name for path in configs))
         raise UserError(
-            f"tfds:{spec.name} is prepared in several configs ({names}): name one, as tfds:{spec.name}/CONFIG"
+            f"tfds:{spec.name} is prepared in several configs ({names}): name one, such as tfds:{spec.name}/CONFIG"
         )
     return max(fitting, key=lambda path: [int(part) if part.isdecimal() else 0 for part in path.name.split(".")])
 
@@ -70,7 +70,7 @@ def find(spec: Spec, home: Path) -> Path:
 def _not_prepared(spec: Spec, home: Path, prepared: list[Path]) -> str:
     if prepared:
         there = ", ".join(str(path.relative_to(home)) for path in sorted(prepared))
-        return f"tfds:{spec.name} is prepared in {home} as {there} only"
+        return f"tfds:{spec.name} is only prepared as {there} in {home}"
     names = (
         sorted(path.name for path in home.iterdir() if any(path.glob("**/dataset_info.json"))) if home.is_dir() else []
     )

@@ -1,4 +1,4 @@
-"""What a loader may use while it lists a data set, and what it raises where there is none. No TensorFlow."""
+"""Resources of a loader, and its error if there is no data set. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kerascnn.errors import UserError
 
 
 class Missing(UserError):
-    """The data set is not there, or holds nothing: it may be back later."""
+    """The data set is missing or empty; it may be available later."""
 
 
 @contextlib.contextmanager
@@ -22,11 +22,11 @@ def _silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @dataclass(frozen=True)
 class Room:
-    """What a loader may use while it lists.
+    """Resources of a loader.
 
     Attributes:
-        contents: The folder where digests of files are remembered: the runs'. None remembers nothing.
-        counting: Context manager of (what, total) that shows how far the listing is.
+        contents: Folder that remembers digests of files, which is that of the runs; None remembers nothing.
+        counting: Context manager of (what, total) that shows the progress of the listing.
     """
 
     contents: Path | None = None

@@ -1,4 +1,4 @@
-"""Random access to images. A source knows its class names, labels, ids and length, and fetches any of its images."""
+"""Random access to images: a source knows its class names, labels, ids and length, and fetches any of its images."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import tensorflow as tf
 from kerascnn.data import decode, stream, trouble
 from kerascnn.errors import Stopped, UserError
 
-ALIGNMENT = 64  # bytes; TensorFlow's kernels abort on less
-STRING = 32  # bytes that TensorFlow keeps for a string beside its content
+ALIGNMENT = 64  # bytes; TensorFlow's kernels abort with less
+STRING = 32  # bytes of a TensorFlow string besides its content
 
 
 class Source:
-    """What every source knows.
+    """The interface of all sources.
 
     Args:
-        ids: One name per image, unique; what predictions and split files call it.
-        labels: int [n], places in `class_names`.
-        class_names: Sorted as the labels count.
+        ids: Unique name of each image, in predictions and split files.
+        labels: Class of each image, int [n], as an index in `class_names`.
+        class_names: Names of the classes, in the order of labels.
         size: Height and width of fetched images.
-        mode: How they are brought to it: crop, pad or squash.
+        mode: Resize mode: crop, pad or squash.
     """
 
-    # What ended a stream of its images: it has crossed TensorFlow, which keeps nothing of it but a message.
+    # The exception that ended a stream of its images, of which TensorFlow passes on only a message.
     ended_by: Stopped | UserError | None = None
 
     def __init__(
@@ -44,18 +44,18 @@ class Source:
         return len(self.ids)
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
-        """uint8 [n, size, size, 3] of the images at `indices`."""
+        """Returns uint8 [n, size, size, 3], the images at `indices`."""
         raise NotImplementedError
 
     def failures(self) -> list[tuple[str, str]]:
-        """(id, reason) of the images that could not be decoded, so far."""
+        """Returns (id, reason) of the images that could not be decoded so far."""
         return []
 
 
-class Table(Source):
-    """Images of one size in memory, uint8 [n, h, w] (grey) or [n, h, w, 3].
+class Pixels(Source):
+    """Images of one size in memory, uint8 [n, h, w] (gray) or [n, h, w, 3].
 
-    They are resized by `mode`, as `decode.resize` does it with the same image in a file.
+    They are resized by `mode`, as `decode.resize` does with the same image in a file.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Table(Source):
         self.images = resident(images)
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
-        """uint8 [batch, size, size, 3] of int64 [batch] places."""
+        """Returns uint8 [batch, size, size, 3] for int64 [batch] indices."""
         images = tf.gather(self.images, indices)
         if images.shape.rank == 3:
             images = tf.repeat(images[..., None], 3, axis=-1)
         rows, columns = (self.size - side for side in images.shape[1:3])
-        # What `squash` only frames needs no resizing; the other modes enlarge it.
+        # `squash` only adds a border, without resizing; the other modes enlarge the image.
         near = 0 <= rows <= decode.BORDER and 0 <= columns <= decode.BORDER
         if self.mode != "squash" or not near:
             images = decode.resize(images, self.size, self.mode)
@@ -89,14 +89,14 @@ class Table(Source):
 
 
 class Encoded(Source):
-    """Encoded images: `read` gives one's bytes, `fetch` decodes and resizes some of them.
+    """Encoded images: `read` returns the bytes of one, `fetch` decodes and resizes several.
 
-    An image that cannot be decoded is left out, and counts: beyond `trouble.allowed` the data set is refused. One that cannot
-    be read at all, or no more, ends what is being done: nothing is trained or scored on what stands in for a missing file.
+    An image that cannot be decoded is left out and counted: the data set is refused beyond `trouble.allowed`. An image that
+    cannot be read, or no longer, ends the operation, so that nothing is trained or scored on a substitute for a missing file.
 
     Attributes:
-        damaged: bool [n], True where the content is damaged; what was not tried yet counts as sound.
-        tried: bool [n], True where it is known.
+        damaged: bool [n], True if the content is damaged; images that were not tried count as valid.
+        tried: bool [n], True if the state is known.
     """
 
     def __init__(
@@ -109,51 +109,51 @@ class Encoded(Source):
         self._one_at_a_time = threading.Lock()
 
     def counted(self, skipped: Sequence[tuple[str, str]], where: str) -> None:
-        """Take over the (id, reason) of files that the listing left out, and what the data set is called."""
+        """Takes over the (id, reason) of files that the listing left out, and the name of the data set."""
         self._skipped, self._where = skipped, where
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
-        """string [] of an int64 [] place."""
+        """Returns the bytes of an image, string [], for an int64 [] index."""
         raise NotImplementedError
 
     def encoded_size(self, indices: np.ndarray) -> int:
-        """Bytes that keeping these images encoded would take; 0 where they are in memory already."""
+        """Returns the bytes that these images would take in encoded form; 0 if they are in memory already."""
         raise NotImplementedError
 
-    def why(self, place: int) -> tuple[str, bool]:
-        """Why an image could not be decoded just now, and whether its content is damaged: else it could not be read."""
+    def why(self, index: int) -> tuple[str, bool]:
+        """Returns why an image could not be decoded, and whether its content is damaged (or it could not be read)."""
         raise NotImplementedError
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
-        """uint8 [batch, size, size, 3] of int64 [batch] places; an error of TensorFlow where one is damaged."""
+        """Returns uint8 [batch, size, size, 3] for int64 [batch] indices, or an error of TensorFlow if one is damaged."""
         spec = tf.TensorSpec([self.size, self.size, 3], tf.uint8)
         return tf.map_fn(
             lambda i: decode.preprocess(self.read(i), self.size, self.mode), indices, fn_output_signature=spec
         )
 
-    def know(self, indices: np.ndarray, sound: np.ndarray) -> None:
-        """Keep what was learned while images were decoded; raises as `judge` does."""
-        self.judge(indices[~sound])
+    def know(self, indices: np.ndarray, valid: np.ndarray) -> None:
+        """Records which images could be decoded; raises as `judge`."""
+        self.judge(indices[~valid])
         self.tried[indices] = True
 
-    def judge(self, places: Iterable[int]) -> None:
-        """Find out why images could not be decoded, and count those whose content is damaged.
+    def judge(self, indices: Iterable[int]) -> None:
+        """Finds out why images could not be decoded, and counts those with damaged content.
 
         Raises:
-            Stopped: Some could not be read: they are gone, or the disk or the share fails.
-            UserError: More of the data set is damaged than may be left out.
+            Stopped: Some could not be read: they are missing, or the disk or the network share fails.
+            UserError: Too many images of the data set are damaged.
         """
         with self._one_at_a_time:
             unread: list[tuple[str, str]] = []
             most = trouble.allowed(len(self) + len(self._skipped)) - len(self._skipped)
-            for place in dict.fromkeys(int(place) for place in places):
-                if self.damaged[place] or self.damaged.sum() > most + trouble.SHOWN or len(unread) >= trouble.SHOWN:
+            for index in dict.fromkeys(int(index) for index in indices):
+                if self.damaged[index] or self.damaged.sum() > most + trouble.SHOWN or len(unread) >= trouble.SHOWN:
                     continue
-                reason, damaged = self.why(place)
+                reason, damaged = self.why(index)
                 if damaged:
-                    self.damaged[place] = self.tried[place] = True
+                    self.damaged[index] = self.tried[index] = True
                 else:
-                    unread.append((self.ids[place], reason))
+                    unread.append((self.ids[index], reason))
             if unread:
                 raise Stopped(trouble.gone(unread))
             if self.damaged.sum() > most:
@@ -161,29 +161,29 @@ class Encoded(Source):
                 bad, count = int(self.damaged.sum()) + len(self._skipped), len(self) + len(self._skipped)
                 raise UserError(trouble.damaged([*found, *self._skipped], f"at least {bad}", count, self._where))
 
-    def met(self, places: np.ndarray) -> bool:
-        """`judge` from within a stream, which ends where this is False; `ended_by` says why."""
+    def met(self, indices: np.ndarray) -> bool:
+        """As `judge`, from a stream, which ends if this is False; `ended_by` holds the reason."""
         try:
-            self.judge(places)
+            self.judge(indices)
         except (Stopped, UserError) as error:
             self.ended_by = error
         return self.ended_by is None
 
-    def lost(self, places: np.ndarray) -> bool:
-        """From within a stream: images that were sound before and cannot be decoded now; False, and `ended_by` is set."""
-        some = [int(place) for place in places[: trouble.SHOWN]]
-        self.ended_by = Stopped(trouble.gone([(self.ids[place], self.why(place)[0]) for place in some]))
+    def lost(self, indices: np.ndarray) -> bool:
+        """Records, from a stream, images that were valid before and cannot be decoded now: sets `ended_by`, returns False."""
+        some = [int(index) for index in indices[: trouble.SHOWN]]
+        self.ended_by = Stopped(trouble.gone([(self.ids[index], self.why(index)[0]) for index in some]))
         return False
 
     def failures(self) -> list[tuple[str, str]]:
-        """(id, reason) of the images whose content turned out to be damaged, so far."""
-        reason = "damaged: its header is sound, its content is not"
+        """Returns (id, reason) of the images with damaged content so far."""
+        reason = "damaged: its header is valid, its content is not"
         return [(self.ids[int(i)], reason) for i in np.flatnonzero(self.damaged)]
 
 
 @contextlib.contextmanager
 def telling(source: Source) -> Iterator[None]:
-    """Let what ended a stream of the source's images be raised in place of TensorFlow's error."""
+    """Raises the exception that ended a stream of the source's images in place of TensorFlow's error."""
     try:
         yield
     except tf.errors.OpError:
@@ -197,8 +197,8 @@ class Files(Encoded):
     """Image files.
 
     Args:
-        paths: Where they are, as the file system's own bytes (a name need not be text).
-        sizes: int64 [n], bytes that `read` gives of each.
+        paths: Paths in the file system's own bytes (a name need not be text).
+        sizes: Number of bytes that `read` returns for each, int64 [n].
     """
 
     def __init__(self, paths: Sequence[bytes], sizes: np.ndarray, **known: Any):
@@ -206,12 +206,12 @@ class Files(Encoded):
         self.paths, self.sizes = tf.constant(paths, tf.string), sizes
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
-        """The file's bytes, in a form that TensorFlow decodes."""
+        """Returns the bytes of a file in a format that TensorFlow decodes."""
         return stream.read_file(self.paths[index])
 
-    def why(self, place: int) -> tuple[str, bool]:
-        """Why a file could not be decoded just now, and whether it is damaged."""
-        path = self.paths[place].numpy()
+    def why(self, index: int) -> tuple[str, bool]:
+        """Returns why a file could not be decoded, and whether it is damaged."""
+        path = self.paths[index].numpy()
         try:
             with open(path, "rb") as file:  # noqa: PTH123 - the path is bytes
                 while file.read(1 << 20):
@@ -219,10 +219,10 @@ class Files(Encoded):
         except OSError as error:
             return error.strerror or str(error), False
         problem = decode.problem(os.fsdecode(path))
-        return (problem, True) if problem else ("it could not be read a moment ago", False)
+        return (problem, True) if problem else ("it could not be read just now", False)
 
     def encoded_size(self, indices: np.ndarray) -> int:
-        """Their content, and what a string takes beside it."""
+        """The bytes of the contents, and of TensorFlow's strings."""
         return int(self.sizes[indices].sum()) + STRING * len(indices)
 
 
@@ -234,20 +234,20 @@ class Buffers(Encoded):
         self.buffers = buffers
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
-        """The bytes."""
+        """Returns the bytes of an image."""
         return self.buffers[index]
 
-    def why(self, place: int) -> tuple[str, bool]:
-        """What is in memory can be read: its content is damaged."""
+    def why(self, index: int) -> tuple[str, bool]:
+        """Returns that the content is damaged: bytes in memory can always be read."""
         return "its content cannot be decoded", True
 
     def encoded_size(self, indices: np.ndarray) -> int:
-        """Nothing more than there is."""
+        """Returns 0."""
         return 0
 
 
 def table(shape: tuple[int, ...]) -> np.ndarray:
-    """An uint8 array to fill, which `resident` takes over as it is."""
+    """Returns an uint8 array to fill, which `resident` takes over without a copy."""
     size = int(np.prod(shape))
     buffer = np.empty(size + ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
@@ -255,7 +255,7 @@ def table(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def resident(array: np.ndarray) -> tf.Tensor:
-    """The array as a tensor in main memory; one from `table` is not copied, so that a large one fits once."""
+    """Returns the array as a tensor in main memory; an array from `table` is not copied, so that a large one fits once."""
     if array.ctypes.data % ALIGNMENT or not array.flags.c_contiguous or not array.flags.writeable:
         with tf.device("CPU:0"):
             return tf.constant(array)

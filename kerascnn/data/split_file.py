@@ -1,4 +1,4 @@
-"""--split-file: a table of path, label and split that says who is where."""
+"""--split-file: a CSV file with path, label and split of each image."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from kerascnn.errors import UserError
 COLUMNS = ("path", "label", "split")
 
 
-class Row(NamedTuple):
-    """One image's label and split."""
+class SplitRow(NamedTuple):
+    """The label and split of one image."""
 
     label: str
     split: str
 
 
-def read(file: str) -> dict[str, Row]:
-    """Path -> (label, split) of a CSV with the columns path, label, split; a run's own split.csv is one.
+def read(file: str) -> dict[str, SplitRow]:
+    """Reads path -> (label, split) from a CSV with the columns path, label, split, such as a run's split.csv.
 
-    Paths and labels are in composed Unicode, as ids are.
+    Paths and labels are in composed Unicode, like ids.
 
     Raises:
-        UserError: It is missing or empty, lacks a column, names a path twice, or has another split than train, val, test.
+        UserError: The file is missing or empty, lacks a column, names a path twice, or has a split other than train, val and
+            test.
     """
     try:
         with expanded(file).open(newline="", encoding="utf-8-sig") as lines:
@@ -44,12 +45,12 @@ def read(file: str) -> dict[str, Row]:
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
                 raise UserError(
-                    f"--split-file {file}: expected the columns path,label,split, found no {', '.join(missing)}"
+                    f"--split-file {file}: expected the columns path,label,split; missing: {', '.join(missing)}"
                 )
             table = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--split-file {file}: cannot be read as CSV in UTF-8: {error}") from None
-    rows: dict[str, Row] = {}
+    rows: dict[str, SplitRow] = {}
     for number, line in enumerate(table, 1):
         path, label, split = (line[name] or "" for name in COLUMNS)
         path, label = composed(path.removeprefix("./")), composed(label)
@@ -59,17 +60,17 @@ def read(file: str) -> dict[str, Row]:
             raise UserError(
                 f"--split-file {file}: row {number}: expected a path and a label, each path once; got {path!r}, {label!r}"
             )
-        rows[path] = Row(label, SPLIT_NAMES[split.strip().lower()])
+        rows[path] = SplitRow(label, SPLIT_NAMES[split.strip().lower()])
     if not rows:
         raise UserError(f"--split-file {file} has no rows")
     return rows
 
 
-def matched(rows: dict[str, Row], ids: Collection[str], file: str, where: str) -> dict[str, Row]:
-    """The rows by the ids that they mean: a path as it is, or with the slashes of Windows turned.
+def matched(rows: dict[str, SplitRow], ids: Collection[str], file: str, where: str) -> dict[str, SplitRow]:
+    """Returns the rows by id: a path as it is, or with the slashes of Windows replaced.
 
     Raises:
-        UserError: Some mean none, or two mean the same.
+        UserError: Some paths have no image, or two have the same.
     """
     known, found = set(ids), {}
     unknown = []
@@ -79,7 +80,7 @@ def matched(rows: dict[str, Row], ids: Collection[str], file: str, where: str) -
         if name not in known:
             unknown.append(path)
         elif name in found:
-            raise UserError(f"--split-file {file}: {path!r} stands there twice, with both kinds of slashes")
+            raise UserError(f"--split-file {file}: {path!r} occurs twice, with both kinds of slashes")
         else:
             found[name] = row
     if unknown:
@@ -91,16 +92,16 @@ def matched(rows: dict[str, Row], ids: Collection[str], file: str, where: str) -
     return found
 
 
-def placed(new: Sequence[str], rows: dict[str, Row], section: Data, notes: list[str]) -> dict[str, str]:
-    """A split for each image that the file does not name: by a hash of its own path, so that later ones move none.
+def placed(new: Sequence[str], rows: dict[str, SplitRow], section: Data, notes: list[str]) -> dict[str, str]:
+    """Returns a split for each unlisted image, by a hash of its own path, so that later images do not move earlier ones.
 
-    An image goes where its group (--group-by) lies already. Only splits that the file has are filled.
+    An image goes to the split of its group (--group-by), if there is one. Only splits of the file are used.
 
     Args:
-        new: Ids that the file does not name.
-        rows: The file's rows by id.
-        section: Shares, seed, groups; and whether new images are used at all.
-        notes: One line is added where there are new images.
+        new: Ids that the file does not list.
+        rows: The rows of the file by id.
+        section: Shares, seed and groups, and whether unlisted images are used.
+        notes: Extended by one line if there are unlisted images.
 
     Returns:
         Ids and splits; none with `--unlisted out`.
@@ -108,7 +109,7 @@ def placed(new: Sequence[str], rows: dict[str, Row], section: Data, notes: list[
     if not new:
         return {}
     if section.unlisted == "out":
-        notes.append(f"not used: {len(new)} images that the split file does not name (--unlisted out)")
+        notes.append(f"not used: {len(new)} images that the split file does not list (--unlisted out)")
         return {}
     present = {row.split for row in rows.values()}
     names = [name for name in (TEST, VAL) if name in present]
@@ -127,15 +128,15 @@ def placed(new: Sequence[str], rows: dict[str, Row], section: Data, notes: list[
     }
     counts = Counter(places.values())
     shown = ", ".join(f"{counts[name]} {name}" for name in (TRAIN, VAL, TEST) if counts[name])
-    notes.append(f"{len(new)} images that the split file does not name: {shown}, each by a hash of its own path")
+    notes.append(f"{len(new)} images that the split file does not list: {shown}, each by a hash of its own path")
     return places
 
 
 def applied(listing: Listing, section: Data) -> Listing:
-    """A listing that has labels of its own, with the splits of `section.split_file`, where that is given.
+    """Returns a listing with labels of its own, in the splits of `section.split_file` if that is given.
 
     Raises:
-        UserError: The file names an image that does not exist, or another label than it has.
+        UserError: The file names an image that does not exist, or has a different label for one.
     """
     if section.split_file is None:
         return listing

@@ -1,4 +1,4 @@
-"""Who is in train, val and test: plain arrays and strings, no TensorFlow."""
+"""The splits train, val and test as plain arrays and strings. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TRAIN, VAL, TEST = "train", "val", "test"
 OUT = "out"  # an image that is not used
-# What data sets call their splits, in small letters.
+# Names of splits in data sets, in lower case.
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation"), VAL),
@@ -31,9 +31,9 @@ class Split:
 
     Attributes:
         name: train, val or test.
-        source: Where the images come from.
-        indices: int64 [n], places in the source.
-        labels: int32 [n], places in the class names.
+        source: The source of the images.
+        indices: Indices in the source, int64 [n].
+        labels: Indices in the class names, int32 [n].
     """
 
     name: str
@@ -45,25 +45,25 @@ class Split:
         return len(self.indices)
 
     def ids(self) -> list[str]:
-        """One name per image: its path below the data set's folder, or its given split and place there."""
+        """Returns one name per image: its path below the data set's folder, or its given split and index."""
         return [self.source.ids[i] for i in self.indices]
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set, cut. A run trains on train, chooses by val (empty with --val-fraction 0) and reads test once.
+    """A data set in splits. A run trains on train, chooses by val (empty with --val-fraction 0) and reads test once.
 
     Attributes:
         train, val, test: The three splits; with `marked`, test is val.
-        class_names: Labels are places in it.
-        fingerprint: sha256 that says whether two runs saw the same data, wherever those lie.
-        name: Short, for run names.
-        image_size: Height and width that the images are brought to.
-        resize: How: crop, pad or squash.
-        notes: What was decided, one line each.
+        class_names: Names of the classes, in the order of labels.
+        fingerprint: A sha256 that tells whether two runs saw the same data, wherever those are stored.
+        name: Short name for the names of runs.
+        image_size: Height and width after resizing.
+        resize: Resize mode: crop, pad or squash.
+        notes: Decisions about the splits, one line each.
         skipped: (path, reason) of every file that was left out.
-        former: What earlier versions called the same images.
-        marked: Test is the val that the model was chosen by (--val-is-val).
+        former: The fingerprint of the same images in earlier versions, or None.
+        marked: Whether test is the val that chose the model (--val-is-val).
     """
 
     train: Split
@@ -80,10 +80,10 @@ class Splits:
     marked: bool = False
 
     def arranged(self, rows: Mapping[str, str]) -> Splits:
-        """The same images in the splits that a run keeps, whatever rule it was cut by.
+        """Returns the same images in the splits of a run, by whatever rule they were cut.
 
         Args:
-            rows: Id -> train, val or test: a run's split.csv; none leaves all where it is.
+            rows: Id -> train, val or test, from the run's split.csv; an empty one changes nothing.
 
         Raises:
             UserError: An image is missing.
@@ -91,23 +91,23 @@ class Splits:
         if not rows:
             return self
         source = self.train.source
-        places = {name: place for place, name in enumerate(source.ids)}
-        missing = [name for name in rows if name not in places]
+        indices = {name: index for index, name in enumerate(source.ids)}
+        missing = [name for name in rows if name not in indices]
         if missing:
             raise UserError(f"{self.name} lacks {len(missing)} images of the run's split.csv, first {missing[0]!r}")
         found = {}
         for split in (self.train, self.val, self.test):
             kept = VAL if self.marked and split.name == TEST else split.name
-            at = np.sort(np.array([places[name] for name, where in rows.items() if where == kept], np.int64))
+            at = np.sort(np.array([indices[name] for name, where in rows.items() if where == kept], np.int64))
             found[split.name] = replace(split, indices=at, labels=source.labels[at])
         return replace(self, train=found[TRAIN], val=found[VAL], test=found[TEST])
 
     def parts(self) -> tuple[Split, ...]:
-        """The splits that share no image."""
+        """Returns the splits that share no image."""
         return (self.train, self.val) if self.marked else (self.train, self.val, self.test)
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """(path, label, split) of every image: the rows of split.csv."""
+        """Returns (path, label, split) of every image, the rows of split.csv."""
         return [
             (path, self.class_names[label], split.name)
             for split in self.parts()
@@ -115,7 +115,7 @@ class Splits:
         ]
 
     def summary(self) -> dict[str, object]:
-        """What data.json holds: fingerprint, class names, images per split and class."""
+        """Returns the content of data.json: fingerprint, class names, images per split and class."""
         counts = {split.name: np.bincount(split.labels, minlength=len(self.class_names)) for split in self.parts()}
         return {
             "name": self.name,
@@ -134,11 +134,11 @@ class Splits:
         }
 
     def lines(self) -> list[str]:
-        """What a run says about its data, before anything else."""
+        """Returns the lines about the data at the start of a run."""
         counts = ", ".join(f"{len(split):,} {split.name}" for split in self.parts() if len(split))
         head = f"data    {self.name}: {counts}; {len(self.class_names)} classes, {self.image_size} px"
         return [head, *(f"        {note}" for note in self.notes)]
 
     def failures(self) -> list[tuple[str, str]]:
-        """(path, reason) of the files whose content turned out to be damaged while images were read, so far."""
+        """Returns (path, reason) of the files with damaged content so far."""
         return self.train.source.failures()

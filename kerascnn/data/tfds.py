@@ -1,4 +1,4 @@
-"""tfds:NAME: a prepared TensorFlow Datasets data set, read into memory once, without a network."""
+"""tfds:NAME: a prepared data set of TensorFlow Datasets, read into memory once, without network access."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from kerascnn.data.cache import free_memory
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.prepared import Spec, find, folder, parse
 from kerascnn.data.room import Room
-from kerascnn.data.sources import Buffers, Source, Table, table
+from kerascnn.data.sources import Buffers, Pixels, Source, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
 from kerascnn.data.stream import as_written
 from kerascnn.errors import UserError
 
-SMALL = 64  # pixels: images of one size up to this are kept decoded
+SMALL = 64  # pixels; images of one size up to this are kept decoded
 
 
 class Columns(NamedTuple):
-    """Names of the features that are read, and the image's height and width where all images share them."""
+    """Names of the features, and height and width of the images if all have the same."""
 
     image: str
     label: str
@@ -34,10 +34,10 @@ class Columns(NamedTuple):
 
 
 def listing(section: Data, image_size: int, resize: decode.Mode, room: Room) -> Listing:
-    """The images of a prepared data set, in its own splits; those that it calls neither train, val nor test are not used.
+    """Returns the images of a prepared data set in its own splits; splits other than train, val and test are not used.
 
     Raises:
-        UserError: It is not prepared (and --download was not given), has no image or label, or is too large for memory.
+        UserError: It is not prepared (without --download), has no image or label, or is too large for memory.
     """
     import tensorflow_datasets as tfds
 
@@ -69,7 +69,7 @@ def listing(section: Data, image_size: int, resize: decode.Mode, room: Room) -> 
         "size": image_size,
         "mode": resize,
     }
-    source: Source = Table(images, **known) if small else Buffers(images, **known)
+    source: Source = Pixels(images, **known) if small else Buffers(images, **known)
     identity = [builder.info.full_name, *(f"{span.split} {span.first} {span.images}" for span in spans)]
     former = Former(_hashed(identity), max(file.stat().st_mtime for file in place.iterdir()))
     whole = [*identity, *known["class_names"], hashlib.blake2b(labels.tobytes()).hexdigest(), content.hexdigest()]
@@ -86,13 +86,13 @@ def _fetch(tfds: Any, spec: Spec, home: Path) -> None:
     name = spec.name + (f"/{spec.config}" if spec.config else "") + (f":{spec.version}" if spec.version else "")
     try:
         tfds.builder(name, data_dir=home).download_and_prepare()
-    except Exception as error:  # a missing network, a wrong checksum or an unknown name: each has errors of its own
+    except Exception as error:  # no network, a wrong checksum, an unknown name: each raises different errors
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise UserError(f"TensorFlow Datasets could not prepare {name!r} in {home}: {first}") from error
 
 
 def _columns(tfds: Any, info: Any, dataset: str) -> Columns:
-    """The image and the label: the supervised keys, else the only feature of each kind."""
+    """Returns the features of image and label: the supervised keys, else the only feature of each kind."""
     features = info.features
     keys = info.supervised_keys or ()
     chosen = []
@@ -101,7 +101,7 @@ def _columns(tfds: Any, info: Any, dataset: str) -> Columns:
         names = names or [name for name, feature in features.items() if isinstance(feature, kind)]
         if len(names) != 1:
             raise UserError(
-                f"{dataset} is no classification of images: expected one {kind.__name__}, found {len(names)}"
+                f"{dataset} is not an image classification data set: expected one {kind.__name__}, found {len(names)}"
             )
         chosen.append(names[0])
     image = features[chosen[0]]
@@ -111,7 +111,7 @@ def _columns(tfds: Any, info: Any, dataset: str) -> Columns:
 
 
 class Span(NamedTuple):
-    """`images` images of one of the data set's own splits, from `first` on."""
+    """`images` images of one of the data set's own splits, starting at `first`."""
 
     split: str
     first: int
@@ -156,13 +156,13 @@ def _check_memory(info: Any, spans: list[Span], side: tuple[int | None, ...] | N
     if needed > quarter:
         raise UserError(
             f"{dataset} takes {needed / 1e9:.1f} GB, a quarter of the free memory is {quarter / 1e9:.1f} GB: "
-            f"take a slice, as tfds:NAME[:10%], or run `kerascnn prepare` and train on what it writes"
+            f"take a slice, such as tfds:NAME[:10%]"
         )
 
 
 @as_written
 def _dataset(tfds: Any, builder: Any, span: Span, columns: Columns) -> tf.data.Dataset:
-    """(encoded image, label) in the order of the files."""
+    """Returns (encoded image, label) in the order of the files."""
     wanted = tfds.decode.PartialDecoding(
         {columns.image: True, columns.label: True}, decoders={columns.image: tfds.decode.SkipDecoding()}
     )
@@ -176,7 +176,7 @@ def _dataset(tfds: Any, builder: Any, span: Span, columns: Columns) -> tf.data.D
 def _decoded(
     tfds: Any, builder: Any, spans: list[Span], columns: Columns, content: Any, advance: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [n, h, w, 3] and labels; `content` takes in every encoded image."""
+    """Returns uint8 [n, h, w, 3] and labels; `content` hashes every encoded image."""
     count = sum(span.images for span in spans)
     images, labels, at = table((count, *filter(None, columns.side), 3)), np.empty(count, np.int32), 0
     for span in spans:
@@ -194,7 +194,7 @@ def _decoded(
 def _encoded(
     tfds: Any, builder: Any, spans: list[Span], columns: Columns, content: Any, advance: Callable[[int], None]
 ) -> tuple[tf.Tensor, np.ndarray]:
-    """string [n] and labels; `content` takes in every encoded image."""
+    """Returns string [n] and labels; `content` hashes every encoded image."""
     parts = [next(iter(_dataset(tfds, builder, span, columns).batch(span.images))) for span in spans]
     images, labels = (tf.concat(column, 0) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True))
     for first in range(0, len(labels), 1024):
@@ -204,7 +204,7 @@ def _encoded(
 
 
 def _take_in(encoded: np.ndarray, content: Any) -> None:
-    """Hash each image's length and bytes."""
+    """Hashes the length and bytes of each image."""
     for image in encoded:
         content.update(len(image).to_bytes(8, "little"))
         content.update(image)

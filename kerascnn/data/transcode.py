@@ -1,4 +1,4 @@
-"""What Pillow does for the decode path: look at headers, and turn what TensorFlow can't decode into PNG. No TensorFlow."""
+"""The use of Pillow in the decode path: reads headers, and turns what TensorFlow cannot decode into PNG. No TensorFlow."""
 
 import io
 import os
@@ -19,52 +19,52 @@ from PIL import (
     WebPImagePlugin,
 )
 
-# From here on Pillow itself warns of a decompression bomb: 256 MB of RGB. 89 megapixels are more than a camera's.
+# Pillow itself warns of a decompression bomb from here on: 256 MB of RGB, more pixels than cameras have.
 MAX_PIXELS = 89_478_485
 
 
-# A file of more is no photo: so many bytes are held for each image that is decoded at once.
+# A larger file is not a photo: this many bytes are held for each image that is decoded at the same time.
 MAX_BYTES = 256 << 20
-# GIF's blocks are walked one by one in Python; an animation's first frame lies in its first megabytes.
+# The blocks of a GIF are walked in Python; the first frame of an animation is in its first megabytes.
 GIF_BYTES = 64 << 20
 
 
 class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """Only the header: the resolution, which nobody asks for, costs a walk through EXIF and warns where that is damaged."""
+    """Reads only the header: the resolution, which is not needed, costs a walk through EXIF and warns if that is damaged."""
 
     def _read_dpi_from_exif(self) -> None:
         pass
 
 
-# The classes and not Image.open: only these formats, whatever else Pillow can read, and our limit instead of its warning.
+# The classes instead of Image.open: only these formats, and our limit in place of Pillow's warning.
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "jpeg": _Jpeg,
-    "png": PngImagePlugin.PngImageFile,  # to transcode; a header alone is read by `_png_size`
+    "png": PngImagePlugin.PngImageFile,  # for transcoding; `_png_size` reads the header alone
     "gif": GifImagePlugin.GifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
 }
-# Without it TensorFlow refuses the file as Pillow does; a thumbnail's own mark comes before the image data.
+# Without it TensorFlow and Pillow refuse the file; the end mark of a thumbnail comes before the image data.
 _END_MARK = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 _TAIL, _PART = 1 << 16, 1 << 20
-_TEXT = 1 << 20  # of a PNG, unpacked: Pillow's own limit
-_PNG_HEADER = 33  # signature and the whole of IHDR, which always comes first
-# Bits of a sample that PNG allows for each of its colour types (PNG 3, section 11.2.1).
+_TEXT = 1 << 20  # bytes of an unpacked text of a PNG: Pillow's own limit
+_PNG_HEADER = 33  # signature and IHDR, which is always first
+# Valid bits per sample for each color type of PNG (PNG 3, section 11.2.1).
 _PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# Orientation in a PNG's text, as ImageMagick and Adobe write it. TensorFlow's ops cannot inflate those, so Pillow turns them.
+# Orientation in a text chunk, as written by ImageMagick and Adobe. TensorFlow's ops cannot inflate it, so Pillow turns them.
 PNG_TEXT_ORIENTATION = (b"Raw profile type exif", b"tiff:Orientation")
 
 
 class Probe(NamedTuple):
-    """What a file's header says.
+    """The facts in a file's header.
 
     Attributes:
-        format: `jpeg`, `png`, `gif`, `bmp` or `webp` by its first bytes, whatever its name; None where it is none of these.
-        height: Pixels as stored, before any EXIF orientation; 0 where unknown.
-        width: As height.
+        format: `jpeg`, `png`, `gif`, `bmp` or `webp` by its first bytes, whatever its name, or None.
+        height: Height in pixels as stored, before any EXIF orientation; 0 if unknown.
+        width: Likewise.
         native: Whether TensorFlow's ops decode the file as it is.
-        problem: Why the file cannot be used; None where nothing speaks against it. Damage within the image data only shows
-            when it is decoded (`decode.problem`).
+        problem: Why the file cannot be used, or None. Damage in the image data shows only when it is decoded
+            (`decode.problem`).
     """
 
     format: str | None
@@ -75,7 +75,7 @@ class Probe(NamedTuple):
 
 
 def sniff(header: bytes) -> str | None:
-    """The image format that a file's first 12 bytes (or more) announce, or None."""
+    """Returns the image format of a file by its first 12 bytes (or more), or None."""
     if header.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if header.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -88,7 +88,7 @@ def sniff(header: bytes) -> str | None:
 
 
 def probe(path: str | bytes | os.PathLike[str]) -> Probe:
-    """Look at a file's header (some 50 microseconds; nothing is decoded, nothing raised)."""
+    """Reads a file's header (about 50 microseconds; nothing is decoded or raised)."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - the path may be bytes; a pipe would block open
             return Probe(None, 0, 0, False, "not a file")
@@ -107,7 +107,7 @@ def _probe(file: BinaryIO) -> Probe:
     try:
         _check_bytes(kind, file.seek(0, os.SEEK_END))
         file.seek(0)
-        if kind == "png":  # Pillow would unpack texts and colour profiles, which nobody asks for, and refuse large ones
+        if kind == "png":  # Pillow would unpack texts and color profiles, which are not needed, and refuse large ones
             height, width = _png_size(header)
             file.seek(_PNG_HEADER)
         else:
@@ -119,7 +119,7 @@ def _probe(file: BinaryIO) -> Probe:
         return Probe(kind, height, width, native, problem)
     except _TooLarge as error:
         return Probe(kind, error.height, error.width, native, str(error))
-    except Exception as error:  # a parser on a hostile file may raise anything
+    except Exception as error:  # parsing a malicious file may raise anything
         return Probe(kind, 0, 0, native, f"broken {kind.upper()} header: {_sentence(error)}")
 
 
@@ -136,14 +136,14 @@ def _check_bytes(kind: str, size: int) -> None:
 
 
 def _png_size(header: bytes) -> tuple[int, int]:
-    """Height and width in the first chunk of a PNG file, checked as libpng will check it."""
+    """Returns height and width from the first chunk of a PNG file, checked as in libpng."""
     if len(header) < _PNG_HEADER or header[8:16] != b"\0\0\0\rIHDR":
         raise ValueError("it does not begin with its size")
     if zlib.crc32(header[12:29]) != int.from_bytes(header[29:33], "big"):
         raise ValueError("its size is damaged (checksum)")
     width, height, depth, color = struct.unpack(">IIBB", header[16:26])
     if not width or not height or depth not in _PNG_DEPTHS.get(color, ()):
-        raise ValueError(f"{width} x {height} pixels of {depth} bits, colour type {color}")
+        raise ValueError(f"{width} x {height} pixels of {depth} bits, color type {color}")
     _check(height, width)
     return height, width
 
@@ -155,8 +155,8 @@ def _sentence(error: Exception) -> str:
 
 
 def _open(kind: str, file: BinaryIO, header: bytes) -> ImageFile.ImageFile:
-    """The image, its header read, nothing decoded; the file stands behind the header."""
-    if kind == "webp":  # Pillow's constructor already allocates the canvas
+    """Returns the image with its header read and nothing decoded; the file position is after the header."""
+    if kind == "webp":  # Pillow's constructor allocates the canvas
         _check(*_webp_size(header))
     image = _READERS[kind](file)
     _check(image.height, image.width)
@@ -169,7 +169,7 @@ def _check(height: int, width: int) -> None:
 
 
 def _webp_size(header: bytes) -> tuple[int, int]:
-    """Height and width in the first 30 bytes of a WebP file (RFC 9649, sections 2.5-2.7)."""
+    """Returns height and width from the first 30 bytes of a WebP file (RFC 9649, sections 2.5-2.7)."""
     if header[12:16] == b"VP8X":
         return 1 + int.from_bytes(header[27:30], "little"), 1 + int.from_bytes(header[24:27], "little")
     if header[12:16] == b"VP8L":
@@ -179,7 +179,7 @@ def _webp_size(header: bytes) -> tuple[int, int]:
 
 
 def _ends(file: BinaryIO, mark: bytes) -> bool:
-    """Whether `mark` follows the header: mostly in the last bytes, before them where a camera appended a film."""
+    """Returns whether `mark` follows the header, mostly in the last bytes, or before a film that a camera appended."""
     start = file.tell()
     end = file.seek(0, os.SEEK_END)
     file.seek(max(start, end - _TAIL))
@@ -195,7 +195,7 @@ def _ends(file: BinaryIO, mark: bytes) -> bool:
 
 
 def transcode(content: bytes) -> bytes:
-    """An image file as a plain RGB PNG: upright, its first frame, alpha over white.
+    """Returns an image file as a plain RGB PNG: upright, its first frame, alpha over white.
 
     Raises:
         ValueError: The content cannot be decoded, or has more than `MAX_PIXELS` pixels or `MAX_BYTES` bytes.
@@ -209,7 +209,7 @@ def transcode(content: bytes) -> bytes:
         image.load()
     except _TooLarge:
         raise
-    except Exception as error:  # a parser on a hostile file may raise anything
+    except Exception as error:  # parsing a malicious file may raise anything
         raise ValueError(f"broken {kind.upper()}: {_sentence(error)}") from error
     png = io.BytesIO()
     _over_white(_upright(image)).save(png, "PNG", compress_level=1)
@@ -217,9 +217,9 @@ def transcode(content: bytes) -> bytes:
 
 
 def _told(content: bytes) -> bytes:
-    """A PNG without its colour profile and without texts that are long or say nothing of its orientation.
+    """Returns a PNG without its color profile and without texts that are long or do not contain its orientation.
 
-    Pillow refuses an image whose profile or text is over 1 MB when it is unpacked; TensorFlow never reads either.
+    Pillow refuses an image whose profile or text exceeds 1 MB when unpacked; TensorFlow never reads either.
     """
     kept, place = [content[:_PNG_HEADER]], _PNG_HEADER
     while place + 8 <= len(content):
@@ -237,7 +237,7 @@ def _says_orientation(chunk: bytes) -> bool:
 
 
 def _unpacks_to(name: bytes, chunk: bytes) -> int:
-    """Bytes of a text, or one more than the limit where there are more."""
+    """Returns the unpacked bytes of a text, or one more than the limit."""
     _, _, rest = chunk[8:-4].partition(b"\0")
     packed = rest[1:] if name == b"zTXt" else rest[2:] if name == b"iTXt" and rest[:1] == b"\1" else None
     if packed is None:
@@ -247,13 +247,13 @@ def _unpacks_to(name: bytes, chunk: bytes) -> int:
     try:
         return len(zlib.decompressobj().decompress(packed, _TEXT + 1))
     except zlib.error:
-        return 0  # Pillow says what is wrong with it
+        return 0  # Pillow reports the problem
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # a broken EXIF block says nothing about the pixels
+    except Exception:  # a damaged EXIF block says nothing about the pixels
         return image
 
 

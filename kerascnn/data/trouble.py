@@ -1,4 +1,4 @@
-"""Files that cannot be read, and files whose content is damaged: the first are the system's trouble, the second the data's."""
+"""Files that cannot be read, which is a problem of the system, and files whose content is damaged, a problem of the data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kerascnn.cli.escaping import one_line
 from kerascnn.errors import PASSING
 
-# Errors of a disk, a share or its connection, not of one file: what is behind them may be back at the next start.
+# Errors of a disk, a network share or its connection, not of a file: it may be available at the next start.
 SYSTEM = frozenset(PASSING) | {
     getattr(errno, name)
     for name in (
@@ -23,33 +23,33 @@ SYSTEM = frozenset(PASSING) | {
     )
     if hasattr(errno, name)
 }
-SHARE, MOST = 0.01, 100  # of a data set's files that may be damaged
+SHARE, MOST = 0.01, 100  # largest share of damaged files of a data set
 SHOWN = 5
 
 
 def allowed(count: int) -> float:
-    """How many of `count` files of a data set may be damaged."""
+    """Returns how many of `count` files of a data set may be damaged."""
     return min(MOST, SHARE * count)
 
 
 def gone(files: Sequence[tuple[str, str]]) -> str:
-    """What is said where files cannot be read that a training or a score needs: (path, reason) of each."""
+    """Returns the message about files that cannot be read but are needed: (path, reason) of each."""
     head = "an image" if len(files) == 1 else f"{len(files)} images"
     return f"{head} cannot be read:{_listed(files)}\nonce the files are back, the same command continues"
 
 
 def damaged(files: Sequence[tuple[str, str]], bad: int | str, count: int, where: str) -> str:
-    """What is said where more files are damaged than may be left out.
+    """Returns the message about too many damaged files.
 
     Args:
-        files: (path, reason) of those to name.
-        bad: How many are damaged, as far as is known.
-        count: All files.
+        files: (path, reason) of the files to name.
+        bad: Number of damaged files, as far as known.
+        count: Number of all files.
         where: The data set, or a split of it.
     """
     return (
         f"{bad} of {count} files in {where} cannot be decoded"
-        f" (at most 1 % and {MOST} are skipped): mend or remove them. The first:{_listed(files)}"
+        f" (at most 1 % and {MOST} are skipped): repair or remove them. The first:{_listed(files)}"
     )
 
 

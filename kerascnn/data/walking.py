@@ -1,4 +1,4 @@
-"""One rule for all commands: which files below a folder may be images, and what is passed over. No TensorFlow."""
+"""The rule for all commands: which files below a folder may be images, and which folders are skipped. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from kerascnn.errors import Stopped
 from kerascnn.runs.files import CONTENTS_FOLDER, OUTPUT_MARK
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"))
-# Folders that file managers, NAS systems and archives leave among people's images, in small letters: thumbnails and what was
-# deleted. Names that begin with a dot are passed over without a word.
+# Folders that file managers, NAS systems and archives create among images, in lower case: thumbnails and deleted files.
+# Names that begin with a dot are skipped silently.
 DROPPINGS = frozenset(
     (
         "@eadir", "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot", "$recycle.bin", "recycler",
         "system volume information", "lost+found", "thumbnails", "__macosx",
     )
 )  # fmt: skip
-# Files by which a folder of this program's own output is recognized: a run, a search, a comparison, an export, an evaluation.
+# Files that mark output folders of this program: a run, a search, a comparison, an export, an evaluation.
 _TRACES = (
     frozenset((OUTPUT_MARK,)),
     frozenset((CONTENTS_FOLDER,)),
@@ -40,27 +40,27 @@ _NAMES = frozenset().union(*_TRACES)
 
 
 class Closed(NamedTuple):
-    """A folder that cannot be opened, and why."""
+    """A folder that cannot be opened, and the reason."""
 
     path: str
     why: str
 
 
 class Walk:
-    """Walks below folders and remembers what it passed over.
+    """Walks through folders and remembers skipped ones.
 
-    Folders that are links are followed; a folder that leads back to one above it is not entered again.
+    Links to folders are followed; a folder that leads back to one above it is not entered again.
 
     Args:
-        leave_out: Folders that are not looked into: a name or a pattern for any depth, or, with a slash, a path below `root`.
-        root: The data set's folder: what paths in `leave_out` are relative to; a link to it is not entered.
-        places: Folders that are not looked into, by their real path.
+        leave_out: Folders that are not entered: a name or a pattern for any depth, or, with a slash, a path below `root`.
+        root: Folder of the data set, to which paths in `leave_out` are relative; a link to it is not entered.
+        places: Real paths of folders that are not entered.
 
     Attributes:
-        passed: Path -> why, of folders that are not data: left by other programs, written by this one, left out on request.
-        hollow: Folders that hold nothing, or that link to one above them.
-        closed: Folders that cannot be opened, and why.
-        used: Those of `leave_out` that met a folder.
+        passed: Path -> reason of folders that are not data: of other programs, of this program, left out on request.
+        hollow: Folders that are empty, or that link to one above them.
+        closed: Folders that cannot be opened, and the reasons.
+        used: Entries of `leave_out` that matched a folder.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Walk:
         self._known: dict[str, bool] = {}
 
     def folders(self, path: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-        """Folders right below `path` that can hold images, by name.
+        """Returns the folders directly below `path` that can contain images, by name.
 
         Raises:
             OSError: `path` cannot be opened.
@@ -86,7 +86,7 @@ class Walk:
         return sorted((entry for entry in kept if not self._passes(entry.path)), key=lambda entry: entry.name)
 
     def files(self, folder: str, above: frozenset[tuple[int, int]] | None = None) -> Iterator[str]:
-        """Every file below `folder` that is not hidden: each folder's files before its folders, 2 before 10."""
+        """Yields every visible file below `folder`: the files of a folder before its folders, 2 before 10."""
         try:
             here = os.stat(folder)  # noqa: PTH116 - half a million Path objects are felt
             with os.scandir(folder) as entries:
@@ -112,7 +112,7 @@ class Walk:
                 yield from self.files(path, above | {_number(here)})
 
     def inside_passed(self, folder: str, start: str) -> bool:
-        """Whether `folder`, or a folder between `start` and it, is none of the data's."""
+        """Returns whether `folder`, or a folder between `start` and it, is skipped."""
         while folder and folder not in (start, os.sep):
             if folder not in self._known:
                 self._known[folder] = self._passes(folder)
@@ -122,7 +122,7 @@ class Walk:
         return False
 
     def _passes(self, path: str) -> bool:
-        """Whether a folder is none of the data's; remembers why."""
+        """Returns whether a folder is skipped, and remembers the reason."""
         if self.places and os.path.realpath(path) in self.places:
             return True
         why = self._why(path)
@@ -149,13 +149,13 @@ class Walk:
 
 
 def is_output(folder: str | os.PathLike[str]) -> bool:
-    """Whether this program wrote the folder: a run, an export, a search, a comparison, pictures."""
+    """Returns whether this program wrote the folder: a run, an export, a search, a comparison, pictures."""
     there = {name for name in _NAMES if os.path.lexists(Path(folder, name))}
     return any(trace <= there for trace in _TRACES)
 
 
 def is_folder(entry: os.DirEntry[str] | str) -> bool:
-    """Whether a directory's entry or a path is a folder or a link to one."""
+    """Returns whether a directory entry or a path is a folder or a link to one."""
     try:
         return entry.is_dir() if isinstance(entry, os.DirEntry) else Path(entry).is_dir()
     except OSError:  # a link to itself, a name that is too long, a closed folder on the way
@@ -167,12 +167,12 @@ def _number(status: os.stat_result) -> tuple[int, int]:
 
 
 def composed(text: str) -> str:
-    """`text` in composed Unicode (NFC): macOS names files in decomposed form, everybody else types composed."""
+    """Returns `text` in composed Unicode (NFC): macOS names files in decomposed form, other systems in composed form."""
     return unicodedata.normalize("NFC", text)
 
 
 def counted(name: str) -> list[tuple[bool, int, str]]:
-    """A sort key by which digits compare as numbers."""
+    """Returns a sort key that compares digits as numbers."""
     parts = re.split(r"([0-9]+)", name)
     return [
         (part.isascii() and part.isdigit(), int(part) if part.isascii() and part.isdigit() else 0, part)

@@ -28,14 +28,14 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a run executes.
+    """The devices and settings with which a run executes.
 
     Attributes:
         kind: "cpu" or "gpu".
         replicas: Number of devices that share a batch; above 1, MirroredStrategy replicates the model.
         policy: Keras dtype policy of training.
         jit: Whether XLA compiles the step.
-        reason: One line for the screen.
+        reason: A line for the screen.
     """
 
     kind: str

@@ -1,1 +1,1 @@
-"""Everything that one trained network can be asked about one split. Importing this loads no TensorFlow."""
+"""Evaluation of one trained network on one split. Importing this loads no TensorFlow."""

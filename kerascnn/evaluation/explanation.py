@@ -1,4 +1,4 @@
-"""How well a network's maps explain its answers, as numbers and as pictures."""
+"""Measures how well a network's Grad-CAM maps explain its predictions."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from kerascnn.scoring import grad_cam
 
 
 def measured(subject: Subject, most: int | None, phases: Phases = SILENT) -> dict[str, Any]:
-    """Deletion score and sanity check of Grad-CAM on every stage.
+    """Returns the deletion score and sanity check of Grad-CAM for every stage.
 
     Returns:
         n, and by stage: before, hottest, elsewhere, drop (mean confidences; see `grad_cam.Deletion`) and head_correlation

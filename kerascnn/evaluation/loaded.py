@@ -1,4 +1,4 @@
-"""What `kerascnn.load` gives: an artefact that answers, and that can be scored."""
+"""The result of `kerascnn.load`: an artefact that predicts and can be scored."""
 
 import os
 from dataclasses import dataclass, fields
@@ -12,24 +12,24 @@ from kerascnn.evaluation import scores, subject
 
 @dataclass(frozen=True)
 class Loaded(Predictor):
-    """A Predictor that knows where it comes from.
+    """A Predictor that knows its path.
 
     Attributes:
-        path: The run or artefact.
+        path: Path of the run or artefact.
     """
 
     path: Path
 
     def evaluate(self, split: str = "test", dataset: str | None = None, data_dir: str | None = None) -> dict[str, Any]:
-        """Scores of a split with intervals and n, as `kerascnn evaluate` gives them; nothing is written.
+        """Returns the scores of a split with intervals and n, as `kerascnn evaluate` does; writes nothing.
 
         Args:
             split: train, val or test.
-            dataset: Other images than the run's own; needed where the artefact is no run.
-            data_dir: Where TensorFlow Datasets keeps its data.
+            dataset: Other images than those of the run; required if the artefact is not from a run.
+            data_dir: Folder of the prepared data of TensorFlow Datasets.
 
         Raises:
-            UserError: No such images, other classes, or a run's images that have changed.
+            UserError: There are no such images, they have other classes, or a run's images have changed.
         """
         found = subject.find(self.path, dataset, data_dir, split)
         return scores.of(found.predictions(), self.class_names)

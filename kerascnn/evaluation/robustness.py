@@ -1,4 +1,4 @@
-"""What the answers are worth when images are not as they should be, and what several looks at one image add."""
+"""Accuracy on degraded images, and with several views of each image."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from kerascnn.evaluation.subject import Subject, View
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import proportion
 
-# Sides of what is kept of an image, before it is brought back to full size.
+# Sides to which an image is scaled down, as shares of its size.
 RESOLUTIONS = (1.0, 0.75, 0.5, 0.375, 0.25, 0.125)
 CROP = 0.875
 SHIFT = 1 / 32
@@ -25,7 +25,7 @@ def _flip(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _crops(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
-    """The whole, its centre and four corners, each also mirrored (Krizhevsky et al., 2012, section 4.1, and the whole)."""
+    """The whole image, its center and four corners, each also mirrored (Krizhevsky et al., 2012, section 4.1, and the whole)."""
     side = images.shape[1]
     kept = round(CROP * side)
     far = side - kept
@@ -36,9 +36,9 @@ def _crops(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _shifts(images: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
-    """The whole, and moved along the diagonal by a pixel of 32 each way, each also mirrored (Jordan, 2024, section 3.5).
+    """The whole image, and moved diagonally by 1/32 of its side both ways, each also mirrored (Jordan, 2024, section 3.5).
 
-    Zeros move in, as in training.
+    The border is zero, as in training.
     """
     height, width = images.shape[1:3]
     most = max(1, round(SHIFT * height))
@@ -59,7 +59,7 @@ VIEWS: dict[str, View] = {"flip": _flip, "shifts": _shifts, "crops": _crops}
 
 
 def under_corruptions(subject: Subject, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
-    """Accuracy under each corruption and severity: rows of corruption, severity, and accuracy with interval and n."""
+    """Returns rows of corruption, severity, and accuracy with interval and n."""
     rows, sample = [], subject.sample(most)
     every = list(itertools.product(corruptions.CORRUPTIONS, corruptions.SEVERITIES))
     with phases.phase("scoring under corruptions", len(every)) as phase:
@@ -77,7 +77,7 @@ def under_corruptions(subject: Subject, most: int | None, phases: Phases = SILEN
 
 
 def over_resolutions(subject: Subject, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
-    """Accuracy on images that were brought to a smaller side and back: rows of pixels, and accuracy with interval and n."""
+    """Returns rows of pixels, and accuracy with interval and n, for images that are scaled down and up again."""
     rows, sample = [], subject.sample(most)
     with phases.phase("scoring at lower resolutions", len(RESOLUTIONS)) as phase:
         for share in phase.over(RESOLUTIONS):

@@ -1,4 +1,4 @@
-"""Scores of a split beyond those of a training's end: calibration, curves, confusions."""
+"""Scores of a split beyond those at the end of a training: calibration, curves, confusions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,13 +37,13 @@ def of(predictions: Predictions, class_names: Sequence[str], groups: np.ndarray 
 
 
 def with_temperature(predictions: Predictions, temperature: float, groups: np.ndarray | None = None) -> dict[str, Any]:
-    """What val's temperature makes of this split's scores that depend on it: log loss, Brier score and ECE."""
+    """Returns the scores of this split that depend on the temperature, at the temperature of val; accuracy does not change."""
     cooled, rows = calibration.cooled(predictions.probabilities, temperature), metrics.shown_in("calibrated")
     return {"temperature": temperature, **metrics.measured(rows, cooled, predictions.labels, groups)}
 
 
 def confused(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """The most frequent mistakes: truth, answer, count, and n images of that truth."""
+    """Returns the most frequent mistakes: truth, predicted class, count, and n images of that truth."""
     counts = predictions.confusion()
     images = counts.sum(axis=1)
     np.fill_diagonal(counts, 0)
@@ -57,7 +57,7 @@ def confused(predictions: Predictions, class_names: Sequence[str]) -> list[dict[
 
 
 def worst_mistakes(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Wrong answers, the least probability for the truth first: id, truth, answer, and the answer's probability."""
+    """Returns wrong predictions with the lowest probability of the truth: id, truth, predicted class, its probability."""
     predicted = predictions.predicted
     return [
         {

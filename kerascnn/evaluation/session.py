@@ -1,4 +1,4 @@
-"""One evaluation from its flags to what is kept of it."""
+"""An evaluation from its flags to the files that it writes."""
 
 import os
 from collections.abc import Callable
@@ -35,16 +35,16 @@ def evaluate(
     room: Room = Room(),  # noqa: B008 - frozen
     phases: Phases = SILENT,
 ) -> dict[str, Any]:
-    """Scores the artefact's predictions and keeps them; returns what `--json` prints.
+    """Runs the artefact, scores its predictions and writes them; returns the content of `--json`.
 
     Args:
         asked: The flags.
-        say: Where lines go.
-        room: What the listing may use.
+        say: Takes lines.
+        room: Resources of the listing.
 
     Raises:
-        UserError: No artefact, no images, other classes; no place to keep the scores.
-        OSError: `--output` cannot be made.
+        UserError: There is no artefact or no images, the classes differ, or the scores cannot be written.
+        OSError: `--output` cannot be created.
     """
     if asked.output:
         _check_output(Path(asked.output))
@@ -69,7 +69,7 @@ def evaluate(
 
 
 def _check_output(folder: Path) -> None:
-    """Refuse before the scoring, which may take hours, what nothing could be written to after it."""
+    """Checks before the scoring, which may take hours, that its results can be written."""
     if Run(folder).config_file.exists():
         raise UserError(f"--output {folder} is a run: expected a folder of its own")
     if folder.exists() and not folder.is_dir():
@@ -79,10 +79,10 @@ def _check_output(folder: Path) -> None:
 
 
 def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) -> Run | None:
-    """The run that takes the scores, where the images are its own; told before the scoring, which may take hours.
+    """Returns the run that takes the scores if the images are its own, before the scoring, which may take hours.
 
     Raises:
-        UserError: The run may only be read, and no --output is given.
+        UserError: The run is read-only, and there is no --output.
     """
     run = subject.run if subject.own else None
     if run is None:
@@ -90,7 +90,7 @@ def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) 
     try:
         with run.lock():
             return run
-    except Busy:  # it is waited for at the end
+    except Busy:  # the end of the evaluation waits for it
         return run
     except (UserError, OSError) as error:
         why = explained(error) if isinstance(error, OSError) else str(error)
@@ -98,7 +98,7 @@ def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) 
             raise UserError(
                 f"run {run.name} cannot take the scores: --output FOLDER keeps them elsewhere ({why})"
             ) from None
-        say(f"note    run {run.name} cannot be written: its scores are kept in {asked.output} alone")
+        say(f"note    run {run.name} cannot be written: its scores are kept only in {asked.output}")
         return None
 
 
@@ -127,12 +127,12 @@ def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None], phase
 
 
 def _kept(temperature: Temperature) -> dict[str, Any]:
-    """A temperature as metrics.json has it: the reason stands there where val could not say one."""
+    """Returns a temperature as in metrics.json, with the reason if val could not determine one."""
     return {"temperature": temperature.value, "temperature_reason": temperature.reason}
 
 
 def _of_val(subject: Subject) -> Temperature | None:
-    """The temperature that the run's own val gives; None where there is none."""
+    """Returns the temperature of the run's own val, or None."""
     run = subject.run
     if run is None or not run.has_predictions("val"):
         return None
@@ -142,21 +142,21 @@ def _of_val(subject: Subject) -> Temperature | None:
 
 def _of_whom(subject: Subject) -> str:
     if subject.own:
-        return f", cut as {subject.run.split_file.name} says" if subject.run else ""
+        return f", split as in {subject.run.split_file.name}" if subject.run else ""
     return " that are not the run's own" if subject.run else ""
 
 
 def _keep(
     subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], predictions: Predictions, phases: Phases
 ) -> str:
-    """Beside the subject's `own` run, and below `--output`; returns where."""
+    """Writes the results to the `own` run and to `--output`; returns the places."""
     split = subject.split.name
     if own is None and not asked.output:
         return ""
     with phases.phase("drawing the pictures"):
         pngs = _pictures(subject, found, predictions)
     if own is not None:
-        with own.lock_when_free():  # another evaluation writes for seconds: what this one found is worth the wait
+        with own.lock_when_free():  # another evaluation writes for seconds, which is worth the wait
             predictions.save(own, split)
             own.write_metrics(_merged(own.metrics(), split, found, _of_val(subject)))
             for name, png in pngs.items():
@@ -179,7 +179,7 @@ def _keep(
 def _merged(
     metrics: dict[str, Any], split: str, found: dict[str, Any], temperature: Temperature | None
 ) -> dict[str, Any]:
-    """A run's metrics with what was found; what an earlier evaluation measured beyond that stays."""
+    """Returns a run's metrics with the new results; further results of earlier evaluations stay."""
     extra = {key: value for key, value in found.items() if key != "scores"}
     metrics[split] = {**metrics.get(split, {}), **found["scores"], **extra}
     if temperature is not None:
@@ -188,7 +188,7 @@ def _merged(
 
 
 def _log(run: Run, split: str, found: Predictions, pngs: dict[str, bytes], names: tuple[str, ...]) -> None:
-    """What TensorBoard shows of it."""
+    """Writes results for TensorBoard."""
     tensorboard.write_images(run.tensorboard, split, pngs)
     tensorboard.write_pr_curves(run.tensorboard, split, found.labels, found.probabilities, names)
     tensorboard.write_layout(run.tensorboard)
@@ -202,14 +202,14 @@ def _pictures(subject: Subject, found: dict[str, Any], predictions: Predictions)
 
 
 def _gallery(subject: Subject, predictions: Predictions) -> Gallery:
-    """The worst mistakes, as the network sees them, with maps of what it answers."""
+    """Returns the worst mistakes as the network's input, with maps of the predicted classes."""
     assert predictions.indices is not None  # they were made just now
     images = subject.at(predictions.indices[predictions.worst(PICTURED)])
     return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.network())
 
 
 def _maps(subject: Subject) -> dict[str, bytes]:
-    """Grad-CAM beside some images."""
+    """Draws Grad-CAM beside some images."""
     batches = list(subject.images(MAPS))
     images, places = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     model, names = subject.network(), subject.predictor.class_names

@@ -1,4 +1,4 @@
-"""What is evaluated: an artefact, the images of a split, and the predictions for them."""
+"""The evaluated model: an artefact, the images of a split, and its predictions for them."""
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
@@ -24,19 +24,19 @@ from kerascnn.scoring.predictions import Predictions
 
 BATCH = 64
 HELD = 500_000_000
-# uint8 images [n, H, W, 3] and their places in the split -> versions of them, whose probabilities are averaged.
+# uint8 images [n, H, W, 3] and their indices in the split -> versions of them, whose probabilities are averaged.
 View = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An artefact and the split it is asked about.
+    """An artefact and the split on which it is evaluated.
 
     Attributes:
-        path: As it was given.
+        path: Path of the artefact as given.
         predictor: The artefact.
-        run: The run it belongs to, if it is one.
-        own: Whether the images are those of the run, cut as in training.
+        run: The run of the artefact, if any.
+        own: Whether the images are those of the run, in its splits.
         splits: The data set.
         split: The images.
     """
@@ -49,27 +49,27 @@ class Subject:
     split: Split
 
     def notes(self) -> list[str]:
-        """What is said of the images beside their number: what was passed over, what their listing decided."""
+        """Returns notes about the images: what was skipped, and decisions of their listing."""
         mine = own_images.by_names_only(self.run, self.splits) if self.run is not None and self.own else ""
         said = [note for note in self.splits.notes if not self.own or "passed over" in note or "skipped" in note]
         return [*said, *([mine] if mine else [])]
 
     def network(self) -> keras.Model:
-        """The network itself, which maps need; UserError for a format that has none."""
+        """Returns the network, which maps need; UserError for a format without one."""
         if self.predictor.network is not None:
             return self.predictor.network
         raise UserError(f"{self.path}: maps need the network itself: give the run or its .keras file")
 
     def groups(self, ids: np.ndarray) -> np.ndarray | None:
-        """The group of each of these images by the run's --group-by, int [n]; None where each stands alone."""
+        """Returns the group of each of these images by the run's --group-by, int [n], or None if there are no groups."""
         return None if self.run is None else groups_of(ids, self.run.config().data.group_by)
 
     def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """uint8 images [k, H, W, 3] and their places in the split, batch by batch; `most` of them, spread over the split."""
+        """Yields uint8 images [k, H, W, 3] and their indices in the split; only `most` of them, spread over the split."""
         yield from self._batches(np.arange(len(self.split)) if most is None else _spread(len(self.split), most))
 
     def sample(self, most: int | None) -> Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]:
-        """`images(most)` as often as it is called; decoded once where they fit into HELD bytes."""
+        """Returns a function that yields `images(most)` each time; the images are decoded once if they fit into HELD bytes."""
         size = self.predictor.image_size
         if min(most or len(self.split), len(self.split)) * size * size * 3 > HELD:
             return lambda: self.images(most)
@@ -77,7 +77,7 @@ class Subject:
         return lambda: held
 
     def at(self, places: np.ndarray) -> np.ndarray:
-        """uint8 images [k, H, W, 3] at some places in the split that can be decoded, in their order."""
+        """Returns the decodable uint8 images [k, H, W, 3] at these indices in the split, in their order."""
         if not len(places):
             size = self.predictor.image_size
             return np.empty((0, size, size, 3), np.uint8)
@@ -89,14 +89,14 @@ class Subject:
         batches = pipeline.scoring(part, self.splits, BATCH)
         with pipeline.telling(self.split.source):
             for images, _, weights in batches:
-                # Fill rows and images that cannot be decoded weigh nothing.
+                # Padding rows and images that cannot be decoded have weight 0.
                 rows = np.flatnonzero(weights.numpy() > 0)
                 if len(rows):
                     yield images.numpy()[rows], kept[first + rows]
                 first += len(weights)
 
     def labels(self, places: np.ndarray) -> np.ndarray:
-        """True classes of places in the split, as the artefact counts them."""
+        """Returns the true classes at these indices of the split, in the artefact's order of classes."""
         order = {composed(name): i for i, name in enumerate(self.predictor.class_names)}
         own = np.array([order[composed(name)] for name in self.splits.class_names])
         return own[self.split.labels[places]].astype(np.int64)
@@ -107,7 +107,7 @@ class Subject:
         sample: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]] | None = None,
         phase: Phase | None = None,
     ) -> Predictions:
-        """The artefact's predictions for the split, or a sample of it; with a view the mean over its versions."""
+        """Returns the predictions for the split, or a sample of it; with a view the mean over its versions."""
         ids, rows, found = self.split.ids(), [], []
         for images, places in (sample or self.images)():
             versions = [images] if view is None else view(images, places)
@@ -132,41 +132,41 @@ def find(
     room: Room = Room(),  # noqa: B008 - frozen
     phases: Phases = SILENT,
 ) -> Subject:
-    """The artefact at `path` and the images it is to be asked about.
+    """Returns the artefact at `path` with the images for its evaluation.
 
     Args:
         path: A run's directory, or any artefact.
-        dataset: Another data set than the run's own, as it comes: one without splits is wholly test.
-        data_dir: Where TFDS keeps its data; None: as the run had it.
+        dataset: Another data set than the run's own, with its own splits: one without splits becomes test.
+        data_dir: Folder of the prepared data of TFDS; None for that of the run.
         split: train, val or test.
-        room: What the listing may use; digests of files are remembered beside the run.
+        room: Resources of the listing; digests of files are remembered beside the run.
 
     Raises:
-        UserError: No artefact, no such images, other classes, or a run's images that have changed since.
+        UserError: There is no artefact or there are no such images, classes differ, or a run's images have changed.
     """
     run = _run_of(path)
     with phases.phase("loading the network"):
         predictor = artefacts.open(path)
     if dataset is None and run is None:
-        raise UserError(f"{path} does not say which images it is for: --dataset NAME_OR_FOLDER")
+        raise UserError(f"{path} does not know its images: give --dataset NAME_OR_FOLDER")
     splits, own = _images_of(run, dataset, data_dir, predictor, room, phases)
     _check_classes(predictor, splits)
     return Subject(path, predictor, run, own, splits, _chosen(splits, split))
 
 
 def _run_of(path: Path) -> Run | None:
-    """The finished run that `path` is, or is the best model of."""
+    """Returns the finished run that `path` is, or whose best model it is."""
     run = Run(path if path.is_dir() else path.parent)
     if not run.config_file.exists() or path not in (run.path, run.best_model):
         return None
-    run.metrics()  # says what to do where it is not finished
+    run.metrics()  # says what to do if it is not finished
     return run
 
 
 def _images_of(
     run: Run | None, dataset: str | None, data_dir: str | None, predictor: Predictor, room: Room, phases: Phases
 ) -> tuple[Splits, bool]:
-    """The data set, brought to the size that the artefact sees, and whether it is the run's own, cut as in training."""
+    """Returns the data set at the artefact's image size, and whether it is the run's own in its splits."""
     section = Data(data_dir=data_dir) if run is None else own_images.section_of(run, dataset, data_dir)
     fields = {"image_size": predictor.image_size, "resize": predictor.resize, "dataset": dataset}
     asked = section.model_copy(update={key: value for key, value in fields.items() if value is not None})
@@ -175,13 +175,13 @@ def _images_of(
     if dataset is not None:
         asked = _with_split_file(asked, run)
         try:
-            splits = data.load_uncut(asked, room, phases)
+            splits = data.load_as_given(asked, room, phases)
         except UserError:
             if asked.split_file is None:
                 raise
-            # The file names the run's own images: what lacks them is others', with the splits that it comes with.
-            return data.load_uncut(asked.model_copy(update={"split_file": None}), room, phases), False
-        # The run's images under another path are its own still: what it learned from is never scored as test.
+            # The file lists the run's own images: a data set without them is another one, with its own splits.
+            return data.load_as_given(asked.model_copy(update={"split_file": None}), room, phases), False
+        # The run's images under another path are still its own: its training images are never scored as test.
         if run is None or not alike(run, splits.fingerprint, splits.former):
             return splits, False
     assert run is not None
@@ -193,7 +193,7 @@ def _images_of(
 
 
 def _with_split_file(asked: Data, run: Run | None) -> Data:
-    """The run's split.csv stands in for a --split-file that is gone: what the run learned from is still known."""
+    """Uses the run's split.csv in place of a missing --split-file: the training images are still known."""
     if run is None or asked.split_file is None or expanded(asked.split_file).exists():
         return asked
     return asked.model_copy(update={"split_file": str(run.split_file)})
@@ -201,8 +201,8 @@ def _with_split_file(asked: Data, run: Run | None) -> Data:
 
 def _changed(run: Run, dataset: str) -> str:
     return (
-        f"the images of {dataset} are not those that {run.name} was trained with (another fingerprint): bring those back;"
-        f" --dataset {shlex.quote(dataset)} would score all that is there, also what the run may have learned from"
+        f"the images of {dataset} are not those that {run.name} was trained with (another fingerprint): restore them;"
+        f" --dataset {shlex.quote(dataset)} would score all images there, possibly including training images"
     )
 
 

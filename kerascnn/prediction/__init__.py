@@ -1,1 +1,1 @@
-"""What `kerascnn predict` does beside answering."""
+"""The parts of `kerascnn predict`."""

@@ -1,4 +1,4 @@
-"""Images copied or linked into a folder for each predicted class. No TensorFlow."""
+"""Copies or links images into a folder for each predicted class. No TensorFlow."""
 
 import filecmp
 import hashlib
@@ -18,19 +18,19 @@ _NAME_BYTES, _DIGITS = 255, 8
 
 
 class Sorting:
-    """A folder with one folder for each class, made once an image is put there, and one for unsure answers.
+    """A folder with one folder for each class, created for its first image, and one for unsure predictions.
 
-    An image keeps its name. Where another image has that name already, eight digits of its own path follow. The same image
-    is put at the same place again, so that a second run changes nothing; no file is ever replaced by another image.
+    An image keeps its name. If another image has that name, eight digits of the path's hash follow. The same image always
+    gets the same name, so that a second run changes nothing. No file is replaced by another image.
 
     Args:
-        folder: Made where it is missing.
-        class_names: In the order of the network's answers; a name that cannot be a folder's is changed.
-        min_confidence: Answers of a lower probability go into the folder for unsure ones.
-        link: Whether images are linked, by symbolic links to where they are, instead of copied.
+        folder: Folder that is created if it is missing.
+        class_names: Names of the classes in the order of the network's outputs; a name that cannot be a folder's is changed.
+        min_confidence: Predictions with a lower probability go into the folder for unsure ones.
+        link: Whether images are linked symbolically instead of copied.
 
     Raises:
-        UserError: The folder cannot be one.
+        UserError: The folder cannot be created.
     """
 
     def __init__(
@@ -45,19 +45,19 @@ class Sorting:
         except OSError as error:
             raise UserError(f"--sort-into: {one_line(folder)} cannot be a folder: {error.strerror}") from error
 
-    def put(self, image: str, answer: int, probability: float) -> Path:
-        """Copy or link an image; returns its place.
+    def put(self, image: str, predicted: int, probability: float) -> Path:
+        """Copies or links an image; returns its new path.
 
         Args:
             image: Its path.
-            answer: The most probable class, a place in the class names.
-            probability: Of that class.
+            predicted: Index of the most probable class.
+            probability: Probability of that class.
 
         Raises:
             FileNotFoundError: The image is gone.
             UserError: A link in the folder leads out of it.
         """
-        name = self._names[answer if probability >= self.min_confidence else -1]
+        name = self._names[predicted if probability >= self.min_confidence else -1]
         folder = within(self.folder, name)
         if not self.counts[name]:
             folder.mkdir(exist_ok=True)
@@ -71,11 +71,11 @@ class Sorting:
         return place
 
     def summary(self) -> str:
-        """How many images each folder was given, in the order of the classes."""
+        """Returns the number of images per folder as text, in the order of the classes."""
         return ", ".join(f"{one_line(name)} {self.counts[name]}" for name in self._names if self.counts[name])
 
     def _place(self, folder: Path, image: str, own: str) -> tuple[Path, bool]:
-        """Where an image belongs, and whether it is there already."""
+        """Returns the path for an image, and whether it is there already."""
         plain = folder / Path(image).name
         other = folder / _with_digits(plain.name, own)
         free = [place for place in (other, plain) if self._taken.get(place, own) == own]
@@ -88,10 +88,10 @@ class Sorting:
 
 
 def check_apart(folder: str, images: Sequence[str]) -> None:
-    """Refuse to sort into a folder that holds the images.
+    """Refuses to sort into a folder that contains the images.
 
     Raises:
-        UserError: Names the images' folder.
+        UserError: The message names the images' folder.
     """
     root = Path(os.path.realpath(folder))
     for word in images:
@@ -102,17 +102,17 @@ def check_apart(folder: str, images: Sequence[str]) -> None:
 
 
 def _holds(place: Path, own: str) -> bool:
-    """Whether the image, or a link to it, is at `place`."""
+    """Returns whether the image, or a link to it, is at `place`."""
     try:
         if place.samefile(own):
             return True
         return stat.S_ISREG(place.lstat().st_mode) and filecmp.cmp(place, own, shallow=False)
-    except OSError:  # nothing is there, or a link that leads nowhere
+    except OSError:  # nothing is there, or a broken link
         return False
 
 
 def _folder_names(class_names: Sequence[str]) -> list[str]:
-    """One folder name for each class, different also where upper and lower case are the same."""
+    """Returns a folder name for each class; names differ even without regard to case."""
     names: list[str] = []
     for name in class_names:
         folder = as_file_name(name)

@@ -1,4 +1,4 @@
-"""A run's directory: the only module that knows the names in it, and its lock. No TensorFlow.
+"""The directory of a run: the only module that knows its file names, and its lock. No TensorFlow.
 
 config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
 checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt failure.txt
@@ -26,15 +26,15 @@ from kerascnn.config import Config, defaults
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs import starting
-from kerascnn.runs.facts import described, scored
 from kerascnn.runs.files import leftovers, names_in, read_json, write_file
 from kerascnn.runs.locks import Held, hold, hold_when_free
+from kerascnn.runs.validation import described, scored
 
-PATIENCE = 120.0  # seconds that a training whose parent was killed takes to save and end, at most
+PATIENCE = 120.0  # seconds: the longest time that a training needs to save and end after its parent was killed
 
 
 class Run:
-    """One run's directory.
+    """The directory of one run.
 
     Args:
         path: The directory; it need not exist yet.
@@ -42,7 +42,7 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        # "." and ".." stand for a folder that has a name.
+        # "." and ".." stand for a folder with a name.
         self.name = self.path.name if self.path.name not in ("", "..") else resolved(self.path).name
         self.config_file = self.path / "config.toml"
         self.environment_file = self.path / "environment.json"
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def trained(self) -> bool:
-        """Whether anything of its training is kept: scores, weights, an epoch or a checkpoint."""
+        """Whether any part of its training is kept: scores, weights, an epoch or a checkpoint."""
         kept = self.finished or self.best_model.exists()
         return kept or bool(self.history()) or bool(names_in(self.checkpoints))
 
@@ -75,7 +75,7 @@ class Run:
         return self.metrics_file.exists()
 
     def config(self) -> Config:
-        """The merged config of the run."""
+        """Returns the merged config of the run."""
         if not self.config_file.exists():
             raise UserError(f"{self.path} is not a run: it has no {self.config_file.name}")
         return load_recipe(self.config_file)
@@ -86,11 +86,11 @@ class Run:
         return ResolvedConfig.of(config, fit={"low_res_epochs": config.fit.low_res_epochs or 0})
 
     def data(self) -> dict[str, Any]:
-        """Fingerprint, class names and counts."""
+        """Returns fingerprint, class names and counts."""
         return described(read_json(self.data_file), self.data_file)
 
     def split_rows(self) -> dict[str, str]:
-        """Path -> train, val or test: who was where when the run was trained.
+        """Returns path -> train, val or test, as the run was trained.
 
         Raises:
             UserError: The file is damaged.
@@ -102,7 +102,7 @@ class Run:
                 raise UserError(f"{self.split_file} is damaged: expected path,label,split ({error!r})") from None
 
     def metrics(self) -> dict[str, Any]:
-        """Final scores and costs.
+        """Returns the final scores and costs.
 
         Raises:
             UserError: The run is not finished.
@@ -112,7 +112,7 @@ class Run:
         return scored(read_json(self.metrics_file), self.metrics_file)
 
     def history(self) -> list[dict[str, float]]:
-        """One row per epoch."""
+        """Returns one row per epoch."""
         if not self.history_file.exists():
             return []
         with self.history_file.open(newline="", encoding="utf-8-sig") as file:
@@ -123,7 +123,7 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process.
+        """Holds the run for this process.
 
         Raises:
             Busy: Another process holds it.
@@ -146,7 +146,7 @@ class Run:
         patience: float | None = None,
         waiting: Callable[[str], None] = lambda line: None,
     ) -> Iterator[None]:
-        """`lock`, after waiting for who holds it, PATIENCE where nothing else is said: see `locks.hold_when_free`."""
+        """Holds the run, after waiting up to `patience` for the process that holds it: see `locks.hold_when_free`."""
         patience = PATIENCE if patience is None else patience
         with hold_when_free(self._hold, patience, stop, waiting) as held:
             self._held = held
@@ -156,12 +156,12 @@ class Run:
                 self._held = None
 
     def still_there(self) -> None:
-        """Raises Stopped where the run is held and its directory has been removed or replaced."""
+        """Raises Stopped if the run is held and its directory has been removed or replaced."""
         if self._held is not None:
             self._held.check()
 
     def tidy(self) -> None:
-        """Remove what killed processes left aside, unless somebody works in the run or it may only be read."""
+        """Removes what killed processes left aside, unless a process works in the run or it is read-only."""
         if leftovers(self.path):
             with contextlib.suppress(UserError, OSError), self.lock():
                 pass
@@ -171,9 +171,9 @@ class Run:
         write_file(path, content)
 
     def write_config(self, config: Config) -> None:
-        """Keep the merged config, but `overwrite`, which was for one start; written before the first batch.
+        """Writes the merged config before the first batch, without `overwrite`, which is for one start only.
 
-        A config whose data are known also says what it uses where a field is None.
+        A config whose data are known also records the values of fields that are None.
         """
         size = config.data.image_size
         used = None if size is None else defaults.used(config, size)
@@ -183,28 +183,28 @@ class Run:
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Keep who is where (path, label, split) and what was left out (path, reason)."""
+        """Writes the splits (path, label, split) and the images that were left out (path, reason)."""
         self._write(self.split_file, _csv_bytes(("path", "label", "split"), split_rows))
         self._write(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
         self._write(self.data_file, _json_bytes(summary))
 
     def write_history(self, rows: Sequence[dict[str, float]]) -> None:
-        """Rewrite history.csv whole: never appended to, so that no epoch stands twice."""
+        """Rewrites history.csv as a whole, never appends, so that no epoch occurs twice."""
         keys = list(dict.fromkeys(key for row in rows for key in row))
         self._write(self.history_file, _csv_bytes(keys, ([_short(row.get(key, "")) for key in keys] for row in rows)))
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        """Keep the final scores: the run is finished from here on."""
+        """Writes the final scores, which makes the run finished."""
         self._write(self.metrics_file, _json_bytes(metrics))
 
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
-        """Keep one split's per-image predictions."""
+        """Writes the predictions for each image of a split."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
         self._write(self.predictions / f"{split}.npz", buffer.getvalue())
 
     def read_predictions(self, split: str) -> dict[str, np.ndarray]:
-        """ids, labels and probabilities of one split."""
+        """Returns ids, labels and probabilities of a split."""
         path = self.predictions / f"{split}.npz"
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -213,33 +213,33 @@ class Run:
             raise UserError(f"{path} is damaged: {error}: `kerascnn evaluate` of the run writes it anew") from None
 
     def has_predictions(self, split: str) -> bool:
-        """Whether one split's per-image predictions are kept."""
+        """Returns whether the predictions of a split are kept."""
         return (self.predictions / f"{split}.npz").exists()
 
     def latency_ms(self) -> float | None:
-        """The median latency that a search measured; None where it did not."""
+        """Returns the median latency that a search measured, or None."""
         if not self.latency_file.exists():
             return None
         return read_json(self.latency_file)["p50_ms"]
 
     def write_latency(self, facts: dict[str, Any]) -> None:
-        """Keep what one image takes."""
+        """Writes the latency of one image."""
         self._write(self.latency_file, _json_bytes(facts))
 
     def drop_checkpoints(self) -> None:
-        """Remove what resuming needs, of a run that will not be resumed."""
+        """Removes the checkpoints of a run that will not be resumed."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def write_plot(self, name: str, png: bytes) -> None:
-        """Keep one picture under plots/."""
+        """Writes one picture to plots/."""
         self._write(self.plots / name, png)
 
     def write_report(self, html: str) -> None:
-        """Keep the page."""
+        """Writes the report page."""
         self._write(self.report_file, html.encode())
 
     def environment(self) -> list[dict[str, Any]]:
-        """Versions, devices, command and commit of each start; a damaged file tells of none, and of the next ones again."""
+        """Returns versions, devices, command and commit of each start; a damaged file counts as empty."""
         if not self.environment_file.exists():
             return []
         try:
@@ -249,7 +249,7 @@ class Run:
         return [start for start in found if isinstance(start, dict)] if isinstance(found, list) else []
 
     def add_environment(self, facts: dict[str, Any]) -> list[dict[str, Any]]:
-        """Append one start's facts; returns those of all starts."""
+        """Appends the facts of one start; returns those of all starts."""
         starts = self.environment()
         variables = ambient.respected()
         starts.append(
@@ -268,7 +268,7 @@ class Run:
 
 
 def _short(value: Any) -> Any:
-    """Nine digits hold a float32 exactly; whole numbers stay whole."""
+    """Rounds to nine digits, which hold a float32 exactly; whole numbers stay whole."""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.9g}"
     return value

@@ -1,4 +1,4 @@
-"""Writing files so that nothing on disk is ever lost or half-written: aside, sync, rename."""
+"""Writes files such that nothing on disk is ever lost or half-written: write aside, sync, rename."""
 
 import contextlib
 import difflib
@@ -16,19 +16,19 @@ from typing import Any
 from kerascnn.errors import UserError
 
 _ASIDE = ".aside"
-# Names of what is written aside: `.NAME.PROCESS.aside`, and `.aside-...` where the ending counts.
+# Names of files that are written aside: `.NAME.PROCESS.aside`, or `.aside-...` if the suffix matters.
 _LEFT = re.compile(r"\.aside-.+|\..+\.aside")
 _WRITER = re.compile(r"\.(\d+)\.aside$|^\.aside-(\d+)-")
-_OLD = 3600.0  # seconds after which a file aside is nobody's, whatever process now has the number of its writer
+_OLD = 3600.0  # seconds after which a file aside is abandoned, whatever process now has the number of its writer
 _NAME_BYTES = 200
-# A file in folders of pictures and scores that this program made: nothing below them is ever listed as data.
+# A file that marks output folders of this program: nothing below them is ever listed as data.
 OUTPUT_MARK = ".kerascnn"
-CONTENTS_FOLDER = ".contents"  # in a folder of runs: what is known of images' contents
-_MARKED = b"Written by kerascnn: what lies here is its output. It is passed over where images are listed.\n"
+CONTENTS_FOLDER = ".contents"  # in a folder of runs: known contents of images
+_MARKED = b"Written by kerascnn: this folder holds its output, which is skipped when images are listed.\n"
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` as a whole; after a crash it is as it was or as it should be."""
+    """Replaces `path` atomically by `content`; after a crash it has its old or its new content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = _aside(path)
     with naming(path):
@@ -46,23 +46,23 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def copy_file(source: Path, path: Path) -> None:
-    """Copy a file to `path` with its times; a kill leaves the whole file there or nothing."""
+    """Copies a file to `path` with its times; after a kill the whole file is there or nothing."""
     with _beside(path) as aside:
         shutil.copyfile(source, aside)
-        with contextlib.suppress(OSError):  # a file system without them
+        with contextlib.suppress(OSError):  # a file system without times
             shutil.copystat(source, aside)
         sync(aside)
 
 
 def link_file(source: Path, path: Path) -> None:
-    """Make `path` a symbolic link to an absolute path."""
+    """Makes `path` a symbolic link to an absolute path."""
     with _beside(path) as aside:
         aside.symlink_to(source)
 
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """A name beside `path` that takes its place in the end."""
+    """Yields a name beside `path` that is renamed to it at the end."""
     aside = _aside(path)
     try:
         aside.unlink(missing_ok=True)
@@ -75,7 +75,7 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def make_output(folder: Path) -> None:
-    """Make a folder for this program's output; one that is new is marked, so that it is never taken for data."""
+    """Creates a folder for output of this program; a new one is marked, so that it is never taken for data."""
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     if new:
@@ -87,7 +87,7 @@ def _aside(path: Path) -> Path:
 
 
 def _stem(name: str) -> str:
-    """`name`, shortened where what is put around it would exceed a file name's 255 bytes."""
+    """Returns `name`, shortened if its prefix and suffix would exceed the 255 bytes of a file name."""
     raw = os.fsencode(name)
     if len(raw) <= _NAME_BYTES:
         return name
@@ -95,20 +95,20 @@ def _stem(name: str) -> str:
 
 
 def remove(folder: Path) -> None:
-    """Remove a directory as a whole: put aside first, so that a kill leaves all of it or nothing of that name."""
+    """Removes a directory atomically: it is renamed first, so that a kill leaves all of it or nothing of that name."""
     clear_leftovers(folder)
     folder.rename(_aside(folder))
     clear_leftovers(folder)
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed `remove` left of `folder` aside."""
+    """Removes what a killed `remove` left of `folder`."""
     for left in folder.parent.glob(f".{glob.escape(_stem(folder.name))}.*{_ASIDE}"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def clear_dead(folder: Path) -> None:
-    """Remove what killed processes left aside in `folder` and below; for who holds the folder."""
+    """Removes what killed processes left aside in `folder` and below, for a process that holds the folder."""
     for left in leftovers(folder):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -118,7 +118,7 @@ def clear_dead(folder: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What processes that no longer run have left aside in `folder` and below."""
+    """Returns what processes that no longer run left aside in `folder` and below."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         aside = [name for name in (*folders, *names) if _LEFT.fullmatch(name)]
@@ -128,7 +128,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def _nobodys(path: Path) -> bool:
-    """Whether no process is writing what lies aside: its writer has ended, or is this one, which holds the folder."""
+    """Returns whether no process is writing a file aside: its writer has ended, or is this one, which holds the folder."""
     named = _WRITER.search(path.name)
     writer = int(named[1] or named[2]) if named else os.getpid()
     if writer == os.getpid():
@@ -137,7 +137,7 @@ def _nobodys(path: Path) -> bool:
         os.kill(writer, 0)
     except ProcessLookupError:
         return True
-    except OSError:  # another user's
+    except OSError:  # a process of another user
         pass
     try:
         return time.time() - path.lstat().st_mtime > _OLD
@@ -146,7 +146,7 @@ def _nobodys(path: Path) -> bool:
 
 
 class Record(dict[str, Any]):
-    """A JSON object that was read from a file: a key that it lacks is named with the file.
+    """A JSON object that was read from a file: the error about a missing key names the file.
 
     Args:
         content: The object.
@@ -165,10 +165,10 @@ class Record(dict[str, Any]):
 
 
 def read_json(path: Path) -> Record:
-    """The JSON object in a file that this program wrote.
+    """Returns the JSON object in a file that this program wrote.
 
     Raises:
-        UserError: It holds something else: says what.
+        UserError: The file does not contain a JSON object.
         OSError: It cannot be read.
     """
 
@@ -187,14 +187,14 @@ def read_json(path: Path) -> Record:
 
 
 def names_in(path: Path) -> set[str]:
-    """Names in a directory, none where there is none; what a kill left aside does not count."""
+    """Returns the names in a directory, none if it does not exist, without what a kill left aside."""
     if not path.is_dir():
         return set()
     return {entry.name for entry in path.iterdir() if not _LEFT.fullmatch(entry.name)}
 
 
 def sync(path: Path) -> None:
-    """Make a file's content, or a rename in a directory, last through a power cut."""
+    """Makes a file's content, or a rename in a directory, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -204,7 +204,7 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors inside that name no file, such as those of a failed write, name `path`."""
+    """Adds `path` to errors that name no file, such as those of a failed write."""
     try:
         yield
     except OSError as error:
@@ -214,7 +214,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def nearest_path(path: Path) -> str:
-    """' - perhaps you meant ...': an existing path that differs from `path` in one name; nothing where none is near."""
+    """Returns ' - perhaps you meant ...' with an existing path that differs from `path` in one name, or an empty text."""
     parts = path.parts
     for i in range(len(parts)):
         part = Path(*parts[: i + 1])

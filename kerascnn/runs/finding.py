@@ -1,4 +1,4 @@
-"""Which run a word on a command line means: a path, a run's name, or `latest`. No TensorFlow."""
+"""Finds the run of a word on a command line: a path, a run's name, or `latest`. No TensorFlow."""
 
 import contextlib
 import os
@@ -16,15 +16,15 @@ LATEST = "latest"
 
 
 def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> Path:
-    """The path that RUN on a command line means; which run is the newest is said on standard error.
+    """Returns the path of RUN on a command line; the choice of `latest` is printed on standard error.
 
     Args:
         word: A path that exists; a run's name below `runs_dir`; `latest`, the newest run of `runs_dir`, or `FOLDER/latest`.
-        runs_dir: Where runs are kept; None: where `fit` keeps them by default.
-        finished: Whether `latest` leaves out runs without final scores.
+        runs_dir: Folder of the runs; default: that of `fit`.
+        finished: Whether `latest` skips runs without final scores.
 
     Raises:
-        UserError: There is no such path or run; names the nearest.
+        UserError: There is no such path or run; names the most similar.
     """
     home = Config().logging.runs_dir if runs_dir is None else runs_dir
     path = expanded(word)
@@ -41,7 +41,7 @@ def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> P
 
 
 def newest(folder: Path, *, finished: bool = True) -> Path:
-    """The run below `folder` that ended last, or with `finished` off the one that was written to last.
+    """Returns the run below `folder` that ended last, or without `finished` the one that was written last.
 
     Raises:
         UserError: There is none.
@@ -55,17 +55,17 @@ def newest(folder: Path, *, finished: bool = True) -> Path:
 
 
 def below(folder: Path) -> Iterator[Run]:
-    """The runs one level below a folder, by name; the folder itself where it is one."""
+    """Returns the runs one level below a folder, by name, or the folder itself if it is a run."""
     if (folder / "config.toml").is_file():
         yield Run(folder)
         return
     for file in sorted(folder.glob("*/config.toml")):
-        if not file.parent.name.startswith("."):  # those are on their way out
+        if not file.parent.name.startswith("."):  # those are being removed
             yield Run(file.parent)
 
 
 def when(run: Run) -> float:
-    """When its training ended, or was last written to: seconds since 1970. A later evaluation does not count."""
+    """Returns when the training ended or was last written, in seconds since 1970. A later evaluation does not count."""
     times = [0.0]
     for file in (run.history_file, run.best_model, run.config_file):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What makes a run this run, and its name."""
+"""The identity of a run, and its name."""
 
 import hashlib
 import json
@@ -8,18 +8,18 @@ from typing import Any
 from kerascnn.config import IDENTITY_SECTIONS, Config
 from kerascnn.config.resolved import ResolvedConfig
 
-# Behind the place of weights in a resolved config: what they are, which alone belongs to the identity.
+# Follows the path of weights in a resolved config: the digest of their content, which is part of the identity.
 WEIGHTS_PIN = "#sha256="
 
-# What these were by default when they had no `auto`, left out of an identity as then: runs of those days keep their names.
+# Defaults of earlier versions, which had no `auto`: they are left out of the identity, so that such runs keep their names.
 _FORMER = {"optim.optimizer": "sgd", "optim.schedule": "cosine", "fit.low_res_epochs": 0}
 
 
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
-    """What makes a run this run: flat `section.field` keys of all that differs from the defaults, and the data's fingerprint.
+    """Returns the identity of a run: `section.field` of all values that are not defaults, and the data's fingerprint.
 
-    Fields at their defaults are left out, so that a field added later does not orphan old runs. Weights count by content,
-    not by place.
+    Fields at their defaults are left out, so that a new field does not change the identity of old runs. Weights count by
+    content, not by path.
     """
     flat: dict[str, Any] = {"data.fingerprint": fingerprint}
     for name in IDENTITY_SECTIONS:
@@ -33,11 +33,11 @@ def identity(config: Config, fingerprint: str) -> dict[str, Any]:
 
 
 def digest(identity: dict[str, Any]) -> str:
-    """Six hex digits of an identity."""
+    """Returns six hex digits of an identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def default_name(config: ResolvedConfig, fingerprint: str, dataset: str) -> str:
-    """`<arch>_<dataset>_s<seed>-<6 hex of the identity>`."""
+    """Returns `<arch>_<dataset>_s<seed>-<6 hex of the identity>`."""
     plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "data"
     return f"{config.model.arch}_{plain}_s{config.fit.seed}-{digest(identity(config, fingerprint))}"

@@ -1,4 +1,4 @@
-"""Who holds a directory: a file that the kernel locks for one process, and lets go of when that one dies."""
+"""Locks of directories: a file that the kernel locks for one process, and unlocks when that process dies."""
 
 import contextlib
 import errno
@@ -13,9 +13,9 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.errors import Stopped, UserError
 from kerascnn.runs.files import clear_dead
 
-# What a file system without locks answers: Lustre without -o flock, some NFS and FUSE.
+# Errors of file systems without locks: Lustre without -o flock, some NFS and FUSE.
 _UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
-_ASK = 0.5  # seconds between two looks at a lock that another process holds
+_ASK = 0.5  # seconds between two tries to get a lock that another process holds
 LOCK_FILE = ".lock"
 
 
@@ -27,9 +27,9 @@ class Held:
     """A directory that this process holds.
 
     Args:
-        file: Its lock.
-        descriptor: Of the open lock.
-        what: What the directory is, with its name: "run flowers".
+        file: The lock file.
+        descriptor: Descriptor of the open lock file.
+        what: The directory in messages, with its name: "run flowers".
     """
 
     def __init__(self, file: Path, descriptor: int, what: str) -> None:
@@ -37,14 +37,14 @@ class Held:
 
     @property
     def in_place(self) -> bool:
-        """Whether the directory is there still, and no other one in its place."""
+        """Returns whether the directory still exists and has not been replaced."""
         try:
             return os.path.samestat(self._file.stat(), os.fstat(self._descriptor))
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def check(self) -> None:
-        """Raises Stopped where the directory was removed, or where another one stands in its place."""
+        """Raises Stopped if the directory was removed or replaced."""
         if not self.in_place:
             raise Stopped(
                 f"{self._what}: {one_line(str(self._file.parent))} was removed or replaced while this process worked in"
@@ -54,7 +54,7 @@ class Held:
 
 @contextlib.contextmanager
 def hold(folder: Path, what: str, elsewhere: str) -> Iterator[Held]:
-    """Hold a directory for this process; the kernel lets go when it dies (children do not inherit the descriptor).
+    """Holds a directory for this process; the kernel unlocks it when the process dies (children do not inherit the descriptor).
 
     What killed processes left aside in it is removed.
 
@@ -75,7 +75,7 @@ def hold(folder: Path, what: str, elsewhere: str) -> Iterator[Held]:
         held = Held(file, descriptor, what)
         try:
             _lock(descriptor, folder, what, elsewhere)
-            if not held.in_place:  # whoever held it until now has removed the directory
+            if not held.in_place:  # the previous holder has removed the directory
                 continue
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -87,7 +87,7 @@ def hold(folder: Path, what: str, elsewhere: str) -> Iterator[Held]:
                 raise
             return
         finally:
-            # A child that was just started may share the lock until it has become another program: closing is not enough.
+            # A child that was just forked shares the lock until it has started its program: closing is not enough.
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
@@ -104,7 +104,7 @@ def _lock(descriptor: int, folder: Path, what: str, elsewhere: str) -> None:
             raise
         raise UserError(
             f"{one_line(str(folder))}: its file system has no file locks (flock: {error.strerror}), which keep two"
-            f" processes from writing one {what.split()[0]}: {elsewhere} DIR names a place on another disk; copy the"
+            f" processes from writing one {what.split()[0]}: {elsewhere} DIR names a folder on another disk; copy the"
             " finished folder over afterwards (on Lustre: mount with -o flock)"
         ) from None
 
@@ -116,13 +116,13 @@ def hold_when_free(
     stop: threading.Event | None = None,
     waiting: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Held]:
-    """`hold()`, after waiting for who holds it.
+    """Calls `hold()` after waiting for the process that holds the directory.
 
     Args:
         hold: Tries once.
-        patience: Seconds after which it is given up; may be infinite.
+        patience: Seconds to wait; may be infinite.
         stop: Ends the waiting once it is set.
-        waiting: Is told once that it waits, and for whom.
+        waiting: Called once when the waiting begins, with the holder.
 
     Raises:
         Busy: Another process still holds it after `patience`, or `stop` was set.

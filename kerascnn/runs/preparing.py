@@ -1,4 +1,4 @@
-"""The run that a config means: a new directory, or the one that is there with the same identity. No TensorFlow."""
+"""Prepares the run of a config: a new directory, or the existing one with the same identity. No TensorFlow."""
 
 import shlex
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from kerascnn.runs.files import clear_leftovers, names_in, remove
 from kerascnn.runs.identity import default_name, identity
 from kerascnn.runs.locks import LOCK_FILE
 
-# What may lie in a directory before its run has begun.
+# Files that may be in a directory before its run has begun.
 _NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
 
 
@@ -25,18 +25,18 @@ def prepare(
     former: tuple[str, float] | None = None,
     say: Callable[[str], None] = print,
 ) -> Run:
-    """The run that `config` means: a new directory with its config, or the one that is there with the same identity.
+    """Returns the run of `config`: a new directory with its config, or the existing one with the same identity.
 
     Args:
-        config: What the run will keep.
-        fingerprint: Of its data.
-        dataset: Its short name.
-        former: What earlier versions called the same images, and when these changed last (`runs.earlier`).
-        say: Told where a run of an earlier version is taken over, or is not.
+        config: A resolved config.
+        fingerprint: Fingerprint of its data.
+        dataset: Short name of its data set.
+        former: The fingerprint of the same images in earlier versions, and their last change (`runs.earlier`).
+        say: Called with a note if a run of an earlier version is taken over, or is not.
 
     Raises:
-        UserError: `--run NAME` has been trained with another identity: lists the keys that differ. Or it would leave
-            the runs.
+        UserError: `--run NAME` has been trained with another identity (the message lists the keys that differ), or would be
+            outside of the runs.
     """
     run = _meant(config, fingerprint, dataset, former, say)
     clear_leftovers(run.path)
@@ -58,7 +58,7 @@ def _meant(
     former: tuple[str, float] | None,
     say: Callable[[str], None],
 ) -> Run:
-    """The directory by its name, or the one that an earlier version gave this run."""
+    """Returns the directory by its name, or the one that an earlier version gave to this run."""
     run = Run(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
     if former is None or config.logging.overwrite:
         return run
@@ -70,17 +70,17 @@ def _meant(
 
 
 def _give_way(run: Run, differ: list[str]) -> None:
-    """Leave the name to another config where nothing was trained: a start that ended in a typo, or out of memory."""
+    """Frees the name of a run that has not trained anything: a start that ended with a typo, or out of memory."""
     if not run.trained:
         with run.lock():
-            if not run.trained:  # nor in the meantime
+            if not run.trained:  # still not trained
                 remove(run.path)
                 return
     raise UserError(
         f"run {run.name} exists with another config:\n"
         + "\n".join(differ)
-        + f"\nway out: another --run, --overwrite to start it anew, or"
-        f" --config {shlex.quote(str(run.config_file))} to go on with it"
+        + f"\nuse another --run, --overwrite to start it anew, or"
+        f" --config {shlex.quote(str(run.config_file))} to continue it"
     )
 
 

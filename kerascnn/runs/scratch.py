@@ -1,6 +1,6 @@
-"""Folders for work that is not finished, each held by its process: what a kill left of them goes at the next start.
+"""Folders for unfinished work, each held by its process: those of killed processes are removed at the next start.
 
-The kernel lets go of a lock when its process dies, whatever its number and in whatever container it ran.
+The kernel releases a lock when its process dies, whatever its number and container.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from pathlib import Path
 from kerascnn.errors import UserError
 
 PREFIX = ".kerascnn-scratch-"
-# Nothing but a process' number and eight digits of chance follow: a folder that somebody else named is never taken for ours.
+# The rest is a process number and eight random digits, so that a folder with another name is never taken for ours.
 _REST = re.compile(r"\d+-[0-9a-f]{8}")
 
 
 @contextlib.contextmanager
 def scratch(parent: Path | None = None, prefix: str = PREFIX) -> Iterator[Path]:
-    """A new folder for this process, removed at the end unless it has been renamed; what the dead left is removed first.
+    """A new folder for this process, removed at the end unless it was renamed; those of dead processes are removed first.
 
     Args:
-        parent: Where; the system's place for temporary files where none is given.
-        prefix: What its name begins with.
+        parent: Folder in which it is created; default: the system's folder for temporary files.
+        prefix: Beginning of its name.
 
     Raises:
-        UserError: There is no place for temporary files.
+        UserError: There is no folder for temporary files.
     """
     parent = _temporary() if parent is None else parent
     sweep(parent, prefix)
@@ -38,9 +38,9 @@ def scratch(parent: Path | None = None, prefix: str = PREFIX) -> Iterator[Path]:
         folder.mkdir(mode=0o777 if prefix != PREFIX else 0o700)
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            with contextlib.suppress(OSError):  # no locks on this file system: nobody sweeps there either
+            with contextlib.suppress(OSError):  # no locks on this file system, so that nothing is swept there
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not _is(folder, descriptor):  # another process took it for a dead one's, in the moment before the lock
+            if not _is(folder, descriptor):  # another process took it for an abandoned one, just before the lock
                 continue
             yield folder
             return
@@ -53,16 +53,16 @@ def _temporary() -> Path:
     try:
         return Path(tempfile.gettempdir())
     except FileNotFoundError:
-        raise UserError("there is no place for temporary files: TMPDIR=FOLDER names one that can be written") from None
+        raise UserError("there is no folder for temporary files: set TMPDIR to a writable folder") from None
 
 
 def sweep(parent: Path, prefix: str = PREFIX) -> None:
-    """Remove the folders that dead processes of this user left in `parent`."""
+    """Removes the folders that dead processes of this user left in `parent`."""
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(parent)):
             ours = entry.name.startswith(prefix) and _REST.fullmatch(entry.name.removeprefix(prefix))
             if ours and entry.is_dir(follow_symlinks=False):
-                with contextlib.suppress(OSError):  # another user's, or a living one's
+                with contextlib.suppress(OSError):  # of another user, or of a running process
                     _remove_dead(Path(entry.path))
 
 
@@ -87,7 +87,7 @@ def _is(folder: Path, descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def in_text(folder: Path) -> Iterator[Path]:
-    """A folder that is there, by a path in UTF-8, which TensorFlow takes no other of: itself, or a link to it."""
+    """Returns an existing folder by a path in UTF-8, as TensorFlow requires: itself, or a link to it."""
     try:
         os.fspath(folder).encode()
     except UnicodeEncodeError:

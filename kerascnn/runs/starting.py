@@ -1,4 +1,4 @@
-"""What is kept of a start: when, where, by which command, from which commit. No TensorFlow."""
+"""The record of a start: time, folder, command, commit. No TensorFlow."""
 
 import datetime
 import shlex
@@ -10,7 +10,7 @@ CHILD_FLAG = "--child="  # of a process that another one of this program has sta
 
 
 def directory() -> dict[str, str]:
-    """Where a start was made, for relative paths; nothing where that is gone or no text."""
+    """Returns the working directory of a start, for relative paths; empty if it is gone or not text."""
     try:
         here = str(Path.cwd())
         here.encode()
@@ -20,23 +20,23 @@ def directory() -> dict[str, str]:
 
 
 def now() -> str:
-    """This moment in UTC, ISO 8601."""
+    """Returns the present time in UTC, ISO 8601."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def shown_command() -> str:
-    """The command line as a user would type it, by whichever door."""
+    """Returns the command line as a user would type it."""
     door = Path(sys.argv[0]).stem if sys.argv and sys.argv[0] else "kerascnn"
     return with_door(shlex.join([door, *(word for word in sys.argv[1:] if not word.startswith(CHILD_FLAG))]))
 
 
 def with_door(kept: str) -> str:
-    """A kept command in a form that runs: one that names no door came through `python -m kerascnn.<command>`."""
+    """Returns a recorded command in a form that runs; without a program it becomes `python -m kerascnn.<command>`."""
     return kept if kept.split(" ")[0] in ("kerascnn", "python") else f"python -m kerascnn.{kept}"
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, with + where it was changed; None outside of one."""
+    """Returns the commit of this package's checkout, with + if it was changed, or None."""
     folder = Path(__file__).resolve().parents[1]
     if not (folder.parent / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""A run in one row: what it is, how far it is, what it scored. Damage is a state, never an error. No TensorFlow."""
+"""A run as one row: its state, progress and score. Damage is a state, never an error. No TensorFlow."""
 
 import datetime
 import fcntl
@@ -14,24 +14,24 @@ from kerascnn.runs.finding import when
 from kerascnn.scoring.metrics import HEADLINE
 
 State = Literal["finished", "running", "stopped", "failed", "damaged"]
-# What reading a file that was cut short or edited by hand may raise.
+# Errors of reading a file that was truncated or edited by hand.
 _DAMAGE = (UserError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One run.
+    """The row of one run.
 
     Attributes:
-        run: Its directory.
+        run: The run.
         state: finished; running (a process holds it); stopped; failed (its training cannot continue); damaged.
-        detail: How far it is, or what is wrong.
-        arch: Concrete name; empty where it is not known.
-        dataset: Short name of its data.
-        split: Which images the score is of: test, or val.
-        score: The score that a run is known by; None where there is none yet.
-        interval: Of the score, 95 %; None while it is a value of the training's own val.
-        when: When it was last trained, seconds since 1970.
+        detail: Its progress, or the problem.
+        arch: Name of the arch, or empty if it is unknown.
+        dataset: Short name of the data set.
+        split: Split of the score: test or val.
+        score: Accuracy, or None if there is none yet.
+        interval: 95 % interval of the score; None while the score is that of val during training.
+        when: Time of the last training, in seconds since 1970.
     """
 
     run: Run
@@ -45,7 +45,7 @@ class Summary:
     when: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Returns the row for `--json`."""
         moment = datetime.datetime.fromtimestamp(self.when, datetime.timezone.utc)
         return {
             "name": self.run.name,
@@ -63,7 +63,7 @@ class Summary:
 
 
 def summarize(run: Run) -> Summary:
-    """The row of one run, however much of it can be read."""
+    """Returns the row of a run, as far as it can be read."""
     known: dict[str, Any] = {"when": when(run)}
     try:
         config = run.config()
@@ -79,7 +79,7 @@ def summarize(run: Run) -> Summary:
 
 
 def in_order(summaries: list[Summary]) -> list[Summary]:
-    """By score, the best first; those without one last, the newest first."""
+    """Sorts by score, best first; runs without one come last, newest first."""
     return sorted(summaries, key=lambda one: (one.score is None, -(one.score or 0.0), -one.when))
 
 
@@ -111,10 +111,10 @@ def _failure(run: Run) -> str:
 
 
 def in_use(run: Run) -> bool:
-    """Whether a process of this machine holds the run.
+    """Returns whether a process of this machine holds the run.
 
-    Asking the kernel takes the lock for a moment, which a fit that starts would take for another one: so it is asked only
-    where the process that last held the run is alive.
+    Asking the kernel takes the lock for a moment, in which a starting fit would find it held. It is therefore asked only if
+    the process that last held the run is alive.
     """
     try:
         descriptor = os.open(run.lock_file, os.O_RDONLY | os.O_CLOEXEC)
@@ -134,13 +134,13 @@ def in_use(run: Run) -> bool:
 
 
 def _lives(process: bytes) -> bool:
-    """Whether the process of this number is there."""
+    """Returns whether the process with this number exists."""
     if not process.strip().isdigit():
         return False
     try:
         os.kill(int(process), 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return True

@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM on its stages, and how far that can be trusted."""
+"""Grad-CAM of a network's stages, and tests of these maps."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ GREY = 127.5
 
 
 def stages(model: keras.Model) -> list[str]:
-    """Names of the stages' outputs, first to last."""
+    """Returns the names of the stages' outputs, first to last."""
     names = {layer.name for layer in model.layers}
     found = [f"stage{i}" for i in range(1, len(names)) if f"stage{i}" in names]
     if not found:
@@ -29,16 +29,16 @@ def stages(model: keras.Model) -> list[str]:
 def grad_cam(
     model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray | None = None, stage: str | None = None
 ) -> np.ndarray:
-    """How much each place speaks for a class: Grad-CAM (Selvaraju et al., 2017, section 3).
+    """Returns Grad-CAM maps: how much each position supports a class (Selvaraju et al., 2017, section 3).
 
     Args:
-        model: A network of `models.build`, computing in float32; not changed.
-        images: Raw pixels 0-255, [n, H, W, 3], of the size that the model takes.
-        classes: One per image; None: the answered ones.
-        stage: `stage1`, ...; None: the last one, which sees most and places worst.
+        model: A network of `models.build` that computes in float32; it is not changed.
+        images: Raw pixels 0-255, [n, H, W, 3], of the model's size.
+        classes: One per image; None for the predicted classes.
+        stage: `stage1`, ...; None for the last one, which has the largest context and the lowest resolution.
 
     Returns:
-        float32 [n, H, W] in 0..1, each image's hottest place 1; all 0 where nothing speaks for the class.
+        float32 [n, H, W] in 0..1, with a maximum of 1 for each image; all 0 if nothing supports the class.
 
     Raises:
         UserError: The model has no such stage.
@@ -58,14 +58,14 @@ def _pixels(images: np.ndarray) -> Any:
     return tf.constant(np.asarray(images, "float32"))
 
 
-# The last one is kept: tracing a deep network again for every batch would take longer than the maps.
+# The last function is cached: tracing a deep network for every batch would take longer than the maps.
 @functools.lru_cache(maxsize=1)
 def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
     tapped = keras.Model(model.inputs, [model.get_layer(stage).output, model.output])
 
     def run(images, classes):
         with tf.GradientTape() as tape:
-            tape.watch(images)  # weights alone are not enough: those below the stage may be frozen
+            tape.watch(images)  # the weights are not sufficient: those below the stage may be frozen
             features, logits = tapped(images, training=False)
             wanted = tf.where(classes < 0, tf.argmax(logits, axis=1), classes)
             score = tf.gather(logits, wanted, batch_dims=1)
@@ -79,7 +79,7 @@ def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image in grey under its heat: uint8 [H, W, 3] of pixels 0-255 [H, W, 3] and heat in 0..1 [H, W]."""
+    """Returns a gray image under its heat: uint8 [H, W, 3] of pixels 0-255 [H, W, 3] and heat in 0..1 [H, W]."""
     from matplotlib import colormaps  # after `kerascnn.report`, which imports matplotlib whatever MPLBACKEND says
 
     grey = np.asarray(image, "float32").mean(axis=-1, keepdims=True).repeat(3, -1)
@@ -89,13 +89,13 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 class Confidences(NamedTuple):
-    """Each image's confidence in the answer to the whole image, float64 [n], with a share of its pixels grey.
+    """Each image's confidence in the class predicted for the whole image, float64 [n], with some pixels gray.
 
     Attributes:
-        before: Nothing is grey.
-        hottest: The hottest places are.
-        elsewhere: A mask of the same form is, shifted at random.
-        scattered: As many single pixels are, drawn at random: noise, which can hurt more than any hole.
+        before: With no pixel gray.
+        hottest: With the hottest pixels gray.
+        elsewhere: With a mask of the same form, shifted at random.
+        scattered: With as many single pixels drawn at random: noise, which can hurt more than any hole.
     """
 
     before: np.ndarray
@@ -105,12 +105,12 @@ class Confidences(NamedTuple):
 
     @property
     def drop(self) -> np.ndarray:
-        """What the map knows: `elsewhere - hottest`. Its mean is 0 where the map is no better than chance."""
+        """The information of the map, `elsewhere - hottest`, whose mean is 0 for a map that is no better than chance."""
         return self.elsewhere - self.hottest
 
 
 class Deletion(NamedTuple):
-    """Means of `Confidences` over the images, and of what the map knows, with intervals."""
+    """Means of `Confidences` and of `drop` over the images, with intervals."""
 
     before: Interval
     hottest: Interval
@@ -127,15 +127,15 @@ def deletion(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> Deletion:
-    """Grey out the hottest places and see whether the answer suffers (deletion: Petsiuk et al., 2018, section 3.2).
+    """Turns the hottest pixels gray and measures the loss of confidence (deletion: Petsiuk et al., 2018, section 3.2).
 
     Args:
         infer: Images float32 [batch, H, W, 3] in 0-255 -> probabilities [batch, C].
         images: Raw pixels, [n, H, W, 3].
-        heat: [n, H, W], of the answered classes.
-        share: Of the pixels that are greyed.
-        seed: Of the random masks.
-        groups: The group of each image, int [n], of images that are not independent; None where all are.
+        heat: Maps of the predicted classes, [n, H, W].
+        share: Share of the pixels that become gray.
+        seed: Seed of the random masks.
+        groups: Group of each image, int [n], or None if images are independent.
     """
     found = confidences(infer, images, heat, share, seed)
     before, hottest, elsewhere, scattered = (mean_share(values, groups) for values in found)
@@ -145,7 +145,7 @@ def deletion(
 def confidences(
     infer: Callable[[Any], Any], images: np.ndarray, heat: np.ndarray, share: float = 0.2, seed: int = 0
 ) -> Confidences:
-    """What `deletion` measures, image by image, to compare networks on the same images; equal seeds draw equal shifts."""
+    """Returns the values of `deletion` by image, to compare networks on the same images; equal seeds draw equal shifts."""
     rng = np.random.default_rng(seed)
     hottest = _highest(heat, share)
     shifts = [tuple(int(rng.integers(1, side)) for side in mask.shape) for mask in hottest]
@@ -160,7 +160,7 @@ def confidences(
 
 
 def _highest(values: np.ndarray, share: float) -> np.ndarray:
-    """Masks of the highest `share` of each [H, W]; ties are taken from the upper left."""
+    """Returns masks of the highest `share` of each [H, W]; ties are taken from the upper left."""
     mask = np.zeros(values.shape, bool)
     for place, one in zip(mask, values, strict=True):
         place.flat[np.argsort(-one, axis=None, kind="stable")[: round(share * one.size)]] = True
@@ -168,7 +168,7 @@ def _highest(values: np.ndarray, share: float) -> np.ndarray:
 
 
 def _ask(infer: Callable[[Any], Any], images: np.ndarray, grey: np.ndarray | None = None) -> np.ndarray:
-    """The answers, [n, C], batch by batch; where `grey` [n, H, W] is true pixels are."""
+    """Returns the probabilities, [n, C], batch by batch; pixels are gray where `grey` [n, H, W] is true."""
     answers = []
     for first in range(0, len(images), BATCH):
         pixels = np.asarray(images[first : first + BATCH], "float32")
@@ -185,10 +185,10 @@ def head_matters(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> Interval | None:
-    """Rank correlation between maps before and after the head was randomised, for the same classes.
+    """Returns the rank correlation of maps before and after randomizing the head, for the same classes.
 
-    The sanity check of Adebayo et al., 2018 (section 4): a map that stays the same does not show what the network learned.
-    Near 1 is bad, near 0 is as it should be. The model's weights are put back.
+    This is the sanity check of Adebayo et al., 2018 (section 4): a map that stays the same does not show what the network
+    learned. Near 1 is bad, near 0 is good. The model's weights are restored.
 
     Returns:
         Mean of Spearman's correlation over the images whose maps are not empty, with its interval; None where
@@ -213,6 +213,6 @@ def head_matters(
 
 
 def _signed(values: np.ndarray, groups: np.ndarray | None) -> Interval:
-    """The mean of numbers from -1 to 1, with an interval that stays there."""
+    """Returns the mean of numbers from -1 to 1, with an interval within these bounds."""
     found = mean_interval(values, groups)
     return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))

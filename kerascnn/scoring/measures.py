@@ -1,4 +1,4 @@
-"""What the rows of `scoring.metrics` measure.
+"""The measurements of the rows of `scoring.metrics`.
 
 Functions of a split's probabilities [n, C], labels [n] and groups ([n] or None). `kerascnn.statistics` and
 numpy are imported when something is measured, since `--help` reads the rows.
@@ -83,7 +83,7 @@ def chance_of_ece(found: Any) -> Mapping[str, Any]:
 
 
 def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> Any:
-    """None where no class has both kinds of images."""
+    """Returns the ranking scores, or None if no class has images of both kinds."""
     from kerascnn.statistics import classification
 
     return classification.ranking(probabilities, labels, groups)

@@ -71,39 +71,39 @@ class Score:
 
     @property
     def column(self) -> str:
-        """The column of history.csv that has it after each epoch."""
+        """The column of history.csv with this score."""
         return f"val_{self.name}"
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is."""
+        """1 if more is better, -1 if less is better."""
         return 1 if self.better == "max" else -1
 
     @property
     def points(self) -> bool:
-        """Whether differences are said in points."""
+        """Whether differences are given in points."""
         return self.unit == "share"
 
     @property
     def largest_difference(self) -> float:
-        """The most that two of its values can differ by."""
+        """Largest possible difference of two values."""
         least, most = self.bounds
         return math.inf if most is None else most - least
 
     def show(self, value: float) -> str:
-        """A value as text."""
+        """Returns a value as text."""
         return f"{value:.2%}" if self.unit == "share" else f"{value:.4f}"
 
     def show_interval(self, found: Mapping[str, Any], width: int = 0) -> str:
-        """An entry of metrics.json as text: the value in `width` columns, then its interval."""
+        """Returns an entry of metrics.json as text: the value in `width` columns, then its interval."""
         return f"{self.show(found['value']):>{width}}  [{self.show(found['low'])}, {self.show(found['high'])}]"
 
     def sample(self, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """What `resampled` needs of each image, [n]: its value, or its predicted class."""
+        """Returns the data of `resampled` for each image, [n]: its value, or its predicted class."""
         return self.each(probabilities, labels) if self.each else probabilities.argmax(axis=1)
 
     def resampled(self, labels: np.ndarray, sample: np.ndarray, classes: int) -> np.ndarray:
-        """The score of several draws of images, [rounds], from their labels and `sample`, [rounds, n] each."""
+        """Returns the score of several draws of images, [rounds], from their labels and `sample`, [rounds, n] each."""
         from kerascnn.statistics import class_counts
 
         if self.each:
@@ -123,12 +123,12 @@ class Score:
 
 
 def _ratio(part: Any, whole: Any, arrays: Any) -> Any:
-    """The quotient; 0 where there is nothing to divide by."""
+    """Returns the quotient, or 0 for a divisor of 0."""
     return part / arrays.where(whole > 0, whole, 1.0)
 
 
 def _number(condition: Any, arrays: Any) -> Any:
-    """The number of classes that meet a condition."""
+    """Returns the number of classes that meet a condition."""
     return arrays.sum(arrays.where(condition, 1.0, 0.0), axis=-1)
 
 
@@ -263,7 +263,7 @@ _ROWS = (
     ),
 )
 SCORES = {row.name: row for row in _ROWS}
-# The score that a run is known by.
+# The main score of a run.
 HEADLINE = SCORES["accuracy"]
 # Columns of history.csv that val can choose by, and those of scores that tune can search by: whether more is better.
 MONITORS: dict[str, Better] = {row.column: row.better for row in _ROWS if row.epoch}
@@ -271,17 +271,17 @@ COLUMNS: dict[str, Better] = {**MONITORS, **{row.name: row.better for row in _RO
 
 
 def shown_in(place: Place) -> tuple[Score, ...]:
-    """The scores that appear in a place."""
+    """Returns the scores that appear in a place."""
     return tuple(row for row in _ROWS if place in row.places)
 
 
 def counted() -> tuple[Score, ...]:
-    """The scores that are known after each epoch by counts by class."""
+    """Returns the scores that follow from counts by class after each epoch."""
     return tuple(row for row in _ROWS if row.epoch == "counts")
 
 
 def of_column(column: str) -> Score | None:
-    """The score in a column of history.csv; None where the column is another figure."""
+    """Returns the score in a column of history.csv, or None."""
     return SCORES.get(column.removeprefix("val_"))
 
 

@@ -1,4 +1,4 @@
-"""What a network predicts for the images of a split: one row per image that could be decoded."""
+"""The predictions of a network for the images of a split: one row per image that could be decoded."""
 
 from dataclasses import dataclass
 
@@ -26,15 +26,15 @@ class Predictions:
 
     @classmethod
     def of_logits(cls, ids: np.ndarray, indices: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> "Predictions":
-        """Predictions from logits [n, C]; the softmax is taken in float64."""
+        """Returns the predictions of logits [n, C]; the softmax is computed in float64."""
         return cls(ids, indices, labels, softmax(logits.astype("float64"), axis=1).astype("float32"))
 
     @classmethod
     def load(cls, run: Run, split: str) -> "Predictions":
-        """The predictions that a run keeps of a split.
+        """Returns the predictions of a split that a run has written.
 
         Raises:
-            FileNotFoundError: It keeps none.
+            FileNotFoundError: There are none.
         """
         kept = run.read_predictions(split)
         return cls(kept["ids"], kept.get("indices"), kept["labels"].astype(np.int64), kept["probabilities"])
@@ -49,7 +49,7 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """The most probable class of each image, int64 [n]; of equal ones the first."""
+        """The most probable class of each image, int64 [n]; the first one of equals."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -58,12 +58,12 @@ class Predictions:
         return self.predicted == self.labels
 
     def confusion(self) -> np.ndarray:
-        """The number of images by true class (rows) and predicted class (columns), int64 [C, C]."""
+        """Returns the number of images by true class (rows) and predicted class (columns), int64 [C, C]."""
         classes = self.probabilities.shape[1]
         cells = self.labels * classes + self.predicted
         return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
     def worst(self, count: int) -> np.ndarray:
-        """Rows of the worst mistakes, int64 [count or fewer]: the least probability for the true class comes first."""
+        """Returns rows of the worst mistakes, int64 [count or fewer], with the lowest probability of the true class first."""
         wrong = np.flatnonzero(~self.correct)
         return wrong[np.argsort(self.probabilities[wrong, self.labels[wrong]], kind="stable")][:count]

@@ -1,4 +1,4 @@
-"""Scores of one split with their n and their intervals, and the signs in them of a training that went wrong."""
+"""Scores of one split with n and intervals, and the signs in them of a failed training."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +12,8 @@ from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import Interval, proportion
 
-# Times the log loss of equal probabilities for all classes: beyond it a network is far worse than none, and a few confident
-# mistakes do not explain it.
+# Multiple of the log loss of equal probabilities for all classes, beyond which a network is far worse than none, and a few
+# confident mistakes do not explain it.
 EXPLODED = 5.0
 
 
@@ -64,7 +64,7 @@ def score(
 def per_class(
     labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], groups: np.ndarray | None = None
 ) -> list[dict[str, Any]]:
-    """One row per class: name, n (images), answers (times it was answered), recall, precision, f1, f1_low, f1_high.
+    """Returns one row per class: name, n (images), answers (predictions), recall, precision, f1, f1_low, f1_high.
 
     Recall of a class without images and precision of one that was never answered are None, F1 of one with neither is
     None and has no ends; recall and precision are {"value", "low", "high", "n"}.
@@ -82,7 +82,7 @@ def per_class(
         row: dict[str, Any] = {"name": name, "n": len(by_truth[c]), "answers": len(by_answer[c])}
         row |= {"recall": recall and recall._asdict(), "precision": precision and precision._asdict(), "f1": None}
         if overlap is not None:
-            # F1 = 2 J / (1 + J), where J is the share of right answers among the images that are or are answered as the class.
+            # F1 = 2 J / (1 + J), where J is the share of correct predictions among images of the class or predicted as it.
             ends = (2 * share / (1 + share) for share in overlap[:3])
             row |= dict(zip(("f1", "f1_low", "f1_high"), ends, strict=True))
         rows.append(row)
@@ -90,16 +90,16 @@ def per_class(
 
 
 def exploded(loss: float, classes: int) -> bool:
-    """Whether a log loss is far above that of equal probabilities for all classes."""
+    """Returns whether a log loss is far above that of equal probabilities for all classes."""
     return loss > EXPLODED * math.log(max(classes, 2))
 
 
 def symptoms(scores: Mapping[str, Any], split: str) -> list[str]:
-    """Sentences on scores that only a training that went wrong leaves.
+    """Returns sentences about scores that only a failed training has.
 
     Args:
         scores: As `score` gives them.
-        split: Whose they are.
+        split: Name of the split.
     """
     rows, loss = scores["per_class"], scores["loss"]["value"]
     answered = [row["name"] for row in rows if row["answers"]]
@@ -118,6 +118,6 @@ def symptoms(scores: Mapping[str, Any], split: str) -> list[str]:
 
 
 def _members(column: np.ndarray, classes: int) -> list[np.ndarray]:
-    """Indices of the images of each class."""
+    """Returns the indices of the images of each class."""
     order = np.argsort(column, kind="stable")
     return np.split(order, np.cumsum(np.bincount(column, minlength=classes))[:-1])

@@ -1,1 +1,1 @@
-"""Many runs under one budget. No TensorFlow."""
+"""Studies of many runs: executors, budgets, costs, and the directory of a study. No TensorFlow."""

@@ -1,4 +1,4 @@
-"""The one width solver: the width at which an arch costs what a budget allows, whatever cost means. Plain numbers."""
+"""The width solver: finds the width at which an arch has a given cost, of any kind. Plain numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,27 +7,27 @@ from math import log, sqrt
 from kerascnn.errors import UserError
 
 TOLERANCE = 0.02
-# From the one that machines like to the finest: a coarser one that meets the budget is taken.
+# From the one that is best for hardware to the finest; the coarsest one that meets the budget is used.
 WIDTH_DIVISORS = (8, 4, 2, 1)
 NARROWEST, WIDEST = 1 / 64, 16.0
-# Closer than this a better width is not looked for.
+# A width that is closer than this ends the search.
 CLOSE = 0.002
 STEPS = 14
-# Guesses before widths are bisected, down to this ratio of one to the next.
+# Number of guesses before bisection, which ends at this ratio of two widths.
 GUESSES, FINEST = 3, 1.0005
-# The power of the width that a cost grows with: until two costs say more, and the least and most that they may say.
+# Exponent of the growth of costs with the width: initial value, and bounds of the estimate from two costs.
 POWER, LEAST_POWER, MOST_POWER = 2.0, 0.5, 3.0
 
 
 @dataclass(frozen=True)
 class Match:
-    """A width and what it costs.
+    """A width and its cost.
 
     Args:
-        width: What `--width` is given.
-        width_divisor: What `--width-divisor` is given.
-        cost: Of the network at that width.
-        off: By what share it misses the budget, negative below it.
+        width: Value of `--width`.
+        width_divisor: Value of `--width-divisor`.
+        cost: Cost of the network at this width.
+        off: Relative distance from the budget, negative below it.
     """
 
     width: float
@@ -38,7 +38,7 @@ class Match:
 
 @dataclass(frozen=True)
 class _Terms:
-    """How near a width must come; `at_most`: from below."""
+    """The terms of a match: its tolerance, or from below with `at_most`."""
 
     at_most: bool
     close: float
@@ -47,11 +47,11 @@ class _Terms:
 
     @property
     def aim(self) -> float:
-        """The cost that is aimed at, as a share of the limit."""
+        """The target cost as a share of the limit."""
         return 1 - self.close / 2 if self.at_most else 1.0
 
     def distance(self, match: Match) -> float:
-        """How bad it is; infinite where it may not be taken."""
+        """Returns the distance of a match from the target, or infinity if it is not allowed."""
         return float("inf") if self.at_most and match.off > 0 else abs(match.off)
 
 
@@ -69,24 +69,25 @@ def solve_width(
     widest: float = WIDEST,
     tries: int = STEPS,
 ) -> Match:
-    """The width whose cost is nearest to `limit`, with the coarsest of `divisors` that comes within `tolerance`.
+    """Returns the width whose cost is closest to `limit`, with the coarsest of `divisors` that is within `tolerance`.
 
     Args:
-        cost_of: The cost of a network at (width, width_divisor). It grows with the width, in steps, and but for noise.
-        limit: What the network is to cost.
-        what: What is matched, for the message: "MACs of resnet20".
-        hint: What to do where no width meets the limit, for the message.
-        at_most: Whether only widths that cost no more than `limit` may be taken: then the widest of them is looked for, and
-            taken however far below it costs. Without it `start` is taken where it is within `tolerance`.
-        tolerance: By what share the limit may be missed.
-        close: A width that misses by no more than this share ends the search.
-        divisors: The width divisors to try, the preferred one first.
-        start: The width to begin with.
-        widest: The widest to try.
-        tries: How many widths are tried for each divisor.
+        cost_of: Function from (width, width_divisor) to the cost of a network, which grows with the width in steps, apart
+            from noise.
+        limit: The budget.
+        what: The matched cost, for the message: "MACs of resnet20".
+        hint: What to do if no width meets the limit, for the message.
+        at_most: Whether the cost must not exceed `limit`: then the widest such network is returned, however far below it is.
+            Otherwise `start` is returned if it is within `tolerance`.
+        tolerance: Largest relative distance from the limit.
+        close: A width within this relative distance ends the search.
+        divisors: Width divisors to try, the preferred one first.
+        start: First width.
+        widest: Largest width.
+        tries: Number of widths to try for each divisor.
 
     Raises:
-        UserError: No width meets it; names the nearest costs below and above, with their widths.
+        UserError: No width meets the limit; names the nearest costs below and above, with their widths.
     """
     tried: list[Match] = []
     terms = _Terms(at_most, close, widest, tries)
@@ -109,7 +110,7 @@ def solve_width(
 
 
 def _nearest(at: Callable[[float, int], Match], width_divisor: int, first: Match, terms: _Terms) -> Match:
-    """The best width of one divisor: guessed from how the cost grows, then bisected."""
+    """Returns the best width of one divisor: guessed from the growth of the cost, then bisected."""
     tried = [first] if first.width_divisor == width_divisor else []
     while len(tried) < terms.tries:
         width = _next(tried, first, terms)
@@ -120,7 +121,7 @@ def _nearest(at: Callable[[float, int], Match], width_divisor: int, first: Match
 
 
 def _next(tried: list[Match], first: Match, terms: _Terms) -> float | None:
-    """The width to try now; None where a better one is not to be found."""
+    """Returns the next width to try, or None if there is no better one."""
     last, early = tried[-1] if tried else first, len(tried) <= GUESSES
     guess = last.width * (terms.aim / (last.off + 1)) ** (1 / _power(tried))
     if not tried:
@@ -129,7 +130,7 @@ def _next(tried: list[Match], first: Match, terms: _Terms) -> float | None:
     above = min((match.width for match in tried if match.off > 0), default=None)
     if min(map(terms.distance, tried)) <= terms.close or below == terms.widest or above == NARROWEST:
         return None
-    # Costs grow in steps: a guess beside the bracket, or one that goes on missing, is bisected.
+    # Costs grow in steps: a guess outside of the bracket, or one that does not come closer, is replaced by bisection.
     if below is None or above is None:
         far = above / 2 if above is not None else 2 * last.width
         onward = guess < last.width if below is None else guess > last.width
@@ -140,7 +141,7 @@ def _next(tried: list[Match], first: Match, terms: _Terms) -> float | None:
 
 
 def _power(tried: list[Match]) -> float:
-    """With which power of the width the cost grows, as the last two say."""
+    """Returns the exponent of the cost's growth, estimated from the last two costs."""
     if len(tried) < 2 or tried[-1].width == tried[-2].width:
         return POWER
     grown = log((tried[-1].off + 1) / (tried[-2].off + 1)) / log(tried[-1].width / tried[-2].width)
@@ -148,7 +149,7 @@ def _power(tried: list[Match]) -> float:
 
 
 def _within(width: float, widest: float) -> float:
-    """A width that `--width` takes, in few digits so that it can be typed again."""
+    """Returns a valid `--width` with few digits, so that it can be typed again."""
     return min(max(round(width, 4), NARROWEST), widest)
 
 

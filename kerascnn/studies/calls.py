@@ -1,6 +1,7 @@
-"""A function that is called in another process: what travels is JSON, by the annotations of the function. No TensorFlow.
+"""Function calls in another process; arguments and results travel as JSON, by the function's annotations. No TensorFlow.
 
-`python -m kerascnn.studies.calls` is that process: a request on standard input, the answer on standard output.
+`python -m kerascnn.studies.calls` is that process: it reads a request from standard input and writes the reply to standard
+output.
 """
 
 import importlib
@@ -29,17 +30,17 @@ _KINDS: dict[int, type[Exception]] = {
 
 
 def request(function: Callable[..., Any], args: Sequence[Any]) -> str:
-    """A line that asks for `function(*args)`."""
+    """Returns the line that requests `function(*args)`."""
     given = [_plain(kind, value) for kind, value in zip(_kinds(function, len(args)), args, strict=True)]
     return json.dumps({"function": f"{function.__module__}:{function.__qualname__}", "args": given})
 
 
 def result(function: Callable[..., Any], answer: str) -> Any:
-    """What `function` returned there.
+    """Returns the result of `function` from the reply.
 
     Raises:
-        UserError, CheckFailed, TrainingFailed, Stopped: As it was raised there.
-        RuntimeError: `function` has a fault: holds the traceback.
+        UserError, CheckFailed, TrainingFailed, Stopped: As raised in the other process.
+        RuntimeError: `function` has a bug; the message contains the traceback.
     """
     found = json.loads(answer)
     if "fault" in found:
@@ -51,7 +52,7 @@ def result(function: Callable[..., Any], answer: str) -> Any:
 
 
 def answer(line: str, phases: Phases = SILENT) -> str:
-    """Does what a request asks for: the line that says what came of it."""
+    """Executes a request; returns the line of its reply."""
     try:
         asked = json.loads(line)
         module, _, name = asked["function"].partition(":")
@@ -70,7 +71,7 @@ def answer(line: str, phases: Phases = SILENT) -> str:
 
 
 def _kinds(function: Callable[..., Any], count: int) -> list[Any]:
-    """The annotations of the first `count` parameters."""
+    """Returns the annotations of the first `count` parameters."""
     hints = typing.get_type_hints(function)
     return [hints.get(name, Any) for name in list(inspect.signature(function).parameters)[:count]]
 
@@ -79,7 +80,7 @@ def _returned(function: Callable[..., Any]) -> Any:
     return typing.get_type_hints(function).get("return", Any)
 
 
-# Python's json between them: it keeps names that are not UTF-8, and NaN.
+# Python's json, since it keeps names that are not UTF-8, and NaN.
 def _plain(kind: Any, value: Any) -> Any:
     return TypeAdapter(kind).dump_python(value, mode="json")
 
@@ -89,10 +90,10 @@ def _typed(kind: Any, value: Any) -> Any:
 
 
 def main(argv: Sequence[str]) -> None:
-    """The other process."""
+    """Runs the other process."""
     orders = Orders.taken_from(argv)[0] or Orders()
     with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)  # whatever is printed is none of the answer
+        os.dup2(2, 1)  # printed text is not part of the reply
         line = sys.stdin.readline()
         when_parent_ends(lambda: os._exit(1))
         orders.pin()

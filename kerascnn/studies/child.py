@@ -1,4 +1,4 @@
-"""What a child process is told by its parent, in one hidden flag, and how it follows. No TensorFlow."""
+"""The orders of a parent to a child process, passed by a hidden flag. No TensorFlow."""
 
 import os
 import threading
@@ -12,14 +12,14 @@ from kerascnn.runs.starting import CHILD_FLAG
 
 
 class Orders(BaseModel):
-    """What a parent tells a child; without them a process is nobody's child.
+    """The orders of a parent; a process without them is not a child.
 
-    A child's standard input stays open as long as its parent lives.
+    The standard input of a child stays open as long as its parent lives.
 
     Attributes:
-        read_test: Whether test is scored; a candidate's is not.
-        cpus: The cores that the child keeps to; empty for all.
-        progress: A descriptor that hears what the child does; None where nobody listens.
+        read_test: Whether test is scored, which is not done for candidates.
+        cpus: Cores of the child; empty for all.
+        progress: File descriptor for the phases of the child, or None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,43 +29,41 @@ class Orders(BaseModel):
     progress: int | None = None
 
     def flag(self) -> str:
-        """The word that hands them over."""
+        """Returns the word of the command line that passes them."""
         return f"{CHILD_FLAG}{self.model_dump_json()}"
 
     @classmethod
     def taken_from(cls, argv: Sequence[str]) -> tuple["Orders | None", list[str]]:
-        """The orders in `argv`, None where there are none, and the words beside them."""
+        """Returns the orders in `argv`, or None, and the other words."""
         given = [word for word in argv if word.startswith(CHILD_FLAG)]
         rest = [word for word in argv if word not in given]
         try:
             return cls.model_validate_json(given[-1].removeprefix(CHILD_FLAG)) if given else None, rest
         except ValidationError:
-            raise UserError(
-                f"{given[-1]}: only this program gives this flag, to the processes that it starts"
-            ) from None
+            raise UserError(f"{given[-1]}: this flag is reserved for subprocesses of this program") from None
 
     def pin(self) -> None:
-        """Keeps this process to its cores, before TensorFlow counts its threads."""
+        """Binds this process to its cores, before TensorFlow counts its threads."""
         if self.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cpus)
 
     def tell(self) -> Callable[[list[State]], None] | None:
-        """What tells the parent what this process does; None where nobody listens."""
+        """Returns the function that sends phases to the parent, or None."""
         return None if self.progress is None else to_descriptor(self.progress)
 
 
 def variables(cpus: Sequence[int], gpu: str) -> dict[str, str]:
-    """The variables of this process, and those that must be there before a child begins: its GPU, its threads."""
+    """Returns the environment variables of a child: those of this process, its GPU and its threads."""
     found = dict(os.environ)
     if gpu:
         found["CUDA_VISIBLE_DEVICES"] = gpu
-    if cpus and not hasattr(os, "sched_setaffinity"):  # macOS: at least no more threads than that
+    if cpus and not hasattr(os, "sched_setaffinity"):  # macOS has no affinity, but the threads can be limited
         found |= {"TF_NUM_INTRAOP_THREADS": str(len(cpus)), "OMP_NUM_THREADS": str(len(cpus))}
     return found
 
 
 def when_parent_ends(act: Callable[[], object]) -> None:
-    """Calls `act`, in a thread, once standard input closes: a killed parent leaves no training and no lock behind."""
+    """Calls `act` in a thread once standard input closes, so that a killed parent leaves no training and no lock."""
 
     def watch() -> None:
         while os.read(0, 1024):

@@ -1,4 +1,4 @@
-"""What a network costs on this machine. No TensorFlow."""
+"""The cost of a network on this machine. No TensorFlow."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,20 +9,20 @@ from kerascnn.errors import UserError
 
 @dataclass(frozen=True)
 class Cost:
-    """What one network costs: measured once, warm, on this machine.
+    """The cost of a network, measured once, warm, on this machine.
 
     Args:
-        params: All weights.
-        macs: Multiply-adds of one image's inference.
-        images_per_second: Of training.
-        latency_p50: Milliseconds of one image's inference (float32, batch 1), the median.
-        latency_p95: The same, what 95 of 100 calls stay below.
+        params: Number of all weights.
+        macs: Multiply-adds of the inference of one image.
+        images_per_second: Images per second of training.
+        latency_p50: Median milliseconds of the inference of one image (float32, batch 1).
+        latency_p95: 95th percentile of the same.
         throughput: Best images per second of inference.
         export: Bytes of the SavedModel.
-        memory: Peak bytes of the process that trained; None where none was measured.
-        latencies: The median latency of each process, in all of which every network was measured.
-        start_up: Seconds from the start of a process to its second training step; None where none was measured.
-        trace: Seconds of the first batch of inference, beyond those of another one; None where none was measured.
+        memory: Peak bytes of the training process, or None.
+        latencies: Median latency of each process; all processes measure every network.
+        start_up: Seconds from the start of a process to its second training step, or None.
+        trace: Additional seconds of the first batch of inference, or None.
     """
 
     params: int
@@ -39,7 +39,7 @@ class Cost:
 
     @classmethod
     def read(cls, cell: Mapping[str, Any]) -> "Cost":
-        """That of a cell of comparison.toml, as `kept` gives it.
+        """Returns the cost of a cell in comparison.toml, as written by `kept`.
 
         Raises:
             UserError: It is damaged.
@@ -49,12 +49,10 @@ class Cost:
             latencies = tuple(value + 0 for value in numbers.pop("latencies", ()))
             return cls(**{name: value + 0 for name, value in numbers.items()}, latencies=latencies)
         except (TypeError, AttributeError, ValueError, KeyError) as error:
-            raise UserError(
-                f"comparison.toml is damaged: cost: {error}: remove the file, and it is measured anew"
-            ) from None
+            raise UserError(f"comparison.toml is damaged: cost: {error}: remove the file to measure it again") from None
 
     def kept(self) -> dict[str, Any]:
-        """As comparison.toml keeps it: four digits are more than a timing holds."""
+        """Returns the cost for comparison.toml, with four digits, which is the precision of timings."""
 
         def digits(value: Any) -> Any:
             if isinstance(value, tuple):

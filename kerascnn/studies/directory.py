@@ -1,4 +1,4 @@
-"""A study's directory: claimed by the terms of one study, held by one process at a time. No TensorFlow."""
+"""The directory of a study, which belongs to the terms of that study and is held by one process at a time. No TensorFlow."""
 
 import contextlib
 import csv
@@ -16,15 +16,15 @@ from kerascnn.runs.locks import LOCK_FILE
 
 
 class StudyDirectory:
-    """What the directories of all studies have: a lock, the file of its terms, a report, a log.
+    """The common files of all studies: lock, terms, report, log.
 
     Args:
         path: The directory; it need not exist yet.
 
     Attributes:
-        kind: What it is, and the name of the file of its terms.
-        flag: The flag that names the folder that it lies in.
-        way_out: What to do, beside another name, where it holds a study on other terms.
+        kind: Kind of study, which is also the name of the file of terms.
+        flag: Flag that names the parent folder.
+        way_out: What to do, besides choosing another name, if it contains a study on other terms.
     """
 
     kind: ClassVar[str]
@@ -43,14 +43,14 @@ class StudyDirectory:
         return hold(self.path, f"{self.kind} {self.name}", self.flag)
 
     def terms_in(self, content: dict[str, Any]) -> dict[str, Any]:
-        """The terms in what the file of terms holds: all of it here."""
+        """Returns the terms in the file of terms, here its whole content."""
         return content
 
     def claimed(self, terms: dict[str, Any]) -> dict[str, Any] | None:
-        """What an earlier start on the same terms has kept with them; None where nothing has begun here.
+        """Returns what an earlier start on the same terms has written with them, or None if there was none.
 
         Raises:
-            UserError: The directory holds a study on other terms (lists what differs), or something else.
+            UserError: The directory contains a study on other terms (the message lists the differences), or something else.
         """
         if not self.terms_file.exists():
             if names_in(self.path) - {LOCK_FILE, self.log_file.name}:
@@ -61,7 +61,7 @@ class StudyDirectory:
         if not differ:
             return content
         if names_in(self.path) <= {self.terms_file.name, LOCK_FILE}:
-            return None  # a plan that was only looked at is in nobody's way
+            return None  # a plan that was only displayed does not claim the directory
         raise UserError(
             f"{self.kind} {self.name} exists on other terms:\n"
             + "\n".join(differ)
@@ -69,7 +69,7 @@ class StudyDirectory:
         )
 
     def write_table(self, path: Path, rows: Sequence[dict[str, Any]]) -> None:
-        """Keeps rows as CSV; columns in the order in which they first occur."""
+        """Writes rows as CSV, with columns in the order of their first occurrence."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -78,7 +78,7 @@ class StudyDirectory:
         write_file(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
     def write_report(self, html: str) -> None:
-        """Keeps the page."""
+        """Writes the report page."""
         write_file(self.report_file, html.encode())
 
 
@@ -91,7 +91,7 @@ def _differing(kept: dict[str, Any], asked: dict[str, Any]) -> list[str]:
 
 
 def _flat(terms: dict[str, Any]) -> dict[str, Any]:
-    """Tables inside as `table key`."""
+    """Returns nested tables with keys `table key`."""
     found: dict[str, Any] = {}
     for key, value in terms.items():
         found |= {f"{key} {name}": v for name, v in value.items()} if isinstance(value, dict) else {key: value}

@@ -1,4 +1,4 @@
-"""Where runs are trained and functions are called: what an executor is, and how a run's process ends. No TensorFlow."""
+"""The interface of executors, which train runs and call functions, and the meaning of exit codes. No TensorFlow."""
 
 import os
 import signal
@@ -14,17 +14,17 @@ from kerascnn.runs import Run
 # A row of history.csv.
 Row = dict[str, float]
 Found = TypeVar("Found")
-CHILD_LOG = "child.log"  # in the run's directory: what its process said
-# How a child ends by its own doing, and would again: a config that cannot be, a loss that is not finite, a batch too large.
+CHILD_LOG = "child.log"  # in the run's directory: output of its process
+# Exit codes of a child that would fail again: a config that is not valid, a loss that is not finite, a batch that is too large.
 OWN_DOING = (USER_ERROR, FAILED)
 
 
 class Slot(NamedTuple):
-    """The cores and the GPU of one child; empty for all that there are.
+    """The cores and the GPU of one child; empty for all of them.
 
     Args:
-        cpus: Numbers of cores.
-        gpu: As CUDA_VISIBLE_DEVICES names it.
+        cpus: Numbers of the cores.
+        gpu: Name of the GPU in CUDA_VISIBLE_DEVICES.
     """
 
     cpus: tuple[int, ...] = ()
@@ -32,11 +32,11 @@ class Slot(NamedTuple):
 
 
 class Executor(Protocol):
-    """Trains runs and calls functions, each in a process of its own, somewhere."""
+    """Trains runs and calls functions, each in a process of its own."""
 
     @property
     def slots(self) -> Sequence[Slot]:
-        """The slots that may be used at once; no two of them share anything."""
+        """The slots that can be used at the same time; they share nothing."""
 
     def train(
         self,
@@ -48,50 +48,51 @@ class Executor(Protocol):
         stop: threading.Event,
         label: str = "",
     ) -> Iterator[Row]:
-        """Trains the run in `run_dir` (its config.toml is there); yields the rows of its history as they come.
+        """Trains the run in `run_dir`, which has a config.toml; yields the rows of its history as they come.
 
-        Where another process trains the run, be it that of a parent that was killed or another comparison's, the child
-        waits for it, and continues from what it kept. The child ends when this process does.
+        If another process trains the run, such as that of a killed parent or of another comparison, the child waits for it
+        and continues. The child ends when this process does.
 
         Args:
             run_dir: The run's directory, with config.toml.
-            until: Stop after this epoch, the schedule stays; None for the whole training.
+            until: Stop after this epoch, with the same schedule; None for the whole training.
             slot: One of `slots`.
-            candidate: Whether others are chosen from: no test score, graph or report.
-            stop: Once set, the child ends as a signal would end it.
-            label: Stands before the names of the child's phases.
+            candidate: Whether the run is one to choose from: no test score, graph or report.
+            stop: Ends the child, as a signal would, once it is set.
+            label: Prefix of the names of the child's phases.
 
         Raises:
-            TrainingFailed: The config or its training is at fault, and would be again: names the log.
-            ChildLost: The child ended in any other way: another start may continue.
+            TrainingFailed: The config or its training is wrong, and would fail again; names the log.
+            ChildLost: The child ended in another way: another start may continue.
             Stopped: `stop` was set; everything is kept.
         """
 
     def call(self, function: Callable[..., Found], *args: Any, slot: Slot) -> Found:
-        """What `function` returns in a fresh process; what it loads and keeps, memory or a GPU, is gone with that.
+        """Returns the result of `function` in a new process, whose memory and GPU are released at its end.
 
-        Arguments and result travel as JSON, by the annotations of `function`, a function of a module. One with a
-        parameter `phases` is given some that are shown here.
+        Arguments and result travel as JSON, by the annotations of `function`, which is a function of a module. If it has a
+        parameter `phases`, it gets phases that are shown here.
 
         Raises:
-            UserError, CheckFailed, TrainingFailed, Stopped: As `function` raised it. Or UserError where its process was killed.
-            RuntimeError: `function` has a fault: holds the traceback.
+            UserError, CheckFailed, TrainingFailed, Stopped: As raised by `function`; also UserError if its process was
+                killed.
+            RuntimeError: `function` has a bug; the message contains the traceback.
         """
 
     def close(self) -> None:
-        """Ends the children that are left."""
+        """Ends all children."""
 
 
 class ChildLost(Stopped):
-    """A child ended by what may be gone at the next start: a signal, a full disk. What it kept is good.
+    """A child ended because of something that may be gone at the next start: a signal, a full disk. Its results are kept.
 
     Args:
         said: How it ended.
-        killed: Whether by a signal that it did not survive.
+        killed: Whether a signal killed it.
     """
 
     def __init__(self, said: str, killed: bool) -> None:
-        super().__init__(f"{said}: everything is kept; once the cause is gone, the same command goes on")
+        super().__init__(f"{said}: everything is kept; once the cause is gone, the same command continues")
         self.said, self.killed = said, killed
 
     def __reduce__(self) -> tuple[type["ChildLost"], tuple[str, bool]]:
@@ -99,14 +100,14 @@ class ChildLost(Stopped):
 
 
 def fit_command(run: Run, until: int | None) -> list[str]:
-    """The command that trains a run on its own config.toml."""
+    """Returns the command that trains a run with its own config.toml."""
     command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
     command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
     return command + (["--stop-epoch", str(until)] if until else [])
 
 
 def check_ending(run: Run, code: int) -> None:
-    """Raises what a run's process, which ended with `code` (negative: by that signal), stands for; nothing for 0."""
+    """Raises the error of a run's process with exit code `code` (negative: killed by that signal); nothing for 0."""
     if not code:
         return
     log = run.path / CHILD_LOG
@@ -117,7 +118,7 @@ def check_ending(run: Run, code: int) -> None:
 
 
 def killed_by(code: int) -> str:
-    """How a process ended whose exit code is negative, in words."""
+    """Returns a text about a process with a negative exit code."""
     memory = " (out of memory?)" if -code == signal.SIGKILL else ""
     return f"was killed by {signal.Signals(-code).name}{memory}"
 

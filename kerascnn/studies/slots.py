@@ -1,4 +1,4 @@
-"""The cores and GPUs of this machine, shared out among workers."""
+"""Divides the cores and GPUs of this machine among workers."""
 
 import os
 
@@ -9,7 +9,7 @@ from kerascnn.studies.executor import Slot
 
 
 def shared_out(workers: int) -> list[Slot]:
-    """A slot for each worker, none shared: its own cores, and its own GPU where there are some. One worker has everything.
+    """Returns a slot for each worker: its own cores, and its own GPU if there are some. One worker gets everything.
 
     Raises:
         UserError: More workers than cores, or than GPUs.

@@ -1,4 +1,4 @@
-"""Workers that do one job after another, each a thread that waits for a child process in its own slot. No TensorFlow."""
+"""A pool of workers that do jobs; each is a thread that waits for a child process in its own slot. No TensorFlow."""
 
 import math
 import threading
@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from kerascnn.errors import Stopped
 from kerascnn.studies.executor import Slot
 
-# One job: takes the slot, does something, returns whether there may be more.
+# A job takes a slot and returns whether there may be more jobs.
 Job = Callable[[Slot], bool]
 PAUSE = 0.2
 
 
 class WorkerPool:
-    """Threads, one for each slot, until there is no job left; a signal, time or an error ends all of them.
+    """One thread per slot, until there are no more jobs; a signal, the time limit or an error ends all of them.
 
     Args:
-        slots: Where each worker's children run.
-        stop: Set once everybody is to stop; whoever waits for a child looks at it.
-        seconds: Until time is up; None for never.
+        slots: Slots of the workers' children.
+        stop: Set when all workers should stop; those that wait for a child check it.
+        seconds: Time limit, or None.
     """
 
     def __init__(self, slots: Sequence[Slot], stop: threading.Event, seconds: float | None) -> None:
@@ -28,11 +28,11 @@ class WorkerPool:
         self._trouble: BaseException | None = None
 
     def work(self, job: Job, tick: Callable[[], None] = lambda: None) -> None:
-        """Lets everybody do `job` until it says that there is none left; `tick` is called a few times a second.
+        """Runs `job` in all workers until it returns that there are no more; `tick` is called a few times a second.
 
         Raises:
-            Stopped: Time is up; everything is kept.
-            BaseException: What a signal or the first failing job raised, once everybody has stopped.
+            Stopped: The time is up; everything is kept.
+            BaseException: The exception of a signal or of the first failing job, after all workers have stopped.
         """
         threads = [threading.Thread(target=self._one, args=(job, slot), daemon=True) for slot in self.slots]
         self._look()
@@ -53,7 +53,7 @@ class WorkerPool:
         if self._trouble is not None:
             raise self._trouble
         if self.stop.is_set():
-            raise Stopped("time is up: everything is kept, the same command goes on")
+            raise Stopped("time is up: everything is kept, the same command continues")
 
     def _look(self) -> None:
         if time.monotonic() > self.end:

@@ -1,12 +1,12 @@
-"""The one way to train: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
+"""Training: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
 
-from kerascnn.training.assembly import Schedule, averaged, build_and_compile, network, network_of, resolve
+from kerascnn.training.assembly import RunSchedule, averaged, build_and_compile, network, network_of, resolve
 from kerascnn.training.loop import train
 from kerascnn.training.measuring import network_cost, seconds_per_step
 from kerascnn.training.mending import mend
 
 __all__ = [
-    "Schedule",
+    "RunSchedule",
     "averaged",
     "build_and_compile",
     "mend",

@@ -1,4 +1,4 @@
-"""From a config to a compiled model: what the data decides, the schedule, the network with its optimizer."""
+"""Turns a config into a compiled model: settings that depend on the data, the schedule, the network and its optimizer."""
 
 from dataclasses import dataclass, replace
 
@@ -18,17 +18,17 @@ from kerascnn.errors import UserError
 from kerascnn.models import auxiliary
 from kerascnn.training import finetune, keras_metrics, optim, whitening
 
-# Beyond this ratio of the largest to the smallest class accuracy hides the rare ones: val then chooses by macro F1.
+# Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
 IMBALANCE = 3
-# It costs six times as much as resnet20 for an image and learns in fewer epochs: both take minutes on the embedded images.
+# It costs six times as much as resnet20 per image and needs fewer epochs: both take minutes on the embedded images.
 EPOCHS = {"inception_small": 6}
 DEFAULT_EPOCHS = 12
-# What Muon needs of these, and how many of its epochs see small images (experiments/results/first_command.md).
+# Share of these that Muon needs, and share of its epochs on small images (experiments/results/first_command.md).
 MUON_EPOCHS, SMALL_SHARE = 1 / 2, 2 / 3
 
 
 def resolve(config: Config, splits: Splits) -> ResolvedConfig:
-    """The config with every `auto` that the data decides replaced: image size, arch, resize, augmentation, monitor.
+    """Returns the config with all data-dependent `auto`s replaced: image size, arch, resize, augmentation, monitor.
 
     Raises:
         UserError: An unknown arch, or an option that does not fit it.
@@ -44,7 +44,7 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     config = with_optimizer(config, size)
     epochs, low_res_epochs = length(config, arch, size)
     if low_res_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
-        stem = "large"  # that of the whole images, where the small ones would choose another
+        stem = "large"  # the stem for the full image size, as small images would choose another one
     resolved = ResolvedConfig.of(
         with_lr(config, size),
         data={"image_size": size, "resize": splits.resize},
@@ -56,10 +56,10 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
 
 
 def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
-    """Epochs, and those of small images, of a config with a resolved optimizer.
+    """Returns the epochs, and those on small images, of a config with a resolved optimizer.
 
-    Who gives neither gets both: the default number, shorter where Muon trains small images from scratch. Whoever gives one
-    of the two decides: no small images but those that are asked for.
+    A config without either gets both: the default number, fewer if Muon trains small images from scratch. A config with one
+    of the two has no other epochs on small images than it sets.
     """
     fit = config.fit
     whole = EPOCHS.get(arch, DEFAULT_EPOCHS)
@@ -71,9 +71,10 @@ def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Steps of an epoch, the run's epochs, those at its beginning of the head alone or of small images, and the epoch at
-    which this start ends."""
+class RunSchedule:
+    """The numbers of steps and epochs of a run: steps per epoch, all epochs, first epochs of the head alone or on small
+    images, and the epoch at which this start ends.
+    """
 
     steps_per_epoch: int
     epochs: int
@@ -82,8 +83,8 @@ class Schedule:
     until: int
 
     @classmethod
-    def of(cls, fit: ResolvedFit, images: int, until: int | None) -> "Schedule":
-        """The schedule of `images` training images; `until` or `--stop-epoch` only end it early."""
+    def of(cls, fit: ResolvedFit, images: int, until: int | None) -> "RunSchedule":
+        """Returns the schedule for `images` training images; `until` or `--stop-epoch` only end it early."""
         ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
         return cls(
             pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.low_res_epochs, min(ends)
@@ -101,29 +102,29 @@ class Schedule:
 
 
 def small(splits: Splits) -> Splits:
-    """The same images at three quarters of their size, as `--low-res-epochs` trains on them, a multiple of 8 where it can be."""
+    """Returns the same splits at three quarters of the image size, a multiple of 8 if possible, for `--low-res-epochs`."""
     return replace(splits, image_size=small_size(splits.image_size))
 
 
 def small_size(image_size: int) -> int:
-    """Three quarters of a size in pixels, a multiple of 8 where it can be."""
+    """Returns three quarters of a size in pixels, a multiple of 8 if possible."""
     side = image_size * 3 // 4
     return side - side % 8 or side
 
 
 def network_of(model: keras.Model) -> keras.Model:
-    """The single-output network of a model that `build_and_compile` made."""
+    """Returns the single-output network of a model of `build_and_compile`."""
     return getattr(model, "network", model)
 
 
 def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> keras.Model:
-    """The network of a config, compiled and built, inside the plan's scope; seeds every generator of Keras."""
+    """Returns the compiled and built network of a resolved config, in the plan's scope; seeds all generators of Keras."""
     if config.fit.accumulate > 1 and plan.replicas > 1:
         raise UserError(
             f"--accumulate {config.fit.accumulate} runs on one device only (Keras cannot under a strategy):"
             f" --devices {plan.kind}:1, or a larger --batch-size"
         )
-    schedule = Schedule.of(config.fit, len(splits.train), None)
+    schedule = RunSchedule.of(config.fit, len(splits.train), None)
     if config.fit.accumulate > schedule.steps_per_epoch:
         raise UserError(
             f"--accumulate {config.fit.accumulate}: an epoch has {schedule.steps_per_epoch} batches of"
@@ -139,21 +140,21 @@ def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> ker
 def compile_for(
     model: keras.Model, config: ResolvedConfig, splits: Splits, plan: Plan, *, head_alone: bool = False
 ) -> None:
-    """Compile and build `model` with a fresh optimizer for the layers that are trained now.
+    """Compiles and builds `model` with a fresh optimizer for the layers that are trained now.
 
     Args:
-        model: What `build_and_compile` made.
-        config: Of the run.
+        model: A model of `build_and_compile`.
+        config: A resolved config.
         splits: The config's data.
-        plan: Where it runs.
-        head_alone: Whether the head is the only layer that is trained.
+        plan: The devices.
+        head_alone: Whether only the head is trained.
     """
     head = finetune.heads(model)
     finetune.choose(model, network_of(model), config.model.freeze_stages, head if head_alone else None)
     if config.model.whiten:
         whitening.stem(network_of(model)).trainable = False
-    schedule = Schedule.of(config.fit, len(splits.train), None)
-    # Alone the head keeps its peak: the schedule is that of everything.
+    schedule = RunSchedule.of(config.fit, len(splits.train), None)
+    # The head alone trains at the peak rate: the schedule is for the epochs of all layers.
     section = config.optim.model_copy(update={"schedule": "constant"}) if head_alone else config.optim
     epochs = schedule.head_epochs if head_alone else schedule.epochs - schedule.head_epochs
     with plan.scope():
@@ -169,20 +170,20 @@ def compile_for(
         )
         model.compile(
             optimizer,
-            # Labels come one-hot, smoothed and mixed by the pipeline: the loss stays plain, and val_loss unsmoothed.
+            # The pipeline smooths and mixes one-hot labels, so that the loss is plain and val_loss is not smoothed.
             keras.losses.CategoricalCrossentropy(from_logits=True),
             weighted_metrics=keras_metrics.build(len(splits.class_names)),
             jit_compile=plan.jit,
         )
         model.optimizer.build(trainable)
-        # Keras would build the metrics in the first step, too late for what a checkpoint puts back.
+        # Keras would build the metrics in the first step, which is too late for a checkpoint.
         size, classes = splits.image_size, len(splits.class_names)
         blank = np.zeros((2, size, size, 3), "uint8"), np.zeros((2, classes), "float32"), np.ones(2, "float32")
         compat.build_metrics(model, blank)
 
 
 def network(section: Model, image_size: int, classes: int) -> keras.Model:
-    """The single-output network that a resolved section means, fresh."""
+    """Returns a fresh single-output network of a resolved section."""
     return models.build(
         section.arch,
         (image_size, image_size, 3),
@@ -195,7 +196,7 @@ def network(section: Model, image_size: int, classes: int) -> keras.Model:
 
 
 def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
-    """The network that a resolved section means, fresh, with its auxiliary heads where it has some and they count."""
+    """Returns a fresh network of a resolved section, with its auxiliary heads if it has some and their weight is not 0."""
     single = network(section, image_size, classes)
     if section.aux_weight == 0:
         return single
@@ -206,7 +207,7 @@ def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
 
 
 def averaged(model: keras.Model) -> list[np.ndarray]:
-    """The network's weights that val judged, on the host, in the order of `get_weights`: averaged ones where EMA is on."""
+    """Returns the weights that val judged, on the host, in the order of `get_weights`: averaged ones with EMA."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     weights = network_of(model).weights
     values = host_values(weights)
@@ -214,6 +215,6 @@ def averaged(model: keras.Model) -> list[np.ndarray]:
         place = {id(variable): i for i, variable in enumerate(weights)}
         variables, averages = zip(*compat.moving_averages(optimizer), strict=True)
         for variable, mean in zip(variables, host_values(list(averages)), strict=True):
-            if id(variable) in place:  # not an auxiliary head's
+            if id(variable) in place:  # not of an auxiliary head
                 values[place[id(variable)]] = mean
     return values

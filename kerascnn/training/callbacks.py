@@ -1,4 +1,4 @@
-"""Keras callbacks of a run: each does one thing. They get paths and values, never a Run."""
+"""Keras callbacks of a run: each does one thing. They take paths and values, never a Run."""
 
 import math
 import time
@@ -14,13 +14,14 @@ from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, rest
 from kerascnn.training.stopping import StopRequest
 
 Row = dict[str, float]
-LOOK_SECONDS = 10.0  # between two looks for the folder that checkpoints go to
+LOOK_SECONDS = 10.0  # seconds between two checks that the folder of checkpoints exists
 
 
 class CallbackList(keras.callbacks.CallbackList):
-    """Keras' list, but what a step gives stays on the device: callbacks get its metrics as they are.
+    """A list of callbacks that leaves the metrics of a step on the device.
 
-    Keras' own makes numbers of them after every execution, for which Python waits each time, and the device for Python.
+    Keras' own list turns them into numbers after every execution, for which Python waits for the device, and the device for
+    Python.
     """
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -33,10 +34,10 @@ class CallbackList(keras.callbacks.CallbackList):
 
 
 class Resume(keras.callbacks.Callback):
-    """Puts a checkpoint back once Keras has built everything and reset its metrics (they belong to the epoch).
+    """Restores a checkpoint once Keras has built everything and reset its metrics, which belong to the epoch.
 
     Args:
-        checkpoint: What to start from, or None.
+        checkpoint: The checkpoint, or None.
     """
 
     def __init__(self, checkpoint: Checkpoint | None) -> None:
@@ -46,21 +47,21 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self.checkpoint is not None:
             restore(self.checkpoint, variables_of(self.model))
-            # Nothing on either side where that start had, or this one has, another dtype than mixed_float16.
+            # Empty unless both the former and this start use mixed_float16.
             for variable, value in zip(loss_scale_of(self.model), self.checkpoint.loss_scale, strict=False):
                 variable.value.assign(value)
-            if not self.checkpoint.state["spent"]:  # saved after an epoch: the metrics are that epoch's
+            if not self.checkpoint.state["spent"]:  # saved after an epoch, whose metrics are not needed
                 self.model.reset_metrics()
             self.checkpoint = None
 
 
 class EpochStats(keras.callbacks.Callback):
-    """Adds `seconds`, `images_per_second`, `input_wait` (shares of training, validation apart) and `lr` to an epoch's logs.
+    """Adds `seconds`, `images_per_second`, `input_wait` (a share of the training, without validation) and `lr` to the logs.
 
     Args:
         batch_size: Images per step.
         input_wait: Seconds spent waiting for input so far.
-        before: What a resumed epoch had spent already: steps, seconds, wait.
+        before: Steps, seconds and wait of a resumed epoch so far.
     """
 
     def __init__(self, batch_size: int, input_wait: Callable[[], float], before: Row | None = None) -> None:
@@ -82,7 +83,7 @@ class EpochStats(keras.callbacks.Callback):
         self.spent["seconds"] = self._earlier["seconds"] + time.perf_counter() - self._start
 
     def settle(self) -> Row:
-        """What the epoch has spent so far, for a checkpoint."""
+        """Returns the steps, seconds and wait of the epoch so far, for a checkpoint."""
         self.spent["wait"] = self._earlier["wait"] + self.input_wait() - self._waited
         return dict(self.spent)
 
@@ -97,14 +98,14 @@ class EpochStats(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Keeps one row per epoch in `rows` and hands them all to `write`.
+    """Collects one row per epoch in `rows`, and passes all of them to `write`.
 
     Args:
-        rows: Rows of the epochs before; extended in place.
-        write: Stores all rows.
+        rows: Rows of former epochs; extended in place.
+        write: Function that stores all rows.
     """
 
-    # Of val everything is kept but the auxiliary heads' loss, which training alone has.
+    # All val columns are kept except the loss of auxiliary heads, which only training has.
     COLUMNS = (
         *("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss"),
         *(score.name for score in metrics.counted() if score.trained),
@@ -126,9 +127,9 @@ class History(keras.callbacks.Callback):
 
 
 def best_epoch(rows: list[Row], monitor: str) -> int:
-    """The epoch that val chooses: the best score, ties by lower val loss, then the earlier.
+    """Returns the epoch that val chooses: the best score, ties by lower val loss, then the earlier epoch.
 
-    Without val columns it is the last.
+    Without val it is the last epoch.
     """
     if not rows:
         return 0
@@ -144,14 +145,14 @@ def best_epoch(rows: list[Row], monitor: str) -> int:
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Calls `save` when the epoch that has just ended is the best; ends training once there is nothing more to expect.
+    """Calls `save` if the epoch that has just ended is the best, and ends training when early stopping applies.
 
-    It remembers nothing: what is best follows from the rows.
+    It has no state: the best epoch follows from the rows.
 
     Args:
-        rows: One row per epoch, kept by History, which stands before this callback.
-        monitor: History column, or a name that is none where there is no val: then the last epoch is the best.
-        save: Writes the best model.
+        rows: One row per epoch, from History, which precedes this callback.
+        monitor: Column of the history; if it does not exist (no val), the last epoch is the best.
+        save: Function that writes the best model.
         ended: Whether early stopping has ended the rows (`exhausted`).
     """
 
@@ -167,20 +168,20 @@ class KeepBest(keras.callbacks.Callback):
 
 
 def exhausted(rows: list[Row], monitor: str, patience: int | None, *, after: int = 0) -> bool:
-    """Whether early stopping has ended this history: `patience` epochs without a better one, counted from epoch `after`."""
+    """Returns whether the history has `patience` epochs without a better one, counted from epoch `after`."""
     return bool(rows and patience) and rows[-1]["epoch"] - max(best_epoch(rows, monitor), after) >= (patience or 0)
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """Ends training once the loss is not finite, before anything is saved.
+    """Ends training when the loss is not finite, before anything is saved.
 
-    The loss is the epoch's mean so far: what was no number once stays none until the epoch's end, and is found there at the
+    The loss is the mean of the epoch so far: once it is NaN it stays NaN until the end of the epoch, where it is found at the
     latest.
 
     Args:
-        first_step: Steps that were done when this fit began.
-        kept: What is safe on disk, in words.
-        every: Steps between two looks; each one waits for the device.
+        first_step: Number of finished steps when this fit began.
+        kept: Function that returns what is safe on disk, as text.
+        every: Steps between two checks; each one waits for the device.
     """
 
     def __init__(self, first_step: int, kept: Callable[[], str], every: int) -> None:
@@ -203,7 +204,7 @@ class StopAtNaN(keras.callbacks.Callback):
         self.look()
 
     def look(self) -> None:
-        """Raise TrainingFailed where the loss of the last step is not finite."""
+        """Raises TrainingFailed if the loss of the last step is not finite."""
         loss = float(self._loss)
         if not math.isfinite(loss):
             raise TrainingFailed(
@@ -213,20 +214,20 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Saves at each epoch's end, every so many steps and when asked to stop; it stands last in the list.
+    """Saves at the end of each epoch, every N steps, and when asked to stop; it is the last callback.
 
-    Between two executions it acts on `on_train_batch_begin`: everything before that step is done.
+    Between two executions it acts in `on_train_batch_begin`, when all steps before are done.
 
     Args:
-        store: Where to.
-        first_step: Steps that were done when this fit began.
+        store: The checkpoints.
+        first_step: Number of finished steps when this fit began.
         rows: One row per epoch.
-        spent: The running epoch's steps, seconds and input wait.
-        stop: Asks to stop.
+        spent: Function that returns steps, seconds and input wait of the current epoch.
+        stop: The request to stop.
         every: Steps between two checkpoints, or None for one per epoch.
-        check: Raises where what would be saved is not worth it.
-        there: Raises where the place to save in is gone; asked every few seconds.
-        phases: Where it is shown.
+        check: Function that raises if the state is not worth saving.
+        there: Function that raises if the folder is gone; called every few seconds.
+        phases: Shows the saving.
     """
 
     def __init__(
@@ -271,12 +272,12 @@ class SaveCheckpoints(keras.callbacks.Callback):
             raise self.stop.stopped(self.kept())
 
     def keep(self) -> None:
-        """Save what was done so far, in mid epoch."""
+        """Saves the state in the middle of an epoch."""
         if self.step > self.saved:
             self._save(self.step, self.spent())
 
     def kept(self) -> str:
-        """What is safe on disk, in words."""
+        """Returns what is safe on disk, as text."""
         return f"step {self.saved} is kept" if self.saved else "no step was finished"
 
     def _save(self, step: int, spent: Row | None) -> None:

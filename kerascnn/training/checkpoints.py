@@ -1,8 +1,8 @@
-"""Checkpoints that hold everything with a memory, so that a run resumes at its very step, bit for bit on a CPU.
+"""Checkpoints of all state, so that a run resumes at the exact step, bit for bit on a CPU.
 
-`tf.train.Checkpoint(model=, optimizer=)` and `.weights.h5` leave out seed generators (Dropout, DropPath); a flat list
-of all variables does not. A checkpoint is a directory `step-N/` with `variables.npz` (zip's CRC-32 detects damage) and
-`state.json`; it is written aside, synced and renamed, and the two newest are kept.
+`tf.train.Checkpoint(model=, optimizer=)` and `.weights.h5` omit seed generators (Dropout, DropPath); a flat list of all
+variables does not. A checkpoint is a directory `step-N/` with `variables.npz` (zip's CRC-32 detects damage) and `state.json`.
+It is written aside, synced and renamed, and the two newest are kept.
 """
 
 import json
@@ -27,7 +27,7 @@ KEPT = 2
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was saved: `step` steps are done; `arrays` has one list per variable (a copy per replica where they differ)."""
+    """A saved state: `step` steps are done; `arrays` has one list per variable (one copy per replica if they differ)."""
 
     step: int
     state: dict[str, Any]
@@ -35,24 +35,24 @@ class Checkpoint:
 
     @property
     def loss_scale(self) -> list[float]:
-        """Values of `loss_scale_of`; checkpoints from before this was kept apart have none."""
+        """Values of `loss_scale_of`; checkpoints of earlier versions have none."""
         return self.state.get("loss_scale", [])
 
     def first(self, count: int) -> "Checkpoint":
-        """The part of it that holds the first `count` variables."""
+        """Returns the part with the first `count` variables."""
         return replace(self, arrays=self.arrays[:count])
 
 
 def variables_of(model: keras.Model) -> list[Any]:
-    """Weights, seed generators, optimizer and metric variables of a compiled, built model, in a fixed order.
+    """Returns weights, seed generators, optimizer and metric variables of a compiled, built model, in a fixed order.
 
-    They are the same under every dtype policy, so that a run may go on under another one; see `loss_scale_of`.
+    They are the same under every dtype policy, so that a run may continue under another one; see `loss_scale_of`.
     """
     return [*model.variables, *_inner(model.optimizer).variables, *model.metrics_variables]
 
 
 def loss_scale_of(model: keras.Model) -> list[Any]:
-    """The scalars by which Keras scales the loss in mixed_float16, an optimizer around the optimizer; none without it."""
+    """Returns the scalars with which Keras scales the loss in mixed_float16; none without it."""
     inner = {id(variable) for variable in _inner(model.optimizer).variables}
     return [variable for variable in model.optimizer.variables if id(variable) not in inner]
 
@@ -65,14 +65,14 @@ class Store:
     """The checkpoints of one run.
 
     Args:
-        directory: Where they are kept.
+        directory: Their folder.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def save(self, step: int, state: dict[str, Any], variables: Sequence[Any]) -> Path:
-        """Keep `variables` and `state` as of `step` finished steps."""
+        """Saves `variables` and `state` after `step` steps."""
         target = self.directory / f"step-{step}"
         aside = self.directory / f".step-{step}.aside"
         shutil.rmtree(aside, ignore_errors=True)
@@ -81,7 +81,7 @@ class Store:
                 _write(aside, step, state, variables)
             shutil.rmtree(target, ignore_errors=True)
             aside.replace(target)
-        except BaseException:  # on a full disk half a checkpoint would take the last room
+        except BaseException:  # half a checkpoint would take the last space of a full disk
             shutil.rmtree(aside, ignore_errors=True)
             raise
         sync(self.directory)
@@ -90,7 +90,7 @@ class Store:
         return target
 
     def latest(self, say: Callable[[str], None] = print) -> Checkpoint | None:
-        """The newest undamaged checkpoint; a damaged one is named and passed over."""
+        """Returns the newest undamaged checkpoint; a damaged one is reported and skipped."""
         for step in reversed(self._steps()):
             path = self.directory / f"step-{step}"
             try:
@@ -122,7 +122,7 @@ def _read(path: Path, step: int) -> Checkpoint:
         raise ValueError("state.json fails its checksum")
     state = json.loads(text)
     arrays: list[list[np.ndarray]] = []
-    # Opened here, because numpy leaves a damaged file open.
+    # Opened here because numpy leaves a damaged file open.
     with (path / "variables.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for key in file.files:
             variable = int(key.split(".")[0])
@@ -133,10 +133,10 @@ def _read(path: Path, step: int) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, variables: Sequence[Any]) -> None:
-    """Put the saved values into `variables`.
+    """Assigns the saved values to `variables`.
 
     Raises:
-        UserError: The model has other variables: the checkpoint was written by another version of the code.
+        UserError: The model has other variables: the checkpoint comes from another version of the code.
     """
     expected = [tuple(v.shape) for v in variables]
     got = [parts[0].shape for parts in checkpoint.arrays]
@@ -152,14 +152,14 @@ def restore(checkpoint: Checkpoint, variables: Sequence[Any]) -> None:
                 part.assign(value)
         elif len(saved) == 1 and len(parts) == 1:
             variable.value.assign(saved[0])
-        else:  # the number of replicas changed: what is summed when read goes to the first one
+        else:  # the number of replicas changed: a value that is summed when read goes to the first one
             total = np.sum(saved, axis=0, dtype=saved[0].dtype)
             for j, part in enumerate(parts):
                 part.assign(total if j == 0 else np.zeros_like(total))
 
 
 def _parts(variable: Any) -> list[Any]:
-    """The tf.Variables that hold a Keras variable's value: one, or one per replica where each has its own (metrics)."""
+    """Returns the tf.Variables of a Keras variable: one, or one per replica if each has its own value (metrics)."""
     value = variable.value
     if getattr(value, "synchronization", None) == tf.VariableSynchronization.ON_READ and hasattr(value, "values"):
         return list(value.values)

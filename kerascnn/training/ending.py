@@ -1,24 +1,24 @@
-"""How long a run takes after its last epoch, from what this start has measured."""
+"""Estimates the time of a run after its last epoch, from measurements of this start."""
 
 from dataclasses import dataclass, field
 
-# Pictures at a run's end beside the one at its start: answers, worst mistakes, confusion matrix, curves.
+# Pictures at the end of a run: predictions, worst mistakes, confusion matrix, curves.
 PICTURES = 4
-# Of a proof: images through the network and through the artefact, and files through both.
+# Passes of a proof: images and files, each through the network and through the artefact.
 PROOF_IMAGES = 2 * (256 + 48)
 
 
 @dataclass
 class Ending:
-    """Scoring, pictures and export, in seconds; each is an estimate from something alike that has been timed.
+    """Scoring, pictures and export in seconds, each estimated from a similar operation that was timed.
 
     Attributes:
-        batch_size: Images of a scored batch.
-        images: Images that are scored at the end.
-        build: Seconds that building the network took: loading it takes as long.
-        trace: Seconds that tracing the network's inference took.
-        picture: Seconds that the first picture took; 0 where none is drawn.
-        export_start: Seconds until a fresh process has TensorFlow; None where nothing is exported.
+        batch_size: Images per scored batch.
+        images: Number of images that are scored at the end.
+        build: Seconds of building the network; loading takes as long.
+        trace: Seconds of tracing the network's inference.
+        picture: Seconds of the first picture; 0 if none is drawn.
+        export_start: Seconds until a new process has TensorFlow; None without an export.
     """
 
     batch_size: int
@@ -27,10 +27,10 @@ class Ending:
     trace: float = 0.0
     picture: float = 0.0
     export_start: float | None = None
-    traces: int = field(default=3, init=False)  # of an export: the network, pixels of any size, files
+    traces: int = field(default=3, init=False)  # traces of an export: the network, pixels of any size, files
 
     def seconds(self, batch_seconds: float) -> float:
-        """All of it, where a batch is scored in `batch_seconds`."""
+        """Returns the sum, if a scored batch takes `batch_seconds`."""
         scoring = self.build + self.trace + batch_seconds * self.images / self.batch_size
         return scoring + PICTURES * self.picture + self._export(batch_seconds)
 

@@ -1,4 +1,4 @@
-"""How many steps one call of the compiled function runs, so that Python costs little and nothing else changes."""
+"""Chooses the number of steps per call of the compiled function, such that Python costs little and nothing else changes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-# What Python, Keras' loop and the callbacks cost a call (0.7 ms of a 2-core EPYC), and the share that they may have.
+# Cost of Python, Keras' loop and the callbacks per call (0.7 ms on a 2-core EPYC), and their largest share.
 PYTHON_SECONDS, SHARE = 1e-3, 0.01
-# How fast a device computes at best, for a step's duration: one that is slower only needs fewer steps a call.
+# Peak speed of a device, for the duration of a step; a slower device needs fewer steps per call.
 OPERATIONS_PER_SECOND = {"cpu": 3e11, "gpu": 5e13}
 # A signal waits for the end of a call.
 LONGEST_SECONDS = 2.0
@@ -24,15 +24,15 @@ def execution_plan(
     replicas: int = 1,
     profile: bool = False,
 ) -> int:
-    """Steps per execution: the fewest that keep Python below one per cent, else the most that are allowed.
+    """Returns the steps per execution: the fewest that keep Python below one percent, else the most that are allowed.
 
-    One under a strategy (Keras crashes, keras#19246) and while a profile marks steps.
+    It is one under a strategy (Keras crashes, keras#19246) and while a profile marks steps.
 
     Args:
-        whole: Counts that it has to divide, None for one that does not matter: the epoch's steps (Keras would run over the
-            epoch's end), those of it that are done, those between two checkpoints.
-        most: Steps between two points of a curve: more in one execution would leave points out.
-        operations: Floating-point operations of a step.
+        whole: Numbers that it must divide, or None: the steps of the epoch (Keras would exceed the epoch), those that are
+            done, those between two checkpoints.
+        most: Steps between two points of a curve: a longer execution would omit points.
+        operations: Floating-point operations per step.
         kind: "cpu" or "gpu".
         replicas: Devices that share a batch.
         profile: Whether single steps are traced.
@@ -48,7 +48,7 @@ def execution_plan(
 
 
 def adopt(model: keras.Model, steps: int) -> None:
-    """Let a compiled `model` run so many steps a call; what was traced for another number is traced anew."""
+    """Sets the steps per call of a compiled `model`; a function for another number is traced again."""
     if model.steps_per_execution != steps:
         model.steps_per_execution = steps
         model.train_function = model.test_function = None
@@ -57,10 +57,10 @@ def adopt(model: keras.Model, steps: int) -> None:
 
 
 def _in_turn(model: keras.Model, steps: int) -> Callable[[Any], Any]:
-    """Several training steps on the batches of an iterator, of which each is asked for when the step before has ended.
+    """Runs several training steps on an iterator, and requests each batch when the step before has ended.
 
-    Keras' own loop asks while that step runs. Nothing is gained by it, for batches are kept ready; but how long a step
-    was kept waiting could not be told from how long it ran (`data.timing`).
+    Keras' own loop requests it during that step. That gains nothing, since batches are prefetched, but the waiting time could
+    not be separated from the running time (`data.input_wait`).
     """
     step = tf.function(model.train_step, jit_compile=model.jit_compile, autograph=False)
 

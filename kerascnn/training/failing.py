@@ -1,4 +1,4 @@
-"""Why training cannot go on, in words."""
+"""Reasons why training cannot continue, as text."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from kerascnn.runs.files import write_file
 
 @contextlib.contextmanager
 def noted(run: Run) -> Iterator[None]:
-    """Keep in the run's directory why its training cannot continue, for `kerascnn list`; a start that does better clears it."""
+    """Records in the run's directory why its training cannot continue, for `kerascnn list`; a better start clears it."""
     run.failure_file.unlink(missing_ok=True)
     try:
         yield
@@ -24,7 +24,7 @@ def noted(run: Run) -> Iterator[None]:
 
 
 def exhausted(error: tf.errors.ResourceExhaustedError, batch_size: int, replicas: int) -> Exception:
-    """What ran out: memory, or room on the disk, which TensorFlow calls by the same name."""
+    """Returns which resource is exhausted: memory, or space on the disk, which TensorFlow reports by the same name."""
     for code in FULL:
         if os.strerror(code) in str(error):
             return OSError(code, os.strerror(code))

@@ -1,8 +1,8 @@
-"""Starting from weights that were learned before: which, how they get into a network, and what of it is trained when.
+"""Fine-tuning: which weights a network starts from, how they are loaded, and which layers are trained when.
 
-A body that was trained already wants other treatment than a fresh head: the head alone first, the body's learning rate a
-fraction of the head's, its first stages not at all (Yosinski et al., 2014). A frozen layer's normalizations run in inference
-mode: with the statistics of small batches what was learned collapses (keras#9214).
+A trained backbone needs different treatment than a fresh head: first the head alone, a fraction of the learning rate, and its
+first stages fixed (Yosinski et al., 2014). The normalizations of a frozen layer run in inference mode: with the statistics of
+small batches the features collapse (keras#9214).
 """
 
 import contextlib
@@ -28,16 +28,16 @@ from kerascnn.models import HEADS
 from kerascnn.runs import WEIGHTS_PIN, Run
 from kerascnn.weights.published import has_published, locate
 
-# With fewer training images of a class than this a network rarely learns from scratch what a pretrained one knows.
+# With fewer training images per class, training from scratch is rarely as good as a pretrained network.
 FEW = 2_000
 KERAS_WEIGHTS = "model.weights.h5"
 
 
 def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
-    """`config` with the digest of the weights that it names behind their place, and the stem that they were trained with.
+    """Returns `config` with the digest of its weights after their path, and with the stem that they were trained with.
 
     Raises:
-        UserError: There are no such weights, they are not those that the config was made with, or an option needs some.
+        UserError: There are no such weights, they differ from those of the config, or an option needs weights.
     """
     section = config.model
     if section.weights is None:
@@ -49,12 +49,12 @@ def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
     try:
         found = fingerprint(_file(place, section.arch))
     except UserError:
-        if pinned:  # a run that has begun does not need the file any more
+        if pinned:  # a run that has begun no longer needs the file
             return config
         raise
     if pinned not in ("", found):
         raise UserError(
-            f"--weights {section.weights}: what is there now has sha256 {found[:12]}...: give the weights that were used,"
+            f"--weights {section.weights}: the file now has sha256 {found[:12]}...: give the weights that were used,"
             f" or start another run with --weights {place}"
         )
     stem = _stem(section, place, image_size)
@@ -62,7 +62,7 @@ def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
 
 
 def _place_and_pin(weights: str) -> tuple[str, str]:
-    """Where they are, and the digest of what must be there, empty where any will do."""
+    """Returns the path of weights, and the digest that they must have, or an empty text."""
     place, mark, pin = weights.partition(WEIGHTS_PIN)
     if mark and not re.fullmatch("[0-9a-f]{64}", pin):
         raise UserError(f"--weights: expected 64 hex digits after {WEIGHTS_PIN}, got {pin!r}")
@@ -78,12 +78,12 @@ def _needs_weights(config: Config) -> None:
     named = [flag for flag, there in given.items() if there]
     if named:
         raise UserError(
-            f"{' '.join(named)}: nothing was learned before that could be kept; give --weights imagenet, a file or a run"
+            f"{' '.join(named)}: there are no pretrained weights to keep; give --weights imagenet, a file or a run"
         )
 
 
 def _stem(section: Model, place: str, image_size: int) -> str:
-    """The stem that the weights have, a run's own or the published one, where `auto` would choose the other."""
+    """Returns the stem of the weights, a run's own or the published one, if `auto` would choose the other."""
     if section.stem != "auto":
         return section.stem
     small = image_size <= SMALL_IMAGE
@@ -102,19 +102,19 @@ def _file(place: str, arch: str) -> Path:
     if not folder.is_dir():
         return locate(place, arch)
     run = Run(folder)
-    run.config()  # these two say what is wrong where it is no run, or not finished
+    run.config()  # these two raise if it is not a run, or is not finished
     run.metrics()
     return run.best_model
 
 
 def fingerprint(path: Path) -> str:
-    """sha256 of a weight file, hex; of the weights alone in a `.keras` file, whose other parts hold dates and addresses."""
+    """Returns the sha256 of a weight file in hex; of a `.keras` file only its weights count, not dates and addresses."""
     digest = hashlib.sha256()
     with contextlib.ExitStack() as stack:
         if path.suffix == ".keras" and zipfile.is_zipfile(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
             if KERAS_WEIGHTS not in archive.namelist():
-                raise UserError(f"{path}: expected a file that Keras saved; there is no {KERAS_WEIGHTS} in it")
+                raise UserError(f"{path}: expected a file that Keras saved; it lacks {KERAS_WEIGHTS}")
             file: IO[bytes] = stack.enter_context(archive.open(KERAS_WEIGHTS))
         else:
             file = stack.enter_context(path.open("rb"))
@@ -124,17 +124,17 @@ def fingerprint(path: Path) -> str:
 
 
 def load(network: keras.Model, section: Model) -> list[str]:
-    """Put the weights that a resolved `section` names, if any, into `network`; returns lines that say what was loaded.
+    """Loads the weights of a resolved `section`, if any, into `network`; returns lines that report them.
 
     Raises:
-        UserError: They don't fit, are damaged, or have changed since the config was resolved.
+        UserError: They do not fit, are damaged, or have changed since the config was resolved.
     """
     if section.weights is None:
         return []
     place, pinned = _place_and_pin(section.weights)
     path = _file(place, section.arch)
     if fingerprint(path) != pinned:
-        raise UserError(f"--weights {place}: {path} has changed since this run was named after its content")
+        raise UserError(f"--weights {place}: {path} has changed since this run began")
     try:
         return weights.load(network, section.arch, path)
     except UserError as error:
@@ -142,7 +142,7 @@ def load(network: keras.Model, section: Model) -> list[str]:
 
 
 def _built_with(path: Path, section: Model) -> str:
-    """The flags that would build the network of a run's weights, where they differ from this one's."""
+    """Returns the flags that would build the network of a run's weights, if they differ from this one's."""
     run = source(path)
     if run is None:
         return ""
@@ -162,20 +162,20 @@ def _as_flag(name: str, value: object) -> str:
 
 
 def heads(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers whose weights are fresh where the number of classes differs: the head, and in training auxiliary ones."""
+    """Returns the layers with fresh weights if the number of classes differs: the head, and auxiliary heads in training."""
     return [layer for layer in model.layers if layer.name in HEADS or isinstance(layer, AuxiliaryHead)]
 
 
 def choose(
     model: keras.Model, network: keras.Model, freeze: int, alone: Sequence[keras.layers.Layer] | None = None
 ) -> None:
-    """Set which layers of `model` learn; the others' normalizations run in inference mode.
+    """Sets which layers of `model` are trained; the normalizations of the others run in inference mode.
 
     Args:
-        model: What is trained: `network`, perhaps with auxiliary heads.
+        model: The model in training: `network`, possibly with auxiliary heads.
         network: The single-output network.
-        freeze: The stem and so many stages keep their weights and statistics.
-        alone: The only layers that learn; None for all but the frozen ones.
+        freeze: Number of stages that, with the stem, keep their weights and statistics.
+        alone: The only layers that are trained, or None for all but the frozen ones.
 
     Raises:
         UserError: The network has fewer stages.
@@ -186,7 +186,7 @@ def choose(
 
 
 def _below(network: keras.Model, stages: int) -> set[str]:
-    """Names of the layers up to the output of stage number `stages`."""
+    """Returns the names of the layers up to the output of stage number `stages`."""
     names = {layer.name for layer in network.layers}
     count = sum(f"stage{i}" in names for i in range(1, len(names)))
     if stages > count:
@@ -196,7 +196,7 @@ def _below(network: keras.Model, stages: int) -> set[str]:
 
 
 def advice(splits: Splits, config: Config) -> str | None:
-    """What to say where a network starts from scratch on few images; None where it does not."""
+    """Returns advice if a network starts from scratch on few images, else None."""
     each = len(splits.train) / len(splits.class_names)
     if config.model.weights is not None or each >= FEW:
         return None

@@ -1,8 +1,8 @@
 """Keras metrics for `compile(weighted_metrics=)`, on one-hot labels and logits [batch, classes].
 
-All are weighted sums over images, divided once at the end: exact for any batch size, any number of replicas and any
-fill rows of weight 0. Their state is three vectors, not a confusion matrix: at 1,000 classes C x C floats per metric
-would be as much as a network's whole head.
+All are weighted sums over images, divided once at the end: they are exact for any batch size, number of replicas and padding
+rows of weight 0. Their state is three vectors, not a confusion matrix: at 1,000 classes C x C floats per metric would be as
+large as the head of a network.
 """
 
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from kerascnn.scoring import metrics
 class CountedScore(keras.metrics.Metric):
     """A score that follows from weighted counts per class: images, predictions and right predictions.
 
-    A soft label (mixup, cutmix) counts as its largest class, as in Keras' CategoricalAccuracy. A tie goes to the class
-    that comes first. No step waits for the host: both counting and dividing are tensor operations.
+    A soft label (mixup, cutmix) counts as its largest class, as in Keras' CategoricalAccuracy. A tie goes to the first class.
+    No step waits for the host: counting and dividing are tensor operations.
 
     Args:
         num_classes: Number of classes, C.
@@ -39,7 +39,7 @@ class CountedScore(keras.metrics.Metric):
         super().__init__(name=name or score, dtype=dtype)
         self.num_classes, self.score = num_classes, score
         if counted_by is None:
-            # float32 even under a mixed policy: bfloat16 stops counting at 256.
+            # float32 even under a mixed policy: bfloat16 cannot count beyond 256.
             self.counts = self.add_variable((3, num_classes), "zeros", dtype="float32", name="counts")
         self.counts_of: Callable[[], Any] = self._own if counted_by is None else counted_by.counts_of
 
@@ -47,7 +47,7 @@ class CountedScore(keras.metrics.Metric):
         return self.counts
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds one batch: `y_true` and `y_pred` [batch, C], `sample_weight` [batch] or None (all weigh 1)."""
+        """Adds one batch: `y_true` and `y_pred` [batch, C], `sample_weight` [batch] or None (all are 1)."""
         if not self.variables:
             return
         true = ops.one_hot(ops.argmax(y_true, axis=-1), self.num_classes, dtype="float32")
@@ -68,7 +68,7 @@ class CountedScore(keras.metrics.Metric):
 
 
 def build(num_classes: int) -> list[keras.metrics.Metric]:
-    """The metrics of every run, for `weighted_metrics`: the scores that are known by counts (the loss is Keras')."""
+    """Returns the metrics of every run for `weighted_metrics`: the scores that follow from counts. The loss is Keras' own."""
     first, *rest = metrics.counted()
     counts = CountedScore(num_classes, first.name)
     return [counts, *(CountedScore(num_classes, row.name, counts) for row in rest)]

@@ -1,4 +1,4 @@
-"""A run from wherever it was left to its scores."""
+"""Trains a run from its last state to its scores."""
 
 import itertools
 import math
@@ -30,15 +30,15 @@ from kerascnn.training import (
     assembly,
     callbacks,
     checkpoints,
+    environment,
     execution,
-    facts,
     failing,
     finetune,
     optim,
     symptoms,
     whitening,
 )
-from kerascnn.training.assembly import Schedule, averaged, build_and_compile, compile_for, network_of, resolve
+from kerascnn.training.assembly import RunSchedule, averaged, build_and_compile, compile_for, network_of, resolve
 from kerascnn.training.ending import Ending
 from kerascnn.training.saving import save_model
 from kerascnn.training.showing import ShowProgress
@@ -57,27 +57,27 @@ def train(
     patience: float = 0.0,
     export_start: float | None = None,
 ) -> dict[str, Any]:
-    """Train `run` to its end, or to epoch `until`, from wherever it was left; returns its metrics.
+    """Trains `run` to its end, or to epoch `until`, from its last state; returns its metrics.
 
     Args:
-        config: The config; what is left to `auto` is resolved here.
-        run: From `Run.prepare`.
-        splits: The config's data where the caller has loaded them already.
+        config: The config; remaining `auto`s are resolved.
+        run: A run of `runs.prepare`.
+        splits: The config's data, if the caller has loaded them.
         until: Stop after this epoch (a rung); the schedule stays.
-        screen: Where lines go.
-        draw: Whether pictures of images and mistakes are made.
-        read_test: Whether test is scored at the end; a search's candidates go without, without graph and report too.
+        screen: Takes lines and phases.
+        draw: Whether pictures of images and mistakes are drawn.
+        read_test: Whether test is scored at the end; candidates of a search do without, and without graph and report.
         patience: Seconds to wait for another process that trains the run.
-        export_start: Where an export follows, the seconds until a fresh process has TensorFlow: for the time left.
+        export_start: If an export follows, the seconds until a new process has TensorFlow, for the estimated time.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
 
     Raises:
-        UserError: Another process trains the run, or something in the config cannot be.
+        UserError: Another process trains the run, or the config is not valid.
         TrainingFailed: The loss is not finite, or memory does not suffice.
-        OSError: A file cannot be written; where the disk is full, what was kept before stays.
-        Stopped: By a signal or by time, or because images cannot be read; everything is kept.
+        OSError: A file cannot be written; on a full disk, what was kept before stays.
+        Stopped: By a signal or a time limit, or because images cannot be read; everything is kept.
     """
     screen = screen or Screen()
     plan = setup(config.devices, config.fit.batch_size)
@@ -100,7 +100,7 @@ def train(
 
 
 class Training:
-    """One start of a run: what its parts share while `train` is under way."""
+    """One start of a run: the state that its parts share during `train`."""
 
     def __init__(
         self,
@@ -122,14 +122,14 @@ class Training:
         self.head_alone = self.small = False
         self.first_batches: tf.data.Dataset | None = None
         self.trained_on = splits
-        self.noticed: set[str] = set()  # symptoms that were said
+        self.noticed: set[str] = set()  # symptoms that were reported
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
         scored = len(splits.val) + (len(splits.test) if read_test else 0)
         self.ending = Ending(config.fit.batch_size, scored, export_start=export_start)
 
     def go(self, until: int | None) -> dict[str, Any]:
-        """Fit what is left, then score the best model."""
-        schedule = Schedule.of(self.config.fit, len(self.splits.train), until)
+        """Fits the rest, then scores the best model."""
+        schedule = RunSchedule.of(self.config.fit, len(self.splits.train), until)
         with self.screen.phase(f"building {self.config.model.arch}") as phase:
             self.model = build_and_compile(self.config, self.splits, self.plan)
         self.ending.build = phase.seconds
@@ -137,19 +137,19 @@ class Training:
             loaded = self._load_weights()
         with self.screen.phase("building its float32 twin"):
             self.twin = models.float32_twin(network_of(self.model))
-        finetune.choose(self.twin, self.twin, freeze=0)  # what is frozen here is nobody else's matter
+        finetune.choose(self.twin, self.twin, freeze=0)  # frozen layers matter only here
         self._introduce(schedule, loaded)
         self._fit(schedule)
         if len(self.rows) < schedule.epochs and not self._exhausted():
             without = "it and --overwrite" if self.config.logging.overwrite else "it"
             self.screen.say(
-                f"stopped after epoch {len(self.rows)} of {schedule.epochs}, as asked; the same command without {without} goes on"
+                f"stopped after epoch {len(self.rows)} of {schedule.epochs}; the same command without {without} continues"
             )
             return {"epochs": len(self.rows)}
         return self._finish()
 
     def _load_weights(self) -> list[str]:
-        """At a run's first start: the weights that it begins with; returns what to say of them."""
+        """Loads the initial weights at a run's first start; returns lines about them."""
         if self.store.latest(self.screen.say) is not None:
             return []
         with self.plan.scope():
@@ -157,8 +157,8 @@ class Training:
                 return [whitening.whiten(network_of(self.model), whitening.batches(self.splits, self.config.fit))]
             return finetune.load(network_of(self.model), self.config.model)
 
-    def _introduce(self, schedule: Schedule, loaded: list[str]) -> None:
-        """Say and keep what is about to happen."""
+    def _introduce(self, schedule: RunSchedule, loaded: list[str]) -> None:
+        """Reports and records what is about to happen."""
         with self.screen.phase("tracing the network") as phase:
             graph = cost.inference_graph(self.twin, (1, *self.twin.input_shape[1:]))
             self.count = cost.count(self.twin, graph=graph)
@@ -176,11 +176,11 @@ class Training:
         if advice := finetune.advice(self.splits, self.config):
             self.screen.say(advice)
         self.screen.say(f"run     {self.run.path}")
-        facts.note_environment(self.run, self.plan, self.screen.say)
+        environment.note_environment(self.run, self.plan, self.screen.say)
         board = self.run.tensorboard
         shown = dumps(self.config, self._used()).encode("utf-8", "backslashreplace").decode()
         tensorboard.write_config(board, f"```toml\n{shown}```")
-        if self.read_test:  # a search has a table of its candidates, under the names that it varied
+        if self.read_test:  # a search has its own table of candidates, by the names that it varies
             with self.screen.phase("drawing the graph for TensorBoard"):
                 tensorboard.write_graph(board, self.twin, graph)
                 tensorboard.write_hparams(board, one_line(self.run.name), self._hparams())
@@ -194,24 +194,24 @@ class Training:
                 self._show("train", pngs)
 
     def _hparams(self) -> dict[str, Any]:
-        return facts.hparams(self.config, self.splits.name, self.count) | self._used()
+        return environment.hparams(self.config, self.splits.name, self.count) | self._used()
 
     def _used(self) -> dict[str, Any]:
         return defaults.used(self.config, self.splits.image_size)
 
     def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
-        """A picture below plots/ says that TensorBoard has it too: it is written last."""
+        """Writes a picture to TensorBoard, then to plots/, whose file says that both exist."""
         tensorboard.write_images(self.run.tensorboard, split, pngs)
         for name, png in pngs.items():
             self.run.write_plot(f"{name}.png", png)
 
-    def _fit(self, schedule: Schedule) -> None:
-        """Fit to `schedule.until`: the rest of an epoch that was cut short first, then whole epochs, the head alone first."""
+    def _fit(self, schedule: RunSchedule) -> None:
+        """Fits to `schedule.until`: the rest of an interrupted epoch, then whole epochs, first those of the head alone."""
         stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
         with stop.listening(self.screen.say):
             for segment in itertools.count():
                 if segment and (len(self.rows) >= schedule.until or self._exhausted()):
-                    break  # nothing follows: the checkpoint that was just written is not read
+                    break  # nothing follows, so that the checkpoint just written is not read
                 checkpoint = self.store.latest(self.screen.say)
                 step = checkpoint.step if checkpoint else 0
                 self.rows[:] = checkpoint.state["rows"] if checkpoint else []
@@ -224,11 +224,11 @@ class Training:
                 self._segment(schedule, step, self._enter(schedule, step, checkpoint), stop)
 
     def _enter(
-        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None
+        self, schedule: RunSchedule, step: int, checkpoint: checkpoints.Checkpoint | None
     ) -> checkpoints.Checkpoint | None:
-        """Compile for what is trained from `step` on, the head or everything; returns the checkpoint that is to be put back.
+        """Compiles for the layers that are trained from `step` on; returns the checkpoint to restore.
 
-        Where the head has been alone, training of everything begins like a run of its own: only weights are taken over.
+        After the head alone, training of all layers begins like a run of its own: only weights are taken over.
         """
         if (step < schedule.small_steps) != self.small:
             self._resize(small=not self.small)
@@ -245,7 +245,7 @@ class Training:
         return callbacks.exhausted(self.rows, self.monitor, fit.patience, after=fit.head_epochs)
 
     def _resize(self, small: bool) -> None:
-        """Go on with the same weights in a network for the other size of images; a checkpoint brings the rest."""
+        """Continues with the same weights in a network for the other image size; a checkpoint restores the rest."""
         self.trained_on = assembly.small(self.splits) if small else self.splits
         weights = host_values(self.model.weights)
         with self.screen.phase(f"building {self.config.model.arch} for {self.trained_on.image_size} px"):
@@ -260,7 +260,7 @@ class Training:
         self.head_alone = head_alone
 
     def _segment(
-        self, schedule: Schedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
+        self, schedule: RunSchedule, step: int, checkpoint: checkpoints.Checkpoint | None, stop: StopRequest
     ) -> None:
         epoch, done = divmod(step, schedule.steps_per_epoch)
         first = schedule.head_epochs if self.head_alone else schedule.low_res_epochs if self.small else schedule.until
@@ -269,13 +269,13 @@ class Training:
         steps = execution.execution_plan(
             (schedule.steps_per_epoch, done or None, fit.checkpoint_every),
             most=logging.steps_per_log,
-            operations=6 * self.count.macs * fit.batch_size,  # forward, and twice that for the gradients
+            operations=6 * self.count.macs * fit.batch_size,  # forward pass, and twice as much for the gradients
             kind=self.plan.kind,
             replicas=self.plan.replicas,
             profile=logging.profile,
         )
         execution.adopt(self.model, steps)
-        # Tracing the pipeline takes seconds, and what begins at the first step has been traced for its picture.
+        # Tracing the pipeline takes seconds; the one that begins at the first step was traced for its picture.
         ready = self.first_batches if not step and not self.small else None
         stream, wait = pipeline.timed(self._training_data(step) if ready is None else ready)
         self.first_batches = None
@@ -295,7 +295,7 @@ class Training:
                 verbose=0,
             )
         except tf.errors.OpError:
-            # Images cannot be read: the step that lacks them was not done. Of several steps an execution some may have been.
+            # Images cannot be read, so that their step was not done. Earlier steps of the same execution may be done.
             if self.splits.train.source.ended_by and steps == 1 and save.step % schedule.steps_per_epoch:
                 save.keep()
             raise
@@ -306,7 +306,7 @@ class Training:
 
     def _callbacks(
         self,
-        schedule: Schedule,
+        schedule: RunSchedule,
         step: int,
         checkpoint: checkpoints.Checkpoint | None,
         stop: StopRequest,
@@ -314,7 +314,7 @@ class Training:
     ) -> list[keras.callbacks.Callback]:
         fit, rows = self.config.fit, self.rows
         stats = callbacks.EpochStats(fit.batch_size, wait.seconds, checkpoint.state["spent"] if checkpoint else None)
-        # On a CPU a step's loss is there when Python goes on; a GPU would wait for Python after each one.
+        # On a CPU the loss of a step is available when Python continues; a GPU would wait for Python after each step.
         finite = callbacks.StopAtNaN(
             step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.steps_per_log
         )
@@ -337,7 +337,7 @@ class Training:
             monitor=self.monitor,
             rows=rows,
             val_steps=math.ceil(len(self.splits.val) / fit.batch_size) or None,
-            # Under a strategy TensorFlow fetches ahead of the step.
+            # Under a strategy TensorFlow fetches batches ahead of the step.
             batches=wait.batches if self.plan.replicas == 1 else None,
             after=self.ending.seconds,
         )
@@ -402,7 +402,9 @@ class Training:
             save_model(self.twin, self.run.best_model)
 
     def _finish(self) -> dict[str, Any]:
-        """Score the best model on val and test, once, and keep everything; metrics.json comes last: with it the run is done."""
+        """Scores the best model on val and test, once, and keeps everything; metrics.json, written last, makes the run
+        finished.
+        """
         epoch = callbacks.best_epoch(self.rows, self.monitor)
         found, answered = self._score_splits()
         if self.draw:
@@ -441,7 +443,7 @@ class Training:
         return found
 
     def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
-        """Scores of the best model by split, and what they were made of; test comes last."""
+        """Returns the scores of the best model by split, and their predictions; test comes last."""
         with self.screen.phase("loading the best model"):
             best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
         found: dict[str, Any] = {}
@@ -457,6 +459,6 @@ class Training:
             predictions.save(self.run, split.name)
             answered.append((split, predictions))
             if self.draw and split.name == "val":
-                with self.screen.phase("drawing val's answers"):
+                with self.screen.phase("drawing val's predictions"):
                     self._show("val", pictures.answers(split, predictions, self.splits.class_names))
         return found, answered

@@ -1,4 +1,4 @@
-"""What a config's network costs, before anything of it is trained in earnest."""
+"""The cost of a config's network, measured before it is trained."""
 
 import contextlib
 import time
@@ -14,12 +14,12 @@ from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
 
-# Steps before the clock runs, how long it runs, and how many steps at most: the first ones compile and fill the cache.
+# Steps before the measurement, its seconds, and its most steps: the first steps compile and fill the cache.
 WARM_STEPS, SECONDS, MOST_STEPS = 4, 3.0, 60
 
 
 def network_cost(config: ResolvedConfig, classes: int) -> counting.Counted:
-    """Parameters and multiply-adds of a config's network, from its row.
+    """Returns parameters and multiply-adds of a resolved config's network, from its row or by building it without weights.
 
     Raises:
         UserError: There is no such network.
@@ -30,18 +30,18 @@ def network_cost(config: ResolvedConfig, classes: int) -> counting.Counted:
 def seconds_per_step(
     model: keras.Model, config: ResolvedConfig, splits: Splits, phases: Phases = SILENT
 ) -> tuple[float, float]:
-    """Median time of a training step on real batches, warm, in `fit`'s own loop; and that of all steps but the first.
+    """Returns the median time of a warm training step in `fit`'s own loop, and the time of all steps but the first.
 
     Args:
-        model: From `build_and_compile`; a few steps train it.
-        config: Of its run.
+        model: A model of `build_and_compile`; a few steps train it.
+        config: A resolved config.
         splits: The config's data.
-        phases: Where it is shown.
+        phases: Shows the measurement.
     """
     ends: list[float] = []
 
     class Enough(Exception):
-        """The clock has run long enough."""
+        """Raised at the end of the measurement."""
 
     compiling, warm = phases.phase("compiling the training step"), SILENT.phase("warm steps", MOST_STEPS)
 

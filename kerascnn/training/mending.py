@@ -1,4 +1,4 @@
-"""What a finished run lacks, where an earlier version or a kill left it without: made of what it has kept."""
+"""Completes a finished run that lacks files because of an earlier version or a kill, from what it has kept."""
 
 import contextlib
 
@@ -10,12 +10,12 @@ from kerascnn.scoring.predictions import Predictions
 
 
 def mend(run: Run, splits: Splits, *, draw: bool) -> bool:
-    """Write the report of a finished run that has none, and remove what killed processes left aside.
+    """Writes the report of a finished run that has none, and removes what killed processes left aside.
 
-    A run that another process works in, or that may only be read, stays as it is.
+    A run that another process works in, or that is read-only, stays as it is.
 
     Args:
-        run: With metrics.json.
+        run: A finished run.
         splits: Its data.
         draw: Whether the report shows images.
 

@@ -12,27 +12,27 @@ from kerascnn.compat import keras as compat
 from kerascnn.config import Optim
 from kerascnn.config.defaults import LEARNING_RATE, WEIGHT_DECAY
 
-BIASES = ("bias", "beta")  # as Keras names them
-ADAM_RATIO = 0.05  # under muon: the rate of what AdamW updates over that of kernels
+BIASES = ("bias", "beta")  # their names in Keras
+ADAM_RATIO = 0.05  # under muon: learning rate of AdamW's variables relative to that of kernels
 
 
 def peak(section: Optim) -> float:
-    """The learning rate after warm-up."""
+    """Returns the learning rate after warm-up."""
     return section.lr or LEARNING_RATE[section.optimizer]
 
 
 def _cosine(progress, section: Optim):
-    """From 1 to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
+    """Falls from 1 to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
     return 0.5 * (1 + ops.cos(math.pi * progress))
 
 
 def _linear(progress, section: Optim):
-    """From 1 to 0 in a line: with the warm-up one cycle (Smith and Topin, 2018)."""
+    """Falls linearly from 1 to 0, which is one cycle with the warm-up (Smith and Topin, 2018)."""
     return 1 - progress
 
 
 def _step(progress, section: Optim):
-    """A tenth after each of `step_epochs` (He et al., 2016, section 4.2)."""
+    """Falls to a tenth after each of `step_epochs` (He et al., 2016, section 4.2)."""
     drops = sum(ops.cast(progress >= share, "float32") for share in section.step_epochs)
     return 0.1**drops
 
@@ -46,7 +46,7 @@ SCHEDULES: dict[str, Callable] = {"cosine": _cosine, "linear": _linear, "step": 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to the peak, then a shape: a pure function of the step, so that resuming needs no memory.
+    """Linear warm-up to the peak, then a decay: a pure function of the step, so that resuming needs no state.
 
     Args:
         section: The config's optim section.
@@ -65,7 +65,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         step = ops.cast(step, "float32")
         warm = ops.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
         rest = max(self.total_steps - self.warmup_steps, 1)
-        # Counted from the end of warm-up, the midpoint of a step: no step runs at 0 and none is lost at the peak.
+        # Counted from the end of warm-up to the midpoint of a step: no step has a rate of 0, and none is lost at the peak.
         after = ops.clip((step - self.warmup_steps + 0.5) / rest, 0.0, 1.0)
         whole = ops.clip((step + 0.5) / self.total_steps, 0.0, 1.0)
         progress = whole if self.section.schedule == "step" else after
@@ -84,13 +84,13 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class _Scaled(compat.DecayInStep):
-    """Of an optimizer: updates some variables at a multiple of the learning rate, weight decay included.
+    """Part of an optimizer: updates some variables at a multiple of the learning rate, weight decay included.
 
-    Keras has one learning rate for all. Scaling gradients would not do: Adam divides by their size.
+    Keras has one learning rate for all variables. Scaling gradients is not equivalent: Adam divides by their size.
     """
 
     def scale(self, variables: Sequence, factor: float) -> None:
-        """Multiply the learning rate of `variables` by `factor`, on top of earlier calls."""
+        """Multiplies the learning rate of `variables` by `factor`, in addition to earlier calls."""
         more = {self.key(variable): factor * self._factor(variable) for variable in variables}
         self._factors = {**getattr(self, "_factors", {}), **more}
 
@@ -107,19 +107,19 @@ class _Scaled(compat.DecayInStep):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class SGD(_Scaled, keras.optimizers.SGD):
-    """Keras' SGD, whose learning rate may differ for some variables."""
+    """Keras' SGD, with learning rates that may differ by variable."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class AdamW(_Scaled, keras.optimizers.AdamW):
-    """Keras' AdamW, whose learning rate may differ for some variables."""
+    """Keras' AdamW, with learning rates that may differ by variable."""
 
 
 @functools.cache
 def _jordan(a: float, b: float, c: float, steps: int, dtype: str) -> Callable:
-    """A Gram matrix [n, n] -> the product of the iteration's polynomials in it, [n, n].
+    """Maps a Gram matrix [n, n] to the product of the iteration's polynomials in it, [n, n].
 
-    One function for every kernel: traced for each of a network's, these would double the time until its first step.
+    One function serves all kernels: tracing it for each would double the time until the first step.
     """
 
     def product_of(gram):
@@ -135,21 +135,23 @@ def _jordan(a: float, b: float, c: float, steps: int, dtype: str) -> Callable:
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class Muon(_Scaled, compat.MuonOfChoice):
-    """Kernels of convolutions move by orthogonal matrices near their mean gradient, the rest by AdamW (Jordan et al., 2024).
+    """Updates kernels of convolutions by orthogonal matrices near their mean gradient, the rest by AdamW (Jordan et al., 2024).
 
-    Keras' Muon leaves kernels of four axes to AdamW. Here one is a matrix of (height * width * inputs) x outputs. A step moves
-    it by about the learning rate in every direction of its smaller side, whatever the gradient's size.
+    Keras' Muon leaves kernels with four axes to AdamW. Here such a kernel is a matrix of (height * width * inputs) x outputs.
+    A step moves it by about the learning rate in every direction of its smaller side, whatever the size of the gradient.
     """
 
     def by_adamw(self, variable):
-        return len(variable.shape) != 4 or 1 in variable.shape[2:]  # A depthwise kernel is no matrix: nothing is mixed.
+        return (
+            len(variable.shape) != 4 or 1 in variable.shape[2:]
+        )  # A depthwise kernel is not a matrix: it mixes no channels.
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        """The polynomials of Jordan's iteration in x's smaller Gram matrix, applied to x once at the end.
+        """Applies the polynomials of Jordan's iteration in x's smaller Gram matrix to x, once at the end.
 
-        Each is a polynomial in x^T x times x, so that the products with x itself, the dear ones where a kernel is long, are two
-        instead of two a step. Not on a GPU: a Gram matrix squares how far singular values lie apart, which TensorFloat-32 does
-        not resolve.
+        Each is a polynomial in x^T x times x, so that the products with x itself, which are expensive for long kernels, are
+        two in total instead of two per step. Not on a GPU: a Gram matrix squares the ratio of singular values, which
+        TensorFloat-32 does not resolve.
         """
         matrix = ops.reshape(x, (-1, x.shape[-1]))
         if tf.config.list_physical_devices("GPU"):
@@ -188,25 +190,25 @@ def build(
     body: Sequence = (),
     accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
-    """The optimizer that `section` describes, with its schedule, sparing normalizations and biases from weight decay.
+    """Returns the optimizer of `section` with its schedule, without weight decay for normalizations and biases.
 
     Args:
         section: The config's optim section.
         total_steps: Steps of the whole schedule.
         steps_per_epoch: Steps of one epoch.
-        trainable: The variables it will update. Decay is excluded by variable: Keras' exclusion by name sees leaf
-            names only.
-        body: Those of them that `backbone_lr_scale` slows down.
+        trainable: The variables that it updates. Decay is excluded by variable, since Keras' exclusion by name sees only leaf
+            names.
+        body: Those of them whose learning rate is multiplied by `backbone_lr_scale`.
         accumulate: Batches whose gradients are averaged before an update.
     """
     decay = WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
     optimizer = OPTIMIZERS[section.optimizer](
         section,
         learning_rate=Schedule(section, total_steps, steps_per_epoch),
-        weight_decay=decay,  # 0 and not None, which AdamW refuses.
+        weight_decay=decay,  # 0, since AdamW refuses None.
         global_clipnorm=section.clip_norm,
         use_ema=section.ema > 0,
-        # Keras averages after every batch, also while gradients wait: an update's weights then enter `accumulate` times.
+        # Keras averages weights after every batch, also while gradients accumulate: an update then counts `accumulate` times.
         ema_momentum=(section.ema or 0.99) ** (1 / accumulate),
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )

@@ -1,4 +1,4 @@
-"""How a trained model is written."""
+"""Writes trained models."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from kerascnn.runs.files import naming, sync
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file aside, sync, rename."""
+    """Writes a `.keras` file: aside, synced, renamed."""
     aside = path.with_name(f".aside-{path.name}")
     try:
         with naming(path):
             model.save(aside)
             sync(aside)
         aside.replace(path)
-    except BaseException:  # on a full disk half a model would take the last room
+    except BaseException:  # half a model would take the last space of a full disk
         aside.unlink(missing_ok=True)
         raise
     sync(path.parent)

@@ -1,4 +1,4 @@
-"""What training shows: a row per epoch, and between two rows what is done right now."""
+"""The display of training: a row per epoch, and the current phase between two rows."""
 
 import time
 from collections.abc import Callable
@@ -13,24 +13,24 @@ from kerascnn.training.callbacks import Row, best_epoch
 # Scores of val beside the first one.
 FURTHER = [score for score in shown_in("brief") if score is not HEADLINE]
 
-# Between two looks at the loss for the live bar: each one waits for the device.
+# Seconds between two readings of the loss for the live bar: each one waits for the device.
 NOTE_SECONDS = 0.5
 
 
 class ShowProgress(keras.callbacks.Callback):
-    """A row per epoch; between two rows a phase that says what is done, step by step.
+    """Shows a row per epoch, and between two rows a phase with the current step.
 
     Args:
-        screen: Where to.
-        epochs: Of the whole schedule.
+        screen: The screen.
+        epochs: Epochs of the whole schedule.
         steps_per_epoch: Steps of an epoch.
-        first_step: Steps that were done when this fit began.
-        monitor: The column to mark when it is the best so far.
+        first_step: Number of finished steps when this fit began.
+        monitor: Column that is marked if it is the best so far.
         rows: One row per epoch.
         val_steps: Steps of scoring val.
-        batches: Number of batches that training has been given so far, for the steps within one execution; None where the
-            device fetches them ahead.
-        after: Seconds from the last epoch to the end of everything, given those of a scored val batch.
+        batches: Function that returns the number of batches that training has requested, for the steps within an execution;
+            None if the device fetches them ahead.
+        after: Function from seconds per scored val batch to the seconds from the last epoch to the end of everything.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ShowProgress(keras.callbacks.Callback):
         self.val_steps, self.batches, self.after = val_steps, batches, after
         self._phases: dict[str, Phase] = {}
         self._noted, self._compiling = 0.0, 0.0
-        self._seconds: list[float] = []  # per step, val included, of each epoch of this fit
+        self._seconds: list[float] = []  # seconds per step, val included, of each epoch of this fit
         self._val_ends: list[float] = []
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -68,7 +68,7 @@ class ShowProgress(keras.callbacks.Callback):
         steps.mark()
         if self.batches:
             given, before = self.batches, self.batches()
-            # The batch that was given last is the one that is computed now.
+            # The batch that was requested last is being computed.
             steps.watch(lambda: self._offset + max(0, given() - before - 1))
         if not self._seconds:
             self._open("compile", "compiling the training step")
@@ -93,7 +93,7 @@ class ShowProgress(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
         phase = self._phases.get("val")
-        if phase is None:  # asked for by somebody else
+        if phase is None:  # called by other code
             return
         phase.reach(batch + 1)
         if len(self._val_ends) == 1:
@@ -115,7 +115,7 @@ class ShowProgress(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """End whatever is open."""
+        """Ends all open phases."""
         for name in list(self._phases):
             self._close(name)
 
@@ -129,7 +129,7 @@ class ShowProgress(keras.callbacks.Callback):
             self._phases.pop(key).end()
 
     def _epoch_seconds(self) -> float:
-        """Of the epoch that has just ended, as later ones will take: without what was compiled in it."""
+        """Returns the seconds of the epoch that has just ended, without compilation."""
         seconds = time.perf_counter() - self._start
         if self._seconds:
             return seconds
@@ -141,7 +141,7 @@ class ShowProgress(keras.callbacks.Callback):
         return steps + min(once, self._compiling) + scored * max(len(self._val_ends) - 1, 0)
 
     def _val_seconds(self) -> float:
-        """Of a scored val batch, without compiling."""
+        """Returns the seconds per scored val batch, without compilation."""
         ends = self._val_ends
         return (ends[-1] - ends[1]) / (len(ends) - 2) if len(ends) > 2 else 0.0
 

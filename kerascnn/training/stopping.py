@@ -1,4 +1,4 @@
-"""Asking training to stop: by a signal, or because time is up."""
+"""Requests to stop training: a signal, or the end of its time."""
 
 import math
 import signal
@@ -12,10 +12,10 @@ from kerascnn.errors import INTERRUPTED, STOPPED, Stopped
 
 
 class StopRequest:
-    """Set by a signal or by time; training looks at it between two executions.
+    """A request to stop, set by a signal or after a time; training checks it between two executions.
 
     Args:
-        seconds: Time until it sets itself, or None.
+        seconds: Seconds until it sets itself, or None.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
@@ -24,29 +24,29 @@ class StopRequest:
 
     @property
     def pending(self) -> bool:
-        """Whether training is to stop."""
+        """Whether training should stop."""
         return self.signal is not None or time.monotonic() >= self.deadline
 
     def stopped(self, kept: str) -> Stopped:
-        """The exception that ends training, with what was kept."""
+        """Returns the exception that ends training, with what was kept."""
         if self.signal == signal.SIGINT:
             why, code = "interrupted", INTERRUPTED
         elif self.signal is not None:
             why, code = f"stopped by {signal.Signals(self.signal).name}", STOPPED
         else:
             why, code = "time is up", STOPPED
-        return Stopped(f"{why}: {kept}; the same command goes on from there", code)
+        return Stopped(f"{why}: {kept}; the same command continues from there", code)
 
     @contextmanager
     def listening(self, say: Callable[[str], None]) -> Iterator["StopRequest"]:
-        """Catch SIGINT and SIGTERM: the first asks training to stop, a second Ctrl-C ends at once."""
+        """Catches SIGINT and SIGTERM: the first one requests a stop, a second Ctrl-C ends at once."""
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.signal is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt
             self.signal = number
             name = signal.Signals(number).name
-            say(f"{name}: saving at the end of the running step (Ctrl-C again: at once, back to the last checkpoint)")
+            say(f"{name}: saving at the end of this step (Ctrl-C again: stop at once, at the last checkpoint)")
 
         if threading.current_thread() is not threading.main_thread():
             yield self

@@ -1,4 +1,4 @@
-"""Signs that a training goes wrong although its loss is finite: val loss explodes, one class is all that is predicted."""
+"""Signs of a failing training with a finite loss: val loss explodes, or only one class is predicted."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,14 @@ from kerascnn.training.callbacks import Row
 
 
 def one_class(row: Mapping[str, float], images: np.ndarray) -> int | None:
-    """The class that an epoch's val scores say is the only one predicted, or None.
+    """Returns the only class that an epoch predicts according to its val scores, or None.
 
-    The scores of such a network follow from counts by class: other networks meet all of them by a rare accident.
+    The accuracy, balanced accuracy and macro F1 of such a network are known; another network matches all three only by a rare
+    coincidence.
 
     Args:
         row: A row of history.csv.
-        images: Val images of each class, [C].
+        images: Number of val images of each class, [C].
     """
     known = {score.column: score.of_counts for score in metrics.counted() if score.of_counts and score.column in row}
     occurring = np.flatnonzero(images)
@@ -33,11 +34,11 @@ def one_class(row: Mapping[str, float], images: np.ndarray) -> int | None:
 
 
 def of_epoch(row: Row, images: np.ndarray, class_names: Sequence[str], lr: float) -> dict[str, str]:
-    """What is wrong after an epoch: by kind, one line.
+    """Returns the problems after an epoch: one line by kind.
 
     Args:
         row: The epoch's row of history.csv.
-        images: Val images of each class, [C].
+        images: Number of val images of each class, [C].
         class_names: C names.
         lr: The peak learning rate.
     """
@@ -58,14 +59,14 @@ def of_epoch(row: Row, images: np.ndarray, class_names: Sequence[str], lr: float
 
 
 class Symptoms(keras.callbacks.Callback):
-    """Says once for each kind what is wrong after an epoch; it stands after History.
+    """Reports each kind of problem after an epoch once; it follows History.
 
     Args:
         rows: One row per epoch.
-        images: Val images of each class, [C].
+        images: Number of val images of each class, [C].
         class_names: C names.
         lr: The peak learning rate.
-        said: Kinds that were said before; extended in place.
+        said: Kinds that were reported before; extended in place.
         say: Takes a line.
     """
 

@@ -1,7 +1,7 @@
-"""A first convolution that separates the directions in which patches of the training images vary, and is not trained.
+"""Whitening of the first convolution: its filters separate the directions of variation of training patches and are not trained.
 
-Its outputs are uncorrelated and of equal variance from the first step on; a short training need not find that out (Page,
-2018, part 8; Jordan, 2024, section 3.2).
+Its outputs are uncorrelated and have equal variance from the first step on, which a short training then does not need to
+learn (Page, 2018, part 8; Jordan, 2024, section 3.2).
 """
 
 import math
@@ -13,45 +13,45 @@ import tensorflow as tf
 from kerascnn.config import Augment, Fit
 from kerascnn.data import Splits, pipeline
 
-IMAGES = 2_000  # whose patches are looked at: two million of them at 32 px, for a covariance of 27 x 27 numbers
-# Added to each direction's variance, of pixels as the network sees them: what hardly varies is not blown up to noise.
+IMAGES = 2_000  # training images for the covariance: two million patches at 32 px, for 27 x 27 numbers
+# Added to the variance of each direction, in the network's pixels, so that small variations are not amplified to noise.
 EPSILON = 5e-4
-# Of the largest variance: below it is rounding, as in the colours of grey images.
+# Share of the largest variance; below it is rounding error, as in the colors of gray images.
 NOTHING = 1e-6
 
 
 def stem(network: keras.Model) -> keras.layers.Layer:
-    """The first layer of `network` that has weights: a convolution, with its normalization where there is one.
+    """Returns the first layer of `network` with weights: a convolution, with its normalization if there is one.
 
-    A whitened one is not trained as a whole: its normalization has the statistics of what it whitened, and no gradient has to
-    be carried to the largest images of the network.
+    A whitened stem is not trained at all: its normalization has the statistics of the whitened outputs, and no gradient needs
+    to reach the largest images of the network.
     """
     return network.get_layer("stem_1")
 
 
 def convolution(network: keras.Model) -> keras.layers.Conv2D:
-    """The first convolution of `network`, behind its preprocessing: every arch begins with one."""
+    """Returns the first convolution of `network`, after its preprocessing: every arch begins with one."""
     first = stem(network)
     return getattr(first, "conv", first)
 
 
 def batches(splits: Splits, fit: Fit) -> tf.data.Dataset:
-    """Training images as they are, enough of them to whiten by, in the order of the run's first epoch."""
+    """Returns enough unaugmented training images to whiten by, in the order of the run's first epoch."""
     size = min(fit.batch_size, len(splits.train))
     plain = pipeline.training(splits, augment=Augment(augment=("none",)), seed=fit.seed, batch_size=size)
     return plain.take(math.ceil(min(IMAGES, len(splits.train)) / size))
 
 
 def whiten(network: keras.Model, images: tf.data.Dataset) -> str:
-    """Put the whitening of `images` into the first convolution of `network`; returns a line that says so.
+    """Sets the first convolution of `network` to whiten `images`; returns a line about it.
 
-    Filters come in pairs of opposite sign, so that a ReLU behind them loses nothing, in order of falling variance. Where
-    there are more filters than twice the directions (kernel height * width * 3, a third of it where all images are grey), the
-    rest keep their initial values. A normalization behind them gets the statistics of their outputs.
+    Filters come in pairs of opposite sign, so that a following ReLU loses nothing, in the order of falling variance. If there
+    are more filters than twice the directions (kernel height * width * 3, a third of it if all images are gray), the rest
+    keep their initial values. A following normalization gets the statistics of their outputs.
 
     Args:
-        network: Single-output, with a layer `preprocess`.
-        images: From `batches`.
+        network: A single-output network with a layer `preprocess`.
+        images: Images from `batches`.
     """
     layer = convolution(network)
     seen = keras.Model(network.inputs, network.get_layer("preprocess").output)
@@ -75,7 +75,7 @@ def whiten(network: keras.Model, images: tf.data.Dataset) -> str:
 
 
 def _normalize(network: keras.Model, seen: keras.Model, images: tf.data.Dataset) -> None:
-    """Give the normalization of the stem, if it has one, the mean and variance of what the convolution makes of `images`."""
+    """Gives the normalization of the stem, if any, the mean and variance of the convolution's outputs for `images`."""
     norm = getattr(stem(network), "bn", None)
     if norm is None:
         return
@@ -88,9 +88,9 @@ def _normalize(network: keras.Model, seen: keras.Model, images: tf.data.Dataset)
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:
-    """Rows that make patches of this covariance, float [n, n], uncorrelated and of variance 1, the largest first.
+    """Returns rows that make patches with this covariance, float [n, n], uncorrelated with variance 1, the largest first.
 
-    There are fewer than n where the patches don't vary in every direction.
+    There are fewer than n rows if the patches do not vary in every direction.
     """
     variances, vectors = np.linalg.eigh(covariance)
     varies = variances > NOTHING * variances[-1]

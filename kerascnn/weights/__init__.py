@@ -1,7 +1,8 @@
-"""Loads published weights into a network, so that it computes exactly what its peer computes.
+"""Loads published weights into a network, such that it computes exactly what the library that published them computes.
 
-Three layouts: torchvision's and timm's (`.pth`, `.safetensors`), keras.applications' (`.h5`, `.weights.h5`, `.keras`) and our
-own (`best.keras` of a run). `names` says which layer is which, the peers' row of `tables` how images are prepared.
+There are three layouts: that of torchvision and timm (`.pth`, `.safetensors`), that of keras.applications (`.h5`,
+`.weights.h5`, `.keras`) and our own (`best.keras` of a run). `names` maps layers, the peers' row of `tables` has the
+preparation of images.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from kerascnn.architectures.rows import HEADS
 from kerascnn.errors import UserError
 from kerascnn.weights import keras_files, names, pickled, safetensors
 from kerascnn.weights.published import locate, published
-from kerascnn.weights.tensors import Content, Tensor
+from kerascnn.weights.tensors import Tensor, WeightFile
 
 __all__ = ["load", "published"]
 
@@ -27,32 +28,31 @@ TORCH_VARIABLES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-SHOWN = 5  # names in a message
+SHOWN = 5  # largest number of names in a message
 
 
 def load(model: keras.Model, arch: str, source: str | Path) -> list[str]:
-    """Sets the weights of `model`, a single-output network that `models.build` made as `arch`, from a weight file.
+    """Sets the weights of `model`, a single-output network of `models.build` for `arch`, from a weight file.
 
-    Nothing is set unless everything fits, the head apart: where the file has another number of classes, or none, the
-    network keeps its own fresh one. Auxiliary heads in the file are left out.
+    Nothing is set unless everything except the head fits: if the file has another number of classes, or no head, the network
+    keeps its fresh head. Auxiliary heads in the file are left out.
 
     Args:
         model: The network; its weights must be float32 (also under a mixed policy).
-        arch: The row that it was built from.
+        arch: Its row.
         source: "imagenet", "hf://timm/NAME", or a file: torchvision's or timm's `.pth` or `.safetensors`,
             keras.applications' `.h5`, `.weights.h5` or `.keras`, or a `.keras` file of this program.
 
-    Returns:
-        Lines for the user: what was loaded, and what was not.
+    Returns:\n    Lines for the user about what was loaded and what was not.
 
-    Raises UserError for a file that cannot be read or fits another arch, which the message names, and for tensors that
-    are missing, unknown or of another shape, which name themselves.
+    Raises UserError for a file that cannot be read or fits another arch, which the message names, and for tensors that are
+    missing, unknown or have another shape, which the message names as well.
     """
     content = _read(locate(source, arch), arch)
     fits = _match(model.weights, arch, content)
     if not fits.perfect:
         raise UserError(_complaint(fits, arch, content))
-    values = [tensor.read() for _, tensor in fits.found]  # all, before any is set: damage may show only here
+    values = [tensor.read() for _, tensor in fits.found]  # all are read before any is set: damage may show only here
     for (variable, _), value in zip(fits.found, values, strict=True):
         variable.assign(value)
     count = f"{len(fits.found)} tensors of {len(model.weights)}"
@@ -62,13 +62,13 @@ def load(model: keras.Model, arch: str, source: str | Path) -> list[str]:
     return said
 
 
-def _read(path: Path, arch: str) -> Content:
+def _read(path: Path, arch: str) -> WeightFile:
     if path.suffix in (".h5", ".hdf5", ".keras"):
         return keras_files.read(path, arch)
     if path.suffix == ".safetensors":
-        return Content(path, "torch", safetensors.read(path))
+        return WeightFile(path, "torch", safetensors.read(path))
     if path.suffix in (".pth", ".pt", ".bin", ".tar"):
-        return Content(path, "torch", pickled.read(path))
+        return WeightFile(path, "torch", pickled.read(path))
     raise UserError(f"{path}: expected .pth, .safetensors, .h5 or .keras, got {path.suffix or 'no suffix'}")
 
 
@@ -77,7 +77,7 @@ def _read(path: Path, arch: str) -> Content:
 
 @dataclass(frozen=True)
 class _Fit:
-    """How a file fits a network: what to set, what to say of the head, and everything that is wrong."""
+    """How a file fits a network: what to set, what to report about the head, and all problems."""
 
     found: list[tuple[keras.Variable, Tensor]]
     head: list[str]
@@ -91,8 +91,8 @@ class _Fit:
         return not (self.missing or self.unknown or self.misfits)
 
 
-def _match(variables: list[keras.Variable], arch: str, content: Content) -> _Fit:
-    """`variables`, which have a path and a shape, against a file of the layout that `arch` should have."""
+def _match(variables: list[keras.Variable], arch: str, content: WeightFile) -> _Fit:
+    """Matches `variables`, which have a path and a shape, with a file in the layout of `arch`."""
     table = _table(arch, content.layout)
     keys = {variable.path: _key(variable.path, table, content.layout) for variable in variables}
     auxiliary = names.AUXILIARY.get(arch, ()) if content.layout == "torch" else ()
@@ -118,7 +118,7 @@ def _of_a_head(path: str) -> bool:
 
 
 def _of_head(fit: _Fit, ours: list[tuple[keras.Variable, Tensor]], keys: list[str]) -> list[str]:
-    """What to say of a head that is not loaded: none in the file, or one that differs in classes alone."""
+    """Returns the line about a head that is not loaded: the file has none, or another number of classes."""
     if set(keys) <= set(fit.missing):
         fit.missing[:] = [key for key in fit.missing if key not in keys]
         return ["head: the file has none, so the network keeps a fresh one"]
@@ -132,12 +132,12 @@ def _of_head(fit: _Fit, ours: list[tuple[keras.Variable, Tensor]], keys: list[st
 
 
 def _table(arch: str, layout: str) -> dict[str, str]:
-    """Our layers to a layout's; none for our own, whose names are ours."""
+    """Returns the map from our layers to a layout's; none for our own layout, which has our names."""
     return {"torch": names.torch, "keras": names.keras}[layout](arch) if layout != "kerascnn" else {}
 
 
 def _key(path: str, table: dict[str, str], layout: str) -> str:
-    """What a file of `layout` calls our variable at `path`; the path itself where it has no such layer."""
+    """Returns the name in `layout` of our variable at `path`, or the path itself."""
     leaf, variable = path.rsplit("/", 1)
     layer = table.get(leaf)
     if layer is None:
@@ -146,7 +146,9 @@ def _key(path: str, table: dict[str, str], layout: str) -> str:
 
 
 def _converted(path: str, tensor: Tensor, layout: str) -> Tensor:
-    """`tensor` in our order of axes: torch has output channels first, and 1x1 convolutions where we have dense layers."""
+    """Returns `tensor` in our order of axes: torch has output channels first, and 1x1 convolutions in place of our dense
+    layers.
+    """
     if layout != "torch" or not path.endswith("/kernel") or len(tensor.shape) < 2:
         return tensor
     shape = tensor.shape
@@ -161,7 +163,7 @@ def _converted(path: str, tensor: Tensor, layout: str) -> Tensor:
 
 
 def _published_shape(path: str, shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """Our variable's shape in the order of the file."""
+    """Returns the shape of our variable in the order of the file."""
     if layout != "torch" or not path.endswith("/kernel"):
         return shape
     if path.endswith("/depthwise/kernel"):
@@ -172,7 +174,7 @@ def _published_shape(path: str, shape: tuple[int, ...], layout: str) -> tuple[in
 # What is wrong
 
 
-def _complaint(fit: _Fit, arch: str, content: Content) -> str:
+def _complaint(fit: _Fit, arch: str, content: WeightFile) -> str:
     others = [content.arch] if content.arch else list(_archs_that_fit(content))
     if others and arch not in others:
         return f"{content.path}: these are weights of {' or '.join(others)}, not of {arch}: --arch {others[0]}"
@@ -189,7 +191,7 @@ def _some(items: list[str]) -> str:
     return ", ".join(items[:SHOWN]) + more
 
 
-def _archs_that_fit(content: Content) -> Iterator[str]:
+def _archs_that_fit(content: WeightFile) -> Iterator[str]:
     """The rows whose published form this file fits, its head apart."""
     for arch in models.ARCHS:
         table = _table(arch, content.layout)
@@ -202,8 +204,8 @@ def _archs_that_fit(content: Content) -> Iterator[str]:
             yield arch
 
 
-def _same_layers(table: dict[str, str], arch: str, content: Content) -> bool:
-    """Whether the file has the layers of a table and no others, its head apart; spares building networks.
+def _same_layers(table: dict[str, str], arch: str, content: WeightFile) -> bool:
+    """Returns whether the file has exactly the layers of a table, apart from the head, without building networks.
 
     Files of Keras name their layers in several ways, so that there it is the number that must be equal.
     """

@@ -1,4 +1,4 @@
-"""Reads weight files of Keras: keras.applications' and our own."""
+"""Reads weight files of Keras: those of keras.applications and our own."""
 
 import io
 import json
@@ -17,19 +17,19 @@ from kerascnn import models
 from kerascnn.cli.escaping import one_line
 from kerascnn.errors import UserError
 from kerascnn.weights import names
-from kerascnn.weights.tensors import Content, Tensor, Tensors
+from kerascnn.weights.tensors import Tensor, Tensors, WeightFile
 
-CONFIG_BYTES = 16 << 20  # of a network's description; inception_resnet_v2's takes 0.5 MB
-INFLATED = 100  # times that weights may grow when they are unpacked; Keras does not compress them
-DEPTH = 20  # groups within groups; a network's blocks within blocks take six
+CONFIG_BYTES = 16 << 20  # bytes of a network's description; that of inception_resnet_v2 has 0.5 MB
+INFLATED = 100  # largest ratio of unpacked to packed weights; Keras does not compress them
+DEPTH = 20  # largest depth of groups; nested blocks of a network need six
 DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
-def read(path: Path, arch: str) -> Content:
-    """A `.keras` file of ours, or a file of keras.applications, whichever it is.
+def read(path: Path, arch: str) -> WeightFile:
+    """Reads a `.keras` file of this program, or a file of keras.applications.
 
-    Where the latter holds another network than `arch`'s peer, the tensors have no values and the file's own names: they tell
-    by their shapes alone which network it is. UserError for a file that cannot be read.
+    If the latter is of another network than the peer of `arch`, the tensors have no values and the names of the file: only
+    their shapes tell which network it is. Raises UserError for a file that cannot be read.
     """
     try:
         if path.suffix == ".keras":
@@ -45,12 +45,12 @@ def read(path: Path, arch: str) -> Content:
                 shapes = dict(_datasets(file))
     except DAMAGE as error:
         reason = one_line(str(error))[:200]
-        raise UserError(f"{path}: expected a weight file of Keras, it cannot be read ({reason})") from error
-    return Content(path, "keras", _through_peer(path, arch, shapes) if arch in names.KERAS else shapes)
+        raise UserError(f"{path}: expected a weight file of Keras, but it cannot be read ({reason})") from error
+    return WeightFile(path, "keras", _through_peer(path, arch, shapes) if arch in names.KERAS else shapes)
 
 
 def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raises UserError where an archive holds more than any network needs, before anything of it is unpacked."""
+    """Raises UserError if an archive has more content than any network needs, before anything is unpacked."""
     for member in archive.infolist():
         limit = CONFIG_BYTES if member.filename.endswith(".json") else INFLATED * max(member.compress_size, 1)
         if member.file_size > limit:
@@ -58,14 +58,14 @@ def check_archive(path: Path, archive: zipfile.ZipFile) -> None:
             raise UserError(f"{path}: refused, its {name} would unpack to {member.file_size:,} bytes")
 
 
-def _own(path: Path) -> Content:
+def _own(path: Path) -> WeightFile:
     try:
         network = keras.saving.load_model(path, compile=False)
     except DAMAGE as error:
         reason = one_line(str(error))[:200]
         raise UserError(f"{path}: expected a network that this program saved ({reason})") from error
     arch = network.name if network.name in models.ARCHS else None
-    return Content(path, "kerascnn", {v.path: _in_memory(v) for v in network.weights}, arch)
+    return WeightFile(path, "kerascnn", {v.path: _in_memory(v) for v in network.weights}, arch)
 
 
 def _in_memory(variable: keras.Variable) -> Tensor:
@@ -73,12 +73,12 @@ def _in_memory(variable: keras.Variable) -> Tensor:
 
 
 def _datasets(group: h5py.Group, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Names and shapes of what an HDF5 file holds, without the state of optimizers and random layers.
+    """Returns names and shapes of the data sets of an HDF5 file, without the state of optimizers and random layers.
 
-    Links to other files and to other places of this one are passed over: Keras writes none, and a group may hold itself.
+    Links to other files and to other places of this one are skipped: Keras writes none, and a group may contain itself.
 
     Raises:
-        ValueError: Groups lie deeper than in any network.
+        ValueError: Groups are deeper than in any network.
     """
     if path.count("/") > DEPTH:
         raise ValueError(f"groups more than {DEPTH} deep")
@@ -97,12 +97,12 @@ def _no_values() -> np.ndarray:
 
 
 def same_shapes(network: keras.Model, tensors: Tensors) -> bool:
-    """Whether a network of one of the two families has the shapes that a file has, heads apart."""
+    """Returns whether a network of one of the two families has the shapes of a file, apart from the head."""
     return _counted(v.shape for v in network.weights) == _counted(t.shape for t in tensors.values())
 
 
 def _counted(shapes: Iterable[tuple[int, ...]]) -> Counter:
-    """How often each shape occurs, the head's apart: the only matrix, and a vector of its length."""
+    """Counts each shape, without the head: the only matrix, and a vector of its length."""
     counts = Counter(tuple(shape) for shape in shapes)
     for matrix in [shape for shape in counts if len(shape) == 2]:
         counts -= Counter([matrix, matrix[1:]])
@@ -110,9 +110,9 @@ def _counted(shapes: Iterable[tuple[int, ...]]) -> Counter:
 
 
 def _through_peer(path: Path, arch: str, tensors: Tensors) -> Tensors:
-    """What keras.applications' own model reads from the file: by place, since names in old files are arbitrary.
+    """Reads the file through keras.applications' own model, by position, since names in old files are arbitrary.
 
-    `tensors` unchanged where it is another network's file.
+    Returns `tensors` unchanged if it is a file of another network.
     """
     classes = next((tensor.shape[1] for tensor in tensors.values() if len(tensor.shape) == 2), None)
     options = {"weights": None, "include_top": classes is not None, "classifier_activation": None}
@@ -127,7 +127,9 @@ def _through_peer(path: Path, arch: str, tensors: Tensors) -> Tensors:
 
 
 def _by_layer(peer: keras.Model) -> Iterator[tuple[str, Tensor]]:
-    """A peer's weights as `layer/variable`; layers without a name of their own by kind and place, as `names.keras` has them."""
+    """Returns a peer's weights as `layer/variable`; layers without a name of their own by type and position, as in
+    `names.keras`.
+    """
     unnamed: dict[str, list[tuple[int, keras.layers.Layer]]] = {}
     for layer in peer.layers:
         automatic = re.fullmatch(r"(conv2d|batch_normalization)(?:_(\d+))?", layer.name)
@@ -140,5 +142,5 @@ def _by_layer(peer: keras.Model) -> Iterator[tuple[str, Tensor]]:
     }
     for layer in peer.layers:
         for variable in layer.weights:
-            part = variable.name.replace("wise_kernel", "wise/kernel")  # a separable convolution's two
+            part = variable.name.replace("wise_kernel", "wise/kernel")  # the two kernels of a separable convolution
             yield f"{labels.get(id(layer), layer.name)}/{part}", _in_memory(variable)

@@ -1,8 +1,8 @@
-"""Which layer of a published weight file belongs to which of ours, computed from the rows. No TensorFlow here.
+"""Maps the layers of published weight files to ours, computed from the rows. No TensorFlow here.
 
-A table maps the path of each of our layers that has weights (`stage1_block2/conv1/bn`) to the peer's name for it
-(`layer1.1.bn1`). `torch` holds torchvision's and timm's names, which agree where both have a network; `keras` those of
-keras.applications, with `conv2d#3` for the fourth convolution (in the order of creation) that has no name of its own.
+A table maps the path of each of our layers with weights (`stage1_block2/conv1/bn`) to the peer's name (`layer1.1.bn1`).
+`torch` has the names of torchvision and timm, which agree if both have a network; `keras` those of keras.applications, with
+`conv2d#3` for the fourth convolution (in the order of creation) without a name of its own.
 """
 
 import re
@@ -15,7 +15,7 @@ from kerascnn.architectures.rows import ResNet
 from kerascnn.architectures.steps import Unit
 from kerascnn.architectures.tables import ARCHS, SMALL_IMAGE
 
-# What `keras.applications` calls the networks that a row computes, and the file that its downloader writes.
+# Names of our rows in `keras.applications`, and the files that its downloader writes.
 KERAS = {
     "resnet50_keras": ("ResNet50", "resnet50_weights_tf_dim_ordering_tf_kernels.h5"),
     "resnetv2_50_keras": ("ResNet50V2", "resnet50v2_weights_tf_dim_ordering_tf_kernels.h5"),
@@ -23,12 +23,12 @@ KERAS = {
     "inception_resnet_v2_keras": ("InceptionResNetV2", "inception_resnet_v2_weights_tf_dim_ordering_tf_kernels.h5"),
     "xception_keras": ("Xception", "xception_weights_tf_dim_ordering_tf_kernels.h5"),
 }
-# Layers that only training needs and that a single-output network leaves out, by the beginning of their names.
+# Prefixes of layers that only training needs, which a single-output network leaves out.
 AUXILIARY = {"googlenet_tv": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
 
 
 def torch(arch: str) -> dict[str, str]:
-    """Our layers to torchvision's or timm's; empty where neither has this network."""
+    """Maps our layers to those of torchvision or timm; empty if neither has this network."""
     row = ARCHS[arch]
     if isinstance(row, ResNet) and row.image_size > SMALL_IMAGE and arch not in KERAS:
         before = blocks.RESIDUAL[row.block].pre_activation
@@ -42,7 +42,7 @@ def torch(arch: str) -> dict[str, str]:
 
 
 def keras(arch: str) -> dict[str, str]:
-    """Our layers to keras.applications'; empty for rows that are not its."""
+    """Maps our layers to those of keras.applications; empty for rows that it lacks."""
     if arch not in KERAS:
         return {}
     row = ARCHS[arch]
@@ -55,7 +55,7 @@ def keras(arch: str) -> dict[str, str]:
 
 
 def _units(arch: str) -> list[Unit]:
-    """In the order of the graph."""
+    """Returns the paths of our units of convolution and normalization in graph order; those on `/project` have no norm."""
     row, _ = filters.resolve(arch)
     return networks.units(row)
 
@@ -119,7 +119,7 @@ def _resnet_torch(arch: str, row: ResNet) -> dict[str, str]:
     outside = {"logits": "fc"}
     for i, (conv, norm) in enumerate(stem, 1):
         outside |= {f"stem_{i}/conv": conv, f"stem_{i}/bn": norm}
-    first = 1 if row.shortcut == "D" else 0  # behind the shortcut's pooling
+    first = 1 if row.shortcut == "D" else 0  # after the pooling of the shortcut
 
     def inside(place: _Place) -> dict[str, str]:
         own = f"layer{place.stage}.{place.block - 1}"
@@ -181,7 +181,7 @@ def _xception_torch(arch: str) -> dict[str, str]:
         own = f"block{place.number}"
         names = {"projection/conv": f"{own}.skip", "projection/bn": f"{own}.skipbn"}
         for i in (1, 2, 3):
-            # `rep` counts its ReLUs as well; the first block has none in front.
+            # `rep` counts ReLUs as well; the first block does not begin with one.
             first = 3 * (i - 1) + (place.number > 1)
             names |= separable(f"conv{i}", f"{own}.rep.{first}", f"{own}.rep.{first + 1}")
             names |= separable(f"{i}", f"conv{2 + i}", f"bn{2 + i}")  # behind the blocks
@@ -224,7 +224,7 @@ def _inception_keras(arch: str) -> dict[str, str]:
 
 
 def _modules(rows: dict[str, str]) -> list[str]:
-    """`{"a b": "x y"}` to a.x, a.y, b.x, b.y: names of units in modules that are alike."""
+    """Maps `{"a b": "x y"}` to a.x, a.y, b.x, b.y: names of units in similar modules."""
     return [
         f"{module}.{unit}" for modules, units in rows.items() for module in modules.split() for unit in units.split()
     ]

@@ -1,9 +1,9 @@
-"""Reads what `torch.save` wrote of a state dict, without torch, and without running anything that the file names.
+"""Reads state dicts of `torch.save` without torch, and without running anything that the file names.
 
-A `.pth` file is a pickle, and a pickle is a program: it can call whatever it can name. This unpickler knows four names
-(tensors' rebuilding, parameters' rebuilding, OrderedDict, and the kinds of storage) and refuses every other. What it hands
-out for them cannot be changed by the program, and tensors are checked to lie inside their storage. Bytes, operations, keys
-and nesting are bounded, so that a hostile file ends in a message, not in hours or gigabytes.
+A `.pth` file is a pickle, and a pickle is a program that can call whatever it can name. This unpickler knows four names
+(rebuilding of tensors, rebuilding of parameters, OrderedDict, and the types of storage) and refuses all others. The objects
+that it returns for them cannot be changed by the program, and tensors must be within their storage. Bytes, operations, keys
+and nesting are limited, so that a malicious file ends with a message and not in hours or gigabytes.
 """
 
 import io
@@ -35,31 +35,31 @@ STORAGES = {
     "ByteStorage": "U8",
     "BoolStorage": "BOOL",
 }
-MAGIC = 0x1950A86A20F9469CFC6C  # of the form before torch 1.6
-PICKLE_BYTES = 16 << 20  # ResNet-152's takes 0.2 MB
-INFLATED = 100  # times that a storage may grow when it is unpacked; torch.save does not compress
-WRAPPED = 4  # dicts around a state dict at the most
-DIMENSIONS = 8  # of a tensor at the most; numpy ends at 64
+MAGIC = 0x1950A86A20F9469CFC6C  # of the format before torch 1.6
+PICKLE_BYTES = 16 << 20  # that of ResNet-152 has 0.2 MB
+INFLATED = 100  # largest ratio of unpacked to packed storage; torch.save does not compress
+WRAPPED = 4  # largest number of dicts around a state dict
+DIMENSIONS = 8  # largest number of dimensions; numpy allows 64
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OSError, OverflowError, RuntimeError, MemoryError)
-WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # what training scripts put the weights under
+WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys of the weights in files of training scripts
 
 
 def read(path: Path) -> Tensors:
-    """The tensors of a state dict by name, from either form of `torch.save`.
+    """Returns the tensors of a state dict by name, from either format of `torch.save`.
 
-    Also from a dict that holds one as `state_dict` or `model` (averaged ones, `*_ema`, first); `module.` in front of all
-    names goes. UserError for a damaged file, for any name outside the allow-list, and where there is no state dict.
+    The state dict may be in a dict under `state_dict` or `model` (averaged ones, `*_ema`, first); a prefix `module.` of all
+    names is removed. Raises UserError for a damaged file, a name outside the allow-list, or no state dict.
     """
     try:
         content = _zipped(path) if zipfile.is_zipfile(path) else _legacy(path)
     except _STRANGE as error:
-        raise UserError(f"{path}: expected a state dict as torch.save writes it, got {_reason(error)}") from error
+        raise UserError(f"{path}: expected a state dict of torch.save, got {_reason(error)}") from error
     except DAMAGE as error:
         raise UserError(f"{path}: the file is damaged ({_reason(error)})") from error
     return dict(_named(_unwrapped(content, path), path))
 
 
-# What an unpickler raises of a program that is none of torch.save's.
+# Errors of an unpickler for a program that is not from torch.save.
 _STRANGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -78,13 +78,13 @@ def _reason(error: Exception) -> str:
 
 
 class _Kind(NamedTuple):
-    """Stands for a class of storage: its kind of numbers."""
+    """Represents a class of storage: its type of numbers."""
 
     name: str
 
 
 class _Storage(NamedTuple):
-    """Numbers of one kind in the file, which tensors are views of."""
+    """Numbers of one type in the file, of which tensors are views."""
 
     kind: str
     numbers: int
@@ -92,7 +92,7 @@ class _Storage(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A tensor of the file: where it lies in its storage."""
+    """A tensor of the file: its position in its storage."""
 
     storage: _Storage
     offset: int
@@ -101,7 +101,7 @@ class _View(NamedTuple):
 
 
 class _RebuildTensor(tuple):
-    """Stands for torch._utils._rebuild_tensor_v2. A tuple without attributes: a pickle's BUILD can set nothing on it."""
+    """Represents torch._utils._rebuild_tensor_v2. A tuple without attributes: BUILD in a pickle can set nothing on it."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ class _RebuildTensor(tuple):
 
 
 class _RebuildParameter(tuple):
-    """Stands for torch._utils._rebuild_parameter: the tensor itself."""
+    """Represents torch._utils._rebuild_parameter: returns the tensor itself."""
 
     __slots__ = ()
 
@@ -126,7 +126,7 @@ class _RebuildParameter(tuple):
 
 
 class _MakeOrderedDict(tuple):
-    """Stands for collections.OrderedDict: empty, or of pairs whose keys are plain."""
+    """Represents collections.OrderedDict: empty, or of pairs with plain keys."""
 
     __slots__ = ()
 
@@ -135,7 +135,7 @@ class _MakeOrderedDict(tuple):
 
 
 def _plain_key(key: Any) -> Any:
-    """`key`, if it is a name or a number: the hash of a nested tuple may take longer than anybody waits."""
+    """Returns `key` if it is a name or a number: the hash of a nested tuple could take forever."""
     if not isinstance(key, str | int | float):
         raise pickle.UnpicklingError(f"a dict with a {type(key).__name__} as a key")
     return key
@@ -149,8 +149,8 @@ ALLOWED: Mapping[tuple[str, str], Any] = {
 }
 
 
-# What torch.save writes (pickle protocol 2), and what other writers of state dicts put in its place up to protocol 5. Among
-# the rest are operations that ask for gigabytes in one word or keep objects alive that nobody may make.
+# Operations of torch.save (pickle protocol 2), and of other writers of state dicts up to protocol 5. The others include
+# operations that allocate gigabytes at once, or that create objects which are not allowed.
 _WRITTEN = (
     "PROTO STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE BINSTRING SHORT_BINSTRING"
 )
@@ -162,12 +162,12 @@ _LATER = "FRAME MEMOIZE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES STACK_GLOBAL"
 _OPERATIONS = f"{_WRITTEN} {_LATER}".split()
 
 
-# Python's own unpickler and not C's, which makes room for a memo of any size that the file names; without types.
+# The unpickler in Python, since the one in C allocates a memo of any size that the file names. It has no types.
 _Python: Any = pickle._Unpickler
 
 
 class _Unpickler(_Python):
-    """Reads a pickle of `path`; `storage(kind, key, count)` finds the storage that it calls `key`."""
+    """Reads a pickle of `path`; `storage(kind, key, count)` returns the storage `key`."""
 
     dispatch: ClassVar = {getattr(pickle, name)[0]: _Python.dispatch[getattr(pickle, name)[0]] for name in _OPERATIONS}
 
@@ -195,7 +195,7 @@ class _Unpickler(_Python):
         _Python.load_setitems(self)
 
     def _load_build(self) -> None:
-        """Leaves attributes out: a state dict's `_metadata`, or something that would hide the dict's own methods."""
+        """Ignores attributes: a state dict's `_metadata`, or anything that would hide the dict's own methods."""
         self.stack.pop()
         if not isinstance(self.stack[-1], OrderedDict):
             raise pickle.UnpicklingError(f"attributes of a {type(self.stack[-1]).__name__}")
@@ -208,24 +208,24 @@ class _Unpickler(_Python):
         if (module, name) not in ALLOWED:
             raise UserError(
                 f"{self.path}: refused, it asks for {module}.{name}, which no state dict needs and which could run any "
-                "program; save the weights alone, torch.save(model.state_dict(), PATH), or as .safetensors"
+                "program; save only the weights, torch.save(model.state_dict(), PATH), or as .safetensors"
             )
         return ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
         word, kind, key, _, count, *views = pid
         if word != "storage" or not isinstance(kind, _Kind) or any(view is not None for view in views):
-            raise pickle.UnpicklingError(f"a reference of kind {word!r}; expected a storage of its own")
+            raise pickle.UnpicklingError(f"a reference of kind {word!r}; expected a storage of torch.save")
         return self.storage(kind.name, str(key), int(count))
 
 
 def _zipped(path: Path) -> Any:
-    """The form since torch 1.6: a zip archive of a pickle and one file per storage."""
+    """Reads the format since torch 1.6: a zip archive with a pickle and one file per storage."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         main = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(main) != 1:
-            raise ValueError("a zip archive without a pickle in it (TorchScript and .keras files are none)")
+            raise ValueError("a zip archive without a pickle (such as TorchScript and .keras files)")
         folder = main[0].removesuffix("data.pkl")
         if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("big-endian numbers")
@@ -252,7 +252,7 @@ def _member(path: Path, name: str) -> bytes:
 
 
 def _legacy(path: Path) -> Any:
-    """The form before torch 1.6: pickles one behind the other, then the storages' raw data."""
+    """Reads the format before torch 1.6: several pickles, then the raw data of the storages."""
     places: dict[str, tuple[int, int]] = {}
     storages: dict[str, tuple[str, int]] = {}
 
@@ -261,7 +261,7 @@ def _legacy(path: Path) -> Any:
         return _Storage(kind, count, lambda: _piece(path, *places[key]))
 
     with path.open("rb") as file:
-        pickles = _Bounded(file, PICKLE_BYTES)
+        pickles = _BoundedFile(file, PICKLE_BYTES)
         magic, _, system, content, keys = (_Unpickler(pickles, path, storage).load() for _ in range(5))
         if magic != MAGIC or not system["little_endian"]:
             raise ValueError("another kind of pickle")
@@ -277,8 +277,8 @@ def _legacy(path: Path) -> Any:
     return content
 
 
-class _Bounded:
-    """Reads from `file`, `left` bytes at the most."""
+class _BoundedFile:
+    """Reads at most `left` bytes from `file`."""
 
     def __init__(self, file: BinaryIO, left: int) -> None:
         self.file, self.left = file, left

@@ -1,4 +1,4 @@
-"""Where published weights are: keras.applications' own downloader, timm's repositories on the Hugging Face hub."""
+"""Locations of published weights: keras.applications' downloader, and timm's repositories on the Hugging Face hub."""
 
 import importlib
 import json
@@ -14,7 +14,7 @@ from kerascnn.errors import UserError
 from kerascnn.weights import names
 
 HUB = "hf://"
-# The weights that timm itself takes by default for these networks.
+# The default weights of timm for these networks.
 TIMM = {
     "resnet18": "resnet18.a1_in1k",
     "resnet34": "resnet34.a1_in1k",
@@ -41,15 +41,15 @@ TIMM = {
 
 
 def has_published(arch: str) -> bool:
-    """Whether `--weights imagenet` has something for `arch`."""
+    """Returns whether `--weights imagenet` exists for `arch`."""
     return arch in names.KERAS or arch in TIMM
 
 
 def published(arch: str) -> Path:
-    """The file of `arch`'s published ImageNet weights, downloaded once and kept by the library that publishes them.
+    """Returns the file of `arch`'s published ImageNet weights, downloaded once and cached by the library that publishes them.
 
-    Raises UserError where nobody publishes any that compute this network, without a network, and where huggingface_hub is
-    needed and not installed.
+    Raises UserError if there are no published weights for this network, without network access, and if huggingface_hub is
+    needed but not installed.
     """
     if arch in names.KERAS:
         return _from_keras(arch)
@@ -57,16 +57,16 @@ def published(arch: str) -> Path:
         return from_hub(f"timm/{TIMM[arch]}", arch)
     if names.torch(arch):
         raise UserError(
-            f"--weights imagenet: no library keeps {arch} where this program could fetch it; download the file that "
+            f"--weights imagenet: {arch} has no weights that this program can download; download the file that "
             "torchvision or timm names for it and give its path: --weights FILE"
         )
     raise UserError(
-        f"--weights imagenet: nobody publishes weights that compute {arch}; archs with some: {', '.join([*TIMM, *names.KERAS])}"
+        f"--weights imagenet: there are no published weights for {arch}; archs with weights: {', '.join([*TIMM, *names.KERAS])}"
     )
 
 
 def locate(source: str | Path, arch: str) -> Path:
-    """The file that `--weights` means: "imagenet", "hf://OWNER/NAME" or a path. UserError where there is none."""
+    """Returns the file of `--weights`: "imagenet", "hf://OWNER/NAME" or a path. Raises UserError if there is none."""
     if str(source) == "imagenet":
         return published(arch)
     if isinstance(source, str) and source.startswith(HUB):
@@ -81,7 +81,7 @@ def _from_keras(arch: str) -> Path:
     peer, file = names.KERAS[arch]
     try:
         getattr(keras.applications, peer)(weights="imagenet")
-    except Exception as error:  # what a downloader raises without a network is as various as networks
+    except Exception as error:  # a downloader without network access may raise anything
         raise UserError(
             f"--weights imagenet: {file} could not be downloaded by keras.applications.{peer} ({_first_line(error)}); "
             "without a network give a file that you have: --weights FILE"
@@ -89,12 +89,14 @@ def _from_keras(arch: str) -> Path:
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     path = Path(home) / "models" / file
     if not path.is_file():
-        raise UserError(f"--weights imagenet: keras.applications left no file {path}; give its place: --weights FILE")
+        raise UserError(f"--weights imagenet: keras.applications wrote no file {path}; give its path: --weights FILE")
     return path
 
 
 def from_hub(repository: str, arch: str) -> Path:
-    """`model.safetensors` of a timm repository on the Hugging Face hub, if its images are prepared as `arch`'s are."""
+    """Returns `model.safetensors` of a timm repository on the Hugging Face hub, if its images are prepared as those of
+    `arch`.
+    """
     try:
         hub: Any = importlib.import_module("huggingface_hub")
     except ImportError as error:
@@ -114,7 +116,7 @@ def from_hub(repository: str, arch: str) -> Path:
 
 
 def check_pixels(config: dict[str, Any], arch: str, repository: str) -> None:
-    """Raises UserError where a timm config's mean and std are not those that `arch`'s layer `preprocess` has."""
+    """Raises UserError if mean and std of a timm config differ from those of `arch`'s layer `preprocess`."""
     mean, std, _ = PIXELS[ARCHS[arch].pixels]
     settings = config.get("pretrained_cfg", config)
     for word, ours in (("mean", mean), ("std", std)):
@@ -122,7 +124,7 @@ def check_pixels(config: dict[str, Any], arch: str, repository: str) -> None:
         if theirs and any(abs(a - b) > 0.01 for a, b in zip(ours, theirs, strict=True)):
             raise UserError(
                 f"--weights {HUB}{repository}: these weights were trained on images of {word} {theirs}, the network "
-                f"{arch} prepares its images with {list(ours)}: other outputs would come out. Take another training of "
+                f"{arch} prepares its images with {list(ours)}: its outputs would differ. Use other weights of "
                 f"{arch}, such as {HUB}timm/{TIMM.get(arch, 'NAME')}"
             )
 

@@ -10,18 +10,18 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.errors import UserError
 from kerascnn.weights.tensors import DTYPES, Tensor, Tensors, float32, width
 
-HEADER_BYTES = 8 << 20  # ResNet-152's takes 0.1 MB
+HEADER_BYTES = 8 << 20  # that of ResNet-152 has 0.1 MB
 
 
 def read(path: Path) -> Tensors:
-    """The tensors of `path` by name. UserError where the file is damaged or holds a kind of number that is unknown."""
+    """Returns the tensors of `path` by name. Raises UserError if the file is damaged or has an unknown type of numbers."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
             raise UserError(f"{path}: expected a safetensors file, its header is longer than the file")
         if length > HEADER_BYTES:
-            raise UserError(f"{path}: a header of {length:,} bytes; no network's has more than {HEADER_BYTES:,}")
+            raise UserError(f"{path}: a header of {length:,} bytes; the limit is {HEADER_BYTES:,}")
         try:
             header = json.loads(file.read(length))
             entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
@@ -35,10 +35,12 @@ def _tensor(path: Path, name: str, entry: dict, start: int, size: int) -> Tensor
     kind, shape = entry["dtype"], tuple(entry["shape"])
     begin, end = (start + offset for offset in entry["data_offsets"])
     if kind not in DTYPES:
-        raise UserError(f"{path}: tensor {name} has numbers of kind {kind}; expected one of {', '.join(DTYPES)}")
+        raise UserError(f"{path}: tensor {name} has numbers of type {kind}; expected one of {', '.join(DTYPES)}")
     whole = all(isinstance(side, int) and side >= 0 for side in shape)
     if not (whole and start <= begin <= end <= size and end - begin == math.prod(shape) * width(kind)):
-        raise UserError(f"{path}: tensor {name} of shape {shape} does not fit its place in the file; is it complete?")
+        raise UserError(
+            f"{path}: tensor {name} of shape {shape} does not fit its position in the file; is it complete?"
+        )
 
     def values() -> np.ndarray:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Tensors in weight files: where they lie, read one at a time, as float32. No TensorFlow here."""
+"""Tensors of weight files, read one at a time as float32. No TensorFlow here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Kinds of numbers by safetensors' names; bfloat16, which numpy lacks, is read as the upper halves of float32.
+# Types of numbers by safetensors' names; bfloat16, which numpy lacks, is read as the upper halves of float32.
 DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -23,7 +23,7 @@ DTYPES = {
 
 
 class Tensor(NamedTuple):
-    """A tensor of a file: its shape, and how to read it as a float32 array of that shape."""
+    """A tensor of a file: its shape, and a function that reads it as a float32 array."""
 
     shape: tuple[int, ...]
     read: Callable[[], np.ndarray]
@@ -33,8 +33,10 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Content:
-    """A weight file: `tensors` by the layout's names ("torch", "keras" or "kerascnn"), and the arch it claims, if any."""
+class WeightFile:
+    """A weight file: `tensors` by the names of the layout ("torch", "keras" or "kerascnn"), and the arch that it states, if
+    any.
+    """
 
     path: Path
     layout: str
@@ -43,12 +45,12 @@ class Content:
 
 
 def width(kind: str) -> int:
-    """Bytes of one number of a kind in `DTYPES`."""
+    """Returns the bytes of a number of a type in `DTYPES`."""
     return np.dtype(DTYPES[kind]).itemsize
 
 
 def float32(data: bytes, kind: str) -> np.ndarray:
-    """The numbers in `data` (little-endian), flat."""
+    """Returns the numbers in `data` (little-endian), flat."""
     flat = np.frombuffer(data, DTYPES[kind])
     if kind == "BF16":
         return (flat.astype("<u4") << 16).view("<f4").astype(np.float32)

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from kerascnn import artefacts, data, export
 from kerascnn.artefacts import exporting, extras, folding, proof, sample, savedmodel
-from kerascnn.artefacts.exporting import Options
+from kerascnn.artefacts.exporting import ExportOptions
 from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, UserError
 from kerascnn.runs import Run
@@ -46,7 +46,7 @@ def run(splits, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-ALL = Options(("savedmodel", "litert", "onnx", "keras"), calibrate=True, allow_drop=0)
+ALL = ExportOptions(("savedmodel", "litert", "onnx", "keras"), calibrate=True, allow_drop=0)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_int8_that_answers_otherwise_fails_alone(everything: exporting.Exported,
     assert 0.8 < int8["images"]["top1"] < 1, "some answers should change in 8 bits: the test would not see a mistake"
     assert not int8["passed"]
     assert export.report(everything) == CHECK_FAILED
-    assert re.search(r"litert int8 was not kept: \d+\.\d+% of 256 answers are the same", capsys.readouterr().err)
+    assert re.search(r"litert int8 was not kept: \d+\.\d+% of 256 predictions are the same", capsys.readouterr().err)
 
 
 def test_each_file_answers_as_the_run(everything: exporting.Exported, run: Run, tmp_path: Path) -> None:
@@ -183,9 +183,10 @@ def test_what_disagrees_leaves_nothing_behind(
     assert export.main([str(run.path), "--formats", "onnx", "--exports-dir", str(tmp_path)]) == CHECK_FAILED
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     said = capsys.readouterr().err
-    assert "nothing was exported, and no version was left behind" in said
+    assert "nothing was exported, and no version is left" in said
     assert re.search(
-        r"onnx: [\d.]+% of 256 answers are the same, the largest difference is .*; difference <= 0\.0001", said
+        r"onnx: [\d.]+% of 256 predictions are the same, the largest difference is .*; the limit is difference <= 0\.0001",
+        said,
     )
 
 
@@ -223,7 +224,7 @@ def test_a_full_disk_is_no_artefacts_fault(run: Run, splits: data.Splits, tmp_pa
 
     monkeypatch.setattr(exporting.savedmodel, "write_served", full)
     with pytest.raises(tf.errors.ResourceExhaustedError):
-        exporting.export(run, tmp_path, Options(("savedmodel",)), splits=splits)
+        exporting.export(run, tmp_path, ExportOptions(("savedmodel",)), splits=splits)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -243,9 +244,9 @@ def test_what_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         exporting.folder_of(tmp_path / "saved", "link")
     monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs ai_edge_litert, .*pip install 'kerascnn\[litert\]'"):
-        exporting.export(run, tmp_path, Options(("litert",)))
+        exporting.export(run, tmp_path, ExportOptions(("litert",)))
     with pytest.raises(UserError, match=r"needs tf2onnx and onnx and onnxruntime.*kerascnn\[onnx\]"):
-        exporting.export(run, tmp_path, Options(("savedmodel", "onnx")))
+        exporting.export(run, tmp_path, ExportOptions(("savedmodel", "onnx")))
     young = Run(tmp_path / "young")
     shutil.copytree(run.path, young.path)
     metrics = run.metrics()
@@ -254,7 +255,7 @@ def test_what_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(
         UserError, match=r"--calibrate: run young has no temperature yet: `kerascnn evaluate .* --split val`"
     ):
-        exporting.export(young, tmp_path, Options(calibrate=True))
+        exporting.export(young, tmp_path, ExportOptions(calibrate=True))
     young.write_data({**run.data(), "fingerprint": "other"}, [], [])
     with pytest.raises(UserError, match="images of run young have changed"):
         exporting.export(young, tmp_path)

@@ -62,5 +62,5 @@ def test_a_file_with_ranges_of_no_network_is_a_message(tmp_path: Path, monkeypat
             layer.gamma.assign(0 * layer.gamma)
     images = np.random.default_rng(0).integers(0, 256, (4, size, size, 3)).astype("uint8")
     litert.write(folding.served(folding.folded(model)), path, "int8", images)
-    with pytest.raises(UserError, match=r"8-bit ranges are too wide to be a network's .*: export it again"):
+    with pytest.raises(UserError, match=r"8-bit ranges are too wide for a network .*: export it again"):
         artefacts.open(path)

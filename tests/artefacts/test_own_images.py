@@ -41,7 +41,7 @@ def test_from_another_directory_the_images_are_found_where_the_run_was_started(r
 def test_images_that_are_gone_name_the_flag_and_the_place(run, tmp_path, monkeypatch) -> None:
     (tmp_path / "there" / "photos").rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"(?s)--dataset photos in .*there: give --dataset PLACE"):
+    with pytest.raises(UserError, match=r"(?s)--dataset photos in .*there: give the present place"):
         own_images.load(run)
     assert own_images.load(run, str(tmp_path / "moved")).fingerprint == run.data()["fingerprint"]
 

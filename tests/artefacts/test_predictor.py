@@ -102,9 +102,9 @@ def test_arrays_of_any_kind(saved: Path) -> None:
 
 def test_bad_items_are_answered_in_order(saved: Path, corpus: list[odd_files.OddFile]) -> None:
     predictor = artefacts.open(saved)
-    answers = list(predictor.answers([odd.path for odd in corpus], batch_size=8))
-    assert [answer.item for answer in answers] == [odd.path for odd in corpus]
-    for odd, answer in zip(corpus, answers, strict=True):
+    predictions = list(predictor.predictions([odd.path for odd in corpus], batch_size=8))
+    assert [answer.item for answer in predictions] == [odd.path for odd in corpus]
+    for odd, answer in zip(corpus, predictions, strict=True):
         assert (answer.probabilities is None) == (odd.reason is not None), odd.path.name
         if odd.reason is not None:
             assert odd.reason in answer.problem
@@ -136,10 +136,10 @@ def test_items_are_drawn_as_they_are_needed() -> None:
             yield np.zeros((8, 8, 3), "uint8")
 
     predictor = Predictor(NAMES, 8, "pad", lambda images: np.zeros((len(images), 7), "float32"))
-    answers = predictor.answers(endless(), batch_size=4)
+    predictions = predictor.predictions(endless(), batch_size=4)
     for _ in range(40):
-        next(answers)
-    answers.close()
+        next(predictions)
+    predictions.close()
     assert drawn <= 40 + 2 * 4
 
 

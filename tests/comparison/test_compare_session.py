@@ -77,7 +77,7 @@ def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
     full.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(full))
     failed = {}
-    with pytest.raises(ChildLost, match="the same command goes on") as lost:
+    with pytest.raises(ChildLost, match="the same command continues") as lost:
         execute.train(plan, LocalExecutor(), Screen(), failed)
     assert lost.value.code == STOPPED
     assert not failed

@@ -88,7 +88,7 @@ def test_out_of_time_concludes_from_the_seeds_that_are_complete(tmp_path: Path) 
     )
     assert first.returncode == 75, first.stderr
     assert "no seed is finished for every arch yet: no verdict" in first.stdout
-    assert "--max-hours 0.0001 is up: the same command goes on" in first.stderr
+    assert "--max-hours 0.0001 is up: the same command continues" in first.stderr
     done = command("--seeds", "1")
     subprocess.run(done, cwd=tmp_path, env=environment(), check=True, capture_output=True, timeout=900)
     again = subprocess.run(

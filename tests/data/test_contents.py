@@ -11,7 +11,7 @@ from PIL import Image
 from kerascnn import data
 from kerascnn.config import Data
 from kerascnn.data import Room, contents
-from kerascnn.data.contents import Table
+from kerascnn.data.contents import ContentTable
 from kerascnn.errors import Stopped
 
 AGO = 1_600_000_000
@@ -135,13 +135,13 @@ def test_other_runs_take_over_what_is_known(photos: Path, tmp_path: Path) -> Non
     _settled(photos, tmp_path / "runs")
     contents.carry(tmp_path / "runs", tmp_path / "trials")
     path = str(photos / "ant" / "0.bmp")
-    assert Table(tmp_path / "trials", photos).find(path, Path(path).stat()) is not None
+    assert ContentTable(tmp_path / "trials", photos).find(path, Path(path).stat()) is not None
 
 
 def test_progress_counts_every_file(photos: Path) -> None:
     seen: list[int] = []
     paths = [str(path) for path in sorted(photos.rglob("*.*"))]
-    assert len(list(contents.contents(paths, Table(None, photos), seen.append))) == len(paths) == sum(seen)
+    assert len(list(contents.contents(paths, ContentTable(None, photos), seen.append))) == len(paths) == sum(seen)
 
 
 def test_a_disk_that_fails_while_files_are_listed_stops_and_names_the_file(photos: Path, monkeypatch) -> None:
@@ -161,10 +161,10 @@ def test_twenty_thousand_files_are_known_again(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "0").write_bytes(b"x")
     status = (folder / "0").stat()
-    known = contents.Content(b"d" * 16, 1, 1, None, 0)
-    table = Table(tmp_path, folder)
+    known = contents.FileContent(b"d" * 16, 1, 1, None, 0)
+    table = ContentTable(tmp_path, folder)
     for place in range(20_000):
         table.add(f"{folder}/{place}", status, known, time.time_ns())
     table.finish()
-    again = Table(tmp_path, folder)
+    again = ContentTable(tmp_path, folder)
     assert all(again.find(f"{folder}/{place}", status) is not None for place in range(20_000))

@@ -9,7 +9,6 @@ import pytest
 
 from kerascnn.config import Data
 from kerascnn.data import split_file
-from kerascnn.data.cache import Cache
 from kerascnn.data.cut import cut, numbers
 from kerascnn.data.listing import Listing
 from kerascnn.data.sources import Source
@@ -27,7 +26,7 @@ def listing(counts, given="", prefix="", ids=None):
 
 
 def splits(found, **options):
-    return cut(found, Data(**options), 32, "squash", Cache("off"))
+    return cut(found, Data(**options), 32, "squash")
 
 
 def where(result):
@@ -76,7 +75,7 @@ def kept(result, folder):
 
 def again(found, **options):
     section = Data(**options)
-    return cut(split_file.applied(found, section), section, 32, "squash", Cache("off"))
+    return cut(split_file.applied(found, section), section, 32, "squash")
 
 
 def test_a_split_file_keeps_its_images_and_each_new_one_goes_by_its_own_hash(tmp_path):
@@ -245,7 +244,7 @@ def test_a_split_file_may_name_things_as_a_mac_or_windows_does(tmp_path, form):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,split\na,train\n", "no label"),
+        ("path,split\na,train\n", "missing: label"),
         ("path,label,split\n", "no rows"),
         ("path,label,split\nant/0.jpg,ant,trian\n", "row 1: expected train, val or test, got 'trian'"),
         ("path,label,split\nant/0.jpg,bee,train\n", "is 'ant', the file says 'bee'"),

@@ -9,7 +9,7 @@ import pytest
 from kerascnn import data
 from kerascnn.config import Data
 from kerascnn.data import decode
-from kerascnn.data.sources import Table
+from kerascnn.data.sources import Pixels
 from kerascnn.errors import UserError
 
 
@@ -66,7 +66,7 @@ def test_the_embedded_images_at_other_sizes(size):
 def test_images_in_memory_are_brought_to_size_as_files_are(mode, shape):
     """What a network learns from is what predict and an export show it of the same image."""
     images = np.random.default_rng(0).integers(0, 256, (3, *shape), "uint8")
-    source = Table(images, list("abc"), np.zeros(3), ["ant"], 32, mode)
+    source = Pixels(images, list("abc"), np.zeros(3), ["ant"], 32, mode)
     expected = decode.resize(images[..., None].repeat(3, axis=-1), 32, mode)
     np.testing.assert_array_equal(source.fetch([2, 0, 1]), expected.numpy()[[2, 0, 1]])
 

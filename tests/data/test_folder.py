@@ -132,13 +132,13 @@ def test_a_missing_folder(tmp_path):
 
 def test_an_empty_class(flat):
     (flat / "cicada").mkdir()
-    with pytest.raises(UserError, match="without a usable image: cicada"):
+    with pytest.raises(UserError, match="without a valid image: cicada"):
         load(flat)
 
 
 def test_one_class_only(tmp_path):
     fill(tmp_path / "photos" / "ant", 5), fill(tmp_path / "photos" / "bee", 5)
-    with pytest.raises(UserError, match=r"one class only, 'photos'.*did you mean --dataset .*photos"):
+    with pytest.raises(UserError, match=r"only one class, 'photos'.*did you mean --dataset .*photos"):
         load(tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_a_class_in_val_that_train_lacks(tmp_path):
 
 def test_classes_that_differ_in_case_only_are_pointed_out(tmp_path):
     fill(tmp_path / "A", 9), fill(tmp_path / "a", 9)
-    assert any("upper and lower case only: A, a" in note for note in load(tmp_path).notes)
+    assert any("only in case: A, a" in note for note in load(tmp_path).notes)
 
 
 def test_a_split_file_may_bring_the_labels(flat, tmp_path):

@@ -72,7 +72,7 @@ def test_a_line_says_what_was_taken(run: Run) -> None:
     line = preflight.adopt(Config(model={"weights": str(run.path)}), ())[1]
     assert line == (
         "start   resnet20, --width 0.5, --width-divisor 4, --filters stage1 12, --blocks 1 2 1, --stem large, 48 px:"
-        f" as {run.path} has it"
+        f" as in {run.path}"
     )
 
 

@@ -57,8 +57,8 @@ def test_an_orientation_in_a_short_text_still_counts(tmp_path):
     ("header", "words"),
     [
         (struct.pack(">IIBBBBB", 0, 9, 8, 2, 0, 0, 0), "0 x 9 pixels"),
-        (struct.pack(">IIBBBBB", 9, 9, 4, 2, 0, 0, 0), "of 4 bits, colour type 2"),
-        (struct.pack(">IIBBBBB", 9, 9, 8, 5, 0, 0, 0), "colour type 5"),
+        (struct.pack(">IIBBBBB", 9, 9, 4, 2, 0, 0, 0), "of 4 bits, color type 2"),
+        (struct.pack(">IIBBBBB", 9, 9, 8, 5, 0, 0, 0), "color type 5"),
         (struct.pack(">IIBBBBB", 65535, 65535, 8, 2, 0, 0, 0), "65535 x 65535 pixels: more than"),
     ],
 )

@@ -50,7 +50,7 @@ def test_what_other_programs_leave_is_neither_a_class_nor_an_image(photos: Path,
         fill(folder, 77)
     splits = load(photos)
     assert (ids(splits), splits.fingerprint) == (ids(before), before.fingerprint)
-    assert any("passed over: 2 folders left by another program" in note for note in splits.notes)
+    assert any("skipped: 2 folders left by another program" in note for note in splits.notes)
     files, _, passed = predicted(str(photos))
     assert len(files) == 16
     assert len(passed) == 2
@@ -141,7 +141,7 @@ def test_folders_are_left_out_on_request_by_name_pattern_or_path(photos: Path) -
         splits = load(photos, leave_out=leave_out)
         assert len(ids(splits)) == count, leave_out
         assert any("left out on request" in note for note in splits.notes)
-    assert any("--leave-out rww: no folder" in note for note in load(photos, leave_out=("rww",)).notes)
+    assert any("--leave-out rww: there is no such folder" in note for note in load(photos, leave_out=("rww",)).notes)
 
 
 def test_a_test_folder_without_classes_can_be_left_out(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, 
     kept = Run(run).metrics()
     words = [str(run), "--split", "test", "--output", str(tmp_path / "own")]
     assert evaluate.main(words) == DONE
-    assert f"its scores are kept in {tmp_path / 'own'} alone" in capsys.readouterr().out
+    assert f"its scores are kept only in {tmp_path / 'own'}" in capsys.readouterr().out
     assert Run(tmp_path / "own").has_predictions("test")
     assert Run(run).metrics() == kept
     monkeypatch.setattr(subject.Subject, "predictions", lambda *_: pytest.fail("it was scored for nothing"))

@@ -73,7 +73,7 @@ def test_a_file_system_without_locks_says_what_to_do(
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with (
-        pytest.raises(UserError, match=r"has no file locks .*: --runs-dir DIR names a place"),
+        pytest.raises(UserError, match=r"has no file locks .*: --runs-dir DIR names a folder"),
         Run(tmp_path / "a").lock(),
     ):
         pass

@@ -86,5 +86,5 @@ def test_no_place_for_temporary_files_is_a_message(monkeypatch: pytest.MonkeyPat
         raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
 
     monkeypatch.setattr(tempfile, "gettempdir", none)
-    with pytest.raises(UserError, match="TMPDIR=FOLDER names one"), scratch():
+    with pytest.raises(UserError, match="set TMPDIR to a writable folder"), scratch():
         pass

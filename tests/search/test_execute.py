@@ -100,7 +100,7 @@ def test_a_full_disk_or_a_kill_stops_the_search_and_is_no_candidates_failure(
         doom(tmp_path, code, patch)
         for _ in range(starts):
             cut = few(tmp_path)
-            with pytest.raises(ChildLost, match=r"everything is kept.* the same command goes on"):
+            with pytest.raises(ChildLost, match=r"everything is kept.* the same command continues"):
                 run(cut)
             assert cut.outcomes[name].reason == ""
     shutil.rmtree(calm.directory.run(name).path)

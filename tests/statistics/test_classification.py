@@ -83,5 +83,5 @@ def test_perfect_in_every_class(classes: int) -> None:
 
 
 def test_refuses_what_is_not_a_number() -> None:
-    with pytest.raises(ValueError, match="1 images with one that is not a number"):
+    with pytest.raises(ValueError, match="1 images with NaN"):
         ranking(np.array([[0.5, 0.5], [np.nan, 0.5]]), np.array([0, 1]))

@@ -39,5 +39,5 @@ def test_an_unseen_mistake_is_reckoned_with() -> None:
     ],
 )
 def test_refuses_what_is_not_a_number(function) -> None:
-    with pytest.raises(ValueError, match="got 1 images with one that is not a number"):
+    with pytest.raises(ValueError, match="got 1 images with NaN"):
         function(np.array([[0.5, 0.5], [np.nan, 0.5]]), np.array([0, 1]))

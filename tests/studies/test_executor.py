@@ -37,7 +37,7 @@ def test_only_its_own_doing_is_final(
     error = caught.value
     if isinstance(error, ChildLost):
         assert (error.code, error.killed) == (STOPPED, killed)
-        assert "the same command goes on" in str(error)
+        assert "the same command continues" in str(error)
 
 
 @pytest.mark.parametrize("error", [ChildLost("run a was killed", killed=True), Stopped("time is up", 130)], ids=repr)

@@ -181,9 +181,9 @@ def test_changed_or_lost_weights_are_refused(tmp_path, splits, source) -> None:
     other = network(source)
     move_head(other)
     other.save(copy)
-    with pytest.raises(UserError, match="what is there now has sha256"):
+    with pytest.raises(UserError, match="the file now has sha256"):
         training.resolve(config, splits)
-    with pytest.raises(UserError, match="has changed since this run was named"):
+    with pytest.raises(UserError, match="has changed since this run began"):
         finetune.load(other, config.model)
     assert identity(resolved(splits, copy), "data") != identity(config, "data"), "other weights, another run"
     copy.unlink()
@@ -217,7 +217,7 @@ def test_another_number_of_classes_gets_a_fresh_head(splits, source) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--freeze-stages", "1"), "--freeze-stages: nothing was learned before"),
+        (("--freeze-stages", "1"), "--freeze-stages: there are no pretrained weights"),
         (("--weights", "nowhere.pth"), "there is no nowhere.pth"),
         (
             ("--weights", "SOURCE", "--head-epochs", "3", "--epochs", "3"),
@@ -227,7 +227,7 @@ def test_another_number_of_classes_gets_a_fresh_head(splits, source) -> None:
         (("--weights", "SOURCE", "--width", "0.25"), "That run was built with --width 0.125"),
         (("--weights", "SOURCE/.."), "is not a run"),
         (("--weights", "EVIL"), "refused"),
-        (("--weights", "imagenet"), "nobody publishes weights that compute resnet9"),
+        (("--weights", "imagenet"), "there are no published weights for resnet9"),
     ],
 )
 def test_mistakes(tmp_path, source, capsys, flags, message) -> None:

@@ -98,7 +98,7 @@ def test_a_tensor_that_reaches_beyond_its_storage_is_refused(shape, strides, off
 def test_what_a_file_may_name_it_cannot_change(target, state, tmp_path):
     """The opcode BUILD sets attributes; on what the allow-list hands out it fails."""
     file = peer_files.write_pth(tmp_path / "a.pth", {}, program({"w": target + state + b"b"}))
-    with pytest.raises(UserError, match=r"expected a state dict as torch\.save writes it"):
+    with pytest.raises(UserError, match=r"expected a state dict of torch\.save"):
         pickled.read(file)
     assert not any(hasattr(allowed, "x") for allowed in pickled.ALLOWED.values())
 
@@ -126,10 +126,10 @@ def test_damaged_files_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({"w": {"dtype": "F32", "shape": [6], "data_offsets": [0, 20]}}, "does not fit its place"),
+        ({"w": {"dtype": "F32", "shape": [6], "data_offsets": [0, 20]}}, "does not fit its position"),
         ({"w": {"dtype": "F32", "shape": [6], "data_offsets": [8, 32]}}, "is it complete"),
-        ({"w": {"dtype": "F32", "shape": [-6], "data_offsets": [0, 24]}}, "does not fit its place"),
-        ({"w": {"dtype": "F8_E4M3", "shape": [24], "data_offsets": [0, 24]}}, "numbers of kind F8_E4M3"),
+        ({"w": {"dtype": "F32", "shape": [-6], "data_offsets": [0, 24]}}, "does not fit its position"),
+        ({"w": {"dtype": "F8_E4M3", "shape": [24], "data_offsets": [0, 24]}}, "numbers of type F8_E4M3"),
         ({"w": {"dtype": "F32", "shape": [6]}}, "cannot be read"),
         ([1], "cannot be read"),
     ],

@@ -211,7 +211,7 @@ def test_a_foreign_keras_file_fits_nothing(network, tmp_path):
 
 def test_what_nobody_publishes_says_so():
     with pytest.raises(
-        UserError, match="nobody publishes weights that compute inception_small; archs with some: resnet18"
+        UserError, match="there are no published weights for inception_small; archs with weights: resnet18"
     ):
         published("inception_small")
     with pytest.raises(UserError, match="download the file that torchvision or timm names for it"):

@@ -1,1 +1,1 @@
-"""Where runs execute: one class in one file each, behind `studies.executor.Executor`. No TensorFlow."""
+"""Executors, one class per file, with the interface `studies.executor.Executor`. No TensorFlow."""

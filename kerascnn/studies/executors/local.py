@@ -1,4 +1,4 @@
-"""Runs and calls on this machine: child processes that end with their parent. No TensorFlow."""
+"""Runs and calls on this machine, in child processes that end with their parent. No TensorFlow."""
 
 import contextlib
 import os
@@ -16,19 +16,19 @@ from kerascnn.runs import Run
 from kerascnn.studies import calls, child
 from kerascnn.studies.executor import CHILD_LOG, Found, Row, Slot, check_ending, fit_command, killed_by
 
-LOOK = 0.2  # seconds between two looks at a child
+LOOK = 0.2  # seconds between two checks of a child
 Child = subprocess.Popen[bytes]
 
 
 class LocalExecutor:
     """An `Executor` of child processes.
 
-    A child ends once its standard input closes, so that a killed parent leaves none behind. Each has a session of its own:
-    one Ctrl-C is the parent's, who ends its children.
+    A child ends once its standard input closes, so that a killed parent leaves no children. Each child has its own session:
+    Ctrl-C reaches only the parent, which ends its children.
 
     Args:
-        slots: What may be used at once.
-        phases: Where it is shown what the children do.
+        slots: Slots that can be used at the same time.
+        phases: Shows the phases of the children.
     """
 
     def __init__(self, slots: Sequence[Slot] = (Slot(),), phases: Phases = SILENT) -> None:
@@ -45,7 +45,7 @@ class LocalExecutor:
         self.close()
 
     def close(self) -> None:
-        """Ends the children that are left, as of a training whose rows nobody asked for to the end."""
+        """Ends all children, also of trainings whose rows were not consumed to the end."""
         for left in list(self._children):
             _end(left)
 
@@ -82,13 +82,13 @@ class LocalExecutor:
         check_ending(run, process.returncode)
 
     def call(self, function: Callable[..., Found], *args: Any, slot: Slot) -> Found:
-        """What `function` returns in a fresh process; see `Executor.call`."""
+        """Returns the result of `function` in a new process; see `Executor.call`."""
         line = calls.request(function, args)
         orders = child.Orders(cpus=slot.cpus)
         with self._started(calls.COMMAND, orders, slot, "", subprocess.PIPE, None) as (process, show):
             try:
                 answer = _asked(process, line, show)
-            except BaseException:  # a stop waits for no measurement
+            except BaseException:  # a stop does not wait for a measurement
                 process.terminate()
                 raise
         if not answer.endswith(b"\n"):
@@ -108,7 +108,7 @@ class LocalExecutor:
         stdout: IO[bytes] | int,
         stderr: IO[bytes] | None,
     ) -> Iterator[tuple[Child, Callable[[], None]]]:
-        """A child until the end of the `with`, and what shows its phases as they are now."""
+        """Yields a running child, and a function that shows its present phases."""
         heard, told = os.pipe()
         os.set_blocking(heard, False)
         mirror = Mirror(self.phases, label)
@@ -137,7 +137,7 @@ class LocalExecutor:
 
 
 def _end(process: Child) -> None:
-    """Asks a child to end, and waits until it has saved what it keeps."""
+    """Asks a child to end, and waits until it has saved its state."""
     if process.stdin:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
@@ -145,11 +145,11 @@ def _end(process: Child) -> None:
 
 
 def _asked(process: Child, line: str, show: Callable[[], None]) -> bytes:
-    """What a child answers to a request until it ends; `show` is called a few times a second."""
+    """Returns the output of a child after a request; `show` is called a few times a second."""
     assert process.stdin
     assert process.stdout
     answer = b""
-    with contextlib.suppress(BrokenPipeError):  # it has ended: its code says how
+    with contextlib.suppress(BrokenPipeError):  # it has ended: see its exit code
         process.stdin.write(f"{line}\n".encode())
         process.stdin.flush()
     with process.stdout, selectors.DefaultSelector() as selector:

@@ -1,4 +1,4 @@
-"""What a run keeps of its start beside the config: the environment, and the flat values of TensorBoard's table."""
+"""The facts of a run's start besides the config: the environment, and the flat values of TensorBoard's table."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from kerascnn.devices.plan import Plan, kernels, versions
 from kerascnn.models.cost import Counts
 from kerascnn.runs import Run
 
-# What of a start decides a model's last bits, with its words for the screen.
+# Facts of a start that determine a model's last bits, with their names on the screen.
 _DECIDES = {
     "tensorflow": "TensorFlow",
     "keras": "Keras",
@@ -24,7 +24,7 @@ _DECIDES = {
     "replicas": "replicas",
     "jit": "XLA",
 }
-# Environment variables that decide them and show in nothing else.
+# Environment variables that determine them and are not visible elsewhere.
 _VARIABLES = (
     "TF_DETERMINISTIC_OPS",
     "TF_CUDNN_DETERMINISTIC",
@@ -36,7 +36,7 @@ _VARIABLES = (
 
 
 def note_environment(run: Run, plan: Plan, say: Callable[[str], None]) -> None:
-    """Add this start to the run's environment.json, and say what is overridden and what changed since the one before."""
+    """Adds this start to environment.json, and reports overridden settings and changes since the previous start."""
     for name, value in ambient.overridden().items():
         say(f"note: {name} is {value} in this environment and is overridden here")
     starts = run.add_environment({**versions(), **kernels(), **plan.facts()})
@@ -46,7 +46,7 @@ def note_environment(run: Run, plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A line for everything that decides bits and is not as it was; what an older start did not keep is not compared."""
+    """Returns a line for each fact that determines bits and has changed; facts that an older start lacks are not compared."""
     found = [(word, before[key], now[key]) for key, word in _DECIDES.items() if key in before and key in now]
     if "variables" in before and "variables" in now:
         found += [(name, *(start["variables"].get(name) for start in (before, now))) for name in _VARIABLES]
@@ -64,7 +64,7 @@ def _shown(value: Any) -> str:
 
 
 def hparams(config: ResolvedConfig, dataset: str, count: Counts) -> dict[str, Any]:
-    """Flat values of the sections that decide the result."""
+    """Returns the flat values of the sections that determine the result."""
     flat: dict[str, Any] = {"dataset": dataset, "params": count.params, "macs": count.macs}
     for section in (config.data, config.model, config.optim, config.fit, config.augment):
         flat |= section.model_dump(mode="json", exclude=section.volatile_fields() | {"filters"})

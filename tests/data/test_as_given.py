@@ -31,16 +31,16 @@ def folder(root: Path, places: tuple[str, ...], each: int = 3) -> Path:
     ids=["flat", "train and val", "all three"],
 )
 def test_nothing_is_cut(tmp_path, places, counts) -> None:
-    splits = data.load_uncut(Data(dataset=str(folder(tmp_path, places)), image_size=8))
+    splits = data.load_as_given(Data(dataset=str(folder(tmp_path, places)), image_size=8))
     assert (len(splits.train), len(splits.val), len(splits.test)) == counts
     assert splits.fingerprint
 
 
 def test_the_fingerprint_is_that_of_the_data_cut(tmp_path) -> None:
     section = Data(dataset=str(folder(tmp_path, ("cat", "dog"), each=10)), image_size=8)
-    assert data.load_uncut(section).fingerprint == data.load(section).fingerprint
+    assert data.load_as_given(section).fingerprint == data.load(section).fingerprint
 
 
 def test_nothing_there(tmp_path) -> None:
     with pytest.raises(UserError, match="no images"):
-        data.load_uncut(Data(dataset=str(tmp_path)))
+        data.load_as_given(Data(dataset=str(tmp_path)))

@@ -10,7 +10,7 @@ from kerascnn.devices import plan
 from kerascnn.devices.kernels import onednn
 from kerascnn.devices.plan import Hardware, decide
 from kerascnn.runs import Run
-from kerascnn.training import facts
+from kerascnn.training import environment
 
 PLAN = decide(Hardware(cpus=2), Devices(), 64)
 BEFORE = {
@@ -28,13 +28,13 @@ BEFORE = {
 def test_a_start_under_another_setting_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, said = Run(tmp_path / "run"), []
     for _ in range(2):
-        facts.note_environment(run, PLAN, said.append)
+        environment.note_environment(run, PLAN, said.append)
     assert said == []
     threads = json.loads(run.environment_file.read_text())[-1]["threads"]
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(threads + 5))
     other = not onednn()
     monkeypatch.setattr(plan, "onednn", lambda: other)
-    facts.note_environment(run, PLAN, said.append)
+    environment.note_environment(run, PLAN, said.append)
     assert [line.split(" was ")[0] for line in said] == ["note: oneDNN", "note: threads"]
     assert f"threads was {threads} before, now {threads + 5}" in said[1]
 
@@ -53,10 +53,10 @@ def test_a_start_under_another_setting_is_noted(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_everything_that_decides_bits_is_compared(key, value, expected) -> None:
-    (line,) = facts.changed(BEFORE, {**BEFORE, key: value})
+    (line,) = environment.changed(BEFORE, {**BEFORE, key: value})
     assert line == f"note: {expected}: not the same model to the last bit"
-    assert facts.changed(BEFORE, {**BEFORE}) == []
+    assert environment.changed(BEFORE, {**BEFORE}) == []
 
 
 def test_what_an_older_start_did_not_keep_is_not_compared() -> None:
-    assert facts.changed({"threads": 2}, BEFORE) == []
+    assert environment.changed({"threads": 2}, BEFORE) == []

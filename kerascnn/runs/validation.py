@@ -1,4 +1,4 @@
-"""What a run, or an export, says of itself, held against what it may say: a file may have been damaged or edited."""
+"""Validation of the facts that a run or an export stores about itself: a file may be damaged or edited."""
 
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -10,10 +10,10 @@ Facts = TypeVar("Facts", bound=dict[str, Any])
 
 
 def described(facts: Facts, path: Path) -> Facts:
-    """`facts` (data.json, metadata.json) with class names, image size and resize mode that can be; what is missing is missing.
+    """Returns `facts` (data.json, metadata.json) with valid class names, image size and resize mode; missing ones stay missing.
 
     Raises:
-        UserError: One of them is something else.
+        UserError: One of them is not valid.
     """
     names = facts.get("class_names", ["any"])
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
@@ -31,10 +31,10 @@ def described(facts: Facts, path: Path) -> Facts:
 
 
 def scored(metrics: Facts, path: Path) -> Facts:
-    """`metrics` (metrics.json) with splits that hold scores.
+    """Returns `metrics` (metrics.json) with splits that have scores.
 
     Raises:
-        UserError: One of them is something else.
+        UserError: One of them is not valid.
     """
     for split in ("val", "test"):
         if not isinstance(metrics.get(split, {}), dict):

@@ -1,4 +1,4 @@
-"""A data set as it comes, for scoring a network that was trained on another one: nothing is cut, nothing is kept for training."""
+"""A data set with its own splits, to score a network that was trained on another one: nothing is cut or kept for training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
 from kerascnn.errors import UserError
 
 
-def uncut(listing: Listing, image_size: int, resize: Mode) -> Splits:
-    """The splits that `listing` gives. One without splits is wholly test; a val without a test is test.
+def as_given(listing: Listing, image_size: int, resize: Mode) -> Splits:
+    """Returns the given splits of `listing`. Without splits all images are test; a val without a test becomes test.
 
     Raises:
         UserError: There is no image.

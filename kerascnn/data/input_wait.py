@@ -1,4 +1,4 @@
-"""How long the consumer of a data set waits for it."""
+"""Measures how long the consumer of a data set waits for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kerascnn.data.stream import as_written
 
 
 class InputWait:
-    """Seconds that a timed data set kept its consumer waiting, summed over all batches, and how many these are."""
+    """Seconds that the consumer of a timed data set has waited, and the number of batches."""
 
     def __init__(self) -> None:
         with tf.device("CPU:0"):
@@ -16,15 +16,15 @@ class InputWait:
             self._batches = tf.Variable(0, dtype=tf.int64, trainable=False, name="batches")
 
     def seconds(self) -> float:
-        """The sum so far."""
+        """Total seconds so far."""
         return float(self._total.numpy())
 
     def batches(self) -> int:
-        """Those that were asked for so far, also while a step runs."""
+        """Number of requested batches so far, also during a step."""
         return int(self._batches.numpy())
 
     def reset(self) -> None:
-        """Start again from 0."""
+        """Starts again from 0."""
         self._total.assign(0.0)
         self._batches.assign(0)
 
@@ -36,11 +36,11 @@ class InputWait:
 
 @as_written
 def timed(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, InputWait]:
-    """The same data set, and how long its consumer is blocked in it.
+    """Returns the same data set, and the time that its consumer is blocked in it.
 
-    Time stamps are zipped around the data set: `zip` asks for the first, the batch and the second in turn, in the
-    consumer's own thread. Under a strategy the consumer is TensorFlow's prefetching to the devices: an upper bound.
-    Call it outside a strategy's scope.
+    Time stamps are zipped around the data set: `zip` requests the first stamp, the batch and the second stamp in turn, in the
+    consumer's own thread. Under a strategy the consumer is TensorFlow's prefetching to the devices, so that the time is an
+    upper bound. Call it outside a strategy's scope.
     """
     wait = InputWait()
     now = tf.data.Dataset.counter().map(lambda _: tf.timestamp())
@@ -50,6 +50,6 @@ def timed(dataset: tf.data.Dataset) -> tuple[tf.data.Dataset, InputWait]:
         return batch
 
     options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False  # a buffer behind the stamps would hide who waits
+    options.experimental_optimization.inject_prefetch = False  # a buffer after the stamps would hide the waiting
     zipped = tf.data.Dataset.zip((now, dataset, now)).map(counted)
     return zipped.apply(tf.data.experimental.assert_cardinality(dataset.cardinality())).with_options(options), wait
