@@ -1,5 +1,6 @@
 """fit, best.keras and the SavedModel agree on every file of a folder as people have them."""
 
+import shlex
 from pathlib import Path
 
 import keras
@@ -19,7 +20,7 @@ def test_fit_file_and_export_agree_on_every_file(tmp_path: Path, dtype: str, opt
     photos = optional_data and optional_data / "hymenoptera"
     folder = make(tmp_path / "photos", photos)  # without photos from the embedded images
     places = ["--runs-dir", str(tmp_path / "runs"), "--exports-dir", str(tmp_path / "exports"), "--run", "run"]
-    small = ["--image-size", "72", "--arch", "resnet18", "--width", "0.125", "--epochs", "1", "--batch-size", "16"]
+    small = shlex.split("--image-size 72 --arch resnet18 --blocks 1 1 1 1 --width 0.125 --epochs 1 --batch-size 16")
     assert main(["--dataset", str(folder), "--dtype", dtype, *small, *places]) == DONE
     run = Run(tmp_path / "runs" / "run")
     assert run.config().fit.monitor == "val_macro_f1"  # 10 to 1

@@ -19,6 +19,8 @@ import tensorflow as tf
 import kerascnn.layers  # noqa: F401 - best.keras names its classes
 from kerascnn.cli.screen import Screen
 from kerascnn.config import Config
+from kerascnn.errors import USER_ERROR
+from kerascnn.fit import main
 from kerascnn.runs import Run
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.executors.local import LocalExecutor
@@ -113,13 +115,12 @@ def test_killed_five_times_and_stopped_once_ends_as_undisturbed(tmp_path: Path, 
     assert "nothing trained" in out
 
 
-def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: Path) -> None:
+def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: Path, capsys) -> None:
     run = Run(tmp_path / "run")
     child = fit(tmp_path, "--epochs", "50", "--overwrite")
     begun(run, child)
-    code, _, err = finish(fit(tmp_path, "--epochs", "50"))
-    assert code == 2
-    assert f"in use by process {child.pid}" in err
+    assert main([*SMALL, "--runs-dir", str(tmp_path), "--run", "run", "--epochs", "50"]) == USER_ERROR
+    assert f"in use by process {child.pid}" in capsys.readouterr().err
     child.send_signal(signal.SIGINT)
     code, _, err = finish(child)
     assert code == 130

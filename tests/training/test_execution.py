@@ -1,5 +1,6 @@
 """How many steps a call runs: a table, and that it changes no bit."""
 
+import shlex
 import time
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def test_execution_plan(whole, options, steps):
     assert execution_plan(whole, **{"kind": "cpu", "most": 20, **options}) == steps
 
 
-FIT = ["--arch", "resnet20", "--width", "0.125", "--fraction", "0.02", "--batch-size", "11", "--epochs", "2"]
+FIT = shlex.split("--arch resnet20 --blocks 1 1 1 --width 0.125 --fraction 0.02 --batch-size 11 --epochs 2")
 
 
 def fitted(tmp_path: Path, name: str, *flags: str) -> Run:

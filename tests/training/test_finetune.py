@@ -43,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, splits: Splits) -> Path:
     """A finished run of one epoch, whose weights others start from."""
     config = training.resolve(BASE.replace(fit={"epochs": 1, "seed": 7}), splits)
     run = Run(tmp_path_factory.mktemp("source") / "learned")
-    training.train(config, run, splits=splits, draw=False)
+    training.train(config, run, splits=splits, draw=False, read_test=False)
     return run.path
 
 
@@ -54,7 +54,7 @@ def resolved(splits: Splits, source: Path | str, **sections) -> Config:
 
 def train(folder: Path, splits: Splits, config: Config, until: int | None = None) -> Run:
     run = Run(folder)
-    training.train(config, run, splits=splits, until=until, draw=False)
+    training.train(config, run, splits=splits, until=until, draw=False, read_test=False)
     return run
 
 

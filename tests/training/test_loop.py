@@ -31,7 +31,7 @@ from kerascnn.training.loop import Training
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
 BASE = Config(
     data={"fraction": 0.025},
-    model={"arch": "resnet20", "width": 0.25},
+    model={"arch": "resnet20", "width": 0.25, "blocks": (1, 1, 1)},
     optim={"warmup": 0},
     fit={"epochs": 3, "batch_size": 16},
     devices={"dtype": "float32"},
@@ -47,11 +47,13 @@ def splits() -> Splits:
     return dataclasses.replace(whole, val=val, test=test)
 
 
-def train(folder: Path, splits: Splits, *, until: int | None = None, draw: bool = False, **sections) -> Run:
+def train(
+    folder: Path, splits: Splits, *, until: int | None = None, draw: bool = False, read_test: bool = False, **sections
+) -> Run:
     config = BASE.replace(**{"logging": {"runs_dir": folder, "run": "run"}, **sections})
     config = training.resolve(config, splits)
     run = prepare(config, splits.fingerprint, splits.name)
-    training.train(config, run, splits=splits, until=until, draw=draw)
+    training.train(config, run, splits=splits, until=until, draw=draw, read_test=read_test)
     return run
 
 
@@ -81,7 +83,7 @@ def scores(run: Run) -> list[list[float]]:
 @pytest.mark.parametrize("devices", ["cpu", pytest.param("cpu:2", marks=pytest.mark.slow)])
 def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_path, splits, devices) -> None:
     restless = {"model": {"drop_path": 0.3, "dropout": 0.2}, "devices": {"devices": devices}, "optim": {"ema": 0.9}}
-    calm = train(tmp_path / "calm", splits, **restless)
+    calm = train(tmp_path / "calm", splits, read_test=True, **restless)
 
     checkpoints = tmp_path / "cut" / "run" / "checkpoints"
 
@@ -96,13 +98,13 @@ def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_pa
     watcher.start()
     try:
         with pytest.raises(Stopped) as raised:
-            train(tmp_path / "cut", splits, fit={"checkpoint_every": 1}, **restless)
+            train(tmp_path / "cut", splits, fit={"checkpoint_every": 1}, read_test=True, **restless)
     finally:
         watcher.join()
         signal.signal(signal.SIGTERM, before)
     assert raised.value.code == 75
     assert "is kept" in str(raised.value)
-    cut = train(tmp_path / "cut", splits, **restless)
+    cut = train(tmp_path / "cut", splits, read_test=True, **restless)
 
     assert "resuming after step" in cut.log_file.read_text()
     assert [row["epoch"] for row in cut.history()] == [1, 2, 3]
@@ -118,7 +120,7 @@ def test_replicas_score_what_the_saved_model_scores_on_one_device(tmp_path, spli
     run = train(tmp_path, splits, devices={"devices": "cpu:2", "dtype": dtype}, fit={"epochs": 2})
     best = run.history()[run.metrics()["best_epoch"] - 1]
     keras.config.set_dtype_policy(dtype)
-    network = models.build("resnet20", (32, 32, 3), 10, width=0.25)
+    network = models.build("resnet20", (32, 32, 3), 10, width=0.25, blocks=(1, 1, 1))
     network.set_weights(weights(run))
     batches = pipeline.scoring(splits.val, splits, 16)
     found = predict(network, batches, splits.val.labels, splits.val.ids())
@@ -155,7 +157,7 @@ def test_until_ends_early_and_the_next_call_goes_on_with_the_same_schedule(tmp_p
 def test_small_images_come_first_and_a_pause_changes_nothing(tmp_path, splits) -> None:
     """Stopped in the small part and after it, a run ends as the undisturbed one; what it saves takes the whole images."""
     sections = {
-        "model": {"arch": "resnet9", "width": 0.125},
+        "model": {"arch": "resnet9", "width": 0.125, "blocks": None},
         "fit": {"epochs": 3, "batch_size": 16, "low_res_epochs": 2},
     }
     once = train(tmp_path / "once", splits, **sections)
@@ -171,7 +173,7 @@ def test_small_images_come_first_and_a_pause_changes_nothing(tmp_path, splits) -
 @pytest.mark.parametrize(("size", "stem"), [(32, "auto"), (80, "large"), (96, "auto"), (104, "auto")])
 def test_small_images_are_trained_in_the_same_network(splits, size, stem) -> None:
     """From 65 to 95 px the small ones, on their own, would get the small stem."""
-    config = BASE.replace(model={"arch": "resnet18", "width": 0.125}, fit={"low_res_epochs": 1})
+    config = BASE.replace(model={"arch": "resnet18", "width": 0.125, "blocks": None}, fit={"low_res_epochs": 1})
     whole = dataclasses.replace(splits, image_size=size)
     config = training.resolve(config, whole)
     assert config.model.stem == stem
@@ -250,7 +252,10 @@ def test_balanced_weights_are_finite_where_train_lacks_a_class(tmp_path, splits)
 
 
 def test_families_resolve_to_the_concrete_name(splits) -> None:
-    assert training.resolve(BASE.replace(model={"arch": "inception"}), splits).model.arch == "inception_small"
+    assert (
+        training.resolve(BASE.replace(model={"arch": "inception", "blocks": None}), splits).model.arch
+        == "inception_small"
+    )
     with pytest.raises(UserError, match="resnet20"):
         training.resolve(BASE.replace(model={"arch": "resnet21"}), splits)
 
@@ -313,7 +318,7 @@ def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
     with pytest.raises(UserError, match="stage9"):  # a typo that only the network finds: the name stays free
         train(tmp_path, splits, model={"filters": {"stage9": 8}})
     assert (tmp_path / "run" / "config.toml").exists()
-    run = train(tmp_path, splits, fit={"epochs": 1}, draw=True)
+    run = train(tmp_path, splits, fit={"epochs": 1}, draw=True, read_test=True)
     names = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     assert {
         "config.toml",

@@ -100,7 +100,7 @@ def test_training_and_resuming_leave_it_alone(tmp_path: Path, splits: Splits) ->
     for name, rungs in (("once", (2,)), ("twice", (1, 2))):
         run = Run(tmp_path / name)
         for until in rungs:
-            training.train(config, run, splits=splits, until=until, draw=False)
+            training.train(config, run, splits=splits, until=until, draw=False, read_test=False)
         network = keras.models.load_model(run.best_model, compile=False)
         kernels.append(np.array(whitening.convolution(network).kernel))
         ends.append([row["loss"] for row in run.history()])
