@@ -14,6 +14,8 @@ from kerascnn.fit import main
 from kerascnn.runs import Run
 from tests.data.make_folder import make
 
+pytestmark = pytest.mark.training
+
 
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "mixed_bfloat16"])
 def test_fit_file_and_export_agree_on_every_file(tmp_path: Path, dtype: str, optional_data: Path | None) -> None:

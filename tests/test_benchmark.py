@@ -16,6 +16,8 @@ from kerascnn.devices import hardware
 from kerascnn.errors import DONE, USER_ERROR
 from kerascnn.speed import kernels
 
+pytestmark = pytest.mark.training
+
 SMALL = ["--arch", "resnet20", "--width", "0.125", "--batch-size", "8", "--rounds", "3", "--seconds", "0.01"]
 QUICK = [*SMALL, "--parts", "input", "train"]
 

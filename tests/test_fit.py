@@ -22,6 +22,7 @@ def test_runs_that_cannot_be_kept_are_a_mistake(tmp_path: Path, capsys: pytest.C
     )
 
 
+@pytest.mark.training
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_stops_what_goes_on_later(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "flowers").mkdir()
@@ -34,6 +35,7 @@ def test_a_full_disk_stops_what_goes_on_later(tmp_path: Path, capsys: pytest.Cap
     assert not Run(tmp_path / "flowers").trained
 
 
+@pytest.mark.training
 def test_the_end_names_what_comes_next_in_the_log_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The page, evaluate, predict, and the other family with the same settings: commands that can be pasted."""
     runs_dir = str(tmp_path / "my runs")

@@ -27,6 +27,8 @@ from kerascnn.runs import Run
 from tests.artefacts import networks
 from tests.data import odd_files
 
+pytestmark = pytest.mark.training
+
 # A class is a folder's name: these would mean something in a path, in CSV or on a terminal.
 NAMES = ("../../up", "<b>bold</b>", 'comma, "quote"', "line\nbreak", "\x1b[31mred", "Grüße 图", "plain")
 

@@ -12,6 +12,8 @@ from PIL import Image
 
 from kerascnn.__main__ import COMMANDS, main
 
+pytestmark = pytest.mark.training
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]

@@ -25,6 +25,8 @@ from kerascnn.runs import Run
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.executors.local import LocalExecutor
 
+pytestmark = pytest.mark.training
+
 SMALL = [
     "--arch",
     "resnet20",

@@ -20,6 +20,8 @@ from kerascnn.errors import CHECK_FAILED, UserError
 from kerascnn.runs import Run
 from tests.artefacts import networks
 
+pytestmark = pytest.mark.training
+
 NASTY = "<script>alert(1)</script> | `rm` [x](javascript:alert(1))"
 CONFIG = Config(data={"fraction": 0.05, "image_size": 16}, model={"arch": "resnet20", "width": 0.25})
 

@@ -11,6 +11,8 @@ from kerascnn import models
 from kerascnn.artefacts import folding
 from tests.artefacts import networks
 
+pytestmark = pytest.mark.training
+
 # After and before the activation, with biases beside normalizations, with branches; the rest are the slow proof's.
 KINDS = ("resnet20", "wrn16_4", "inception_small")
 # Not folded: the first block's normalization of these three, which follows the stem's convolution in another layer.

@@ -13,6 +13,8 @@ from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.errors import UserError
 from tests.artefacts import networks
 
+pytestmark = pytest.mark.training
+
 QUICK = ("resnet20", "resnet18")  # without and with a padded maximum in the stem
 NARROW = 0.25
 

@@ -10,6 +10,8 @@ from kerascnn.artefacts import parity, savedmodel
 from tests.artefacts import networks
 from tests.data import odd_files
 
+pytestmark = pytest.mark.training
+
 NAMES = tuple("abcdefg")
 
 

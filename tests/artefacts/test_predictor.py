@@ -21,6 +21,8 @@ from kerascnn.runs import Run
 from tests.artefacts import networks
 from tests.data import odd_files
 
+pytestmark = pytest.mark.training
+
 NAMES = tuple("abcdefg")
 
 

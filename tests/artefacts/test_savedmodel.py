@@ -18,6 +18,8 @@ from kerascnn.data import decode
 from tests.artefacts import networks
 from tests.data import odd_files
 
+pytestmark = pytest.mark.training
+
 NAMES = ("ant", "bee", "new\nline", "back\\slash", "Grüße 图", "with space", "g")
 
 # What a served network is made of. A new op here must exist in a plain TensorFlow Serving.

@@ -15,6 +15,8 @@ from kerascnn.config import Data
 from kerascnn.data.cache import Cache, Decoded, Undecoded, free_memory
 from kerascnn.data.embedded import FILE
 
+pytestmark = pytest.mark.training
+
 CHILD = """
 import sys
 from kerascnn import data

@@ -108,6 +108,7 @@ X86_LINUX = pytest.mark.skipif(
 )
 
 
+@pytest.mark.training
 @X86_LINUX
 def test_the_rule_is_tensorflows_and_a_late_import_is_told_once() -> None:
     found = in_child(TENSORFLOW_FIRST)
@@ -116,6 +117,7 @@ def test_the_rule_is_tensorflows_and_a_late_import_is_told_once() -> None:
     assert ("before kerascnn" in found["said"]) == found["pays"]
 
 
+@pytest.mark.training
 @X86_LINUX
 @pytest.mark.parametrize(("variables", "expected"), [({}, True), ({ONEDNN: "0"}, False)])
 def test_the_package_turns_onednn_on(variables, expected) -> None:
@@ -139,6 +141,7 @@ print(json.dumps({"all": len(names()), "between": names().count("tf_Compute"), *
 """
 
 
+@pytest.mark.training
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in Linux's /proc")
 def test_threads_are_those_that_tensorflow_starts() -> None:
     usual = in_child(THREADS)

@@ -21,6 +21,8 @@ from kerascnn.errors import DONE, USER_ERROR, UserError
 from kerascnn.evaluation import subject
 from kerascnn.runs import Run, locks
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:

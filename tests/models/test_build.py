@@ -12,6 +12,8 @@ from kerascnn import layers, models
 from kerascnn.errors import UserError
 from kerascnn.models import cost
 
+pytestmark = pytest.mark.training
+
 # One member for each kind of block in the default suite; the others differ in numbers only.
 KINDS = [
     "resnet20",

@@ -12,6 +12,8 @@ from kerascnn import models, weights
 from kerascnn.weights import names
 from tests.peers import peer_files, peer_weights
 
+pytestmark = pytest.mark.training
+
 SMALL = ("resnet18", "resnet50", "resnext50_32x4d", "googlenet_tv", "inception_v3")
 SMALL_TIMM = ("resnet50d", "resnetv2_50", "resnetrs50", "xception")
 

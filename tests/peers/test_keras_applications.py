@@ -12,6 +12,8 @@ from kerascnn import models, weights
 from kerascnn.weights import names
 from tests.peers import peer_weights
 
+pytestmark = pytest.mark.training
+
 # arch, gain of the kernels, image size
 CASES = {
     "resnet50_keras": (1.0, 97),

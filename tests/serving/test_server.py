@@ -29,6 +29,8 @@ from kerascnn.artefacts.predictor import Predictor
 from tests.artefacts import networks
 from tests.data import odd_files
 
+pytestmark = pytest.mark.training
+
 NAMES = tuple("abcdefg")
 
 

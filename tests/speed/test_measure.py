@@ -12,6 +12,8 @@ from kerascnn.speed import measure
 from kerascnn.speed.figures import FAST, STOCK
 from kerascnn.studies.executors.local import LocalExecutor
 
+pytestmark = pytest.mark.training
+
 CONFIG = Config(model={"arch": "resnet20", "width": 0.125}, fit={"batch_size": 4}, data={"fraction": 0.02})
 
 

@@ -55,6 +55,7 @@ def weights(run: Run) -> list[np.ndarray]:
     return keras.models.load_model(run.best_model, compile=False).get_weights()
 
 
+@pytest.mark.training
 def test_steps_per_execution_changes_no_bit(tmp_path, monkeypatch):
     used = []
     fit = keras.Model.fit
@@ -71,6 +72,7 @@ def test_steps_per_execution_changes_no_bit(tmp_path, monkeypatch):
     assert rows[:2] == rows[2:]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("steps", [1, 10])
 def test_waiting_is_not_what_runs_beside_a_step(steps):
     """A step of 60 ms waits a quarter of the time for batches that take 80 ms, also within an execution."""

@@ -23,6 +23,8 @@ from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run, identity
 from kerascnn.training import finetune, optim
 
+pytestmark = pytest.mark.training
+
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
 BASE = Config(
     data={"fraction": 0.025},

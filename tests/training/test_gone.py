@@ -14,6 +14,8 @@ from kerascnn.config import Config
 from kerascnn.errors import Stopped
 from kerascnn.runs import Run, prepare
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:

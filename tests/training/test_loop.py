@@ -28,6 +28,8 @@ from kerascnn.scoring.inference import predict
 from kerascnn.training import assembly, loop
 from kerascnn.training.loop import Training
 
+pytestmark = pytest.mark.training
+
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16.
 BASE = Config(
     data={"fraction": 0.025},

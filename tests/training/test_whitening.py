@@ -8,6 +8,7 @@ import pytest
 
 from kerascnn import data, models, training
 from kerascnn.architectures import tables
+from kerascnn.architectures.rows import ResNet
 from kerascnn.config import Config
 from kerascnn.data import Splits
 from kerascnn.devices.plan import setup
@@ -15,6 +16,8 @@ from kerascnn.errors import UserError
 from kerascnn.models import cost
 from kerascnn.runs import Run
 from kerascnn.training import whitening
+
+pytestmark = pytest.mark.training
 
 # 2.5 % of the embedded images: 134 to train on, 9 steps of 16. They are grey: their patches vary in 9 directions of 27.
 BASE = Config(
@@ -67,9 +70,10 @@ def test_outputs_are_uncorrelated_pairs(splits: Splits) -> None:
 
 @pytest.mark.parametrize("arch", tables.ARCHS)
 def test_every_arch_begins_with_a_convolution_of_the_pixels(arch: str) -> None:
-    size = tables.ARCHS[arch].image_size
+    row = tables.ARCHS[arch]
+    shallow = {"blocks": (1,) * len(row.depths)} if isinstance(row, ResNet) else {}  # the stem does not know the depth
     with cost.weightless():
-        layer = whitening.convolution(models.build(arch, (size, size, 3), 10))
+        layer = whitening.convolution(models.build(arch, (row.image_size, row.image_size, 3), 10, **shallow))
     assert isinstance(layer, keras.layers.Conv2D)
     assert layer.kernel.shape[2] == 3
 
