@@ -52,9 +52,8 @@ def own_names() -> set[str]:
     return found
 
 
-# Public although they begin with an underscore: named tuples, leaving a process at once; the processes of a pool, which have no
-# public name before Python 3.14.
-DOCUMENTED = {"_asdict", "_replace", "_fields", "_make", "_exit", "_processes"}
+# Public although they begin with an underscore: the methods of named tuples, and leaving a process at once.
+DOCUMENTED = {"_asdict", "_replace", "_fields", "_make", "_exit"}
 
 
 def test_no_private_attribute_of_others_is_used() -> None:
