@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.__main__ import COMMANDS, main
+from kerascnn.comparison import measure
 
 pytestmark = pytest.mark.training
 
@@ -61,6 +62,12 @@ def photos(folder: Path) -> None:
         for i in range(12):
             pixels = rng.integers(base - 40, base + 40, (70 + i, 90, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{i}.jpg")
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons measure latencies in one process, not in five: each starts TensorFlow."""
+    monkeypatch.setattr(measure, "PROCESSES", 1)
 
 
 @pytest.fixture(scope="module")
