@@ -6,10 +6,11 @@ stand between), its strides, and the row, which says what all blocks of a networ
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from kerascnn.architectures.rows import Chain
-from kerascnn.architectures.steps import Block, Conv, Drop, Gate, Norm, Pad, Pool, Relu, Separable, Step
+from kerascnn.architectures.steps import Block, Conv, Drop, Gate, Norm, Pad, Pool, Relu, Separable, Step, Trace
 
 SHORTCUTS = ("A", "B", "D", "pool")
 
@@ -57,6 +58,56 @@ def bottleneck(channels: int, outside: int, inner: int, strides: int, row: Row, 
         Conv("conv3", outside, 1, bias=row.use_bias, relu=False, zero=True),
     )
     return _residual("Bottleneck", channels, outside, inner, strides, row, se_units, chain)
+
+
+RADIX = 2
+
+
+@dataclass(frozen=True)
+class SplitAttention:
+    """`RADIX` 3x3 convolutions side by side, whose outputs are averaged channel by channel (Zhang H. et al., 2020, figure 2).
+
+    The weights of the average are computed from all channels' means, by a layer of `units` units.
+    """
+
+    name: str
+    filters: int
+    groups: int = 1
+
+    @property
+    def units(self) -> int:
+        """A quarter of all splits' channels, a multiple of 8, at least 32."""
+        return max(32, (self.filters * RADIX // 4 + 4) // 8 * 8)
+
+    @property
+    def steps(self) -> tuple[Conv, Conv, Conv]:
+        """The splits, and the two layers that weigh them."""
+        return (
+            Conv("splits", RADIX * self.filters, 3, groups=RADIX * self.groups),
+            Conv("reduce", self.units, 1, groups=self.groups, bias=True),
+            Conv("expand", RADIX * self.filters, 1, groups=self.groups, bias=True, norm=False, relu=False),
+        )
+
+    def trace(self, trace: Trace, path: str) -> None:
+        splits, *weighing = self.steps
+        inner = Trace(trace.side, trace.channels).through((splits,))
+        means = Trace(1, self.filters).through(weighing)
+        peers = ("conv", "bn0", "fc1", "bn1", "fc2")
+        for unit, peer in zip((*inner.units, *means.units), peers, strict=True):
+            trace.unit(f"{path}{self.name}/{unit.path}", unit.params, unit.macs, f"{self.name}.{peer}")
+        trace.side, trace.channels = inner.side, self.filters
+
+
+def split_attention(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
+    """A bottleneck whose 3x3 convolution is a split attention; an average pooling has its stride (Zhang H. et al., 2020)."""
+    pool = (Pool("average", "avg", 3, strides, "zeros"),) if strides > 1 else ()
+    chain = (
+        Conv("conv1", inner, 1, bias=row.use_bias),
+        SplitAttention("conv2", inner, row.groups),
+        *pool,
+        Conv("conv3", outside, 1, bias=row.use_bias, relu=False, zero=True),
+    )
+    return _residual("SplitAttentionBlock", channels, outside, inner, strides, row, se_units, chain)
 
 
 def preact_basic(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
@@ -140,6 +191,7 @@ class Residual(NamedTuple):
 RESIDUAL = {
     "BasicBlock": Residual(basic),
     "Bottleneck": Residual(bottleneck, expansion=4),
+    "SplitAttentionBlock": Residual(split_attention, expansion=4),
     "PreActBasicBlock": Residual(preact_basic, pre_activation=True),
     "PreActBottleneck": Residual(preact_bottleneck, expansion=4, pre_activation=True),
 }

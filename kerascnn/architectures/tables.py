@@ -37,6 +37,7 @@ WIDE = "Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv 1605.07146"
 XIE = "Xie et al. 2017, Aggregated Residual Transformations (ResNeXt), arXiv 1611.05431"
 HU = "Hu et al. 2018, Squeeze-and-Excitation Networks, arXiv 1709.01507"
 TRICKS = "He T. et al. 2019, Bag of Tricks, arXiv 1812.01187"
+ZHANG_H = "Zhang H. et al. 2020, ResNeSt, arXiv 2004.08955"
 BELLO = "Bello et al. 2021, Revisiting ResNets, arXiv 2103.07579"
 PAGE = "Page 2018, How to Train Your ResNet, DAWNBench"
 GOOGLENET = "Szegedy et al. 2015, Going Deeper with Convolutions, arXiv 1409.4842"
@@ -103,6 +104,7 @@ RESNETS: dict[str, Arch] = {
     "resnetrs50": replace(
         _50, image_size=160, stem=STEM_RS, shortcut="D", se_ratio=4, dropout=0.25, year=2021, paper=BELLO
     ),
+    "resnest50": replace(_50, **{**_D, "block": "SplitAttentionBlock", "year": 2020, "paper": ZHANG_H}),
     "resnet50_keras": replace(_50, stride_first=True, pixels="caffe", **_KERAS),
     "resnetv2_50_keras": replace(
         _V2, stem=((64, 7, 2), ("max", 3, 2, "zeros")), shortcut="pool", stride_last=True, **_KERAS

@@ -3,17 +3,28 @@
 All are channels-last: (batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters).
 """
 
+from functools import reduce
 from typing import Any
 
 import keras
+from keras import ops
 
 from kerascnn.architectures import blocks
 from kerascnn.architectures.blocks import RESIDUAL, SHORTCUTS
 from kerascnn.architectures.steps import Block
-from kerascnn.layers.chains import chain_shape, strided_shape
-from kerascnn.layers.described import Described, Parts
+from kerascnn.layers.chains import build_chain, chain_shape, strided_shape
+from kerascnn.layers.described import Described, Parts, Style, layer_of
 
-__all__ = ["BasicBlock", "Bottleneck", "PlainBlock", "PoolingBlock", "PreActBasicBlock", "PreActBottleneck"]
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "PlainBlock",
+    "PoolingBlock",
+    "PreActBasicBlock",
+    "PreActBottleneck",
+    "SplitAttention",
+    "SplitAttentionBlock",
+]
 
 
 class ResidualBlock(Described):
@@ -108,6 +119,63 @@ class Bottleneck(ResidualBlock):
     """
 
     kind = RESIDUAL["Bottleneck"]
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class SplitAttention(keras.layers.Layer):
+    """Convolutions side by side, averaged channel by channel with weights that the image decides (Zhang H. et al., 2020).
+
+    Args:
+        filters: Number of output channels.
+        groups: Groups of each convolution.
+        momentum: Of the moving statistics of both normalizations.
+        epsilon: Of both normalizations.
+
+    Input: (batch, height, width, channels); output: (batch, height, width, filters).
+    """
+
+    def __init__(self, filters, groups=1, *, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.groups, self.momentum, self.epsilon = filters, groups, momentum, epsilon
+        style = Style({"momentum": momentum, "epsilon": epsilon})
+        steps = blocks.SplitAttention(self.name, filters, groups).steps
+        self.splits, self.reduce, self.expand = (layer_of(step, style, self.dtype_policy) for step in steps)
+
+    def build(self, input_shape):
+        build_chain((self.splits,), input_shape)
+        build_chain((self.reduce, self.expand), (input_shape[0], 1, 1, self.filters))
+
+    def call(self, x):
+        splits = ops.split(self.splits(x), blocks.RADIX, axis=-1)
+        means = ops.mean(reduce(ops.add, splits), axis=(1, 2), keepdims=True)
+        shape = (-1, self.groups, blocks.RADIX, self.filters // self.groups)
+        weights = ops.softmax(ops.reshape(self.expand(self.reduce(means)), shape), axis=2)
+        weighed = (split * ops.reshape(weights[:, :, i], (-1, 1, 1, self.filters)) for i, split in enumerate(splits))
+        return reduce(ops.add, weighed)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"filters": self.filters, "groups": self.groups, "momentum": self.momentum, "epsilon": self.epsilon}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class SplitAttentionBlock(ResidualBlock):
+    """1x1 convolution, `SplitAttention`, 1x1 convolution and a shortcut, ReLU after the addition (Zhang H. et al., 2020).
+
+    Args:
+        **kwargs: Those of `ResidualBlock`.
+    """
+
+    kind = RESIDUAL["SplitAttentionBlock"]
+
+    def part(self, step):
+        if isinstance(step, blocks.SplitAttention):
+            norm = {"momentum": self.momentum, "epsilon": self.epsilon}
+            return SplitAttention(step.filters, step.groups, **norm, dtype=self.dtype_policy, name=step.name)
+        return super().part(step)
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

@@ -41,6 +41,9 @@ LAYERS = [  # class, arguments, input shape, output shape
         (2, 8, 8, 4),
         (2, 4, 4, 8),
     ),
+    (layers.SplitAttention, {"filters": 6}, (2, 7, 7, 4), (2, 7, 7, 6)),
+    (layers.SplitAttention, {"filters": 8, "groups": 2}, (2, 7, 7, 4), (2, 7, 7, 8)),
+    (layers.SplitAttentionBlock, {"filters": 8, "strides": 2, "shortcut": "D"}, (2, 7, 7, 4), (2, 4, 4, 8)),
     (layers.PreActBasicBlock, {"filters": 6, "strides": 2, "zero_init_residual": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
     (layers.PreActBottleneck, {"filters": 8, "strides": 2, "drop_path": 0.2}, (2, 8, 8, 4), (2, 4, 4, 8)),
     (

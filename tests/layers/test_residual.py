@@ -7,7 +7,13 @@ import tensorflow as tf
 
 from kerascnn import layers
 
-BLOCKS = [layers.BasicBlock, layers.Bottleneck, layers.PreActBasicBlock, layers.PreActBottleneck]
+BLOCKS = [
+    layers.BasicBlock,
+    layers.Bottleneck,
+    layers.SplitAttentionBlock,
+    layers.PreActBasicBlock,
+    layers.PreActBottleneck,
+]
 
 
 def images(*shape):
@@ -116,3 +122,14 @@ def test_pre_activation_projects_what_is_activated():
     for weight in (*layer.conv2.weights, *layer.norm1.bn.trainable_weights):
         weight.assign(weight * 0)  # no branch, and nothing passes the first normalization
     np.testing.assert_array_equal(layer(x), np.zeros((2, 4, 4, 6)))
+
+
+def test_split_attention_averages_its_splits():
+    layer = layers.SplitAttention(4)
+    x = images(2, 5, 5, 6)
+    layer.build(x.shape)
+    first, second = np.split(layer.splits(x).numpy(), 2, axis=-1)
+    means = (first + second).mean((1, 2), keepdims=True)
+    logits = layer.expand(layer.reduce(means)).numpy()
+    share = 1 / (1 + np.exp(logits[..., 4:] - logits[..., :4]))  # a softmax over two
+    np.testing.assert_allclose(layer(x), first * share + second * (1 - share), rtol=1e-4, atol=1e-6)

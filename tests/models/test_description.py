@@ -17,6 +17,7 @@ KINDS = (
     "resnet50d",
     "seresnet50",
     "resnext50_32x4d",
+    "resnest50",
     "wrn16_4",
     "resnetv2_50_keras",
     "resnet9",

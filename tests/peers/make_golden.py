@@ -33,6 +33,7 @@ PEERS = {
     **{name: ("timm", name, *RESNET) for name in ("resnet18d", "resnet34d", "resnet50d", "resnet101d", "resnet152d")},
     **{name: ("timm", name, *RESNET) for name in ("resnetv2_50", "resnetv2_101", "resnetv2_152")},
     **{name: ("timm", name, *RESNET) for name in ("seresnet50", "resnetrs50")},
+    "resnest50": ("timm", "resnest50d", *RESNET),
     "inception_v4": ("timm", "inception_v4", *INCEPTION),
     "inception_resnet_v2": ("timm", "inception_resnet_v2", *INCEPTION),
     "xception": ("timm", "legacy_xception", 1.0, (128, 139)),

@@ -15,7 +15,7 @@ from tests.peers import peer_files, peer_weights
 pytestmark = pytest.mark.training
 
 SMALL = ("resnet18", "resnet50", "resnext50_32x4d", "googlenet_tv", "inception_v3")
-SMALL_TIMM = ("resnet50d", "resnetv2_50", "resnetrs50", "xception")
+SMALL_TIMM = ("resnet50d", "resnest50", "resnetv2_50", "resnetrs50", "xception")
 
 
 @functools.cache
