@@ -1,1 +1,1 @@
-"""Networks as plain rows: stages and blocks of every arch, their filter counts, what they cost. No TensorFlow."""
+"""Networks as plain rows: stages and blocks of every arch, their filter counts and their costs. No TensorFlow."""

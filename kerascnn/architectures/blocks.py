@@ -1,8 +1,8 @@
-"""Every kind of block, once: its branches and its shortcut as chains of steps. No TensorFlow here.
+"""The description of every kind of block: its branches and its shortcut as chains of steps. No TensorFlow here.
 
-Layers are built from these descriptions, parameters and multiply-adds are summed over them, and the names of filters and of
-published weights are folded over them. A block is a function of its counts (`channels` come in, `outside` go out, `inner`
-stand between), its strides, and the row, which says what all blocks of a network share.
+Layers are built from these descriptions, parameters and multiply-adds are summed over them, and the names of filters and
+published weights are derived from them. A block is a function of its counts (`channels` of the input, `outside` of the
+output, `inner` between them), its strides, and the row with the common settings of a network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ SHORTCUTS = ("A", "B", "D", "pool")
 
 
 class Row(Protocol):
-    """What residual blocks read off their network's row; a layer that stands alone has the same attributes."""
+    """The attributes of a network's row that residual blocks use; a standalone layer has the same attributes."""
 
     @property
     def groups(self) -> int: ...
@@ -29,7 +29,7 @@ class Row(Protocol):
 
 
 def named(step: Chain, name: str, **style: Any) -> Step:
-    """The step that a row's tuple stands for (see `rows`), called `name`; `style` are options of its convolution."""
+    """Returns the step of a row's tuple (see `rows`) with the name `name`; `style` are options of its convolution."""
     if isinstance(step[0], int):
         return Conv(name, *step, **style)
     if isinstance(step[0], str):
@@ -111,7 +111,7 @@ def split_attention(channels: int, outside: int, inner: int, strides: int, row: 
 
 
 def preact_basic(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
-    """Two 3x3 convolutions, each behind normalization and ReLU (He et al., 2016, figure 1 b)."""
+    """Two 3x3 convolutions, each after normalization and ReLU (He et al., 2016, figure 1 b)."""
     plain: dict[str, Any] = {"norm": False, "relu": False}
     chain = (
         Conv("conv1", inner, 3, strides, **plain),
@@ -122,7 +122,7 @@ def preact_basic(channels: int, outside: int, inner: int, strides: int, row: Row
 
 
 def preact_bottleneck(channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int = 0) -> Block:
-    """1x1, 3x3 and 1x1 convolutions, each behind normalization and ReLU (He et al., 2016)."""
+    """1x1, 3x3 and 1x1 convolutions, each after normalization and ReLU (He et al., 2016)."""
     first, second = (strides, 1) if row.stride_first else (1, strides)
     plain: dict[str, Any] = {"norm": False, "relu": False}
     chain = (
@@ -138,7 +138,9 @@ def preact_bottleneck(channels: int, outside: int, inner: int, strides: int, row
 def _residual(
     layer: str, channels: int, outside: int, inner: int, strides: int, row: Row, se_units: int, chain: tuple[Step, ...]
 ) -> Block:
-    """What all residual blocks share: gate and drop at the branch's end, the shortcut, and where the ReLU stands."""
+    """The common parts of all residual blocks: gate and drop at the end of the branch, the shortcut, the position of the
+    ReLU.
+    """
     before = RESIDUAL[layer].pre_activation
     shortcut = _shortcut(channels, outside, strides, row, norm=not before)
     gate = (Gate("gate", se_units),) if se_units else ()
@@ -163,7 +165,7 @@ def _residual(
 
 
 def _shortcut(channels: int, outside: int, strides: int, row: Row, norm: bool) -> tuple[Step, ...]:
-    """What gives the input the branch's shape; nothing where it has it."""
+    """Returns steps that give the input the branch's shape; none if it has that shape."""
 
     def projection(strides: int) -> Conv:
         return Conv("projection", outside, 1, strides, bias=row.use_bias, norm=norm, relu=False)
@@ -187,7 +189,7 @@ class Residual(NamedTuple):
     pre_activation: bool = False
 
 
-# By the class of kerascnn.layers, which rows name.
+# By name of the class in kerascnn.layers, as used in rows.
 RESIDUAL = {
     "BasicBlock": Residual(basic),
     "Bottleneck": Residual(bottleneck, expansion=4),
@@ -205,7 +207,7 @@ def plain(outside: int, inner: int, strides: int) -> Block:
 
 
 def pooling(filters: int, residual: bool) -> Block:
-    """Convolution, pooling, normalization and ReLU; then x + conv3x3(conv3x3(x)) where it is residual (Page, 2018)."""
+    """Convolution, pooling, normalization and ReLU; then x + conv3x3(conv3x3(x)) if it is residual (Page, 2018)."""
     entry = (
         Conv("conv", filters, 3, norm=False, relu=False),
         Pool("pool", "max", 2, 2, "valid"),
@@ -222,7 +224,7 @@ def pooling(filters: int, residual: bool) -> Block:
 
 
 def inception(branches: Chain, *, name: str = "", scale: bool = True) -> Block:
-    """Branches side by side, concatenated (Szegedy et al., 2015, figure 2 b)."""
+    """Parallel branches, concatenated (Szegedy et al., 2015, figure 2 b)."""
     chains = tuple(
         tuple(named(step, f"branch{i}_{j}", scale=scale) for j, step in enumerate(branch, 1))
         for i, branch in enumerate(branches, 1)
@@ -250,7 +252,7 @@ def inception_residual(
 
 
 def xception(channels: int, filters: Sequence[int], strides: int, padding: str) -> Block:
-    """ReLU and separable convolution, two or three times, pooling where it strides (Chollet, 2017, figure 5)."""
+    """ReLU and separable convolution, two or three times, pooling if it has strides (Chollet, 2017, figure 5)."""
     chain: list[Step] = []
     for i, count in enumerate(filters, 1):
         chain += [Relu(), Separable(f"conv{i}", count, relu=False, zero=i == len(filters))]
@@ -268,7 +270,7 @@ def xception(channels: int, filters: Sequence[int], strides: int, padding: str) 
 
 # The article's
 
-# Kernels of the module's branches, and behind the 1x1 convolution that each begins with.
+# Kernels of the module's branches, after the 1x1 convolution at their beginning.
 ARTICLE_KERNELS: Mapping[str, tuple[tuple[int, int], ...]] = {
     "1x1": (),
     "1x3": ((1, 3),),

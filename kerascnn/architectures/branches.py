@@ -1,4 +1,4 @@
-"""Inception modules without some of their branches: what each kernel size is worth. No TensorFlow here."""
+"""Inception modules without some of their branches, to measure the value of each kernel size. No TensorFlow here."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,17 +9,17 @@ from kerascnn.errors import UserError
 
 
 def only(row: Arch, name: str, kept: Sequence[str]) -> Arch:
-    """`row` with the branches called `kept` alone in every module; reductions, which halve the image, stay whole.
+    """Returns `row` with only the branches `kept` in every module; reductions, which halve the image, are not changed.
 
-    A branch is called as `filters.labels` calls it: by its largest kernel, or `pool_proj`.
+    The name of a branch is that of `filters.labels`: its largest kernel, or `pool_proj`.
 
     Args:
         row: With concrete counts.
-        name: The arch's, for messages.
+        name: Name of the arch, for messages.
         kept: Names of branches.
 
     Raises:
-        UserError: The network has no modules, a name is none of its branches', or a module would be left without any.
+        UserError: The network has no modules, a name is not one of its branches, or a module would have no branches.
     """
     if not isinstance(row, Inception):
         raise UserError(f"--branches: {name} has no Inception modules")
@@ -39,7 +39,7 @@ def _branches(step: Chain | Residual) -> Chain:
 
 
 def _is_module(step: Chain | Residual) -> bool:
-    """Branches side by side that keep the image's size: every one ends in a convolution of stride 1."""
+    """Returns whether branches keep the image's size: every one ends with a convolution of stride 1."""
     if not isinstance(step, Residual) and not isinstance(step[0], tuple):
         return False
     return all(_label(names) and _keeps_size(branch) for branch, names in _labelled(_branches(step)))
@@ -67,7 +67,7 @@ def _names(branches: Chain) -> list[str]:
 
 
 def _label(names: list) -> str:
-    """The branch's own name, from those of its convolutions: `3x3` of `3x3_reduce`; empty for a pooling alone."""
+    """Returns the branch's name from those of its convolutions: `3x3` of `3x3_reduce`; empty for a single pooling."""
     flat = [name for name in names if name is not None]
     while flat and isinstance(flat[0], list):
         flat = [inner for outer in flat for inner in outer]

@@ -1,6 +1,6 @@
-"""Parameters and multiply-adds from a row alone, in milliseconds: a search asks for thousands. No network is built.
+"""Counts parameters and multiply-adds from a row, in milliseconds: a search needs thousands. No network is built.
 
-`models.cost.count` is the truth, which the tests hold these sums to.
+Tests compare these sums with `models.cost.count`.
 """
 
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from kerascnn.architectures.steps import Trace
 
 
 class Counted(NamedTuple):
-    """All weights, moving statistics of normalizations among them, and the multiply-adds of one image's inference."""
+    """All weights, moving statistics of normalizations included, and the multiply-adds of the inference of one image."""
 
     params: int
     macs: int
 
 
 def counted(arch: str, image_size: int, num_classes: int, shape: Shape = PUBLISHED) -> Counted:
-    """What the network costs that `models.build` makes of the same arguments.
+    """Returns the cost of the network that `models.build` makes of the same arguments.
 
     Raises:
         UserError: A name or an option that the arch does not have.

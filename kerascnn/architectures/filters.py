@@ -1,4 +1,4 @@
-"""Filter counts by name: what `--width` and `--filters` change in a row. No TensorFlow here.
+"""Filter counts by name, which `--width` and `--filters` change in a row. No TensorFlow here.
 
 A name is `stage2` (the width of a residual stage), `stage2.3x3_reduce` (that convolution in every block of the stage) or
 `stage2_block1.3x3_reduce` (in one block). The most specific name that is given wins.
@@ -29,7 +29,7 @@ from kerascnn.errors import UserError
 
 
 def resolve(arch: str, shape: Shape = PUBLISHED) -> tuple[Arch, dict[str, tuple[int, ...]]]:
-    """The row of `arch` with concrete counts, and what each filter name stands for there.
+    """Returns the row of `arch` with concrete counts, and the convolutions of each filter name.
 
     Args:
         arch: A name in ARCHS.
@@ -49,7 +49,7 @@ def resolve(arch: str, shape: Shape = PUBLISHED) -> tuple[Arch, dict[str, tuple[
 
 
 def _reshaped(arch: str, depths: Sequence[int] | None, bottleneck_ratio: float | None) -> Arch:
-    """The row with other depths and another bottleneck ratio."""
+    """Returns the row with other depths and another bottleneck ratio."""
     found = row(arch)
     if depths is None and bottleneck_ratio is None:
         return found
@@ -63,12 +63,12 @@ def _reshaped(arch: str, depths: Sequence[int] | None, bottleneck_ratio: float |
 
 
 def names(arch: str) -> dict[str, tuple[int, ...]]:
-    """The filter names of `arch` with the published counts that each stands for."""
+    """Returns the filter names of `arch` with their published counts."""
     return resolve(arch)[1]
 
 
 class Counts:
-    """Turns published counts into concrete ones and keeps a list of all names asked for."""
+    """Turns published counts into concrete ones, and collects all names."""
 
     def __init__(self, shape: Shape):
         self.width, self.width_divisor, self.given = shape.width, shape.width_divisor, shape.filters
@@ -82,9 +82,9 @@ class Counts:
         self.found: dict[str, list[int]] = {}
 
     def __call__(self, published: int, *names: str, groups: int = 1, follows: str = "") -> int:
-        """The count that `names` (most specific first) stand for.
+        """Returns the count of `names`, the most specific first.
 
-        A count that `follows` another name is not scaled where that name is given: `published` was made from it.
+        A count that `follows` another name is not scaled if that name is given, since `published` was derived from it.
         """
         count = published if follows in self.given else self.scaled(published, groups)
         count = next((self.given[name] for name in names if name in self.given), count)
@@ -133,7 +133,7 @@ def _inception(arch: Inception, counts: Counts) -> Inception:
 
 
 def _xception(arch: Xception, counts: Counts) -> Xception:
-    """A residual block ends in its stage's width; what stands inside, and the convolutions behind the blocks, is free."""
+    """The output of a residual block has its stage's width; inner counts, and the convolutions after the blocks, are free."""
 
     def block(place: str, name: str, filters: tuple[int, ...], residual: bool) -> tuple[int, ...]:
         part = "conv" if residual else "tail"
@@ -176,7 +176,7 @@ def _article_inception(arch: ArticleInception, counts: Counts) -> ArticleIncepti
 
 
 def _stem(chain: Chain, counts: Counts) -> Chain:
-    """A stem's convolutions are numbered in their order; an only one is called `stem`."""
+    """Numbers the convolutions of a stem in their order; a single one is called `stem`."""
     number = itertools.count(1)
     alone = len(_convolutions(chain)) == 1
 
@@ -220,10 +220,10 @@ def _fill(branches: Chain, labelled: list, places: tuple[str, str], counts: Coun
 
 
 def labels(branches: Chain) -> list[list]:
-    """A label for every convolution of a block, in the branches' own nesting (None for a pooling).
+    """Returns a label for every convolution of a block, nested like the branches (None for a pooling).
 
-    A branch is called by its largest kernel: `3x3`, the next of the same `3x3b`; a 1x1 in front of it is `3x3_reduce`, two
-    convolutions behind that are `3x3_1` and `3x3_2`, split ones `3x3_1x3` and `3x3_3x1`; behind a pooling: `pool_proj`.
+    The name of a branch is its largest kernel: `3x3`, the next one `3x3b`; a preceding 1x1 is `3x3_reduce`, two following
+    convolutions are `3x3_1` and `3x3_2`, split ones `3x3_1x3` and `3x3_3x1`; after a pooling: `pool_proj`.
     """
     taken: set[str] = set()
     return [_branch_labels(branch, taken) for branch in branches]
@@ -253,7 +253,7 @@ def _branch_labels(branch: Chain, taken: set[str]) -> list:
 
 
 def _convolutions(branch: Chain) -> list[Chain]:
-    """All convolutions of a branch, those of its splits too."""
+    """Returns all convolutions of a branch, including those of its splits."""
     split = [conv for step in branch if isinstance(step[0], tuple) for inner in step for conv in _convolutions(inner)]
     return [step for step in branch if isinstance(step[0], int)] + split
 

@@ -1,6 +1,6 @@
 """The modules of the Inception family as rows: branches, and stages made of them. No TensorFlow here.
 
-`rows` says how to read a row. Figures and tables are those of the papers named in `tables`.
+`rows` explains the format of rows. Figures and tables are those of the papers in `tables`.
 """
 
 from dataclasses import replace

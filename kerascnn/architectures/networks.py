@@ -1,6 +1,6 @@
-"""Every network as chains of named steps: stem, stages, what follows them, head. No TensorFlow here.
+"""Every network as chains of named steps: stem, stages, end, head. No TensorFlow here.
 
-`concrete` makes of an arch's name and a `Shape` the row that is built; `network` makes the steps of a row.
+`concrete` turns an arch's name and a `Shape` into the row that is built; `network` turns a row into steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,13 +30,13 @@ Steps = tuple[Step, ...]
 
 @dataclass(frozen=True)
 class Network:
-    """A network's steps.
+    """The steps of a network.
 
     Args:
-        stem: From the image on.
-        stages: Each one's blocks, with what halves the image.
-        end: What follows the last stage.
-        head: What makes the logits.
+        stem: Steps from the image on.
+        stages: Blocks of each stage, with the steps that halve the image.
+        end: Steps after the last stage.
+        head: Steps that compute the logits.
     """
 
     stem: Steps
@@ -46,7 +46,7 @@ class Network:
 
     @property
     def body(self) -> Steps:
-        """All but the head."""
+        """All steps except the head."""
         return (*self.stem, *(step for stage in self.stages for step in stage), *self.end)
 
     @property
@@ -63,15 +63,15 @@ def minimum(body: Steps) -> int:
 
 
 def concrete(arch: str, shape: Shape, sides: Sequence[int | None]) -> Arch:
-    """The row of `arch` with everything decided: filter counts, branches, shortcut and stem.
+    """Returns the row of `arch` with all choices made: filter counts, branches, shortcut and stem.
 
     Args:
         arch: A name in ARCHS.
-        shape: What differs from the published network.
-        sides: Height and width of the images, where they are known.
+        shape: Differences from the published network.
+        sides: Height and width of the images, if known.
 
     Raises:
-        UserError: A choice that the arch does not have.
+        UserError: The arch does not have a choice.
     """
     row, _ = filters.resolve(arch, shape)
     if shape.branches:
@@ -92,7 +92,7 @@ def _with_shortcut(row: Arch, arch: str, shortcut: str) -> Arch:
 
 
 def _chosen_stem(row: Arch, arch: str, stem: str, sides: Sequence[int | None]) -> Chain:
-    """The paper's stem, or the small one: a 3x3 convolution of stride 1 to the paper's channel count, no pooling."""
+    """Returns the paper's stem, or the small one: a 3x3 convolution of stride 1 with the same channels, no pooling."""
     if stem not in ("auto", "small", "large"):
         raise UserError(f"--stem: expected auto, small or large, got {stem!r}")
     if isinstance(row, ArticleResNet | ArticleInception):
@@ -110,17 +110,17 @@ def _chosen_stem(row: Arch, arch: str, stem: str, sides: Sequence[int | None]) -
 
 
 def network(row: Arch, classes: int = 1) -> Network:
-    """The steps of a row whose counts are concrete.
+    """Returns the steps of a row with concrete counts.
 
     Raises:
-        UserError: A shortcut without weights would have to narrow.
+        UserError: A shortcut without weights would have to reduce the channels.
     """
     return _NETWORKS[type(row)](row, classes)
 
 
 def _resnet(row: ResNet, classes: int) -> Network:
     kind = blocks.RESIDUAL[row.block]
-    # A pre-activation network begins and ends its branches without a normalization.
+    # The stem and the end of a pre-activation network differ: branches begin with a normalization and end without one.
     style = {"norm": False, "relu": False} if kind.pre_activation else {}
     stem = _named(row.stem, "stem", bias=row.use_bias, **style)
     channels = Trace(SMALL_IMAGE).through(stem).channels
@@ -238,7 +238,7 @@ def _article_inception(row: ArticleInception, classes: int) -> Network:
 
 
 def _named(chain: Chain, prefix: str, **style: Any) -> Steps:
-    """The steps of a row's chain, called `prefix_1`, `prefix_2`, ..."""
+    """Returns the steps of a row's chain with the names `prefix_1`, `prefix_2`, ..."""
     return tuple(blocks.named(step, f"{prefix}_{i}", **style) for i, step in enumerate(chain, 1))
 
 
@@ -253,6 +253,6 @@ _NETWORKS: dict[type[Arch], Callable[..., Network]] = {
 
 
 def units(row: Arch) -> list[Unit]:
-    """All layers with weights, in the order of the graph."""
+    """Returns all layers with weights in the order of the graph."""
     found = network(row)
     return Trace(SMALL_IMAGE).through((*found.body, *found.head)).units

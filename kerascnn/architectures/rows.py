@@ -1,4 +1,4 @@
-"""What a row of `tables` holds, by the kind of network. No TensorFlow here.
+"""The contents of the rows in `tables`, by kind of network. No TensorFlow here.
 
 Stems, stages and branches are chains of *steps* in the short form that tables are written in (`steps` has the long one):
 
@@ -10,24 +10,24 @@ Stems, stages and branches are chains of *steps* in the short form that tables a
 from dataclasses import dataclass
 
 Chain = tuple
-# Names of the layers whose weights make the logits: `logits`, or the scores that it averages (inception_article).
+# Names of the layers whose weights compute the logits: `logits`, or the scores that it averages (inception_article).
 HEADS = ("logits", "scores")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arch:
-    """What all rows tell: source, published image size, preprocessing, settings of the normalizations."""
+    """The common part of all rows: source, published image size, preprocessing, settings of the normalizations."""
 
     family: str
     year: int | None
     paper: str
     image_size: int = 224
-    pixels: str = "imagenet"  # a name in PIXELS
+    pixels: str = "imagenet"  # name in PIXELS
     momentum: float = (
         0.9  # torch's 0.1; the 0.99 and more of Keras and TF-slim need longer schedules than most data sets have
     )
     epsilon: float = 1e-5
-    dropout: float = 0.0  # in front of the logits
+    dropout: float = 0.0  # before the logits
     stem: Chain = ((64, 7, 2), ("max", 3, 2))
 
 
@@ -40,12 +40,12 @@ class ResNet(Arch):
     """
 
     family: str = "resnet"
-    block: str = "BasicBlock"  # a kind in blocks.RESIDUAL
+    block: str = "BasicBlock"  # key of blocks.RESIDUAL
     depths: tuple[int, ...] = (2, 2, 2, 2)
     widths: tuple[int, ...] = (64, 128, 256, 512)
     bottleneck_ratio: float = 1
     groups: int = 1
-    shortcut: str = "B"  # as kerascnn.layers.ResidualBlock's; "none" for a plain network
+    shortcut: str = "B"  # as in kerascnn.layers.ResidualBlock; "none" for a plain network
     se_ratio: int = 0  # output channels per unit of the squeeze-and-excitation, 0 for none
     use_bias: bool = False
     stride_first: bool = False  # the stride in the first 1x1 of a bottleneck
@@ -66,8 +66,8 @@ class Residual:
 class Auxiliary:
     """A head inside the network, for training only; see kerascnn.layers.AuxiliaryHead."""
 
-    tap: str  # the layer whose output it reads
-    weight: float  # of its loss
+    tap: str  # layer whose output it uses
+    weight: float  # weight of its loss
     steps: Chain
     grid: int
     window: tuple[int, int] | None = None
@@ -99,7 +99,7 @@ class Xception(Arch):
 
 @dataclass(frozen=True, kw_only=True)
 class ResNet9(Arch):
-    """Per stage a convolution, pooling, and where the second entry says so two more as a residual."""
+    """Stages of a convolution, pooling, and if the second entry is true two more convolutions as a residual."""
 
     family: str = "resnet"
     stages: tuple[tuple[int, bool], ...] = ()

@@ -1,4 +1,4 @@
-"""What of an arch may be chosen before it is built: everything that decides its weights' shapes and its cost."""
+"""The choices about an arch before it is built: all that determine its weights' shapes and its cost."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """How a network differs from its row; as published by default.
+    """The differences of a network from its row; none by default.
 
     Args:
-        width: Scales every filter count; exactly the published ones at 1.
-        width_divisor: What scaled counts are multiples of, and at least.
-        filters: Filter counts by the names that `kerascnn archs NAME --layers` prints; what is not named follows `width`.
+        width: Factor of every filter count; exactly the published counts at 1.
+        width_divisor: Scaled counts are multiples of this number, and at least this number.
+        filters: Filter counts by the names of `kerascnn archs NAME --layers`; other counts follow `width`.
         blocks: Blocks per stage of a residual network; None for the published ones.
-        bottleneck_ratio: Filters inside a residual block per unit of its stage's width; None for the published one.
+        bottleneck_ratio: Filters inside a residual block relative to its stage's width; None for the published ratio.
         stem: "large" (the paper's), "small" (3x3, stride 1, no pooling) or "auto" (small up to 64 px).
         shortcut: "A" (pads with zeros), "B" (1x1 convolution), "auto" (the arch's own) or "none" (a plain network).
-        branches: What modules of Inception networks keep: "1x1", "3x3", ...; empty for all. Reductions stay whole.
+        branches: Branches that modules of Inception networks keep: "1x1", "3x3", ...; empty for all. Reductions are not
+            changed.
     """
 
     width: float = 1.0
@@ -33,7 +34,7 @@ class Shape:
 
     @classmethod
     def of(cls, section: Any) -> Shape:
-        """The shape that a config's model section has."""
+        """Returns the shape of a config's model section."""
         return cls(**{name: getattr(section, name) for name in SHAPE})
 
 

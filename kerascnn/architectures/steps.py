@@ -1,7 +1,7 @@
-"""The steps that blocks and networks are chains of, and what each makes of an image's side and channels. No TensorFlow here.
+"""The steps of blocks and networks, and their effect on an image's side and channels. No TensorFlow here.
 
-`blocks` arranges steps into blocks, `networks` blocks into networks. Layers are built from these steps; parameters,
-multiply-adds, the smallest image and the names of weights are read off a `Trace` through them.
+`blocks` arranges steps in blocks, `networks` blocks in networks. Layers are built from these steps; a `Trace` through them
+gives parameters, multiply-adds, the smallest image and the names of weights.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ Kernel = int | tuple[int, int]
 
 
 class Unit(NamedTuple):
-    """A layer with weights of its own: its path, how many weights it holds, its multiply-adds for one image.
+    """A layer with weights of its own: its path, its number of weights, its multiply-adds for one image.
 
-    `peer` is what timm calls it inside its block, where that does not follow from the path.
+    `peer` is its name in timm's block, if that does not follow from the path.
     """
 
     path: str
@@ -30,16 +30,16 @@ class Step(Protocol):
 
     @property
     def name(self) -> str:
-        """What the layer is called inside the block or network that it is a part of."""
+        """Name of the layer in its block or network."""
 
     def trace(self, trace: Trace, path: str) -> None:
         """Takes `trace` through the step, whose layers' paths begin with `path`."""
 
 
 class Trace:
-    """A square image on its way through steps: its side, its channels, and the units that it has passed.
+    """A square image on its way through steps: its side, its channels, and the units passed so far.
 
-    A side of 0 says that a step has left nothing of the image.
+    A side of 0 means that a step has left no pixel.
     """
 
     def __init__(self, side: int, channels: int = 3) -> None:
@@ -52,7 +52,7 @@ class Trace:
         return self
 
     def side_by_side(self, chains: Sequence[Sequence[Step]], path: str) -> None:
-        """Goes through branches that start from the same image and are concatenated."""
+        """Follows branches that start from the same image and are concatenated."""
         side, channels, ends = self.side, self.channels, []
         for chain in chains:
             self.side, self.channels = side, channels
@@ -64,7 +64,7 @@ class Trace:
         self.units.append(Unit(path, params, macs, peer))
 
     def norm(self, path: str, scale: bool = True) -> None:
-        """Passes a normalization: gamma where it has one, beta, moving mean and variance of each channel."""
+        """Passes a normalization: optional gamma, beta, moving mean and variance of each channel."""
         self.unit(path, (4 if scale else 3) * self.channels)
 
 
@@ -73,17 +73,17 @@ class Conv:
     """A convolution, then a normalization and a ReLU where it has them.
 
     Args:
-        name: Of the layer.
+        name: Name of the layer.
         filters: Number of output channels.
         kernel: Side of the kernel, or height and width.
         strides: Step in both directions.
-        padding: As of `kerascnn.layers.Conv2D`.
-        groups: Groups of channels that are convolved by themselves.
-        bias: Whether the convolution has one.
+        padding: As in `kerascnn.layers.Conv2D`.
+        groups: Number of groups of channels.
+        bias: Whether the convolution has a bias.
         norm: Whether a normalization follows.
-        scale: Whether that has a gamma.
+        scale: Whether the normalization has a gamma.
         relu: Whether a ReLU follows.
-        zero: Whether it ends a residual branch: with `zero_init_residual` its gamma, or its kernel, starts at 0.
+        zero: Whether it ends a residual branch, so that its gamma, or its kernel, starts at 0 with `zero_init_residual`.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Relu:
-    """A ReLU that stands alone; no layer of its own."""
+    """A separate ReLU, which is not a layer."""
 
     name: str = ""
 
@@ -149,7 +149,7 @@ class Relu:
 
 @dataclass(frozen=True)
 class Pool:
-    """Pooling; `kind`, `size`, `strides` and `padding` as of `kerascnn.layers.Pool2D`."""
+    """Pooling; `kind`, `size`, `strides` and `padding` as in `kerascnn.layers.Pool2D`."""
 
     name: str
     kind: str
@@ -163,7 +163,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pad:
-    """Every `strides`-th pixel, with zeros for the channels that are missing."""
+    """Every `strides`-th pixel, with zeros for the missing channels."""
 
     name: str
     filters: int
@@ -175,7 +175,7 @@ class Pad:
 
 @dataclass(frozen=True)
 class Gate:
-    """A squeeze-and-excitation with `units` units in its middle."""
+    """A squeeze-and-excitation with `units` units in the middle."""
 
     name: str
     units: int
@@ -188,7 +188,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Drop:
-    """Where training drops a residual branch for whole images."""
+    """The point at which training drops a residual branch for whole images."""
 
     name: str = "drop"
 
@@ -214,16 +214,16 @@ class Block:
     """A layer made of steps: activation(scale * join(branches(entry(x))) + shortcut).
 
     Args:
-        layer: The class of kerascnn.layers that computes it.
-        options: What decides its shape, as that class takes it.
-        name: Of the layer.
-        entry: What all branches share.
-        branches: Chains side by side, concatenated.
-        join: What follows the concatenation.
-        shortcut: What is added, as a chain; empty for the input itself, None where nothing is added.
-        shared: Whether the shortcut starts behind `entry`, not from the input.
-        scale: What the branches are multiplied by before the addition; None for nothing.
-        activation: Of the sum, or None.
+        layer: Class of kerascnn.layers that computes it.
+        options: Arguments of that class that determine its shape.
+        name: Name of the layer.
+        entry: Common beginning of all branches.
+        branches: Parallel chains, concatenated.
+        join: Steps after the concatenation.
+        shortcut: The added chain; empty for the input itself, None if nothing is added.
+        shared: Whether the shortcut starts after `entry` instead of from the input.
+        scale: Factor of the branches before the addition, or None.
+        activation: Activation of the sum, or None.
     """
 
     layer: str
@@ -238,7 +238,7 @@ class Block:
     activation: Any = None
 
     def steps(self) -> Iterator[Step]:
-        """All steps, in the order in which their layers are made."""
+        """All steps in the order in which their layers are made."""
         yield from self.entry
         for branch in self.branches:
             yield from branch
@@ -246,7 +246,7 @@ class Block:
         yield from self.join
 
     def leaves(self) -> Iterator[Step]:
-        """All steps, those of the blocks inside instead of the blocks."""
+        """All steps, with those of inner blocks instead of the blocks."""
         for step in self.steps():
             yield from step.leaves() if isinstance(step, Block) else (step,)
 
@@ -260,7 +260,7 @@ class Block:
 
     @property
     def begins_as_identity(self) -> bool:
-        """Whether `zero_init_residual` does anything to it."""
+        """Whether `zero_init_residual` affects it."""
         return any(getattr(step, "zero", False) for step in self.leaves())
 
     def trace(self, trace: Trace, path: str) -> None:
@@ -278,7 +278,7 @@ class Block:
 
 
 def after(side: int, kernel: Kernel, strides: int = 1, padding: str = "symmetric") -> int:
-    """The side behind one convolution or pooling; 0 where nothing is left, or less than a stride to take."""
+    """Returns the side after one convolution or pooling; 0 if nothing is left."""
     kernel = kernel if isinstance(kernel, int) else max(kernel)
     if padding == "valid":
         return max(0, (side - kernel) // strides + 1)

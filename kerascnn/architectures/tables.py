@@ -1,7 +1,7 @@
-"""Every architecture as a row of plain data (`rows` says what a row holds). No TensorFlow here.
+"""Every architecture as a row of plain data (see `rows`). No TensorFlow here.
 
-A new depth or variant is one row. Sources: the papers named in the rows; torchvision and timm for what papers leave open;
-keras.applications where a name ends in `_keras`: one name, one function, so that a weight file fits exactly one row.
+A new depth or variant is one row. Sources are the papers in the rows, and torchvision and timm for details that papers omit;
+keras.applications for names that end in `_keras`: one name is one function, so that a weight file fits exactly one row.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ PIXELS = {
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), False),
     "inception": ((127.5,) * 3, (127.5,) * 3, False),
     "caffe": ((103.939, 116.779, 123.68), (1.0,) * 3, True),
-    "small": ((127.5,) * 3, (63.75,) * 3, False),  # about CIFAR's own, and no data set's in particular
+    "small": ((127.5,) * 3, (63.75,) * 3, False),  # approximately CIFAR's, for any data set
 }
 
 HE15 = "He et al. 2015, Deep Residual Learning, arXiv 1512.03385"
@@ -243,13 +243,13 @@ INCEPTIONS: dict[str, Arch] = {
 
 ARCHS: dict[str, Arch] = {**RESNETS, **INCEPTIONS}
 
-# The arch that a family's name stands for: up to 64 px, and above.
+# Archs of the families: up to 64 px, and above.
 FAMILIES = {"resnet": ("resnet20", "resnet50"), "inception": ("inception_small", "inception_v3")}
 SMALL_IMAGE = 64
 
 
 def resolve(name: str, image_size: int) -> str:
-    """The concrete arch that `name` (an arch or a family) means for images of `image_size` px. UserError if unknown."""
+    """Returns the arch of `name` (an arch or a family) for images of `image_size` px. UserError if unknown."""
     if name in FAMILIES:
         return FAMILIES[name][image_size > SMALL_IMAGE]
     row(name)
@@ -257,7 +257,7 @@ def resolve(name: str, image_size: int) -> str:
 
 
 def row(arch: str) -> Arch:
-    """The row called `arch`. UserError, naming the nearest, if there is none."""
+    """Returns the row of `arch`. UserError with the most similar name if there is none."""
     if arch not in ARCHS:
         near = get_close_matches(arch.lower().replace("-", "_"), [*ARCHS, *FAMILIES], n=3, cutoff=0.4)
         hint = f"; perhaps you meant {' or '.join(near)}" if near else ""

@@ -1,6 +1,6 @@
-"""The reusable layers. Importing this module registers all of them, which loading a `.keras` file needs.
+"""The reusable layers. Importing this module registers all of them, as loading a `.keras` file requires.
 
-Each module says in its own `__all__` which of its classes are public.
+The `__all__` of each module lists its public classes.
 """
 
 from kerascnn.layers import article, conv, inception, norm, parts, paths, preprocess, residual, xception

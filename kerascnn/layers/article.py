@@ -1,6 +1,6 @@
 """The blocks of the two networks of the comparison article: convolution, bias, ReLU; no normalization. Channels-last.
 
-`kerascnn.architectures.networks` says what of the article they keep and what they mend.
+`kerascnn.architectures.networks` describes what they keep of the article and what they correct.
 """
 
 from typing import Any

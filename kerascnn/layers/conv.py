@@ -46,7 +46,7 @@ class Conv2D(keras.layers.Conv2D):
             raise ValueError(f"symmetric padding needs an odd kernel. Received: kernel_size={self.kernel_size}")
 
     def call(self, inputs, training=None):
-        # Only in training, so that graphs of inference hold nothing but a convolution.
+        # Only in training, so that inference graphs contain only a convolution.
         plain = self.groups == 1 and max(self.dilation_rate) == 1 and not self.use_bias
         linear = self.activation is keras.activations.linear
         if training and plain and linear and kernel_gradient.pays(inputs, self.kernel, self.strides, self.padding):
@@ -64,7 +64,7 @@ class Conv2D(keras.layers.Conv2D):
         return ops.conv(inputs, kernel, list(self.strides), padding, self.data_format, self.dilation_rate)
 
     def _padded(self, inputs):
-        """The inputs and what padding is left for the operation."""
+        """Returns the inputs, and the padding that is left for the operation."""
         if self.symmetric and max(self.strides) > 1 and max(self.kernel_size) > 1:
             # tf.pad + VALID stays in oneDNN; an explicit padding list in tf.nn.conv2d leaves it: 80 x slower on a CPU.
             return pad(inputs, *((size - 1) // 2 for size in self.kernel_size)), "valid"
@@ -75,15 +75,15 @@ class Conv2D(keras.layers.Conv2D):
 
 
 def pad(x, height: int, width: int, value: float = 0.0):
-    """`x` with so many rows and columns of `value` on every side."""
+    """Pads `x` with this number of rows and columns of `value` on every side."""
     return tf.pad(x, ((0, 0), (height, height), (width, width), (0, 0)), constant_values=tf.cast(value, x.dtype))
 
 
 def uncounted(x, before: int, after: int):
-    """`x` with rows and columns before and after it that never are the maximum of a window, which reaches inside as well.
+    """Pads `x` with values that are never the maximum of a window that also covers the image.
 
-    The lowest number of the type, but within `finite_padding` numbers that occur: zeros where `x` cannot be negative, else
-    the rows and columns at the edge, which every such window holds as well.
+    The value is the lowest number of the type. Within `finite_padding` it is a number that occurs: zero if `x` cannot be
+    negative, else the rows and columns at the edge, which every such window covers as well.
     """
     sides = ((0, 0), (before, after), (before, after), (0, 0))
     if not _FINITE.get():
@@ -96,7 +96,7 @@ _FINITE = contextvars.ContextVar("finite", default=False)
 
 @contextlib.contextmanager
 def finite_padding() -> Iterator[None]:
-    """Graphs that are traced inside pad maxima by finite numbers: a range of 8 bits that holds -3e38 has no room for others."""
+    """Within it, graphs pad maxima with finite numbers: an 8-bit range that includes -3e38 has no room for others."""
     before = _FINITE.set(True)
     try:
         yield
@@ -105,7 +105,7 @@ def finite_padding() -> Iterator[None]:
 
 
 def _never_negative(x) -> bool:
-    """Whether a tensor of a graph is a rectified one, or made of such."""
+    """Returns whether a tensor of a graph is a rectified one, or derived from such tensors."""
     if tf.executing_eagerly() and not hasattr(x, "op"):
         return False
     waiting, kinds = [x.op], {"Relu", "Relu6"}
@@ -127,13 +127,13 @@ def _never_negative(x) -> bool:
 
 
 def grouped_convolution(x, kernel, strides: tuple[int, int], padding: str, groups: int):
-    """Grouped convolution without the nested XLA function that Keras wraps it in, also on CPUs.
+    """A grouped convolution without the nested XLA function that Keras wraps it in, on CPUs as well.
 
     128 channels in 32 groups at 56 x 56 in float32, forward and backward: 11 s in XLA, 67 ms split, 37 ms here.
     """
     if tf.config.list_physical_devices("GPU") or onednn(x.dtype):
         return tf.nn.conv2d(x, kernel, strides, padding)
-    # On a CPU only oneDNN's kernels, of these two dtypes, have a gradient for grouped convolutions.
+    # On a CPU only oneDNN's kernels for these two dtypes have a gradient for grouped convolutions.
     parts = zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1), strict=True)
     return tf.concat([tf.nn.conv2d(part, weights, strides, padding) for part, weights in parts], -1)
 
@@ -208,8 +208,8 @@ class ConvBN(keras.layers.Layer):
         groups: Groups of the convolution; they divide the channels of both sides.
         use_bias: Whether the convolution has a bias as well (only where published weights have one).
         scale: Whether the normalization has a gamma.
-        gamma_initializer: Where gamma starts; "zeros" makes a residual block begin as the identity.
-        momentum: Of the moving statistics, in [0, 1).
+        gamma_initializer: Initializer of gamma; "zeros" makes a residual block begin as the identity.
+        momentum: Momentum of the moving statistics, in [0, 1).
         epsilon: Added to the variance.
 
     Input: (batch, height, width, channels); output as `Conv2D`'s.

@@ -1,4 +1,4 @@
-"""Layers made from descriptions: the layer that a step stands for, and the block that steps describe. All channels-last."""
+"""Layers made from descriptions: the layer of a step, and the block of a chain of steps. All channels-last."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from kerascnn.layers.conv import Conv2D, ConvBN, Pool2D
 from kerascnn.layers.norm import BNReLU
 from kerascnn.layers.parts import DropPath, PadShortcut, SeparableConvBN, SqueezeExcite
 
-# What constructor arguments were called in files of earlier versions.
+# Names of constructor arguments in files of earlier versions.
 FORMER = {"zero_gamma": "zero_init_residual", "squeeze": "se_units"}
 
 
 class Style(NamedTuple):
-    """What descriptions leave open: settings of all normalizations, and how residual branches are trained.
+    """Settings outside of descriptions: those of all normalizations, and of the training of residual branches.
 
     Args:
         norm: momentum and epsilon.
@@ -32,7 +32,7 @@ class Style(NamedTuple):
 
 
 def layer_of(step: Step, style: Style, dtype=None) -> Callable:
-    """The layer that a step stands for, fresh and not built; a function for one without a layer of its own."""
+    """Returns the fresh, unbuilt layer of a step, or a function for a step without a layer of its own."""
     return _LAYERS[type(step)](step, style, {"dtype": dtype, "name": step.name})
 
 
@@ -43,7 +43,7 @@ def _conv(step: Conv, style: Style, kwargs: dict[str, Any]) -> layers.Layer:
         kwargs |= {"gamma_initializer": "zeros" if zeros else "ones", "scale": step.scale, **style.norm}
         layer: type[layers.Layer] = ConvBN
     else:
-        # A gamma of 0 would stand before a ReLU, which passes no gradient at 0: the branch could never start to learn.
+        # A gamma of 0 before a ReLU, which has no gradient at 0, would keep the branch from ever learning.
         kwargs["kernel_initializer"] = "zeros" if zeros else "he_normal"
         layer = Conv2D
     return layer(
@@ -94,7 +94,7 @@ _LAYERS: dict[type, Callable[..., Callable]] = {
 
 @dataclass
 class Parts:
-    """The layers of a block's chains; no list, since Keras would name variables in files after a list that it finds."""
+    """The layers of a block's chains. It is not a list, since Keras would name variables in files after a list attribute."""
 
     entry: list[Callable]
     branches: list[list[Callable]]
@@ -103,9 +103,9 @@ class Parts:
 
 
 class Described(layers.Layer):
-    """A layer that computes what a `Block` describes, and holds the layers of its steps as attributes of their names.
+    """A layer that computes what a `Block` describes, with the layers of its steps as attributes with their names.
 
-    A subclass says by `describe` what it computes.
+    A subclass returns the description from `describe`.
     """
 
     drop_path = 0.0
@@ -113,22 +113,22 @@ class Described(layers.Layer):
     made = False
 
     def describe(self, channels: int | None) -> Block:
-        """The block's description, for inputs of so many channels."""
+        """Returns the block's description for inputs with `channels` channels."""
         raise NotImplementedError
 
     def part(self, step: Step) -> Callable:
-        """The layer of a step."""
+        """Returns the layer of a step."""
         norm = {"momentum": self.momentum, "epsilon": self.epsilon} if self.block.normalizes else {}
         return layer_of(step, Style(norm, self.drop_path, self.zero_init_residual), self.dtype_policy)
 
     def keep(self, parts: Parts) -> None:
-        """Makes the layers attributes, after which files name their variables."""
+        """Sets the layers as attributes, which determine the names of variables in files."""
         for chain in (parts.entry, *parts.branches, parts.shortcut, parts.join):
             for layer in _layers(chain):
                 setattr(self, layer.name, layer)
 
     def make(self, channels: int | None) -> None:
-        """Makes all layers, in the description's order: it decides the order of weights and of random numbers."""
+        """Makes all layers in the order of the description, which determines the order of weights and of random numbers."""
         self.block = self.describe(channels)
         entry, *branches, shortcut, join = (
             [self.part(step) for step in chain]
@@ -166,5 +166,5 @@ class Described(layers.Layer):
 
 
 def _layers(chain: Iterable[Callable]) -> list[layers.Layer]:
-    """The layers among a chain's functions."""
+    """Returns the layers among a chain's functions."""
     return [each for each in chain if isinstance(each, layers.Layer)]

@@ -1,7 +1,7 @@
 """Batch normalization over channels by one fused op, in float32 statistics.
 
-In bfloat16 oneDNN is fast at multiples of 16 channels only, else 6 to 30 times slower. Other numbers, as `--width` and
-searches make them, are normalized with neighbouring pixels side by side, as the channels of one.
+In bfloat16 oneDNN is fast only at multiples of 16 channels, otherwise 6 to 30 times slower. For other numbers, as from
+`--width` and searches, neighboring pixels are normalized side by side, as the channels of one pixel.
 """
 
 import math
@@ -16,7 +16,7 @@ VECTOR = 16  # channels
 
 
 def trained(x, scale, offset, epsilon: float):
-    """`x` normalized by its own statistics, and these: mean and biased variance, through which no gradient flows.
+    """Returns `x` normalized by its own statistics, with these: mean and biased variance, which have no gradient.
 
     Args:
         x: (batch, height, width, channels), float32, bfloat16 or float16.
@@ -30,7 +30,7 @@ def trained(x, scale, offset, epsilon: float):
 
 
 def frozen(x, scale, offset, mean, variance, epsilon: float):
-    """`x` normalized by the statistics given, float32 [channels] each; the rest as for `trained`."""
+    """Returns `x` normalized by given statistics, float32 [channels] each; otherwise as `trained`."""
     if _alone(x):
         factor = scale * tf.math.rsqrt(variance + epsilon)
         return x * factor + (offset - mean * factor)
@@ -50,7 +50,7 @@ def _alone(x) -> bool:
 
 
 def neighbours(x) -> int:
-    """How many pixels are taken as one: 1 where their channels fit as they are, or nothing would; decided while tracing.
+    """Returns how many pixels are treated as one, 1 if their channels fit or no number would; decided while tracing.
 
     Measured on a 2-core EPYC with avx512_bf16, ms forward and in all for 3.5 million values, as they are and side by side:
     24 channels 13.5 and 30.5, 1.3 and 4.4; 88 channels 8.1 and 19.6, 1.4 and 4.5. Without it a whole step of ResNet-20 at
@@ -76,11 +76,15 @@ def _trained(x, scale, offset, epsilon: float):
         x=x, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True
     )
     count = _count(x)
-    return outputs, mean, variance * ((count - 1.0) / count)  # The op's is unbiased, and 0 of a single value.
+    return (
+        outputs,
+        mean,
+        variance * ((count - 1.0) / count),
+    )  # the op returns the unbiased variance, 0 for one value
 
 
 def _count(x):
-    """Values in a channel, float32."""
+    """Returns the number of values per channel, float32."""
     return tf.cast(tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
 
 
@@ -113,10 +117,11 @@ def _trained_side_by_side(x, scale, offset, epsilon: float, together: int):
 
 
 def _backward(gradient, wide, scales, means, variances, epsilon: float, together: int):
-    """Gradients to `wide`, and to scale and offset.
+    """Returns gradients of `wide`, scale and offset.
 
-    The op subtracts from the gradient to each of `wide`'s channels what that channel gives to scale and offset, in place of what
-    all that belong together give. The difference is the channel, normalized, with differences as its scale and offset.
+    The op subtracts from the gradient of each channel of `wide` that channel's own contribution to scale and offset, instead
+    of the contribution of all channels that belong together. The difference is the normalized channel, with differences as
+    its scale and offset.
     """
     to_wide, *own, _, _ = tf.raw_ops.FusedBatchNormGradV3(
         y_backprop=gradient,

@@ -22,12 +22,12 @@ __all__ = ["AuxiliaryHead", "GridPool", "InceptionBlock", "InceptionResidual"]
 
 
 def frozen(rows):
-    """Rows as tuples all the way down, whatever lists a config made of them."""
+    """Returns rows as nested tuples, from the lists of a config."""
     return tuple(frozen(row) for row in rows) if isinstance(rows, (list, tuple)) else rows
 
 
 def thawed(rows):
-    """Rows as lists all the way down, as JSON keeps them."""
+    """Returns rows as nested lists, as in JSON."""
     return [thawed(row) for row in rows] if isinstance(rows, (list, tuple)) else rows
 
 
@@ -36,10 +36,10 @@ class InceptionBlock(Described):
     """Branches side by side, concatenated over channels (Szegedy et al., 2015, figure 2 b; 2016, figures 4 to 7 and 10).
 
     Args:
-        branches: Rows of numbers; see the module's head. Every convolution is a `ConvBN`.
+        branches: Rows of numbers; see the module's docstring. Every convolution is a `ConvBN`.
         scale: Whether normalizations have a gamma.
-        momentum: Of their moving statistics.
-        epsilon: Of the normalizations.
+        momentum: Momentum of their moving statistics.
+        epsilon: Epsilon of the normalizations.
 
     Input: (batch, height, width, channels); output: (batch, height', width', channels of all branches), the smaller side
     in a reduction. Raises ValueError without branches, and where branches differ in height or width.
@@ -75,13 +75,13 @@ class InceptionResidual(Described):
     The 1x1 convolution has a bias, no normalization, and as many filters as the input has channels.
 
     Args:
-        branches: As `InceptionBlock`'s, of stride 1.
-        residual_scale: What the branches are multiplied with, so that very wide networks stay stable.
+        branches: As in `InceptionBlock`, with stride 1.
+        residual_scale: Factor of the branches, which keeps very wide networks stable.
         activation: Name of the activation after the addition, or None.
         drop_path: Rate of `DropPath` on the branches.
         scale: Whether normalizations have a gamma.
-        momentum: Of their moving statistics.
-        epsilon: Of the normalizations.
+        momentum: Momentum of their moving statistics.
+        epsilon: Epsilon of the normalizations.
 
     Input and output: (batch, height, width, channels).
     """
@@ -146,7 +146,7 @@ class GridPool(layers.Layer):
         self.rows, self.columns = (self._averages(side) for side in input_shape[1:3])
 
     def _averages(self, side: int) -> list[list[float]]:
-        """One row per cell: the weight of each of `side` pixels."""
+        """Returns one row per cell: the weight of each of `side` pixels."""
         bounds = [(i * side // self.grid, -(-(i + 1) * side // self.grid)) for i in range(self.grid)]
         if self.window and side >= self.window[0] and (side - self.window[0]) // self.window[1] + 1 == self.grid:
             size, step = self.window
@@ -172,14 +172,14 @@ class AuxiliaryHead(layers.Layer):
 
     Args:
         num_classes: Number of logits.
-        steps: The convolutions' rows (see the module's head).
+        steps: Rows of the convolutions (see the module's docstring).
         grid: Cells per side that the input is averaged to.
         window: Size and step of the paper's average pooling, or None; see `GridPool`.
-        hidden: Units of a ReLU layer in front of the logits, 0 for none.
-        dropout: Rate in front of the logits.
+        hidden: Units of a ReLU layer before the logits, 0 for none.
+        dropout: Dropout rate before the logits.
         scale: Whether normalizations have a gamma.
-        momentum: Of their moving statistics.
-        epsilon: Of the normalizations.
+        momentum: Momentum of their moving statistics.
+        epsilon: Epsilon of the normalizations.
 
     Input: (batch, height, width, channels) with a known height and width (ValueError); output: (batch, num_classes).
     """

@@ -1,6 +1,6 @@
-"""The gradient to a convolution's kernel as matrix products, where oneDNN's own form is slow: many channels, small images.
+"""The gradient of a convolution's kernel as matrix products, for many channels and small images, where oneDNN is slow.
 
-One product for each of the kernel's places: the pixels below it against the output's gradient.
+There is one product for each position of the kernel: the pixels below it times the gradient of the output.
 """
 
 import tensorflow as tf
@@ -9,27 +9,27 @@ from kerascnn.devices.hardware import cpu_flags
 from kerascnn.devices.kernels import onednn
 from kerascnn.layers.paths import fast
 
-# Products win where there are few places for many channels; with strides oneDNN is slower, and more places are few.
+# Products are faster for few positions and many channels; with strides oneDNN is slower, and the limit is higher.
 LEAST_CHANNELS, MOST_PLACES, MOST_PLACES_STRIDED = 128, 64, 289
-LEAST_CHANNELS_AMX = 64  # of 1x1 kernels: the fewest that ResNet-50 has, where it was measured
+LEAST_CHANNELS_AMX = 64  # channels of 1x1 kernels: the fewest of ResNet-50, for which it was measured
 MOST_PLACES_STRIDED_FLOAT32 = 784
-AVX2_FLOATS = 8  # in a register
-DEEP, MOST_PLACES_DEEP = 512, 196  # of 1x1 kernels in float32
+AVX2_FLOATS = 8  # numbers in a register
+DEEP, MOST_PLACES_DEEP = 512, 196  # channels of 1x1 kernels in float32
 
 
 def pays(x, kernel, strides: tuple[int, int], padding: str) -> bool:
-    """Whether products are faster here; decided while tracing."""
+    """Returns whether products are faster here; decided while tracing."""
     if None in x.shape[1:] or not (fast() and onednn(x.dtype)) or tf.config.list_physical_devices("GPU"):
         return False
     rows, columns = _places(x, kernel, strides, padding)
     if x.dtype == tf.float32:
-        # Not measured under AVX-512, where oneDNN has other kernels.
+        # Not measured with AVX-512, where oneDNN has other kernels.
         return "avx512bw" not in cpu_flags() and faster_in_float32(tuple(kernel.shape), rows * columns, strides)
     return x.dtype == tf.bfloat16 and faster(tuple(kernel.shape), rows * columns, strides, "amx_bf16" in cpu_flags())
 
 
 def wrong_in_onednn(x, kernel, strides: tuple[int, int]) -> bool:
-    """Whether oneDNN's gradient to this kernel may be wrong; decided while tracing.
+    """Returns whether oneDNN's gradient of this kernel may be wrong; decided while tracing.
 
     Of 1x1 kernels with strides over fewer than 8 channels its AVX2 form reads beyond the pixel: other values at each call,
     off by up to their own size (TensorFlow 2.21, float32). As a convolution without strides over every other pixel it is right.
@@ -39,7 +39,7 @@ def wrong_in_onednn(x, kernel, strides: tuple[int, int]) -> bool:
 
 
 def faster(kernel: tuple[int, int, int, int], places: int, strides: tuple[int, int], amx: bool) -> bool:
-    """Whether products beat oneDNN's form in bfloat16, by the kernel's shape, the output's places and AMX or none.
+    """Returns whether products are faster than oneDNN in bfloat16, by the kernel's shape, the output's size and AMX.
 
     Measured on a 2-core EPYC with avx512_bf16, ms for oneDNN's form and for products: 3x3, 512 to 512 channels, 7 x 7,
     batch 32: 39, 22; with stride 2, 16 x 16 to 7 x 7: 76, 26. A whole step of ResNet-50 takes 2 to 3 % less, of
@@ -55,7 +55,7 @@ def faster(kernel: tuple[int, int, int, int], places: int, strides: tuple[int, i
 
 
 def faster_in_float32(kernel: tuple[int, int, int, int], places: int, strides: tuple[int, int]) -> bool:
-    """Whether products beat oneDNN's form in float32 on a CPU with AVX2.
+    """Returns whether products are faster than oneDNN in float32 on a CPU with AVX2.
 
     Measured on a 2-core Zen 3 EPYC, ms for oneDNN's form and for products, batch 32: 3x3 with stride 2, 58 x 58 to 28 x 28, 128
     channels: 91, 64; 16 x 16 to 7 x 7, 512 channels: 127, 70; 1x1, 2048 to 512, 7 x 7: 31, 23; 1024 to 512, 14 x 14: 65,
@@ -69,13 +69,13 @@ def faster_in_float32(kernel: tuple[int, int, int, int], places: int, strides: t
 
 
 def _places(x, kernel, strides: tuple[int, int], padding: str) -> list[int]:
-    """Height and width of the output."""
+    """Returns height and width of the output."""
     lost = [size - 1 if padding.lower() == "valid" else 0 for size in kernel.shape[:2]]
     return [-(-(side - less) // step) for side, less, step in zip(x.shape[1:3], lost, strides, strict=True)]
 
 
 def convolution(x, kernel, strides: tuple[int, int], padding: str):
-    """`tf.nn.conv2d`, padding "same" or "valid", whose gradient to the kernel is made of products."""
+    """A `tf.nn.conv2d` with padding "same" or "valid" whose kernel gradient is computed by products."""
     padding = padding.upper()
 
     @tf.custom_gradient
@@ -96,7 +96,9 @@ def convolution(x, kernel, strides: tuple[int, int], padding: str):
 
 
 def products(x, gradient, shape, strides: tuple[int, int], padding: str):
-    """The gradient to a kernel of `shape` from the layer's input and its output's gradient; padding "SAME" or "VALID"."""
+    """Returns the gradient of a kernel of `shape` from the layer's input and its output's gradient; padding "SAME" or
+    "VALID".
+    """
     height, width, inputs, outputs = shape
     rows, columns = gradient.shape[1:3]
     if height == width == max(strides) == 1:
@@ -120,9 +122,9 @@ def products(x, gradient, shape, strides: tuple[int, int], padding: str):
 
 
 def _phases(x, shape, places, strides, padding):
-    """`x`, padded, as (batch, rows, row in a step, columns, column in a step, channels).
+    """Returns the padded `x` as (batch, rows, row in a step, columns, column in a step, channels).
 
-    What a tap sees is then a slice without steps: TensorFlow's slices with steps cost more than the products gain.
+    The input of a tap is then a slice without steps: TensorFlow's slices with steps cost more than the products gain.
     """
     around = [(0, 0)]
     needed = []

@@ -15,11 +15,10 @@ __all__ = ["BNReLU", "BatchNormalization"]
 class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` (Ioffe and Szegedy, 2015) that is fused where that is faster.
 
-    Two things differ from Keras. Moving statistics are averaged over the replicas of a strategy, whose copies would drift
-    apart otherwise, the file keeping the first one's. And images are normalized by one fused op, in float32 statistics,
-    where Keras' form goes over the tensor many times.
-    Weights, their order, their names and the class's name (which weight files contain) are Keras' own, and so are results
-    to rounding: also the moving variance is the biased one.
+    There are two differences from Keras. Moving statistics are averaged over the replicas of a strategy; otherwise their
+    copies would diverge, and files would have those of the first replica. Images are normalized by one fused op with float32
+    statistics, while Keras reads the tensor many times. Weights, their order and names and the class's name (which weight
+    files contain) are those of Keras, and so are results except for rounding: the moving variance is also the biased one.
 
     Args:
         **kwargs: Those of `keras.layers.BatchNormalization`.
@@ -47,7 +46,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
     def _fusable(self, inputs, mask) -> bool:
-        """Whether the fused op computes what Keras would here; decided while tracing."""
+        """Returns whether the fused op computes the same as Keras; decided while tracing."""
         images = (
             len(inputs.shape) == 4 and self.axis in (-1, 3) and inputs.dtype in (tf.float32, tf.bfloat16, tf.float16)
         )
@@ -60,10 +59,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class BNReLU(keras.layers.Layer):
-    """Batch normalization and ReLU: what stands in front of a convolution in pre-activation networks (He et al., 2016).
+    """Batch normalization and ReLU, which precede a convolution in pre-activation networks (He et al., 2016).
 
     Args:
-        momentum: Of the moving statistics, in [0, 1).
+        momentum: Momentum of the moving statistics, in [0, 1).
         epsilon: Added to the variance.
 
     Input and output: (batch, height, width, channels).

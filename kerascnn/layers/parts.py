@@ -1,4 +1,4 @@
-"""Layers that only blocks are made of: gate, drop, shortcut without weights, separable convolution. All channels-last."""
+"""Layers for blocks: gate, drop, shortcut without weights, separable convolution. All channels-last."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ class DropPath(layers.Layer):
         if not 0 <= rate < 1:
             raise ValueError(f"rate must be in [0, 1). Received: rate={rate}")
         self.rate, self.seed = rate, seed
-        # Keras' own state of its random layers: a variable, so that saving all variables of a model saves the draws' place.
+        # As in Keras' own random layers: a variable, so that saving all variables of a model saves the state of the draws.
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, x, training=False):
@@ -84,7 +84,7 @@ class DropPath(layers.Layer):
 class PadShortcut(layers.Layer):
     """Shortcut without weights: every `strides`-th pixel, zeros for the channels that x lacks (He et al., 2015, option A).
 
-    The zeros stand half in front and half behind, as in most reimplementations.
+    Half of the zeros are added before and half after the channels, as in most reimplementations.
 
     Args:
         filters: Number of output channels, no fewer than the input's (ValueError).
@@ -121,14 +121,14 @@ class PadShortcut(layers.Layer):
 class SeparableConvBN(layers.Layer):
     """A convolution of each channel by itself, a 1x1 convolution, batch normalization, activation.
 
-    Nothing stands between the two convolutions (Chollet, 2017, section 4.7).
+    There is nothing between the two convolutions (Chollet, 2017, section 4.7).
 
     Args:
         filters: Number of output channels.
         kernel_size: Side of the first convolution's kernel.
         activation: Name of the activation after the normalization, or None.
-        gamma_initializer: Where gamma starts.
-        momentum: Of the moving statistics.
+        gamma_initializer: Initializer of gamma.
+        momentum: Momentum of the moving statistics.
         epsilon: Added to the variance.
 
     Input: (batch, height, width, channels); output: (batch, height, width, filters).

@@ -1,6 +1,6 @@
-"""Which form of an operation a layer traces: our fast one or stock Keras'.
+"""Selects which form of an operation a layer traces: our fast one or that of stock Keras.
 
-The choice is made when a layer is traced and leaves no mark in configs or weights.
+The choice is made when a layer is traced and does not appear in configs or weights.
 """
 
 import contextlib
@@ -10,15 +10,15 @@ from kerascnn.compat.tensorflow import under_xla
 
 __all__ = ["stock_paths"]
 
-# Of the whole process, since MirroredStrategy traces its replicas in threads of their own.
+# Global, since MirroredStrategy traces its replicas in separate threads.
 _stock = False
 
 
 @contextlib.contextmanager
 def stock_paths() -> Iterator[None]:
-    """Within it every layer is traced as stock Keras computes it; what was traced before keeps its form.
+    """Within it every layer is traced as in stock Keras; functions that are already traced do not change.
 
-    For comparisons (`kerascnn benchmark --vs stock`) and tests: build or compile the model inside.
+    For comparisons (`kerascnn benchmark --vs stock`) and tests: build or compile the model in it.
     """
     global _stock
     before, _stock = _stock, True
@@ -29,5 +29,7 @@ def stock_paths() -> Iterator[None]:
 
 
 def fast() -> bool:
-    """Whether a fast form may be traced here: outside `stock_paths`, and not under XLA, which fuses plain forms itself."""
+    """Returns whether a fast form may be traced here: outside `stock_paths`, and not under XLA, which fuses plain forms
+    itself.
+    """
     return not _stock and not under_xla()

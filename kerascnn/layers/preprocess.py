@@ -1,4 +1,4 @@
-"""From raw pixels to what a network was trained on."""
+"""Maps raw pixels to the inputs that a network was trained on."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Preprocess(keras.layers.Layer):
     """
 
     def __init__(self, mean, std, *, reverse=False, **kwargs):
-        # No autocast: bfloat16 would round resized pixels to 8 bits before anything is computed.
+        # No autocast: bfloat16 would round resized pixels to 8 bits before any computation.
         super().__init__(autocast=False, **kwargs)
         self.mean, self.std, self.reverse = list(mean), list(std), reverse
 

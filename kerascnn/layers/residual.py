@@ -1,4 +1,4 @@
-"""Residual blocks (He et al., 2015, 2016) and their kin.
+"""Residual blocks (He et al., 2015, 2016) and related ones.
 
 All are channels-last: (batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters).
 """
@@ -28,12 +28,12 @@ __all__ = [
 
 
 class ResidualBlock(Described):
-    """What all residual blocks take; itself no block.
+    """Base class of the residual blocks, with their arguments.
 
     Args:
         filters: Number of output channels.
         strides: Step of the block.
-        inner: Channels inside (default: `filters`, a quarter of it in bottlenecks).
+        inner: Channels inside (default: `filters`, or a quarter of it in bottlenecks).
         groups: Groups of the 3x3 convolution of a bottleneck (ResNeXt: Xie et al., 2017).
         shortcut: Where shapes change: "A" (`PadShortcut`), "B" (1x1 convolution with the stride), "D" (average pooling, then a
             1x1 convolution: He T. et al., 2019), "pool" (B where channels change, else a strided maximum over single
@@ -43,8 +43,8 @@ class ResidualBlock(Described):
         se_units: Units of a squeeze-and-excitation at the branch's end, 0 for none.
         drop_path: Rate of `DropPath` at the branch's end.
         zero_init_residual: Whether the block begins as the identity (Goyal et al., 2017).
-        momentum: Of the moving statistics of all normalizations.
-        epsilon: Of all normalizations.
+        momentum: Momentum of the moving statistics of all normalizations.
+        epsilon: Epsilon of all normalizations.
     """
 
     kind: blocks.Residual
@@ -180,7 +180,7 @@ class SplitAttentionBlock(ResidualBlock):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class PreActBasicBlock(ResidualBlock):
-    """Two 3x3 convolutions, each behind normalization and ReLU, and a shortcut (He et al., 2016, figure 1 b).
+    """Two 3x3 convolutions, each after normalization and ReLU, and a shortcut (He et al., 2016, figure 1 b).
 
     Args:
         **kwargs: Those of `ResidualBlock`; with `use_bias` the last convolution and the projection have one.
@@ -191,7 +191,7 @@ class PreActBasicBlock(ResidualBlock):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class PreActBottleneck(ResidualBlock):
-    """1x1, 3x3 and 1x1 convolutions, each behind normalization and ReLU, and a shortcut (He et al., 2016).
+    """1x1, 3x3 and 1x1 convolutions, each after normalization and ReLU, and a shortcut (He et al., 2016).
 
     Args:
         **kwargs: Those of `ResidualBlock`; with `use_bias` the last convolution and the projection have one.
@@ -202,7 +202,7 @@ class PreActBottleneck(ResidualBlock):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class PlainBlock(Described):
-    """Two 3x3 convolutions one behind the other: a `BasicBlock` without its shortcut (He et al., 2015, figure 3 middle).
+    """Two 3x3 convolutions in sequence: a `BasicBlock` without its shortcut (He et al., 2015, figure 3 middle).
 
     Args:
         filters: Number of output channels.
@@ -230,16 +230,16 @@ class PlainBlock(Described):
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class PoolingBlock(Described):
-    """A 3x3 convolution, 2x2 max pooling, normalization and ReLU, then x + conv3x3(conv3x3(x)) where it is residual.
+    """A 3x3 convolution, 2x2 max pooling, normalization and ReLU, then x + conv3x3(conv3x3(x)) if it is residual.
 
-    Pooled first, a quarter of the pixels is normalized: the form that Page came to (2018, part 8). In a training step of resnet9
-    at half the width it takes 5 % less time than the other order.
+    Pooling first leaves a quarter of the pixels to normalize, as in Page (2018, part 8). In a training step of resnet9 at
+    half the width this takes 5 % less time than the other order.
 
     Args:
         filters: Number of output channels.
         residual: Whether the two further convolutions follow.
-        momentum: Of the moving statistics of all normalizations.
-        epsilon: Of all normalizations.
+        momentum: Momentum of the moving statistics of all normalizations.
+        epsilon: Epsilon of all normalizations.
 
     Input: (batch, height, width, channels); output: (batch, floor(height / 2), floor(width / 2), filters).
     """

@@ -16,18 +16,18 @@ __all__ = ["XceptionBlock"]
 
 @keras.saving.register_keras_serializable(package="kerascnn")
 class XceptionBlock(Described):
-    """ReLU and a separable convolution, two or three times, pooling where it strides, and a shortcut.
+    """ReLU and a separable convolution, two or three times, pooling if it has strides, and a shortcut.
 
-    Chollet, 2017, figure 5. The ReLU in front does nothing to a stem's output, so the first block needs no form of its own.
+    Chollet, 2017, figure 5. The first ReLU does not change the output of a stem, so the first block needs no form of its own.
 
     Args:
         filters: Channels of each separable convolution.
-        strides: Of the pooling; 1 for none.
+        strides: Strides of the pooling; 1 for none.
         pooling: Padding of the pooling: "symmetric" (timm) or "same" (Keras).
         drop_path: Rate of `DropPath` at the branch's end.
         zero_init_residual: Whether the block begins as its shortcut.
-        momentum: Of the moving statistics of all normalizations.
-        epsilon: Of all normalizations.
+        momentum: Momentum of the moving statistics of all normalizations.
+        epsilon: Epsilon of all normalizations.
 
     Input: (batch, height, width, channels); output: (batch, ceil(height / strides), ceil(width / strides), filters[-1]).
     """

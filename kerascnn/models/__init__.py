@@ -39,19 +39,19 @@ def build(
     dropout: float | None = None,
     **choices: Any,
 ) -> keras.Model:
-    """The network `arch`: raw pixels from 0 to 255 in (integers or floats), float32 logits out, preprocessing inside.
+    """Returns the network `arch`: raw pixels from 0 to 255 in (integers or floats), float32 logits out, preprocessing inside.
 
-    Its graph has layers called `preprocess`, `stem`, `stage1`, ... (each stage's output), `pool` (the features) and
+    Its graph has layers called `preprocess`, `stem`, `stage1`, ... (the output of each stage), `pool` (the features) and
     `logits`; blocks are called `stage2_block3`. Weights are fresh: He normal, as in He et al. 2015.
 
     Args:
         arch: A name in ARCHS, or a family (`resolve`).
         input_shape: Height, width and 3; height and width may be None.
         num_classes: Number of logits, at least 1.
-        shape: How the network differs from the published one.
+        shape: Differences from the published network.
         zero_init_residual: Whether residual blocks begin as identities.
         drop_path: Rate at which the last residual branch is dropped; earlier ones less, the first never.
-        dropout: Rate in front of the logits; None for the paper's.
+        dropout: Dropout rate before the logits; None for the paper's.
         **choices: Fields of `Shape` by name, instead of `shape`'s: width, filters, stem, shortcut, ...
 
     Raises UserError for a name, size or option that the arch does not have.
@@ -69,7 +69,7 @@ def build(
 
 
 class AuxiliaryOutput(NamedTuple):
-    """Logits of a head inside a network, and what they count in the training loss."""
+    """Logits of a head inside a network, and their weight in the training loss."""
 
     logits: keras.KerasTensor
     weight: float
@@ -78,7 +78,7 @@ class AuxiliaryOutput(NamedTuple):
 def auxiliary_heads(
     arch: str, network: keras.Model, num_classes: int, shape: Shape = PUBLISHED, **choices: Any
 ) -> dict[str, AuxiliaryOutput]:
-    """Fresh auxiliary heads of `arch` on `network`, which `build` made of the same arguments; empty if it has none.
+    """Returns fresh auxiliary heads of `arch` on `network`, which `build` made with the same arguments; none if it has none.
 
     For a model that is only trained: `keras.Model(network.inputs, [network.output, *(head.logits for head in ...)])`. The
     heads' weights belong to that model; `network` stays the single-output network that is scored, saved and exported.
@@ -103,12 +103,12 @@ def auxiliary_heads(
 
 
 def float32_twin(model: keras.Model) -> keras.Model:
-    """A float32 copy of `model` on one device, with the same weights; see `kerascnn.models.precision`."""
+    """Returns a float32 copy of `model` on one device, with the same weights; see `kerascnn.models.precision`."""
     from kerascnn.models import precision
 
     return precision.float32_twin(model)
 
 
 def head(model: keras.Model) -> keras.layers.Layer:
-    """The layer whose weights make the logits: `logits`, or what it averages (HEADS)."""
+    """Returns the layer whose weights compute the logits: `logits`, or the layer that it averages (HEADS)."""
     return next(layer for name in HEADS for layer in model.layers if layer.name == name and layer.weights)

@@ -1,4 +1,4 @@
-"""Training a network with the auxiliary heads of its paper."""
+"""Training of a network with the auxiliary heads of its paper."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class WithAuxiliaryHeads(keras.Model):
-    """A network with heads on its stages that only training knows: they add to the loss, nothing else sees them.
+    """A network with auxiliary heads on its stages, which only add to the training loss.
 
-    Szegedy et al., 2015 (section 5) and 2016 (section 4). `network` is what is scored, saved and exported; `aux_loss` is
-    the heads' share of the training loss.
+    Szegedy et al., 2015 (section 5) and 2016 (section 4). `network` is scored, saved and exported; `aux_loss` is the heads'
+    share of the training loss.
 
     Args:
         network: The single-output network.
@@ -38,7 +38,7 @@ class WithAuxiliaryHeads(keras.Model):
             return loss
         of_heads = [w * self.loss(y, head, sample_weight) for w, head in zip(self.head_weights, auxiliary, strict=True)]
         extra = keras.ops.sum(keras.ops.stack(of_heads))
-        # Keras divides every loss by the replicas, whose gradients are summed.
+        # Keras divides every loss by the number of replicas, whose gradients are summed.
         self.aux_loss.update_state(extra * self.distribute_strategy.num_replicas_in_sync)
         return loss + extra
 
@@ -47,7 +47,7 @@ class WithAuxiliaryHeads(keras.Model):
 
 
 def heads(row: Inception, num_classes: int) -> dict[str, AuxiliaryHead]:
-    """The auxiliary heads of a row whose counts are concrete, by name, not built yet."""
+    """Returns the unbuilt auxiliary heads of a row with concrete counts, by name."""
     return {
         f"aux{i}": AuxiliaryHead(
             num_classes,

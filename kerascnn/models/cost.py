@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-adds, activations.
+"""Counts parameters, multiply-adds and activations of a network.
 
 Convention: one multiply-add is 1 MAC; convolutions and matrix products count, nothing else (as torchvision's `_ops`;
 timm's run 0.5 % higher: they count normalizations and pooling too). A training step costs about three times as many.
@@ -17,13 +17,13 @@ from kerascnn.compat.tensorflow import called_graph
 
 @dataclass(frozen=True)
 class Counts:
-    """What a network holds, and computes for one image.
+    """The size and cost of a network for one image.
 
     Args:
-        params: All weights, the moving statistics of normalizations among them.
-        trainable: Those that training changes.
+        params: All weights, including the moving statistics of normalizations.
+        trainable: Trainable weights.
         macs: Multiply-adds of inference.
-        activations: Elements of all convolutions' outputs.
+        activations: Number of elements of all convolutions' outputs.
     """
 
     params: int
@@ -34,21 +34,21 @@ class Counts:
 
 @contextlib.contextmanager
 def weightless() -> Iterator[None]:
-    """Within it models are built into a graph that never runs: no initial values, no memory, good for `count` only.
+    """Within it models are built in a graph that never runs: without initial values and memory, only for `count`.
 
-    Half the time, and none of the memory, where only the cost of a network is asked for. Use nothing of it outside.
+    It takes half the time and none of the memory. Nothing of it can be used outside.
     """
     with tf.Graph().as_default():
         yield
 
 
 def count(model: keras.Model, image_size: int | None = None, graph: tf.Graph | None = None) -> Counts:
-    """Counts what `model` costs for one image, in its traced inference graph, called functions included.
+    """Returns the cost of `model` for one image, in its traced inference graph, called functions included.
 
     Args:
-        model: A model with one image input, built as usual, or inside the same `weightless` as this call.
+        model: A model with one image input, built as usual or in the same `weightless` as this call.
         image_size: Height and width in pixels where the model's own are None (ValueError if both are missing).
-        graph: Its inference of one image, where that has been traced already (`inference_graph`).
+        graph: Its traced inference of one image, if there is one (`inference_graph`).
     """
     height, width, channels = model.input_shape[1:]
     height, width = height or image_size, width or image_size
@@ -60,7 +60,7 @@ def count(model: keras.Model, image_size: int | None = None, graph: tf.Graph | N
 
 
 def inference_graph(model: keras.Model, shape: tuple[int, ...]) -> tf.Graph:
-    """A graph that holds one inference, and what `weightless` put there, which has neither convolution nor product."""
+    """Returns a graph of one inference and of the initialization in `weightless`, which has no convolutions or products."""
     if tf.executing_eagerly():
         traced = tf.function(lambda images: model(images, training=False))
         return traced.get_concrete_function(tf.TensorSpec(shape, model.inputs[0].dtype)).graph

@@ -16,7 +16,7 @@ from kerascnn.layers.described import Style, layer_of
 
 
 class Options(NamedTuple):
-    """The choices of `models.build` that change no weight's shape."""
+    """Choices of `models.build` that do not change the shape of a weight."""
 
     zero_init_residual: bool = False
     drop_path: float = 0.0
@@ -24,7 +24,7 @@ class Options(NamedTuple):
 
 
 def build(row: Arch, name: str, input_shape: tuple[int | None, int | None, int], num_classes: int, options: Options):
-    """The network of a row in which everything is decided (`networks.concrete`)."""
+    """Returns the network of a row with all choices made (`networks.concrete`)."""
     found = network(row, num_classes)
     _check_options(row, name, found, options)
     _check_size(input_shape, found.body)
@@ -47,20 +47,20 @@ def build(row: Arch, name: str, input_shape: tuple[int | None, int | None, int],
 
 
 def drop_rates(last: float, blocks: int) -> Iterator[float]:
-    """Rates of `DropPath`, from 0 in the first block linearly to `last` in the last one (Huang et al., 2016)."""
+    """Returns rates of `DropPath`, from 0 in the first block linearly to `last` in the last one (Huang et al., 2016)."""
     return (last * i / max(1, blocks - 1) for i in range(blocks))
 
 
 def _called(name: str, x):
-    """`x`, as the output of a layer called `name`, for taps, freezing and Grad-CAM."""
+    """Returns `x` as the output of a layer called `name`, for taps, freezing and Grad-CAM."""
     return layers.Identity(name=name)(x)
 
 
-# The classifier, in float32 whatever the policy: small tensors whose rounding shows in the loss
+# The classifier, in float32 under any policy: small tensors whose rounding affects the loss
 
 
 def _classify(x, row: Arch, num_classes: int, options: Options):
-    """`pool`, dropout and `logits`."""
+    """Adds `pool`, dropout and `logits`."""
     rate = row.dropout if options.dropout is None else options.dropout
 
     def drop_out(x):
@@ -82,7 +82,7 @@ def _classify(x, row: Arch, num_classes: int, options: Options):
 
 
 def _check_options(row: Arch, name: str, found: Network, options: Options) -> None:
-    """Raises UserError for an option of residual networks that the network called `name` does not have."""
+    """Raises UserError for an option of residual networks that the network `name` does not have."""
     if isinstance(row, ResNet) and row.shortcut == "none" and (options.zero_init_residual or options.drop_path):
         raise UserError("--shortcut none: without shortcuts --zero-init-residual and --drop-path would cut the network")
     if options.zero_init_residual and not any(block.begins_as_identity for block in found.blocks):
@@ -92,7 +92,7 @@ def _check_options(row: Arch, name: str, found: Network, options: Options) -> No
 
 
 def _check_size(input_shape: tuple[int | None, int | None, int], body: Steps) -> None:
-    """Raises UserError where a step would leave no pixel of the image."""
+    """Raises UserError if a step would leave no pixel of the image."""
     if all(side is None or Trace(side).through(body).side for side in input_shape[:2]):
         return
     smallest = minimum(body)

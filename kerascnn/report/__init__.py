@@ -1,4 +1,4 @@
-"""Tables, pictures and pages of what was found."""
+"""Tables, pictures and pages of results."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What the axes of all pictures have in common: names, ticks as people read numbers, a legend that covers nothing."""
+"""The common parts of all axes: names, tick labels, a legend beside the data."""
 
 import math
 import unicodedata
@@ -26,7 +26,7 @@ def look(i: int) -> dict[str, Any]:
 
 
 def frame(axis: Axes, x: str, y: str, unit: Unit, x_unit: Unit | None = None) -> None:
-    """Names the axes, writes their numbers in their units (`x_unit` where it is not counted), and draws the grid."""
+    """Names the axes, formats their numbers by unit (`x_unit` if not counts), and draws the grid."""
     axis.set_xlabel(one_line(x))
     axis.set_ylabel(one_line(y))
     axis.yaxis.set_major_formatter(ticks(unit))
@@ -38,7 +38,7 @@ def frame(axis: Axes, x: str, y: str, unit: Unit, x_unit: Unit | None = None) ->
 
 
 def ticks(unit: Unit) -> FuncFormatter:
-    """Numbers beside an axis."""
+    """Formats the numbers of an axis."""
     return FuncFormatter(lambda value, _: cells.tick(value, unit))
 
 
@@ -54,7 +54,7 @@ def log_axis(axis: Axes, values: Sequence[float]) -> None:
 
 
 def legend(figure: Panel, handles: Sequence[Artist], labels: Sequence[str], columns: int = 3) -> None:
-    """A legend above the axis, in as many of `columns` as there is room for; none where there is one line."""
+    """Draws a legend above the axis, in up to `columns` columns; none for a single line."""
     if len(labels) < 2:
         return
     inches = max(map(_letters, labels)) * 0.075 + 0.5
@@ -89,12 +89,12 @@ def _letters(text: str) -> int:
 
 
 def hover_point(axis: Axes, x: float, y: float, text: str) -> None:
-    """Shows `text` where the pointer is near a point."""
+    """Shows `text` when the pointer is near a point."""
     (point,) = axis.plot([x], [y], "o", color=FAINT, markersize=_REACH, alpha=0)
     hover(point, text)
 
 
 def short(name: str, length: int = 34) -> str:
-    """One line; the middle of a long name is left out, as its ends tell more."""
+    """Shortens a name to one line by omitting its middle, since its ends tell more."""
     name = one_line(name)
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-(length - length // 2 - 1) :]}"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: alike within a column, no more digits than it takes beside an axis."""
+"""Formats numbers for readers: alike within a column, with no more digits than needed beside an axis."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ FIGURE_SPACE, MINUS = "\N{FIGURE SPACE}", "\N{MINUS SIGN}"  # as wide as a digit
 
 
 class Shown(NamedTuple):
-    """A cell as text: its number, and its interval or nothing."""
+    """A cell as text: its number, and its interval if it has one."""
 
     value: str
     interval: str = ""
@@ -22,12 +22,12 @@ class Shown(NamedTuple):
 
 
 def column(cells: Sequence[Cell], unit: Unit, aligned: bool = False) -> list[Shown]:
-    """The cells of one column: the same number of decimals, the same scale.
+    """Returns the cells of a column with the same number of decimals and the same scale.
 
     Args:
-        cells: Numbers, intervals, text; None where there is nothing, shown as a dash.
-        unit: How numbers are shown.
-        aligned: Whether figure spaces make ends of numbers and intervals stand below each other.
+        cells: Numbers, intervals, text; None is shown as a dash.
+        unit: Unit of the numbers.
+        aligned: Whether figure spaces align the ends of numbers and intervals.
     """
     numbers = [abs(n) for cell in cells for n in _numbers(cell) if math.isfinite(n)]
     form, after = _form(unit, numbers)
@@ -39,7 +39,7 @@ def column(cells: Sequence[Cell], unit: Unit, aligned: bool = False) -> list[Sho
 
 
 def _padded(cell: Cell, part: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """A hyphen is narrower than a digit, a minus sign as wide."""
+    """Pads a number; a hyphen is narrower than a digit, a minus sign is as wide."""
     signed = [text.replace("-", MINUS) if _numbers(cell) else text for text in part]
     return [text and text.rjust(width, FIGURE_SPACE) for text, width in zip(signed, widths, strict=True)]
 
@@ -51,7 +51,7 @@ def _numbers(cell: Cell) -> tuple[float, ...]:
 
 
 def _form(unit: Unit, numbers: Sequence[float]) -> tuple[Callable[[float], str], str]:
-    """A number of a column as text, and what follows a value but not the ends of its interval."""
+    """Returns a function that formats a number of a column, and the suffix of a value."""
     most = max(numbers, default=0.0)
     least = min((n for n in numbers if n), default=most)
     if unit == "share":
@@ -73,7 +73,7 @@ def _form(unit: Unit, numbers: Sequence[float]) -> tuple[Callable[[float], str],
 
 
 def _parts(cell: Cell, form: Callable[[float], str], after: str) -> tuple[str, str, str]:
-    """Value, low and high; those of an interval are empty where there is none."""
+    """Returns value, low and high; low and high are empty without an interval."""
     if cell is None:
         return "-", "", ""
     if isinstance(cell, str):
@@ -88,12 +88,12 @@ def _joined(value: str, low: str, high: str) -> Shown:
 
 
 def show(cell: Cell, unit: Unit) -> str:
-    """A cell alone as text: `90.80 % [88.85, 92.44]` where it has an interval, a dash where it has nothing."""
+    """Returns a single cell as text: `90.80 % [88.85, 92.44]` with an interval, a dash without a value."""
     return str(column([cell], unit)[0])
 
 
 def tick(value: float, unit: Unit) -> str:
-    """A number beside an axis: no more digits than it takes."""
+    """Returns a number beside an axis, with no more digits than needed."""
     if unit in ("share", "points"):
         return f"{value * 100:.6g} %"
     for size, letter in ((1e9, " G"), (1e6, " M")):

@@ -13,19 +13,19 @@ from kerascnn.report.axes import legend, short, ticks, whiskers
 from kerascnn.report.drawing import FAINT, INK, SERIES, Panel, Picture, hover
 from kerascnn.statistics import Interval
 
-# More bars than this nobody reads: the first ones are shown.
+# Largest number of bars: the first ones are shown.
 BARS = 30
-SOLID = 0.72  # how solid a bar is: its whisker is seen on it
+SOLID = 0.72  # opacity of a bar, through which its whisker is visible
 
 
 class ClassBar(NamedTuple):
-    """One class.
+    """The bars of one class.
 
     Attributes:
-        name: The class.
-        n: Its images.
-        values: One per series: a share with its interval; None where there is none.
-        note: What is to be said of the class: a corrected p.
+        name: Name of the class.
+        n: Number of its images.
+        values: One per series: a share with its interval, or None.
+        note: A remark about the class, such as a corrected p.
     """
 
     name: str
@@ -39,9 +39,9 @@ class ClassBars:
     """Shares by class, side by side.
 
     Args:
-        title: Above them: what is shown.
+        title: Title above the bars.
         series: The archs, or the scores; one color each.
-        rows: The classes, in the order in which they are shown: the first BARS; the tables have all.
+        rows: The classes in the order of display: the first BARS; the tables have all.
         note: One sentence below.
     """
 
@@ -52,7 +52,7 @@ class ClassBars:
 
 
 def picture(bars: ClassBars) -> Picture:
-    """A bar for each class and series, from 0 to 100 %, with its interval, and what is to be said of the class."""
+    """Draws a bar for each class and series, from 0 to 100 %, with its interval and the remark about the class."""
     rows, title, count = bars.rows[:BARS], bars.title, len(bars.series)
     if len(bars.rows) > BARS:
         title = f"{title} ({BARS} of {len(bars.rows)} classes; the tables have all)"

@@ -1,4 +1,4 @@
-"""Confusion matrices: which class is taken for which."""
+"""Confusion matrices: which class is predicted as which."""
 
 import math
 from dataclasses import dataclass
@@ -11,25 +11,25 @@ from matplotlib.patches import Rectangle
 from kerascnn.report.axes import short
 from kerascnn.report.drawing import INK, SERIES, WRONG, Panel, Picture, hover
 
-# More pixels a side than this make a page heavy and show nothing more.
+# Largest side in pixels: more would only make the page larger.
 PIXELS = 250
-# Mistakes that say what they are under the pointer where cells have no room for a count.
+# Number of mistakes with a text under the pointer if cells have no room for a count.
 HOVERED = 200
 HIT = SERIES[0]
-# The deepest color of a cell with a count in it: ink stays legible on it, on a light and on a dark page (4.5 to 1).
+# The deepest color of a cell with a count, which stays legible on a light and on a dark page (contrast 4.5 to 1).
 DEEPEST = 0.62
 FAINTEST = 0.12
 
 
 @dataclass(frozen=True)
 class ConfusionMatrix:
-    """Which class is taken for which.
+    """The counts of true and predicted classes.
 
     Args:
-        label: The arch, or the split.
-        class_names: C names.
+        label: The arch or the split.
+        class_names: Names of the C classes.
         counts: int [C, C]: true class by predicted class, summed over seeds.
-        seeds: How many.
+        seeds: Number of seeds.
     """
 
     label: str
@@ -39,14 +39,14 @@ class ConfusionMatrix:
 
 
 class MatrixRoom(NamedTuple):
-    """What a matrix has room for.
+    """The texts that fit into a matrix.
 
     Attributes:
-        counted: The most classes whose cells have their count.
-        named: The most names beside an axis; every second, third, ... where there are more classes.
-        letters: Of a name.
-        inches: Of a side, at some numbers of classes.
-        points: Size of a name's letters, at some numbers of classes.
+        counted: Largest number of classes whose cells show their count.
+        named: Largest number of names beside an axis; with more classes every second, third, ... is named.
+        letters: Letters of a name.
+        inches: Inches of a side, at some numbers of classes.
+        points: Font size of names, at some numbers of classes.
     """
 
     counted: int
@@ -61,7 +61,7 @@ FILE = MatrixRoom(30, 100, 22, {2: 2.2, 10: 5.5, 30: 10.5, 100: 18}, {10: 9, 30:
 
 
 def picture(matrix: ConfusionMatrix, room: MatrixRoom = PAGE) -> Picture:
-    """Rows are the truth, columns the predictions; color is the share of the row, mistakes in another color."""
+    """Draws true classes as rows and predicted classes as columns; color is the share of the row, mistakes in another color."""
     counts, classes = matrix.counts, len(matrix.class_names)
     right, total = int(np.trace(counts)), int(counts.sum())
     over = f", {matrix.seeds} seeds together" if matrix.seeds > 1 else ""
@@ -88,7 +88,7 @@ def _at(classes: int, values: dict[int, float]) -> float:
 
 
 def depth(share: np.ndarray) -> np.ndarray:
-    """How deep the color of a cell with a count is; the square root makes rare mistakes visible."""
+    """Returns the color depth of a cell; the square root makes rare mistakes visible."""
     return FAINTEST + np.sqrt(share) * (DEEPEST - FAINTEST)
 
 
@@ -105,7 +105,7 @@ def _cells(axis: Axes, matrix: ConfusionMatrix, room: MatrixRoom) -> None:
 
 
 def _frequent(axis: Axes, matrix: ConfusionMatrix) -> None:
-    """The most frequent mistakes say what they are under the pointer."""
+    """Adds texts under the pointer to the most frequent mistakes."""
     for row, column in _mistakes(matrix.counts, HOVERED):
         cell = Rectangle((column - 0.5, row - 0.5), 1, 1, alpha=0, linewidth=0)
         hover(axis.add_patch(cell), _said(matrix, row, column))
@@ -116,7 +116,7 @@ def _share(counts: np.ndarray) -> np.ndarray:
 
 
 def pixels(counts: np.ndarray) -> np.ndarray:
-    """RGBA in 0-255, clear where nothing was predicted; beyond PIXELS classes neighbors share a pixel."""
+    """Returns RGBA in 0-255, transparent without predictions; beyond PIXELS classes neighbors share a pixel."""
     edges = np.arange(0, len(counts), math.ceil(len(counts) / PIXELS))
     share = _share(np.add.reduceat(np.add.reduceat(counts, edges, axis=0), edges, axis=1))
     color = np.where(np.eye(len(share), dtype=bool)[..., None], _rgb(HIT), _rgb(WRONG))
@@ -143,7 +143,7 @@ def _name(axis: Axes, matrix: ConfusionMatrix, room: MatrixRoom) -> None:
 
 
 def _mistakes(counts: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """(true class, predicted class) of the most frequent mistakes."""
+    """Returns (true class, predicted class) of the most frequent mistakes."""
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     pairs = [divmod(int(index), len(counts)) for index in order]
@@ -158,5 +158,5 @@ def _said(matrix: ConfusionMatrix, truth: int, predicted: int) -> str:
 
 
 def mistakes(matrix: ConfusionMatrix, most: int = 5) -> list[str]:
-    """The most frequent mistakes in words."""
+    """Returns the most frequent mistakes as text."""
     return [_said(matrix, *pair) for pair in _mistakes(matrix.counts, most)]

@@ -1,4 +1,4 @@
-"""Score against multiply-adds: all candidates, and the line of those that nothing cheaper beats."""
+"""Score against multiply-adds: all candidates and their Pareto front."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,9 +13,9 @@ class CostPoint(NamedTuple):
     """A whole training.
 
     Attributes:
-        name: Of the candidate.
+        name: Name of the candidate.
         macs: Multiply-adds of an image.
-        score: What the search chooses by.
+        score: The score of the search.
         baseline: Whether it is the uniformly scaled network.
     """
 
@@ -26,11 +26,11 @@ class CostPoint(NamedTuple):
 
 
 def unbeaten(points: Sequence[CostPoint], direction: str) -> list[CostPoint]:
-    """Those that nothing cheaper, or as cheap, beats; ascending in cost.
+    """Returns the points that no cheaper (or equally cheap) one beats, in order of cost.
 
     Args:
-        points: Of one family.
-        direction: `max` or `min`: which scores are better.
+        points: Points of one family.
+        direction: `max` or `min`, the better direction of the score.
     """
     sign = 1 if direction == "max" else -1
     kept: list[CostPoint] = []
@@ -41,12 +41,12 @@ def unbeaten(points: Sequence[CostPoint], direction: str) -> list[CostPoint]:
 
 
 def picture(families: Mapping[str, Sequence[CostPoint]], column: str, direction: str) -> Picture:
-    """Candidates, the line of those that nothing cheaper beats, a star for the uniformly scaled network.
+    """Draws candidates, their Pareto front, and a star for the uniformly scaled network.
 
     Args:
         families: Points by family.
         column: Name of the score.
-        direction: `max` or `min`: which scores are better.
+        direction: `max` or `min`, the better direction of the score.
     """
 
     def draw(figure: Panel) -> None:

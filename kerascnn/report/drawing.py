@@ -1,6 +1,6 @@
-"""The one place where matplotlib's settings are fixed and where a picture becomes PNG. No pyplot, no global state.
+"""The settings of matplotlib, and the conversion of pictures to PNG. No pyplot, no global state.
 
-Settings of a user's matplotlibrc change no picture: everything is drawn under matplotlib's own defaults and ours.
+A user's matplotlibrc changes no picture: everything is drawn with matplotlib's defaults and the settings here.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from kerascnn.cli.escaping import one_line
 INK, FAINT, GRID = "#1f2328", "#59636e", "#e4e8ec"
 SERIES = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#7d6608")
 RIGHT, WRONG = SERIES[2], "#cf222e"
-# Color of a placeholder -> the variable of the style sheet that takes its place in a page, light or dark.
+# Placeholder color -> variable of the style sheet that replaces it in a page, light or dark.
 CSS_COLORS = {INK: "var(--ink)", FAINT: "var(--faint)", GRID: "var(--grid)", WRONG: "var(--miss)"} | {
     color: f"var(--s{i})" for i, color in enumerate(SERIES)
 }
-HOVER = "hover: "  # begins the id of an artist whose title appears under the pointer
+HOVER = "hover: "  # prefix of the ids of artists whose title appears under the pointer
 
-# DejaVu Sans travels with matplotlib; the others, where they are installed, hold what it lacks (Chinese, Japanese, ...).
+# DejaVu Sans is part of matplotlib; the others, if installed, have the letters that it lacks (Chinese, Japanese, ...).
 FAMILIES = (
     "DejaVu Sans",
     "Noto Sans CJK SC",
@@ -59,27 +59,27 @@ _OURS = {
     "xtick.labelcolor": FAINT,
     "ytick.labelcolor": FAINT,
 }
-# Settings of the process, not of a picture: none is drawn by a backend with windows.
+# Settings of the process: no picture is drawn by an interactive backend.
 _PROCESS = ("backend", "backend_fallback", "interactive", "toolbar", "timezone", "date.epoch")
 # Title and remarks above the picture of a PNG: points, inches per line and per letter, color.
 _TITLE, _REMARK = (11, 0.2, 0.088, INK), (8.5, 0.155, 0.068, FAINT)
 _MARGIN = 0.06  # inches
 
 
-# Where a picture is drawn: a figure of its own, or a part of one.
+# The canvas of a picture: a figure, or a part of one.
 Panel = Figure | SubFigure
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that is yet to be drawn: as SVG in a page, as PNG in plots/ and TensorBoard.
+    """A picture that can be drawn as SVG for a page, and as PNG for plots/ and TensorBoard.
 
     Args:
-        title: Above it.
-        about: The values that matter, for a reader who cannot see it; a PNG has them below its title.
+        title: Title above it.
+        about: The important values for a reader who cannot see it; a PNG has them below its title.
         size: Width and height in inches, without the title.
-        draw: Draws it on an empty figure with constrained layout.
-        kind: The class of its element in a page.
+        draw: Function that draws it on an empty figure with constrained layout.
+        kind: Class of its element in a page.
     """
 
     title: str
@@ -100,7 +100,7 @@ def _settings() -> dict[Any, Any]:
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Our settings alone, for the figure that is made inside."""
+    """The settings for a figure that is created in this context."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
         with matplotlib.rc_context(_settings()):
@@ -108,12 +108,12 @@ def style() -> Iterator[None]:
 
 
 def hover(artist: Artist, text: str) -> None:
-    """Lets a page show `text` where the pointer is on the artist; a PNG does not change."""
+    """Shows `text` in a page when the pointer is on the artist; a PNG does not change."""
     artist.set_gid(HOVER + one_line(text))
 
 
 def bare(picture: Picture) -> Figure:
-    """The picture without its title."""
+    """Returns the picture without its title."""
     with style():
         figure = Figure(figsize=picture.size, layout="constrained")
         picture.draw(figure)
@@ -121,7 +121,7 @@ def bare(picture: Picture) -> Figure:
 
 
 def titled(*pictures: Picture) -> Figure:
-    """Pictures beside each other, each with its title and remarks above it."""
+    """Returns pictures side by side, each with its title and remarks above it."""
     widths = [picture.size[0] for picture in pictures]
     heads = [_head(picture) for picture in pictures]
     height = max(picture.size[1] for picture in pictures)
@@ -140,7 +140,7 @@ def titled(*pictures: Picture) -> Figure:
 
 
 def _head(picture: Picture) -> list[tuple[str, tuple[float, float, float, str]]]:
-    """Lines above a picture and how each is written."""
+    """Returns the lines above a picture, and their style."""
     return [
         (line, form)
         for text, form in ((picture.title, _TITLE), (picture.about, _REMARK))
@@ -149,12 +149,12 @@ def _head(picture: Picture) -> list[tuple[str, tuple[float, float, float, str]]]
 
 
 def png(*pictures: Picture) -> bytes:
-    """Pictures beside each other as PNG, titles above; a letter that no installed font has becomes a box."""
+    """Returns pictures side by side as PNG; letters that no installed font has become boxes."""
     return saved(titled(*pictures), "png", facecolor="white", metadata={"Software": None})
 
 
 def saved(figure: Figure, form: str, **options: Any) -> bytes:
-    """The file that matplotlib writes of a figure: the same bytes for the same figure."""
+    """Returns the file that matplotlib writes for a figure: the same bytes for the same figure."""
     buffer = io.BytesIO()
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")

@@ -1,8 +1,8 @@
-"""TensorBoard's event files: one for each tag that is written once, and curves that are cut back when a run resumes.
+"""TensorBoard's event files: one for each tag that is written once, and curves that are truncated when a run resumes.
 
-Every record says its step. What is written once (graph, text, pictures, hyperparameters) lies in one event file per tag
-and is replaced when it is written again; curves are cut back to the checkpoint when a run resumes. Hence no step is
-there twice.
+Every record has its step. Records that are written once (graph, text, pictures, hyperparameters) are in one event file per
+tag, which is replaced when they are written again. Curves are truncated to the checkpoint when a run resumes. Therefore no
+step occurs twice.
 """
 
 import contextlib
@@ -16,22 +16,22 @@ import tensorflow as tf
 from kerascnn.runs.files import sync
 
 TRAIN, VALIDATION, TEST, HPARAMS = "train", "validation", "test", "hparams"
-# Where a split's records go; those of train and val beside the curves that Keras' own callback would write.
+# Folders of a split's records; those of train and val are beside the curves, as with Keras' own callback.
 FOLDERS = {"train": TRAIN, "val": VALIDATION, "test": TEST}
-COUNTED_ANEW = "kerascnn: epochs from 1"  # the mark of a file whose epochs were counted from 0
+COUNTED_ANEW = "kerascnn: epochs from 1"  # marks a file whose epochs were counted from 0
 
 
 def prepare(log_dir: str | os.PathLike[str], step: int, epochs_done: int) -> None:
-    """Cut the curves back to a checkpoint: `step_*` to its step, `epoch_*` to its epochs; other records stay.
+    """Truncates the curves to a checkpoint: `step_*` to its step, `epoch_*` to its epochs; other records stay.
 
-    Event files that hold more are written anew aside and renamed. A record that a kill left unfinished ends its file.
-    Epochs that an earlier version counted from 0 are counted from 1 from here on.
+    Event files with further records are rewritten aside and renamed. A record that a kill left incomplete ends its file.
+    Epochs that an earlier version counted from 0 are counted from 1.
     """
     for split in (TRAIN, VALIDATION):
         paths = sorted((Path(log_dir) / split).glob("events.out.tfevents.*"))
         found = {path: read(path) for path in paths if not path.name.endswith(".profile-empty")}
         late = any(_from_zero(records) for records, _ in found.values())
-        # The file that holds epoch 0 is the oldest: it comes last, so that a kill in between is noticed at the next start.
+        # The file with epoch 0 is the oldest: it comes last, so that the next start notices a kill in between.
         for path in reversed(found):
             cut(path, *found[path], step, epochs_done, late and not _counted_anew(found[path][0]))
 
@@ -46,15 +46,15 @@ def _counted_anew(records: Sequence[bytes]) -> bool:
 
 
 def cut(path: Path, records: Sequence[bytes], whole: bool, step: int, epochs_done: int, late: bool) -> None:
-    """Drops what one file holds beyond a checkpoint.
+    """Removes the records of one file after a checkpoint.
 
     Args:
         path: The file.
         records: Its records, as `read` returns them.
-        whole: Whether these are all of them.
-        step: Optimizer steps of the checkpoint.
-        epochs_done: Epochs of the checkpoint.
-        late: Whether its epochs were counted from 0, and are to be counted from 1.
+        whole: Whether these are all of its records.
+        step: Optimizer steps at the checkpoint.
+        epochs_done: Epochs at the checkpoint.
+        late: Whether its epochs were counted from 0 and must be counted from 1.
     """
     kept, changed = [], not whole or late
     for i, record in enumerate(records):
@@ -73,10 +73,10 @@ def cut(path: Path, records: Sequence[bytes], whole: bool, step: int, epochs_don
             del event.summary.value[:]
             event.summary.value.extend(values)
             kept.append(event.SerializeToString())
-    if len(kept) <= 1:  # nothing but the format's version
+    if len(kept) <= 1:  # only the version of the format
         path.unlink()
     elif changed:
-        aside = path.with_name(f".aside-{path.stat().st_ino}")  # TensorBoard reads any name with "tfevents" in it
+        aside = path.with_name(f".aside-{path.stat().st_ino}")  # TensorBoard reads all names that contain "tfevents"
         with tf.io.TFRecordWriter(str(aside)) as writer:
             for record in kept:
                 writer.write(record)
@@ -86,7 +86,7 @@ def cut(path: Path, records: Sequence[bytes], whole: bool, step: int, epochs_don
 
 
 def _stays(tag: str, at: int, step: int, epochs_done: int) -> bool:
-    if tag.startswith(("step_", "batch_")):  # their name in earlier versions
+    if tag.startswith(("step_", "batch_")):  # name in earlier versions
         return at <= step
     if tag.startswith("epoch_"):
         return at <= epochs_done
@@ -94,7 +94,7 @@ def _stays(tag: str, at: int, step: int, epochs_done: int) -> bool:
 
 
 def read(path: Path) -> tuple[list[bytes], bool]:
-    """The records of an event file up to the first damaged one, and whether that was all."""
+    """Returns the records of an event file up to the first damaged one, and whether that was all."""
     records: list[bytes] = []
     try:
         records.extend(record.numpy() for record in tf.data.TFRecordDataset(str(path)))
@@ -105,7 +105,7 @@ def read(path: Path) -> tuple[list[bytes], bool]:
 
 @contextlib.contextmanager
 def only(directory: Path, name: str) -> Iterator[None]:
-    """Summaries inside go to one event file of this name; files of the same name from before are removed."""
+    """Writes the summaries of this context to one event file with this name, and removes earlier files with it."""
     ending = suffix(name)
     for old in directory.glob(f"events.out.tfevents.*{ending}"):
         old.unlink()
@@ -118,5 +118,5 @@ def only(directory: Path, name: str) -> Iterator[None]:
 
 
 def suffix(name: str) -> str:
-    """The end of the name of the event file that `only` writes."""
+    """Returns the end of the name of the event file of `only`."""
     return f".{re.sub(r'[^a-z0-9]+', '-', name.lower())}.v2"

@@ -1,4 +1,4 @@
-"""A page as one self-contained HTML file: inline SVG, thumbnails as data URIs, no network, no JavaScript."""
+"""Pages as self-contained HTML files: inline SVG, thumbnails as data URIs, no network, no JavaScript."""
 
 from functools import cache
 
@@ -21,22 +21,22 @@ from kerascnn.report.page import ComparisonPage, Gallery, RunPage, SearchPage
 from kerascnn.report.page_svg import page_figure
 from kerascnn.report.tables import ReportTable
 
-# Pictures in a gallery, maps included: so that a page stays under a megabyte.
+# Largest number of pictures in a gallery, maps included, so that a page is smaller than a megabyte.
 PICTURES = 24
 
 
 def run_html(page: RunPage) -> str:
-    """The page of a run."""
+    """Returns the page of a run."""
     return _environment().get_template("run.html").render(page=page)
 
 
 def comparison_html(page: ComparisonPage) -> str:
-    """The page of a comparison."""
+    """Returns the page of a comparison."""
     return _environment().get_template("comparison.html").render(page=page)
 
 
 def search_html(page: SearchPage) -> str:
-    """The page of a search."""
+    """Returns the page of a search."""
     return _environment().get_template("search.html").render(page=page)
 
 
@@ -58,12 +58,12 @@ def _environment() -> jinja2.Environment:
 
 
 def _one_line(value: object) -> object:
-    """Whatever is printed is printable; markup is ours and stays."""
+    """Escapes unprintable characters; our own markup stays."""
     return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _laid_out(table: ReportTable) -> list[tuple[cells.Shown, ...]]:
-    """Rows of cells as text, alike within a column."""
+    """Returns rows of cells as text, alike within a column."""
     columns = [
         cells.column([row[i] for row in table.rows], column.unit, aligned=column.unit != "text")
         for i, column in enumerate(table.columns)
@@ -72,7 +72,7 @@ def _laid_out(table: ReportTable) -> list[tuple[cells.Shown, ...]]:
 
 
 def _shown(gallery: Gallery) -> Gallery:
-    """As much of a gallery as makes PICTURES pictures."""
+    """Returns the part of a gallery with up to PICTURES pictures."""
     each = max(
         (1 + sum(one.heat is not None for one in exhibit.predictions) for exhibit in gallery.exhibits), default=1
     )

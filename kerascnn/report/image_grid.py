@@ -1,4 +1,4 @@
-"""Images with a line of text each: first batches, predictions, the worst mistakes, Grad-CAM maps."""
+"""Grids of images with a line of text each: first batches, predictions, worst mistakes, Grad-CAM maps."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from kerascnn.report.axes import short
 from kerascnn.report.drawing import INK, RIGHT, WRONG, Panel, Picture
 from kerascnn.scoring.predictions import Predictions
 
-# More images than this make pictures too small to see.
+# Largest number of images in a grid.
 GALLERY = 24
 _COLUMNS = 6
 
@@ -17,13 +17,13 @@ _COLUMNS = 6
 def images_with_titles(
     images: np.ndarray, titles: Sequence[str], *, wrong: Sequence[bool] | None = None, heading: str = ""
 ) -> Picture:
-    """Images with a title each, six in a row.
+    """Draws images with a title each, six per row.
 
     Args:
         images: Raw pixels 0-255, [n, H, W, 3]; the first GALLERY are shown.
         titles: One per image; a newline starts its second line.
-        wrong: Per image, whether its title is red (and otherwise green); None: all plain.
-        heading: Above all.
+        wrong: For each image, whether its title is red (otherwise green); None for plain titles.
+        heading: Title above all.
     """
     shown = min(len(images), GALLERY)
     columns = min(_COLUMNS, max(shown, 1))
@@ -47,14 +47,14 @@ def images_with_titles(
 def predictions(
     images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], heading: str = ""
 ) -> Picture:
-    """Images with the prediction of each: green where right, red with the truth below where wrong.
+    """Draws images with their predictions: green if right, red with the truth below if wrong.
 
     Args:
         images: Raw pixels 0-255, [n, H, W, 3].
         labels: True classes, [n].
         probabilities: [n, C].
         class_names: C names.
-        heading: Above all.
+        heading: Title above all.
     """
     predicted = probabilities.argmax(axis=1)
     titles = [
@@ -66,15 +66,15 @@ def predictions(
 
 
 def worst_mistakes(images: np.ndarray, found: Predictions, class_names: Sequence[str]) -> Picture:
-    """The worst mistakes, each with its prediction and the truth.
+    """Draws the worst mistakes, each with its prediction and the truth.
 
     Args:
-        images: Raw pixels 0-255 of `found.worst(GALLERY)`, in its order.
+        images: Raw pixels 0-255 of the images of `mistakes(labels, probabilities)`, in its order.
         found: Predictions of all images.
         class_names: C names.
 
     Raises:
-        ValueError: Another number of images than of mistakes to show.
+        ValueError: The number of images differs from that of the mistakes.
     """
     worst = found.worst(GALLERY)
     if len(images) != len(worst):
@@ -87,7 +87,7 @@ def worst_mistakes(images: np.ndarray, found: Predictions, class_names: Sequence
 
 
 def maps(images: np.ndarray, overlays: Sequence[np.ndarray], titles: Sequence[str], wrong: Sequence[bool]) -> Picture:
-    """Images beside their Grad-CAM overlays, both uint8 [n, H, W, 3]; up to 12."""
+    """Draws images beside their Grad-CAM overlays, both uint8 [n, H, W, 3]; up to 12."""
     shown = min(len(images), GALLERY // 2)
     pairs = [picture for i in range(shown) for picture in (images[i], overlays[i])]
     words = [word for i in range(shown) for word in (titles[i], "where it looks")]

@@ -1,4 +1,4 @@
-"""Pixels inside a page: thumbnails as data URIs, nothing is fetched."""
+"""Images inside a page: thumbnails as data URIs."""
 
 import base64
 import io
@@ -6,14 +6,14 @@ import io
 import numpy as np
 from PIL import Image
 
-# Pixels of a thumbnail's longer side: more is wasted on a page.
+# Longer side of a thumbnail in pixels.
 SIDE = 128
-# From here up a photo is smaller as JPEG.
+# From this size on a photo is smaller as JPEG.
 LARGE = 64
 
 
 def uri(image: np.ndarray) -> str:
-    """uint8 [H, W, 3] as the `src` of an image: a photo as JPEG, a small picture pixel by pixel."""
+    """Returns uint8 [H, W, 3] as the `src` of an image: a photo as JPEG, a small image as PNG."""
     picture = Image.fromarray(np.ascontiguousarray(image, dtype="uint8"))
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

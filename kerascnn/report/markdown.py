@@ -1,4 +1,4 @@
-"""A page's words and tables as Markdown (GitHub's). Pictures stay in the HTML page."""
+"""The texts and tables of a page as GitHub Markdown; pictures are only in the HTML page."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from kerascnn.report.tables import Cell, ReportTable
 
 
 def comparison_markdown(page: ComparisonPage) -> str:
-    """Verdicts, then every table."""
+    """Returns the verdicts, then all tables."""
     return _document(page, page.verdicts)
 
 
 def run_markdown(page: RunPage) -> str:
-    """The score in words, then every table."""
+    """Returns the score as text, then all tables."""
     return _document(page, (page.verdict,))
 
 
@@ -37,7 +37,7 @@ def _document(page: RunPage | ComparisonPage, statements: tuple[Statement, ...])
 
 
 def table_markdown(table: ReportTable) -> Iterator[str]:
-    """A heading, the table, its notes."""
+    """Returns a heading, the table and its notes."""
     yield f"## {as_markdown(table.title)}"
     yield ""
     yield _row([as_markdown(column.title) for column in table.columns])
@@ -51,13 +51,13 @@ def table_markdown(table: ReportTable) -> Iterator[str]:
 
 
 def notes(table: ReportTable) -> list[str]:
-    """What its columns and it itself have to add."""
+    """Returns the notes of a table and its columns."""
     said = [table.note, *(f"{column.title}: {column.note}" for column in table.columns if column.note)]
     return [note if note.endswith(".") else f"{note}." for note in said if note]
 
 
 def _cell(cell: Cell, shown: cells.Shown) -> str:
-    """Names are escaped; numbers, which mean nothing in Markdown, stay readable in its source."""
+    """Escapes names; numbers, which have no meaning in Markdown, stay readable in the source."""
     return as_markdown(cell) if isinstance(cell, str) else str(shown)
 
 

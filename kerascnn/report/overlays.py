@@ -1,4 +1,4 @@
-"""Grad-CAM of single files, as pictures: one file per image and answer."""
+"""Grad-CAM overlays of single files: one picture per image and predicted class."""
 
 import hashlib
 import io
@@ -17,23 +17,23 @@ from kerascnn.errors import UserError
 from kerascnn.runs.files import make_output, write_file
 from kerascnn.scoring import grad_cam
 
-SIDE = 256  # pixels; what the network sees of a small image is enlarged to at least that
+SIDE = 256  # smallest side in pixels, to which small images are enlarged
 
 
 class Overlays:
     """A folder of overlays.
 
-    A picture is called `<image>_<class>-<8 digits of the image's whole path>.png`: images of one name in two folders keep
-    theirs, and the same image and answer replace their own.
+    A picture has the name `<image>_<class>-<8 digits of the hash of the image's path>.png`: images with the same name in two
+    folders have different pictures, and the same image and class replace their own.
 
     Args:
-        folder: Made where it is missing.
-        model: The network, computing in float32.
-        image_size: Height and width that it sees.
-        resize: How an image gets there.
+        folder: Folder that is created if it is missing.
+        model: The network, which computes in float32.
+        image_size: Height and width of its input.
+        resize: Resize mode.
 
     Raises:
-        UserError: The folder cannot be one, or holds other images: pictures among them would be taken for data.
+        UserError: The folder cannot be created, or contains other images, among which overlays would be taken for data.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Overlays:
             )
 
     def write(self, files: Sequence[str], classes: Sequence[int], class_names: Sequence[str]) -> list[Path]:
-        """One picture per file: what the network sees of it, and which places speak for the class.
+        """Writes one picture per file: the network's input, and the positions that support the class.
 
         Args:
             files: Image files that can be decoded.
-            classes: What each is to be explained as, places in `class_names`.
-            class_names: In the order of the network's answers.
+            classes: Index of the class to explain, for each file.
+            class_names: Names of the classes, in the order of the network's outputs.
 
         Returns:
             The pictures, in the files' order.

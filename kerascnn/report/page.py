@@ -1,7 +1,7 @@
-"""What a page shows, as plain data: filled by fit, evaluate, compare and tune, written by `html`, `markdown` and `sheets`.
+"""The contents of pages as plain data: filled by fit, evaluate, compare and tune; written by `html`, `markdown` and `sheets`.
 
-Every part that may be missing is None or empty: its section is then left out. Names are as they come from users; whoever
-writes a page escapes them. No TensorFlow.
+Missing parts are None or empty, and their sections are left out. Names come from users and are escaped by the writers. No
+TensorFlow.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from kerascnn.report.training_curves import TrainingCurve
 
 @dataclass(frozen=True)
 class Statement:
-    """What stands at the top of a page.
+    """The conclusion at the top of a page.
 
     Args:
-        headline: The answer in one sentence.
-        sentences: What to do, and what it rests on.
-        details: Other tests and numbers, each a sentence with the question that it answers.
+        headline: The conclusion in one sentence.
+        sentences: The advice, and its basis.
+        details: Other tests and numbers, each a sentence with its question.
     """
 
     headline: str
@@ -35,14 +35,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class ShownPrediction:
-    """What one network predicts for one image.
+    """The prediction of one network for one image.
 
     Args:
-        label: The arch, or empty where the page has one.
+        label: The arch, or empty if the page has only one.
         predicted: The predicted class.
         probability: Its confidence, 0 to 1.
-        right: Whether that is the truth.
-        heat: Grad-CAM laid over the image, uint8 [H, W, 3]; None where no map was made.
+        right: Whether it is the true class.
+        heat: Grad-CAM overlay, uint8 [H, W, 3], or None.
     """
 
     label: str
@@ -57,9 +57,9 @@ class Exhibit:
     """One image of the gallery.
 
     Args:
-        name: Which image it is: path or index.
-        truth: Its class.
-        image: uint8 [H, W, 3], as the network sees it.
+        name: Path or index of the image.
+        truth: Its true class.
+        image: The network's input, uint8 [H, W, 3].
         predictions: One per network.
     """
 
@@ -71,11 +71,11 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images with predictions; as many are shown as make at most `html.PICTURES` pictures, maps included.
+    """Images with predictions; at most `html.PICTURES` pictures are shown, maps included.
 
     Args:
-        title: Above it: which images these are, of how many.
-        exhibits: In the order in which they are shown.
+        title: Title: which images these are, of how many.
+        exhibits: Images in the order of display.
     """
 
     title: str
@@ -84,25 +84,25 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPage:
-    """One run.
+    """The page of a run.
 
     Args:
-        name: The run's name.
-        about: One line: arch, data, device, when.
-        verdict: Its score, and what it means beside always answering the largest class.
-        scores: By score one row: val and test; shares alone.
-        losses: The same of scores that are not shares: losses, temperatures.
+        name: Name of the run.
+        about: A line with arch, data, device and date.
+        verdict: Its score, and that score beside always predicting the largest class.
+        scores: One row per score that is a share, for val and test.
+        losses: The same for other scores: losses, temperatures.
         costs: Parameters, MACs, seconds, images per second.
-        curve: How training went.
+        curve: The course of the training.
         classes: Precision, recall and F1 by class.
         confusions: By split.
         calibrations: By split.
-        ranking: Precision-recall and ROC curves of the split that was scored last.
+        ranking: Precision-recall and ROC curves of the last scored split.
         charts: Corruptions, resolutions.
-        tables: Whatever else was measured: explanations, views.
+        tables: Further results: explanations, views.
         gallery: Its worst mistakes.
-        config: What differs from the defaults.
-        environment: (what, value): versions, device, commit of each start.
+        config: Values that differ from the defaults.
+        environment: (name, value): versions, device, commit of each start.
         repeat: Commands that repeat it.
     """
 
@@ -127,23 +127,23 @@ class RunPage:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonPage:
-    """Two archs or more on the same images.
+    """The page of a comparison of two archs or more on the same images.
 
     Args:
-        name: The comparison's name.
-        about: One line: archs, data, what is matched, seeds finished of seeds planned.
-        verdicts: One per contrast; the first one is the page's answer.
+        name: Name of the comparison.
+        about: A line with archs, data, match, finished and planned seeds.
+        verdicts: One per contrast; the first one is the conclusion of the page.
         scores: One row per arch and variant: test scores with intervals over seeds.
         costs: One row per arch and variant, in the order of `scores`.
         curves: One per arch and variant.
         charts: Score against MACs, latency, number of images.
-        classes: Recall by class and arch, the p of its difference as note.
+        classes: Recall by class and arch, with the p of its difference as note.
         confusions: One per arch.
         calibrations: One per arch.
-        tables: Two-way tables of recipe and arch, explanations, whatever else.
-        gallery: Images that only one arch gets right, with the maps of both.
+        tables: Two-way tables of recipe and arch, explanations, further results.
+        gallery: Images that only one arch predicts correctly, with the maps of both.
         config: Keys whose values differ between the archs, one column each.
-        environment: (what, value): versions, device, commits.
+        environment: (name, value): versions, device, commits.
         repeat: Commands that repeat it.
     """
 
@@ -166,19 +166,19 @@ class ComparisonPage:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPage:
-    """A search over configs.
+    """The page of a search over configs.
 
     Args:
-        name: The search's name.
-        about: One line: arch, data, space, tuner, candidates.
-        verdicts: What a promotion came to, where there was one; the best candidate.
+        name: Name of the search.
+        about: A line with arch, data, space, tuner, candidates.
+        verdicts: The conclusion of a promotion, if there was one; the best candidate.
         trials: The baseline and the candidates.
         promotion: The best and the baseline with fresh seeds.
         picture: Score against cost.
-        importance: How much each parameter mattered.
-        config: What was asked for.
-        environment: (what, value).
-        repeat: Commands that repeat it, or use what it found.
+        importance: Importance of each parameter.
+        config: The flags of the search.
+        environment: (name, value).
+        repeat: Commands that repeat it or use its result.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""matplotlib's SVG as a page takes it: the page's colors, fonts and width, titles under the pointer, no byte too many."""
+"""Adapts matplotlib's SVG to a page: its colors and fonts, titles under the pointer, no redundant bytes."""
 
 import re
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from kerascnn.cli.escaping import as_html
 from kerascnn.report.drawing import CSS_COLORS, HOVER, Picture, bare, saved
 
 _SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
-# Said once by the page's style sheet, or SVG's default.
+# Properties that are set in the page's style sheet, or SVG defaults.
 _KNOWN = ("stroke-linejoin", "stroke-linecap", "stroke-miterlimit", "font-family")
 _KEPT = ("clip-path", "x", "y", "width", "height", "transform", "d")
 
 
 def page_figure(picture: Picture) -> Markup:
-    """A figure of a page: its title as text above an SVG that follows the page's colors, fonts and width."""
+    """Returns a figure of a page: its title as text above an SVG with the page's colors, fonts and width."""
     title = as_html(picture.title)
     alt = as_html(f"{picture.title}: {picture.about}" if picture.about else picture.title)
     return Markup(f'<figure class="{picture.kind}"><figcaption>{title}</figcaption>{_svg(picture, alt)}</figure>')
@@ -33,7 +33,7 @@ def _svg(picture: Picture, alt: str) -> str:
 
 
 def _adapted(element: Element, referred: set[str], hovered: bool = False) -> Iterator[Element]:
-    """What becomes of an element: nothing, itself, or its children where it is a group for no reason."""
+    """Returns what an element becomes: nothing, itself, or its children if it is a redundant group."""
     tag, name = element.tag.removeprefix(_SVG), element.get("id", "")
     if tag in ("metadata", "style"):
         return
@@ -62,11 +62,11 @@ def _adapted(element: Element, referred: set[str], hovered: bool = False) -> Ite
 
 
 def _styled(new: Element, style: str, hovered: bool) -> bool:
-    """Gives an element its style; False where nothing of it would be seen or found by the pointer."""
+    """Sets the style of an element; returns False if it is neither visible nor found by the pointer."""
     pairs = {
         key.strip(): value.strip() for key, _, value in (part.partition(":") for part in style.split(";")) if value
     }
-    if "font" in pairs:  # the page's own family
+    if "font" in pairs:  # the font family of the page
         pairs["font-size"] = pairs.pop("font").split()[0]
     pairs = {key: CSS_COLORS.get(value, value) for key, value in pairs.items() if key not in _KNOWN}
     unseen = pairs.get("fill") == "none" and "stroke" not in pairs
@@ -80,6 +80,6 @@ def _styled(new: Element, style: str, hovered: bool) -> bool:
 
 
 def _rounded(numbers: str) -> str:
-    """Numbers to a tenth of a unit, which is less than a fifth of a pixel."""
+    """Rounds numbers to a tenth of a unit, which is less than a fifth of a pixel."""
     short = re.sub(r"-?\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), numbers)
     return " ".join(short.split())

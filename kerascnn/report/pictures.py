@@ -24,11 +24,11 @@ FIRST_BATCH = "first_batch"
 
 
 def first_batch(images: np.ndarray, targets: np.ndarray, class_names: Sequence[str]) -> dict[str, bytes]:
-    """What training is shown first, after augmentation.
+    """Returns pictures of the first training images, after augmentation.
 
     Args:
         images: uint8 [batch, size, size, 3].
-        targets: Labels as training sees them, [batch, classes]; mixed ones are named by their largest class.
+        targets: Labels in training, [batch, classes]; mixed ones are named by their largest class.
         class_names: One per class.
     """
     titles = [class_names[label] for label in targets.argmax(axis=1)]
@@ -37,11 +37,11 @@ def first_batch(images: np.ndarray, targets: np.ndarray, class_names: Sequence[s
 
 
 def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) -> dict[str, bytes]:
-    """Some images of a split with their predictions, its worst mistakes and its confusion matrix.
+    """Returns pictures of some images of a split with their predictions, its worst mistakes and its confusion matrix.
 
     Args:
         split: The images.
-        predictions: Of those that could be decoded, with their indices.
+        predictions: Predictions of the images that could be decoded.
         class_names: One per class.
     """
     labels, probabilities = predictions.labels, predictions.probabilities
@@ -63,18 +63,18 @@ def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) 
 
 
 def curves(rows: Sequence[Mapping[str, float]], best: int) -> dict[str, bytes]:
-    """Loss, scores and learning rate over the epochs."""
+    """Returns pictures of loss, scores and learning rate over the epochs."""
     return {"curves": png(*training_curves.of_run(TrainingCurve("", {0: tuple(rows)}, best)))}
 
 
 def measured(
     split: str, scores: Mapping[str, Any], predictions: Predictions, class_names: Sequence[str]
 ) -> dict[str, bytes]:
-    """Calibration, ranking and robustness, as far as evaluate measured them.
+    """Returns pictures of calibration, ranking and robustness, as far as evaluate measured them.
 
     Args:
-        split: Whose images.
-        scores: As metrics.json has them of this split.
+        split: Name of the split.
+        scores: The split's scores in metrics.json.
         predictions: Of the split.
         class_names: C names.
     """
@@ -90,7 +90,7 @@ def measured(
 def maps(
     split: str, images: np.ndarray, overlays: Sequence[np.ndarray], titles: Sequence[str], wrong: Sequence[bool]
 ) -> dict[str, bytes]:
-    """Grad-CAM overlays beside their images, both uint8 [n, H, W, 3]."""
+    """Returns pictures of Grad-CAM overlays beside their images, both uint8 [n, H, W, 3]."""
     return {f"{split}_maps": png(image_grid.maps(images, overlays, titles, wrong))}
 
 

@@ -10,18 +10,18 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from kerascnn.report.axes import SQUARE, frame, legend, short
 from kerascnn.report.drawing import FAINT, SERIES, Panel, Picture, hover
 
-# More lines than this cannot be told apart: the spread over the classes is shown instead.
+# Largest number of lines; with more classes the spread over them is shown instead.
 LINES = 12
-# Of a picture's side: points nearer to each other than this look the same.
+# Share of a picture's side; points that are closer look the same.
 _APART = 1 / 300
 _SPREAD = (("upper tenth of the classes", 0.9), ("median class", 0.5), ("lower tenth of the classes", 0.1))
 
 
 class RankingCurve(NamedTuple):
-    """One line: of a class, or of a quantile over many.
+    """A line of a class, or of a quantile over many classes.
 
     Attributes:
-        name: The class.
+        name: Name of the class.
         x: Recall, or the false positive rate, ascending.
         y: Precision, or the true positive rate.
         area: Average precision, or the area under the ROC curve.
@@ -35,11 +35,11 @@ class RankingCurve(NamedTuple):
 
 @dataclass(frozen=True)
 class RankingCurves:
-    """How well probabilities rank images, each class against the rest.
+    """Ranking of images by the probabilities of each class against the rest.
 
     Args:
-        split: Whose images.
-        classes: Number of classes that have a curve.
+        split: Name of the split.
+        classes: Number of classes with a curve.
         pr: Precision over recall.
         roc: True positive rate over false positive rate.
     """
@@ -53,10 +53,10 @@ class RankingCurves:
 def measure(
     split: str, probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
 ) -> RankingCurves | None:
-    """Each class against the rest; None where no class has both kinds of images.
+    """Returns the curves of each class against the rest, or None if no class has images of both kinds.
 
     Args:
-        split: Whose images.
+        split: Name of the split.
         probabilities: [n, C].
         labels: True classes, [n].
         class_names: C names.
@@ -77,7 +77,7 @@ def measure(
 
 
 def _thinned(name: str, x: np.ndarray, y: np.ndarray, area: float) -> RankingCurve:
-    """The points at which the line moves visibly; the first and the last one stay."""
+    """Returns the points at which the line changes visibly, with the first and the last one."""
     places = np.round(np.stack([x, y]) / _APART)
     moved = (np.diff(places, axis=1) != 0).any(axis=0)
     kept = np.concatenate([[True], moved])
@@ -86,7 +86,7 @@ def _thinned(name: str, x: np.ndarray, y: np.ndarray, area: float) -> RankingCur
 
 
 def _spread(curves: Sequence[RankingCurve]) -> tuple[RankingCurve, ...]:
-    """Three lines for many classes: quantiles over them at each place of the horizontal axis."""
+    """Returns three lines for many classes: quantiles over them at each point of the horizontal axis."""
     grid = np.linspace(0, 1, 101)
     table = np.stack([np.interp(grid, curve.x, curve.y) for curve in curves])
     areas = np.array([curve.area for curve in curves])
@@ -102,7 +102,7 @@ def _spread(curves: Sequence[RankingCurve]) -> tuple[RankingCurve, ...]:
 
 
 def pictures(found: RankingCurves) -> list[Picture]:
-    """Precision over recall and the ROC curve, each class against the rest."""
+    """Returns precision over recall and the ROC curve, each class against the rest."""
     return [
         _picture(found, found.pr, "Precision and recall", ("recall", "precision"), "average precision"),
         _picture(found, found.roc, "ROC", ("false positive rate", "true positive rate"), "area under the curve"),

@@ -1,4 +1,4 @@
-"""Accuracy against confidence: whether probabilities mean what they say."""
+"""Reliability diagrams: accuracy against confidence."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from kerascnn.statistics.calibration import ReliabilityBin
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
-    """Whether probabilities mean what they say.
+    """The calibration of probabilities.
 
     Args:
-        label: The arch, or the split.
-        bins: Of equal mass, by rising confidence.
-        ece: Expected calibration error; None where it was not measured.
+        label: The arch or the split.
+        bins: Bins of equal mass, by rising confidence.
+        ece: Expected calibration error, or None.
     """
 
     label: str
@@ -27,7 +27,7 @@ class ReliabilityCurve:
 
 
 def picture(curves: Sequence[ReliabilityCurve]) -> Picture:
-    """Bins of equal mass; below the diagonal confidence is too high."""
+    """Draws bins of equal mass; below the diagonal confidence is too high."""
     known = [curve for curve in curves if curve.bins]
 
     def draw(figure: Panel) -> None:
@@ -50,6 +50,6 @@ def picture(curves: Sequence[ReliabilityCurve]) -> Picture:
 
 
 def _gap(curve: ReliabilityCurve) -> str:
-    """The widest gap in words."""
+    """Returns the widest gap as text."""
     one = max(curve.bins, key=lambda found: abs(found.confidence - found.accuracy))
     return f"{curve.label}: widest gap at confidence {one.confidence:.1%}, accuracy {one.accuracy:.1%} (n = {one.n:,})"

@@ -1,4 +1,4 @@
-"""From a finished run's directory to its page: every number comes from metrics.json, history.csv and predictions/."""
+"""Turns a finished run's directory into its page; every number comes from metrics.json, history.csv and predictions/."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from kerascnn.scoring.split_scores import symptoms
 from kerascnn.statistics import Interval
 
 SPLITS = ("test", "val", "train")
-# cost -> (what the page calls it, its unit)
+# cost -> (title in the page, unit)
 COSTS: dict[str, tuple[str, Unit]] = {
     "params": ("parameters", "count"),
     "macs": ("multiply-adds per image", "macs"),
@@ -25,12 +25,12 @@ COSTS: dict[str, tuple[str, Unit]] = {
 
 
 def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any] | None = None) -> RunPage:
-    """What the page of a finished run shows.
+    """Returns the page of a finished run.
 
     Args:
-        run: Finished.
-        gallery: Images with answers, as `worst` makes one.
-        metrics: What metrics.json is about to say, where it is not there yet.
+        run: A finished run.
+        gallery: Images with predictions, from `worst`.
+        metrics: The content of metrics.json before it is written.
     """
     metrics = run.metrics() if metrics is None else metrics
     config, data = run.config(), run.data()
@@ -81,7 +81,7 @@ def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
 
 
 def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable:
-    """One row per score that is a share, one column per split."""
+    """Returns one row per score that is a share, with one column per split."""
     counts = ", ".join(f"{name}: n = {metrics[name][HEADLINE.name]['n']:,}" for name in there)
     rows = _rows(metrics, there, "share")
     note = f"95 % intervals over {_units(metrics, there)}; {counts}."
@@ -92,7 +92,7 @@ def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable:
 
 
 def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable | None:
-    """One row per score that is not a share, one column per split."""
+    """Returns one row per other score, with one column per split."""
     rows = _rows(metrics, there, "number")
     columns = (Column("loss"), *(Column(name, "number") for name in there))
     lower = all(score.better == "min" for score in SCORES.values() if score.unit == "number")

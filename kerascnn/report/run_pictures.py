@@ -1,4 +1,4 @@
-"""What the pictures of a run show: from metrics.json and predictions/ to the data of each kind of picture."""
+"""The data of a run's pictures, from metrics.json and predictions/."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,12 +19,12 @@ from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import Interval, calibration
 from kerascnn.statistics.calibration import ReliabilityBin
 
-# Images of the gallery of worst mistakes.
+# Number of images in the gallery of worst mistakes.
 PICTURED = 12
 
 
 def class_bars(scores: Mapping[str, Any], split: str) -> ClassBars:
-    """Precision and recall by class."""
+    """Returns precision and recall by class."""
 
     def interval(row: dict[str, Any], key: str) -> Interval | None:
         return None if row[key] is None else Interval(**row[key])
@@ -44,14 +44,14 @@ def class_bars(scores: Mapping[str, Any], split: str) -> ClassBars:
 
 
 def confusions(run: Run, splits: Sequence[str]) -> tuple[ConfusionMatrix, ...]:
-    """One for each split whose predictions are kept."""
+    """Returns a matrix for each split whose predictions are kept."""
     class_names = tuple(run.data()["class_names"])
     known = [split for split in splits if run.has_predictions(split)]
     return tuple(ConfusionMatrix(split, class_names, Predictions.load(run, split).confusion()) for split in known)
 
 
 def reliability(run: Run, metrics: Mapping[str, Any], splits: Sequence[str]) -> tuple[ReliabilityCurve, ...]:
-    """As evaluate measured it; after a training the bins alone."""
+    """Returns the diagram as measured by evaluate; after a training only the bins."""
     found = []
     for split in splits:
         if "reliability" in metrics[split]:
@@ -64,13 +64,13 @@ def reliability(run: Run, metrics: Mapping[str, Any], splits: Sequence[str]) -> 
 
 
 def measured_reliability(scores: Mapping[str, Any], split: str) -> ReliabilityCurve:
-    """The bins and the calibration error that evaluate measured."""
+    """Returns the bins and the calibration error of evaluate."""
     bins = tuple(ReliabilityBin(**row) for row in scores["reliability"])
     return ReliabilityCurve(split, bins, Interval(**scores["ece"]))
 
 
 def ranking(run: Run, split: str) -> RankingCurves | None:
-    """Of a split's kept predictions."""
+    """Returns the curves of a split's kept predictions."""
     if not run.has_predictions(split):
         return None
     kept = Predictions.load(run, split)
@@ -78,7 +78,7 @@ def ranking(run: Run, split: str) -> RankingCurves | None:
 
 
 def robustness(scores: Mapping[str, Any], arch: str) -> tuple[ScoreChart, ...]:
-    """Accuracy under corruptions and at other resolutions, as far as they were measured."""
+    """Returns accuracy under corruptions and at other resolutions, as far as measured."""
 
     def interval(row: dict[str, Any]) -> Interval:
         return Interval(row["value"], row["low"], row["high"], row["n"])
@@ -106,14 +106,14 @@ def worst(
     images: np.ndarray,
     model: keras.Model | None = None,
 ) -> Gallery:
-    """The worst mistakes of a split with their maps.
+    """Returns the worst mistakes of a split with their maps.
 
     Args:
-        split: Its name.
+        split: Name of the split.
         predictions: Of the split.
         class_names: C names.
-        images: uint8, of `predictions.worst(PICTURED)`, in its order.
-        model: For Grad-CAM of the predictions; None: no maps.
+        images: Images of `mistakes(labels, probabilities, PICTURED)`, uint8, in its order.
+        model: Network for Grad-CAM of the predictions; None for no maps.
     """
     rows = predictions.worst(PICTURED)
     predicted = predictions.predicted[rows]

@@ -1,4 +1,4 @@
-"""The page that a training leaves beside its scores."""
+"""Writes the page at the end of a training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,15 +17,15 @@ def write(
     predictions: Predictions | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write report.html of a run that is scored; with a split and its predictions also its worst mistakes.
+    """Writes report.html of a scored run; with a split and its predictions also its worst mistakes.
 
-    Without maps, which take longer than all the rest: `evaluate` adds them.
+    It has no maps, which take longer than all the rest: `evaluate` adds them.
 
     Args:
-        run: Everything but its metrics.json is there.
+        run: A run with all files except metrics.json.
         split: The images that were scored.
-        predictions: Of the split, with their indices.
-        metrics: What metrics.json is about to say; what it says where it is there.
+        predictions: Their predictions.
+        metrics: The content of metrics.json; default: that of the file.
     """
     gallery = None
     if split is not None and predictions is not None:

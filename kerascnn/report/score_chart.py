@@ -1,4 +1,4 @@
-"""A score against something: multiply-adds, milliseconds, images, severity of a corruption."""
+"""Charts of a score against multiply-adds, milliseconds, images, or the severity of a corruption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from kerascnn.report.drawing import FAINT, Panel, Picture
 from kerascnn.report.tables import Unit
 from kerascnn.statistics import Interval
 
-_APART = 0.014  # of the axis: between points of two lines at one place
+_APART = 0.014  # share of the axis between points of two lines at the same x
 
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """One line of a chart: (x, interval) by rising x; where low equals high no whisker is drawn."""
+    """A line of a chart: (x, interval) by rising x; without a whisker if low equals high."""
 
     label: str
     points: tuple[tuple[float, Interval], ...]
@@ -25,16 +25,16 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class ScoreChart:
-    """Scores against something: MACs, milliseconds, images, severity.
+    """Scores against a quantity: MACs, milliseconds, images, severity.
 
     Args:
         name: Stem of its CSV file.
-        title: Above it: says n and seeds.
-        x: What the horizontal axis counts.
-        y: What the vertical axis counts.
+        title: Title with n and seeds.
+        x: Quantity of the horizontal axis.
+        y: Quantity of the vertical axis.
         lines: One per arch.
         log: Whether the horizontal axis is logarithmic.
-        unit: Of y.
+        unit: Unit of y.
         reference: Name and value of a dotted line across the chart.
     """
 
@@ -49,7 +49,7 @@ class ScoreChart:
 
 
 def picture(chart: ScoreChart) -> Picture:
-    """Lines with whiskers where a score has an interval."""
+    """Draws lines, with whiskers where a score has an interval."""
     lines = [line for line in chart.lines if line.points]
     every = sorted({x for line in lines for x, _ in line.points})
     ends = [f"{line.label} {cells.show(line.points[-1][1].value, chart.unit)}" for line in lines]
@@ -87,7 +87,7 @@ def _line(axis: Axes, line: ScoreLine, x: np.ndarray, i: int) -> None:
 
 
 def beside(x: np.ndarray, place: float, every: Sequence[float], log: bool) -> np.ndarray:
-    """Points of several lines at one place, moved apart by a little so that no whisker hides another."""
+    """Moves points of several lines at the same x apart, so that no whisker hides another."""
     if len(every) == 1:
         return x
     step = _APART * place

@@ -1,4 +1,4 @@
-"""The tables of a page as CSV: numbers as they are, an interval in four columns."""
+"""Writes the tables of a page as CSV: plain numbers, an interval in four columns."""
 
 import csv
 import io
@@ -14,12 +14,12 @@ from kerascnn.report.tables import Cell, Column, ReportTable
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.statistics import Interval
 
-# A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
+# A spreadsheet treats cells with these prefixes as formulas (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@")
 
 
 def comparison_csv(page: ComparisonPage) -> str:
-    """One line per arch and variant: its scores, then its costs."""
+    """Returns one line per arch and variant: its scores, then its costs."""
     if page.costs is None:
         return table_csv(page.scores)
     costs = page.costs
@@ -33,7 +33,7 @@ def comparison_csv(page: ComparisonPage) -> str:
 
 
 def sheets(page: RunPage | ComparisonPage) -> dict[str, str]:
-    """Everything that the page shows as numbers, as CSV by the file's stem."""
+    """Returns all numbers of the page as CSV, by the stem of the file."""
     curves = (page.curve,) if isinstance(page, RunPage) else page.curves
     losses = page.losses if isinstance(page, RunPage) else None
     tables = (page.scores, losses, page.costs, page.config, *page.tables)
@@ -52,7 +52,7 @@ def sheets(page: RunPage | ComparisonPage) -> dict[str, str]:
 
 
 def table_csv(table: ReportTable) -> str:
-    """One table; a column that holds an interval anywhere becomes value, low, high and n."""
+    """Returns one table; a column with an interval becomes value, low, high and n."""
     wide = [any(isinstance(row[i], Interval) for row in table.rows) for i in range(len(table.columns))]
     head: list[str] = []
     for column, spread in zip(table.columns, wide, strict=True):
@@ -73,7 +73,7 @@ def _spread(row: Sequence[Cell], wide: Sequence[bool]) -> list[Cell]:
 
 
 def bars_table(bars: ClassBars) -> ReportTable:
-    """The numbers behind the bars."""
+    """Returns the numbers of the bars."""
 
     def line(row: ClassBar) -> tuple[Cell, ...]:
         return (row.name, row.n, *row.values, row.note)
@@ -128,7 +128,7 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def _plain(cell: Cell) -> str | int | None:
-    """A cell that is one line and no formula; six digits of a number are more than any of them is sure of."""
+    """Returns a cell as one line that is not a formula, with six digits, which exceed the precision of all numbers."""
     if isinstance(cell, float):
         return f"{cell:.6g}"
     if isinstance(cell, str):

@@ -1,6 +1,6 @@
-"""What TensorBoard shows of a run beside its curves: graph, config, pictures, PR curves, hyperparameters, the layout of a tab.
+"""TensorBoard's records besides curves: graph, config, pictures, PR curves, hyperparameters, the layout of a tab.
 
-Each lies in an event file of its own, which is replaced when it is written again.
+Each one is in its own event file, which is replaced when it is written again.
 """
 
 import os
@@ -16,16 +16,16 @@ from kerascnn.compat.tensorboard import api_pb2, custom_scalar, hparams, layout_
 from kerascnn.report.event_files import FOLDERS, HPARAMS, TRAIN, VALIDATION, only, suffix
 from kerascnn.scoring import metrics
 
-PICTURES = "pictures"  # the group of their tags: below it they stand after the curves
+PICTURES = "pictures"  # group of their tags, which follows the curves
 
 
 def write_graph(log_dir: str | os.PathLike[str], model: keras.Model, graph: tf.Graph) -> None:
-    """The layers (TensorBoard's conceptual graph) and the operations of inference, in train/.
+    """Writes the layers (TensorBoard's conceptual graph) and the operations of inference to train/.
 
     Args:
         log_dir: The run's `tensorboard` directory.
         model: The functional network itself: TensorBoard cannot draw a subclass around it.
-        graph: Its inference, traced (`cost.inference_graph`).
+        graph: Its traced inference (`cost.inference_graph`).
     """
     kind = tf.compat.v1.SummaryMetadata()
     kind.plugin_data.plugin_name, kind.plugin_data.content = "graph_keras_model", b"1"
@@ -35,19 +35,19 @@ def write_graph(log_dir: str | os.PathLike[str], model: keras.Model, graph: tf.G
 
 
 def write_config(log_dir: str | os.PathLike[str], markdown: str) -> None:
-    """The run's config as text, in train/."""
+    """Writes the run's config as text to train/."""
     with only(Path(log_dir) / TRAIN, "config"):
         tf.summary.text("config", markdown, step=0)
 
 
 def write_images(log_dir: str | os.PathLike[str], split: str, pictures: Mapping[str, bytes], step: int = 0) -> None:
-    """PNG pictures by name, in the split's folder; a picture of the same name is replaced.
+    """Writes PNG pictures by name to the split's folder; a picture with the same name is replaced.
 
     Args:
         log_dir: The run's `tensorboard` directory.
-        split: train, val or test: whose images they show.
+        split: Split of the images: train, val or test.
         pictures: Name to PNG bytes; the tag is the name below PICTURES.
-        step: Optimizer step or epoch that they belong to.
+        step: Optimizer step or epoch of the pictures.
     """
     _drop_misfiled(log_dir, split, [f"image-{name}" for name in pictures])
     for name, png in pictures.items():
@@ -56,7 +56,7 @@ def write_images(log_dir: str | os.PathLike[str], split: str, pictures: Mapping[
 
 
 def _drop_misfiled(log_dir: str | os.PathLike[str], split: str, names: Sequence[str]) -> None:
-    """Remove what earlier versions filed under validation/ although it was of another split."""
+    """Removes records of another split that earlier versions wrote to validation/."""
     if split != "val":
         for name in names:
             for old in (Path(log_dir) / VALIDATION).glob(f"events.out.tfevents.*{suffix(name)}"):
@@ -66,16 +66,16 @@ def _drop_misfiled(log_dir: str | os.PathLike[str], split: str, names: Sequence[
 def write_hparams(
     log_dir: str | os.PathLike[str], name: str, values: Mapping[str, Any], scores: Mapping[str, float] | None = None
 ) -> None:
-    """One row of the HParams table: the run's session, in hparams/; with `scores` the session has ended.
+    """Writes one row of the HParams table: the run's session, in hparams/; with `scores` the session has ended.
 
-    Never an experiment's explicit list of columns: TensorBoard takes the first that it finds among all runs, and hides
-    what that one does not list. It makes columns of all scalars beside and below a session, hence a directory apart: the
-    final scores, and not every `step_*` tag.
+    It never writes an experiment's explicit list of columns: TensorBoard takes the first one of all runs, and hides all
+    others. All scalars beside and below a session become columns, hence its own directory: only the final scores, not every
+    `step_*` tag.
 
     Args:
         log_dir: The run's `tensorboard` directory.
-        name: The run's name: sessions of equal values stay rows of their own.
-        values: Flat names to values; None is left out, rows are joined, what else TensorBoard does not know becomes text.
+        name: Name of the run, so that sessions with equal values stay separate rows.
+        values: Flat names to values; None is left out, sequences are joined, other types become text.
         scores: Final scores by name.
     """
     plain = {key: _plain(value) for key, value in values.items() if value is not None}
@@ -94,16 +94,16 @@ def write_pr_curves(
     probabilities: np.ndarray,
     class_names: Sequence[str],
 ) -> None:
-    """Precision-recall curves for the PR CURVES tab, one per class, in the split's folder.
+    """Writes precision-recall curves for the PR CURVES tab, one per class, to the split's folder.
 
     Args:
         log_dir: The run's `tensorboard` directory.
-        split: train, val or test: whose images they are of.
+        split: Split of the images: train, val or test.
         labels: True classes, [n].
         probabilities: [n, C].
         class_names: C names.
     """
-    # Until they had a split of their own in the name, curves of test lay under validation/.
+    # Earlier versions wrote curves of test to validation/.
     for old in (Path(log_dir) / VALIDATION).glob(f"events.out.tfevents.*{suffix('pr-curves')}"):
         old.unlink()
     with only(Path(log_dir) / FOLDERS[split], f"pr-curves-{split}"):
@@ -113,7 +113,7 @@ def write_pr_curves(
 
 
 def write_layout(log_dir: str | os.PathLike[str]) -> None:
-    """What the CUSTOM SCALARS tab shows: losses and scores of train and validation beside each other, speed."""
+    """Writes the layout of the CUSTOM SCALARS tab: losses and scores of train and validation side by side, speed."""
 
     def chart(title: str, *tags: str) -> layout_pb2.Chart:
         return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags)))
@@ -145,11 +145,11 @@ def write_layout(log_dir: str | os.PathLike[str]) -> None:
 def write_experiment(
     log_dir: str | os.PathLike[str], spans: Mapping[str, list[Any] | tuple[float, float]], metrics: Sequence[str]
 ) -> None:
-    """The columns of a search's HParams table: written once, at its root, never for a single run.
+    """Writes the columns of a search's HParams table once, at its root, never for a single run.
 
     Args:
         log_dir: The search's `tensorboard` directory.
-        spans: What varies, by name: the list of its choices, or the two ends of its range.
+        spans: Varied names -> the list of choices, or the two ends of the range.
         metrics: Tags that every session below has.
     """
     columns = [hparams.HParam(name, _domain(span)) for name, span in spans.items()]

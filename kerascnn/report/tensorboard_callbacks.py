@@ -1,8 +1,8 @@
 """Callbacks for TensorBoard: curves by epoch and step while a network trains, and a profile of some steps.
 
-Tags are those of Keras' own callback. TensorBoard orders tags by name, pictures among them, and opens the first ones:
-`epoch_accuracy` comes first because curves by step are called `step_*`. Epochs count from 1, as on the screen and in
-history.csv (Keras' own callback counts from 0).
+Tags are those of Keras' own callback. TensorBoard orders tags by name, pictures included, and opens the first ones:
+`epoch_accuracy` comes first because curves by step have the prefix `step_*`. Epochs count from 1, as on the screen and in
+history.csv (in Keras' own callback from 0).
 """
 
 import os
@@ -19,23 +19,23 @@ from kerascnn.scoring import metrics
 
 # Scores that are written by step.
 STEPS = {row.name for row in metrics.SCORES.values() if row.trained} | {"aux_loss"}
-# Names in our logs that stock runs know by another name.
+# Names in our logs -> names in Keras' own runs.
 TAGS = {"lr": "learning_rate"}
 
 
 class TensorBoard(keras.callbacks.Callback):
     """Writes `epoch_*` by epoch, counted from 1, and `step_*` by optimizer step.
 
-    Between two points of the step curves nothing is asked of the device. Everything is flushed as it is written, so that
-    a checkpoint that is saved later never knows more than the event files: stand before the callback that saves.
+    Between two points of the step curves nothing is read from the device. Records are flushed when they are written, so that
+    a later checkpoint never knows more than the event files: it precedes the callback that saves.
 
     Args:
         log_dir: The run's `tensorboard` directory; train/ and validation/ are made in it.
         every_steps: Steps between two points of the `step_*` curves.
-        step: Optimizer steps that were done when this fit begins.
-        epochs_done: Epochs that were done when this fit begins.
-        input_wait: Seconds that training has waited for its input so far, or None.
-        images_per_step: The global batch size.
+        step: Number of optimizer steps when this fit begins.
+        epochs_done: Number of epochs when this fit begins.
+        input_wait: Function that returns the seconds that training has waited for input, or None.
+        images_per_step: Global batch size.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.log_dir = Path(log_dir)
         self.every_steps, self.step, self.epochs_done = every_steps, step, epochs_done
         self.input_wait, self.images_per_step = input_wait, images_per_step
-        self._first = step  # of the epoch, or of what is left of it
+        self._first = step  # of the epoch, or of its rest
         self._clock: tuple[int, float, float] | None = None
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 

@@ -1,1 +1,1 @@
-"""Searches of filter counts: keras-tuner's oracles propose, ordinary runs answer. No TensorFlow until a network is counted."""
+"""Searches of filter counts: keras-tuner's oracles propose, ordinary runs train. TensorFlow is loaded only to count networks."""

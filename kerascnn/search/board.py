@@ -1,4 +1,4 @@
-"""The table of candidates that a terminal shows while they are trained."""
+"""The table of candidates on a terminal during a search."""
 
 from types import TracebackType
 
@@ -8,16 +8,16 @@ from kerascnn.cli.screen import Screen
 from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search
 
-# Candidates that are shown beside the baseline: those that train, then the best.
+# Number of candidates in the table besides the baseline: those in training, then the best.
 SHOWN = 12
 
 
 class Board:
-    """A live table, where there is a terminal; elsewhere nothing but the lines that are said.
+    """A live table on a terminal; without one, lines only.
 
     Args:
-        search: Whose candidates.
-        screen: Where.
+        search: The search.
+        screen: The screen.
     """
 
     def __init__(self, search: Search, screen: Screen) -> None:
@@ -33,17 +33,17 @@ class Board:
         self.screen.head(None)
 
     def tick(self) -> None:
-        """Show what is known now."""
+        """Updates the table."""
         if self.screen.live:
             self.screen.head(table(self.search))
 
 
 def table(search: Search) -> Table:
-    """The baseline, who trains now, and the best so far."""
+    """Returns the table of the baseline, the candidates in training, and the best so far."""
     found = Table(box=None, pad_edge=False)
     for title in ("candidate", "state", "epoch", search.column, "MACs", "parameters"):
         found.add_column(title, justify="left" if title in ("candidate", "state") else "right")
-    outcomes = dict(search.outcomes)  # another thread may add one
+    outcomes = dict(search.outcomes)  # another thread may add a candidate
     busy = [one for one in candidates(outcomes) if one.running]
     best = [one for one in ranked(outcomes, search.direction) if not one.running]
     head = [outcomes[BASELINE]] if BASELINE in outcomes else []

@@ -1,4 +1,4 @@
-"""One candidate: its name, what it costs, how it is trained."""
+"""A candidate: its name, cost and training."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ CALLS = 50
 
 @dataclass(frozen=True)
 class Budget:
-    """What a candidate may cost at most; None where it does not matter."""
+    """The largest costs of a candidate; None for no limit."""
 
     macs: float | None = None
     params: float | None = None
     latency_ms: float | None = None
 
     def excess(self, cost: Counted) -> float:
-        """The largest of cost / limit: up to 1 the cost fits. Latency is another matter: it must be measured."""
+        """Returns the largest of cost / limit: the cost fits up to 1. Latency is not included, as it must be measured."""
         shares = [
             value / limit for value, limit in ((cost.macs, self.macs), (cost.params, self.params)) if limit is not None
         ]
@@ -37,13 +37,13 @@ class Budget:
 
 
 def key(config: ResolvedConfig, fingerprint: str) -> str:
-    """A candidate's name: ten hex digits of its identity."""
+    """Returns a candidate's name: ten hex digits of its identity."""
     text = json.dumps(runs.identity(config, fingerprint), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def latency_ms(run: Run, classes: int, executor: Executor) -> float:
-    """The median of 50 warm calls with one image, in a child like the one that would train it; measured once, then kept.
+    """Returns the median of 50 warm calls with one image, in a child like that of its training; measured once.
 
     Raises:
         UserError: It could not be measured.
@@ -59,7 +59,7 @@ def latency_ms(run: Run, classes: int, executor: Executor) -> float:
 
 
 def measured_latency(config: ResolvedConfig, classes: int) -> float:
-    """The median of some warm calls with one image, in milliseconds."""
+    """Returns the median milliseconds of some warm calls with one image."""
     with quiet():
         from kerascnn import training
         from kerascnn.devices import timing
@@ -69,7 +69,7 @@ def measured_latency(config: ResolvedConfig, classes: int) -> float:
 
 
 def measured_speed(config: Config) -> tuple[float, float]:
-    """Seconds of a training epoch, from a few warm steps of `fit`, and of those steps."""
+    """Returns the seconds of a training epoch, from a few warm steps of `fit`, and the seconds of those steps."""
     with quiet():
         from kerascnn import data, training
         from kerascnn.data import pipeline
@@ -96,11 +96,11 @@ def train(
     candidate: bool = True,
     say: Callable[[Row], Any] = lambda row: None,
 ) -> float:
-    """Train a candidate to epoch `until`, from wherever it is, and give its best score so far.
+    """Trains a candidate to epoch `until`, from its last state; returns its best score so far.
 
     Raises:
-        TrainingFailed: It cannot be trained, or its score is no number; names the reason and its log.
-        ChildLost: Its process was killed, or ended by what is not its own doing.
+        TrainingFailed: It cannot be trained, or its score is NaN; names the reason and its log.
+        ChildLost: Its process was killed, or ended for an external reason.
         Stopped: `stop` was set.
         UserError: The history has no such column.
     """
@@ -111,11 +111,11 @@ def train(
 
 
 def score(run: Run, until: int, column: str, direction: str) -> float:
-    """The best value of a history column in the first `until` epochs.
+    """Returns the best value of a history column in the first `until` epochs.
 
     Raises:
         UserError: There is no such column.
-        TrainingFailed: There is no number in it.
+        TrainingFailed: The column has no number.
     """
     rows = run.history()[:until]
     if not rows or column not in rows[0]:

@@ -1,4 +1,4 @@
-"""A search's directory: the only module that knows the names in it.
+"""The directory of a search: the only module that knows its file names.
 
 search.toml oracle/journal.jsonl oracle/oracle.json trials/baseline/ trials/<hash>/ trials.csv importance.csv pareto.png
 report.html best.toml promoted/<candidate>_s<seed>/ promotion.csv tensorboard/ log.txt
@@ -16,12 +16,12 @@ from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
 from kerascnn.studies.directory import StudyDirectory
 
-# Of the journal: a trial began, its process was killed, it ended.
+# Events of the journal: a trial began, its process was killed, it ended.
 EVENTS = ("began", "lost", "ended")
 
 
 class SearchDirectory(StudyDirectory):
-    """One search's directory.
+    """The directory of one search.
 
     Args:
         path: It need not exist yet.
@@ -42,29 +42,29 @@ class SearchDirectory(StudyDirectory):
         self.tensorboard = self.path / "tensorboard"
 
     def run(self, candidate: str) -> Run:
-        """A candidate's run, by its hash or as `baseline`."""
+        """Returns the run of a candidate, by its hash or as `baseline`."""
         return Run(self.trials / candidate)
 
     def claim(self, request: dict[str, Any]) -> None:
-        """Keeps what is searched; in a directory that is there it must be the same.
+        """Writes the terms of the search; in an existing directory they must be the same.
 
         Raises:
-            UserError: The directory holds another search, or something else.
+            UserError: The directory contains another search, or something else.
         """
         if self.claimed(request) is None:
             write_file(self.terms_file, tomli_w.dumps(request).encode())
 
     def write_picture(self, png: bytes) -> None:
-        """Keep the plot of score against cost."""
+        """Writes the plot of score against cost."""
         write_file(self.picture_file, png)
 
     def write_recipe(self, text: str) -> None:
-        """Keep the best candidate's."""
+        """Writes the recipe of the best candidate."""
         write_file(self.recipe_file, text.encode())
 
 
 class Journal:
-    """What happened to the oracle, in order: each event is on disk before anything follows from it.
+    """The events of the oracle in order; each one is on disk before anything depends on it.
 
     Args:
         path: A file of JSON lines.
@@ -74,7 +74,7 @@ class Journal:
         self.path = path
 
     def events(self) -> list[dict[str, Any]]:
-        """The events up to the first line that is cut or damaged."""
+        """Returns the events up to the first line that is truncated or damaged."""
         found: list[dict[str, Any]] = []
         if self.path.exists():
             for line in self.path.read_bytes().split(b"\n"):
@@ -88,12 +88,12 @@ class Journal:
         return found
 
     def rewrite(self, events: Sequence[dict[str, Any]]) -> None:
-        """Keep these events and no others."""
+        """Replaces all events."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_file(self.path, "".join(json.dumps(event) + "\n" for event in events).encode())
 
     def append(self, event: dict[str, Any]) -> None:
-        """Add an event; it is on disk when this returns."""
+        """Adds an event; it is on disk when this returns."""
         with self.path.open("ab") as file:
             file.write(json.dumps(event).encode() + b"\n")
             file.flush()

@@ -1,4 +1,4 @@
-"""A search under way: the oracle, its journal, and what each worker does next."""
+"""Executes a search: the oracle, its journal, and the jobs of the workers."""
 
 import threading
 import time
@@ -13,17 +13,17 @@ from kerascnn.search.session import Search
 from kerascnn.studies.executor import ChildLost, Slot
 from kerascnn.studies.workers import WorkerPool
 
-# What a crash counts for where halving must go on; anything is better.
+# The score of a crash, as halving needs one; any other is better.
 WORST = {"max": -1e9, "min": 1e9}
 IDLE = 0.3
 
 
 class Execution:
-    """Everything between a claimed directory and the last candidate.
+    """A search from its claimed directory to its last candidate.
 
     Args:
-        search: What is searched.
-        after: Called when a rung has ended.
+        search: The search.
+        after: Called at the end of each rung.
     """
 
     def __init__(self, search: Search, after: Callable[[], None]) -> None:
@@ -37,13 +37,13 @@ class Execution:
         self._lost: set[tuple[str, int]] = set()
 
     def run(self, tick: Callable[[], None]) -> None:
-        """Train everything that is still to be trained.
+        """Trains everything that remains.
 
         Raises:
-            Stopped: By a signal or by time; everything is kept.
+            Stopped: By a signal or the time limit; everything is kept.
             TrainingFailed: The baseline cannot be trained.
-            ChildLost: A process was killed, or ended by what is no candidate's doing; everything is kept.
-            UserError: The budget leaves too little of the space.
+            ChildLost: A process was killed, or ended for an external reason; everything is kept.
+            UserError: Too little of the space fits the budget.
         """
         pool = WorkerPool(self.search.executor.slots, self.search.stop, self.search.seconds_left())
         self.oracle, self._begun = self._replayed()
@@ -64,14 +64,14 @@ class Execution:
         )
 
     def _replayed(self) -> tuple[Any, list[Any]]:
-        """The oracle as it was when the journal ends, and the trials that had begun and not ended.
+        """Returns the oracle at the end of the journal, and the trials that have begun but not ended.
 
-        Where the journal is cut or does not fit (a damaged line, another version of keras-tuner), the rest of it is dropped:
-        the same candidates, drawn again, are found trained in their directories.
+        If the journal is truncated or does not match (a damaged line, another version of keras-tuner), the rest is dropped:
+        the same candidates are drawn again and found trained in their directories.
         """
         events = self.journal.events()
         self.oracle = self._fresh()
-        folder, self.oracle.folder = self.oracle.folder, None  # nothing to keep until all of it is played
+        folder, self.oracle.folder = self.oracle.folder, None  # nothing to write until all of it is replayed
         for number, event in enumerate(events):
             if not self._played(event):
                 self.search.screen.say(
@@ -79,7 +79,7 @@ class Execution:
                     " the rest is taken from the candidates' own directories"
                 )
                 events = events[:number]
-                # A draw that does not fit has changed the oracle: once more, up to there.
+                # A draw that does not match has changed the oracle: replay again, up to that event.
                 self.outcomes.clear()
                 self.outcomes[BASELINE] = self.baseline
                 self.oracle = self._fresh()
@@ -106,12 +106,14 @@ class Execution:
             self._lost.add((event["trial"], event["epoch"]))
             return True
         if not self.directory.run(self._outcome(trial).name).config_file.exists():
-            return False  # what its values mean has changed, or its directory was removed
+            return False  # the meaning of its values has changed, or its directory was removed
         self._end(trial, event["score"], event["reason"])
         return True
 
     def _created(self) -> Any:
-        """The next trial. keras-tuner's workers have names, and hold one trial each: here every trial has a name of its own."""
+        """Returns the next trial. Workers of keras-tuner have names and hold one trial each; here every trial has its own
+        name.
+        """
         return self.oracle.create_trial(f"worker{len(self.oracle.trials)}")
 
     def _outcome(self, trial: Any) -> Outcome:
@@ -130,7 +132,7 @@ class Execution:
             outcome.epoch = max(outcome.epoch, self._until(trial))
         if reason and self.tune.tuner != "hyperband":
             trial.status, trial.message = "FAILED", reason
-        else:  # halving counts on every candidate of a rung: a crash ends with the worst score
+        else:  # halving needs every candidate of a rung: a crash gets the worst score
             self.oracle.update_trial(trial.trial_id, {"score": score})
             trial.status = "COMPLETED"
         self.oracle.end_trial(trial)
@@ -138,7 +140,7 @@ class Execution:
     # What a worker does
 
     def _job(self, slot: Slot) -> bool:
-        """The baseline first, then what a killed search had begun, then what the oracle proposes; False at the end."""
+        """Does a job: the baseline first, then interrupted trials, then those of the oracle; returns False at the end."""
         with self._turn:
             first, self._baseline_waits = self._baseline_waits, False
             trial = None if first else self._next()
@@ -195,9 +197,9 @@ class Execution:
             self.search.screen.say(f"{done:>4}/{self.tune.trials:<4}  {outcome.name}  {said}")
 
     def _note_lost(self, trial: Any, outcome: Outcome, error: ChildLost) -> None:
-        """Stop the search, for what killed one may kill all; but who is killed again where it was killed fails by itself.
+        """Stops the search, since the cause may affect all; but a candidate that is killed twice at the same epoch fails.
 
-        A candidate that needs more memory than there is would keep the search from its end for ever.
+        A candidate that needs too much memory would otherwise keep the search from ever ending.
         """
         mark = trial.trial_id, len(self.directory.run(outcome.name).history())
         with self._turn:
@@ -238,7 +240,7 @@ class Execution:
         return score
 
     def _drop_losers(self) -> None:
-        """Remove the checkpoints of what will not go on: finished runs, and candidates whose bracket has ended."""
+        """Removes the checkpoints of runs that will not continue: finished runs, and candidates whose bracket has ended."""
         running = {self._outcome(trial).name for trial in self.oracle.ongoing_trials.values()}
         may_go_on = {
             self._outcome(self.oracle.trials[trial]).name

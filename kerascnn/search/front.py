@@ -1,4 +1,4 @@
-"""Score against multiply-adds: the candidates that nothing cheaper beats, for each family that was searched on these images."""
+"""Score against multiply-adds: the Pareto front of candidates, for each family that was searched on these images."""
 
 import csv
 from pathlib import Path
@@ -11,12 +11,12 @@ from kerascnn.search.directory import SearchDirectory
 from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search
 
-# What two searches must have in common to stand in one plot.
+# Terms that two searches must share to be in one plot.
 TERMS = ("data.fingerprint", "data.fraction", "fit.epochs")
 
 
 def points(search: Search) -> dict[str, list[CostPoint]]:
-    """Whole trainings by family: of this search, and of those beside it on the same images, as long, by the same score."""
+    """Returns whole trainings by family: of this search, and of neighboring ones with the same images, epochs and score."""
     found: dict[str, list[CostPoint]] = {}
     mine = search.directory.path
     for path in sorted({mine, *(file.parent for file in mine.parent.glob(f"*/{search.directory.trials_file.name}"))}):

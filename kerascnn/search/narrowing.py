@@ -1,4 +1,4 @@
-"""What to narrow where next to nothing of a space fits the budget: plain values and costs in, words out."""
+"""Advice on what to narrow if hardly any of a space fits the budget: plain values and costs in, text out."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ FEWEST = 10
 
 
 def first(missed: Sequence[tuple[dict[str, Any], float]]) -> str:
-    """The range that drives the cost most, by rank, and where the cheapest tenth of the draws lies in it.
+    """Returns the range with the strongest rank correlation to the cost, and where the cheapest tenth of the draws is in it.
 
     Args:
         missed: Draws that exceeded the budget: values by parameter, and cost / limit.
@@ -36,7 +36,7 @@ def first(missed: Sequence[tuple[dict[str, Any], float]]) -> str:
 
 
 def _strongest(draws: Sequence[tuple[dict[str, Any], float]]) -> tuple[str, float]:
-    """The parameter whose rank follows the cost's most closely, and Spearman's correlation."""
+    """Returns the parameter whose rank follows the cost most closely, and Spearman's correlation."""
     found = ("", 0.0)
     for name in draws[0][0]:
         column = [values.get(name) for values, _ in draws]

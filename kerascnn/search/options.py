@@ -1,4 +1,4 @@
-"""What `kerascnn tune` is asked for: the flags of fit, and its own. No TensorFlow."""
+"""The flags of `kerascnn tune`: those of fit and its own. No TensorFlow."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from kerascnn.config.section import Section, nearest
 from kerascnn.errors import UserError
 from kerascnn.scoring import metrics
 
-# Flags of fit that a search decides itself, with what it says instead.
+# Flags of fit that a search decides itself, with what to type instead.
 _DECIDED = {
     "--run": "a search names its runs; --name names the search",
     "--overwrite": "delete the search's directory, or choose another --name",
@@ -20,7 +20,7 @@ _DECIDED = {
     "--runs-dir": "candidates lie in the search's directory: --searches-dir",
     "--patience": "rungs end candidates; --tuner hyperband",
 }
-# Columns of history.csv that an objective may be, and whether they are to be large.
+# Columns of history.csv that can be an objective, and their better direction.
 COLUMNS = {**metrics.COLUMNS, "seconds": "min", "images_per_second": "max", "input_wait": "min"}
 
 
@@ -77,18 +77,18 @@ class Tune(Section):
 
     @staticmethod
     def direction(column: str) -> str:
-        """Whether a column is to be large or small: "max" or "min"."""
+        """Returns the better direction of a column: "max" or "min"."""
         return COLUMNS[column]
 
 
 class Request(OfData):
-    """All sections of a config, and the search's."""
+    """All sections of a config, and those of a search."""
 
     tune: Tune = Tune()
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
-    """The request.
+    """Returns the request.
 
     Raises:
         UserError: An unknown flag or value, or a flag that a search decides itself.

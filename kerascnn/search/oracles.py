@@ -1,8 +1,8 @@
-"""keras-tuner's oracles, which draw again where a candidate would cost too much, and stop after so many candidates.
+"""keras-tuner's oracles, which draw again if a candidate exceeds the budget, and stop after a number of candidates.
 
-Each is a function of its seed and of the order in which trials begin and end, with their scores: a search that was killed is
-put back by playing its journal to a fresh oracle. The oracle.json that keras-tuner would read is written for whoever looks at
-it, and never read: grid search keeps its order and queue nowhere else (keras-tuner#1055).
+Each is a function of its seed and of the order in which trials begin and end, with their scores: a killed search is restored
+by replaying its journal to a fresh oracle. keras-tuner's oracle.json is written for readers but never read, since grid search
+keeps its order and queue only in memory (keras-tuner#1055).
 """
 
 import contextlib
@@ -22,24 +22,24 @@ from kerascnn.search import brackets, narrowing
 from kerascnn.search.space import Parameter, Space
 
 MISSES = 1000
-# Where the Gaussian process proposes what cannot be: of so many that can, the one that it likes best is taken.
+# Number of valid random candidates from which the Gaussian process selects one if its proposal is not valid.
 INSTEAD = 50
 
 
 class Constraint(Protocol):
-    """What a search knows of values before anything is trained."""
+    """The meaning and cost of values, known before anything is trained."""
 
     def key(self, values: dict[str, Any]) -> str:
-        """Which configuration they mean: other values may mean the same."""
+        """Returns the configuration of the values; different values may have the same."""
 
     def excess(self, values: dict[str, Any]) -> float:
-        """The largest of cost / limit; above 1 they exceed the budget."""
+        """Returns the largest of cost / limit; above 1 the values exceed the budget."""
 
 
 class _Bounded(compat.Steered):
-    """Of an oracle: draws until a candidate fits and is new; ends after `candidates` of them.
+    """Part of an oracle: draws until a candidate is valid and new; ends after `candidates` of them.
 
-    Nothing is raised inside: keras-tuner would keep its lock, and every other worker would wait for ever. `problem` tells.
+    It does not raise: keras-tuner would keep its lock, and all other workers would wait forever. `problem` has the error.
     """
 
     def __init__(self, *, constraint: Constraint, candidates: int, folder: Path | None, **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class _Bounded(compat.Steered):
 
     @property
     def sampled(self) -> int:
-        """Candidates so far."""
+        """Number of candidates so far."""
         return len(self.keys)
 
     def random_values(self) -> dict[str, Any] | None:
@@ -62,7 +62,7 @@ class _Bounded(compat.Steered):
             return None
         for _ in range(MISSES):
             values = super().random_values()
-            if values is None:  # so many draws in a row were candidates already
+            if values is None:  # this many draws in a row were known candidates
                 return None
             if self._fits(values):
                 return self._taken(values)
@@ -84,27 +84,27 @@ class _Bounded(compat.Steered):
         return values
 
     def _impossible(self) -> UserError:
-        """What to say after MISSES draws in a row that cost too much."""
+        """Returns the message after MISSES draws in a row that exceed the budget."""
         return UserError(
             f"{MISSES:,} draws in a row exceed the budget; of all {self.drawn:,} draws {self.fitting:,} fit"
             f" ({self.fitting / self.drawn:.1%}): raise the budget, or narrow the space{narrowing.first(self._missed)}"
         )
 
     def save(self) -> None:
-        """keras-tuner's state, whole or not at all."""
+        """Writes keras-tuner's state atomically."""
         if self.folder is not None:
             state = self.get_state()
             write_file(self.folder / "oracle.json", json.dumps(state, indent=1).encode())
 
 
 class RandomSearch(_Bounded, compat.RandomSearchOracle):
-    """Candidates at random."""
+    """Random candidates."""
 
 
 class Bayesian(_Bounded, compat.BayesianOptimizationOracle):
-    """A Gaussian process proposes; where its proposal costs too much or was tried, the best of some that can be is taken.
+    """A Gaussian process proposes; if its proposal exceeds the budget or is known, the best of some valid ones is taken.
 
-    What an earlier start proposed is taken from the journal (`replayed`): fitting every process again would take minutes.
+    Proposals of earlier starts come from the journal (`replayed`): fitting every process again would take minutes.
     """
 
     replayed: dict[str, Any] | None = None
@@ -114,10 +114,10 @@ class Bayesian(_Bounded, compat.BayesianOptimizationOracle):
             return {"status": "RUNNING", "values": self._taken(self.replayed)}
         if self.sampled >= self.candidates or self.problem:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
-        # Draws depend on how many trials there were, not on what this process has drawn before.
+        # Draws depend on the number of trials, not on earlier draws of this process.
         self.reseed(self.seed * 1_000_003 + len(self.trials) * 10_007)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a fit that does not converge still proposes something
+            warnings.simplefilter("ignore")  # a fit that does not converge still gives a proposal
             before = self.sampled
             answer = super().populate_space(trial_id)
             if answer["status"] != "RUNNING" or self.sampled > before:
@@ -128,7 +128,7 @@ class Bayesian(_Bounded, compat.BayesianOptimizationOracle):
         return answer
 
     def _instead(self) -> dict[str, Any]:
-        """Of INSTEAD random candidates that fit the one whose lower confidence bound is best."""
+        """Returns the one of INSTEAD valid random candidates with the best lower confidence bound."""
         kept = set(self.keys)
         drawn: list[dict[str, Any]] = []
         while len(drawn) < INSTEAD and (values := self._draw_one()) is not None:
@@ -136,7 +136,7 @@ class Bayesian(_Bounded, compat.BayesianOptimizationOracle):
         self.keys = kept
         if not drawn:
             return {"status": "IDLE" if self.ongoing_trials else "STOPPED", "values": None}
-        self.problem = None  # fewer than INSTEAD were found: enough
+        self.problem = None  # fewer than INSTEAD were found, which is enough
         vectors = np.array([self.vector(values) for values in drawn])
         mean, deviation = self.gpr.predict(vectors, return_std=True)
         chosen = drawn[int(np.argmin(mean - self.beta * deviation))]
@@ -151,7 +151,7 @@ class Bayesian(_Bounded, compat.BayesianOptimizationOracle):
 
 
 class Grid(_Bounded, compat.GridSearchOracle):
-    """Every combination in keras-tuner's order, those that cost too much or mean the same left out."""
+    """Every combination in keras-tuner's order, except those that exceed the budget or are equivalent to earlier ones."""
 
     _last: dict[str, Any] | None = None
 
@@ -183,7 +183,7 @@ class Grid(_Bounded, compat.GridSearchOracle):
 
 
 class Hyperband(_Bounded, compat.HyperbandOracle):
-    """Brackets of halving (Li et al., 2018) that repeat until all candidates were sampled; the last one is cut to fit."""
+    """Brackets of halving (Li et al., 2018) that repeat until all candidates are sampled; the last one is shortened to fit."""
 
     _planned = 0
 
@@ -217,17 +217,17 @@ def build(
     seed: int,
     folder: Path | None = None,
 ) -> Any:
-    """A fresh oracle.
+    """Returns a fresh oracle.
 
     Args:
         tuner: A key of TUNERS.
-        space: What varies.
+        space: The search space.
         constraint: Says what values mean and cost.
-        candidates: How many to sample.
-        epochs: Of a whole training.
+        candidates: Number of candidates to sample.
+        epochs: Epochs of a whole training.
         direction: "max" or "min".
-        seed: From 0; keras-tuner takes 0 for none, so one more is handed on.
-        folder: Where oracle.json is written.
+        seed: Seed from 0; keras-tuner treats 0 as none, so that one more is passed on.
+        folder: Folder of oracle.json.
     """
     options: dict[str, Any] = {"max_trials": None}
     if tuner == "hyperband":
@@ -243,14 +243,14 @@ def build(
         allow_new_entries=False,
         tune_new_entries=False,
         seed=seed + 1,
-        # A crash is recorded and the search goes on; what fails always, fails with the baseline.
+        # A crash is recorded and the search continues; a general failure occurs with the baseline.
         max_consecutive_failed_trials=10**9,
         **options,
     )
 
 
 def hyperparameters(space: Space) -> Any:
-    """The space as keras-tuner knows it."""
+    """Returns the space as hyperparameters of keras-tuner."""
     found = keras_tuner.HyperParameters()
     for parameter in space.parameters:
         with contextlib.ExitStack() as conditions:
@@ -271,5 +271,5 @@ def _add(found: Any, parameter: Parameter) -> None:
 
 
 def own(values: dict[str, Any]) -> dict[str, Any]:
-    """A trial's values without keras-tuner's bookkeeping."""
+    """Returns a trial's values without keras-tuner's bookkeeping."""
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}

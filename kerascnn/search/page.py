@@ -1,4 +1,4 @@
-"""What a search found, as the data of its page: from its outcomes, trials.csv's rows and promotion.csv."""
+"""The data of a search's page: from its trials, the rows of trials.csv, and promotion.csv."""
 
 import csv
 import shlex
@@ -14,14 +14,14 @@ from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
 from kerascnn.statistics import Interval
 
-# Candidates of the page's table: trials.csv has all.
+# Number of candidates in the page's table; trials.csv has all.
 SHOWN = 60
 # How objectives that are no scores are shown.
 UNITS: dict[str, Unit] = {"seconds": "seconds", "images_per_second": "count", "input_wait": "share"}
 
 
 def page(search: Search, said: Sequence[str] = ()) -> SearchPage:
-    """The page of a search that has begun to have results.
+    """Returns the page of a search with results.
 
     Args:
         search: With its outcomes.
@@ -73,7 +73,7 @@ def _best(search: Search) -> Statement:
 
 
 def _trials(search: Search) -> ReportTable:
-    """The baseline, then the candidates, best first."""
+    """Returns the table of the baseline and the candidates, best first."""
     rows = [row for row in results.rows(search) if row["candidate"] != results.CORRELATION]
     parameters = [(p.name, _unit([row.get(p.name) for row in rows])) for p in search.space.parameters]
     units: list[tuple[str, str, Unit]] = [
@@ -124,7 +124,7 @@ def _importance(search: Search) -> ReportTable | None:
 
 
 def _promotion(search: Search) -> ReportTable | None:
-    """promotion.csv, where there is one: what the best are worth with fresh seeds."""
+    """Returns the table of promotion.csv, if there is one: the best candidates with fresh seeds."""
     file = search.directory.promotion_file
     if not file.exists():
         return None
@@ -159,7 +159,7 @@ def _promotion(search: Search) -> ReportTable | None:
 
 
 def _interval(row: dict[str, str], key: str, ends: str) -> Cell:
-    """A value with its interval, `<ends>_low` and `<ends>_high`, as far as the row has them."""
+    """Returns a value with its interval, `<ends>_low` and `<ends>_high`, if the row has them."""
     if not row.get(key):
         return None
     value, low, high = float(row[key]), row.get(f"{ends}_low"), row.get(f"{ends}_high")
@@ -167,7 +167,7 @@ def _interval(row: dict[str, str], key: str, ends: str) -> Cell:
 
 
 def _request(search: Search) -> ReportTable:
-    """What this search was asked for."""
+    """Returns the flags of this search as a table."""
     asked = search.request()
     flat = {f"{key} {name}": v for key, value in asked.items() if isinstance(value, dict) for name, v in value.items()}
     flat |= {key: value for key, value in asked.items() if not isinstance(value, dict)}

@@ -1,4 +1,4 @@
-"""Retrain the best candidates and the baseline, whole and with fresh seeds: what was the search's score worth?"""
+"""Promotion: retrains the best candidates and the baseline in full with fresh seeds, to verify the search's scores."""
 
 import threading
 from typing import Any
@@ -17,21 +17,21 @@ from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_wa
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.workers import WorkerPool
 
-# Seeds from so far on name the winner: whatever --seeds becomes, none of them judges.
+# First seed of the runs that name the winner: for any --seeds, none of them judges.
 FIRST_CHOOSING = 1000
 
 
 class Promotion:
     """The best `count` candidates and the baseline, each with `seeds` seeds that the search did not use.
 
-    The winner is named by the val scores of `choose` further runs of each candidate, whose test is not read: named by the
-    runs that are judged, the luckiest of equal candidates would be "better" twice as often as it may.
+    The val scores of `choose` further runs of each candidate, whose test is not read, name the winner. If the judging runs
+    named it, the luckiest of equal candidates would be called better twice as often as allowed.
 
     Args:
         search: A finished search.
-        count: How many candidates, the best first.
-        seeds: How many seeds judge.
-        choose: How many other seeds name the winner.
+        count: Number of candidates, the best first.
+        seeds: Number of seeds that judge.
+        choose: Number of other seeds that name the winner.
     """
 
     def __init__(self, search: Search, count: int, seeds: int, choose: int = 2) -> None:
@@ -39,18 +39,18 @@ class Promotion:
         self.chosen = [search.outcomes[BASELINE], *ranked(search.outcomes, search.direction)[:count]]
         self.seeds = [search.base.fit.seed + 1 + i for i in range(seeds)]
         self.choosing = [search.base.fit.seed + FIRST_CHOOSING + i for i in range(choose)]
-        self.split = "val" if search.splits.marked else "test"  # there is no test where val is kept as val
+        self.split = "val" if search.splits.marked else "test"  # there is no test if val is kept as val
         self._turn = threading.Lock()
 
     def run(self, outcome: Outcome, seed: int) -> Run:
-        """One retraining."""
+        """Returns the run of one retraining."""
         return Run(self.search.directory.promoted / f"{outcome.name}_s{seed}")
 
     def train(self) -> None:
-        """Train what is not finished, seed by seed, on all workers.
+        """Trains all unfinished runs, seed by seed, on all workers.
 
         Raises:
-            Stopped: By a signal or by time; everything is kept.
+            Stopped: By a signal or the time limit; everything is kept.
             TrainingFailed: One of them cannot be trained.
         """
         every = [(one, seed) for seed in self.choosing for one in self.chosen[1:]]
@@ -88,14 +88,15 @@ class Promotion:
         return run.metrics()[self.split][HEADLINE.name]["value"]
 
     def _val(self, run: Run) -> float:
-        """The best epoch's score, as a search's."""
+        """Returns the best epoch's score, as in the search."""
         pick = max if self.search.direction == "max" else min
         return pick(row[self.search.column] for row in run.history())
 
     def rows(self) -> list[dict[str, Any]]:
-        """promotion.csv: per candidate its score in the search and retrained, test (or val) by seed, its gain over uniform.
+        """Returns promotion.csv: for each candidate its score in the search and retrained, test (or val) by seed, and its gain.
 
-        `separable` says that a gain holds with 95 % for all candidates together (Holm); nothing is said under three seeds.
+        `separable` tells whether a gain holds with 95 % for all candidates together (Holm); it is empty with fewer than three
+        seeds.
         """
         found = [self._row(outcome) for outcome in self.chosen]
         gains = [self.gain(outcome) for outcome in self.chosen[1:]]
@@ -130,11 +131,11 @@ class Promotion:
         return row
 
     def _chosen_by(self, outcome: Outcome) -> float:
-        """The mean val score of the runs that name the winner."""
+        """Returns the mean val score of the runs that name the winner."""
         return float(np.mean([self._val(self.run(outcome, seed)) for seed in self.choosing]))
 
     def gain(self, outcome: Outcome) -> Difference:
-        """Test (or val) accuracy of a candidate minus the baseline's, paired by seed and image."""
+        """Returns the accuracy of a candidate minus that of the baseline, paired by seed and image."""
         base = self.chosen[0]
         table = np.stack([self._right(outcome, seed) - self._right(base, seed) for seed in self.seeds])
         ids = Predictions.load(self.run(base, self.seeds[0]), self.split).ids
@@ -150,12 +151,12 @@ class Promotion:
         return Predictions.load(self.run(outcome, seed), self.split).correct.astype("float64")
 
     def winner(self) -> Outcome | None:
-        """The candidate that val prefers in runs of other seeds than those that judge it."""
+        """Returns the candidate with the best val in runs with other seeds than those that judge it."""
         pick = max if self.search.direction == "max" else min
         return pick(self.chosen[1:], key=self._chosen_by, default=None)
 
     def lines(self) -> list[str]:
-        """The table as people read it, and what it comes to."""
+        """Returns the table and its conclusion as text."""
         column, rows, split = self.search.column, self.rows(), self.split
         said = [
             f"{'':12} {'search':>8} {'retrained':>9} {'shrinks':>8} {split:>8}  gain over uniform (points of {split})"
@@ -194,7 +195,7 @@ class Promotion:
 
 
 def _needed(gain: Difference) -> str:
-    """How many seeds would tell, if the true gain is the one seen."""
+    """Returns the number of seeds that would decide, if the true gain is the observed one."""
     needed = statistics.seeds_needed(gain, abs(gain.value)) if gain.value else None
     if needed is None:
         return ""

@@ -1,4 +1,4 @@
-"""What a search leaves: its tables, what mattered, a recipe, TensorBoard's HParams, the closing words."""
+"""The results of a search: tables, importance of parameters, a recipe, TensorBoard's HParams, closing lines."""
 
 import itertools
 import math
@@ -24,13 +24,13 @@ from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search
 from kerascnn.statistics import Difference, two_way
 
-FEW = 8  # candidates below which nothing can be said of what mattered
-PAIRS = 3  # candidates below which nothing can be said of two rungs
+FEW = 8  # fewest candidates for an importance of parameters
+PAIRS = 3  # fewest candidates for an agreement of two rungs
 CORRELATION = "rank correlation with the next rung"
 
 
 def rows(search: Search) -> list[dict[str, Any]]:
-    """trials.csv: the baseline, the candidates, best first, those that failed, how well rungs agree."""
+    """Returns trials.csv: the baseline, the candidates, best first, failed ones, and the agreement of rungs."""
     best = ranked(search.outcomes, search.direction)
     others = [one for one in candidates(search.outcomes) if one not in best]
     head = [search.outcomes[BASELINE]] if BASELINE in search.outcomes else []
@@ -59,9 +59,9 @@ def _row(search: Search, outcome: Outcome) -> dict[str, Any]:
 
 
 def agreement(search: Search) -> list[dict[str, Any]]:
-    """Does a rung's score say who will be good at the next? Spearman's rank correlation, over all that were trained so far.
+    """Returns Spearman's rank correlation of the scores at two rungs, over all candidates that reached both.
 
-    Scores are read from the histories: whoever is longer than a rung has passed it.
+    Scores come from the histories: a run that is longer than a rung has passed it.
     """
     pick = max if search.direction == "max" else min
     columns = []
@@ -78,11 +78,11 @@ def agreement(search: Search) -> list[dict[str, Any]]:
 
 
 def importance(search: Search) -> list[dict[str, Any]]:
-    """How much each parameter mattered: permutation importance on a random forest over the candidates (Breiman, 2001).
+    """Returns the permutation importance of each parameter in a random forest over the candidates (Breiman, 2001).
 
-    A score counts less the mean of those that trained as many epochs, for who was stopped early is not bad for a filter count;
-    multiply-adds are a column of their own, for who is simply larger is not good for one. Of few candidates it says little; n
-    and the spread stand beside it.
+    The mean score of candidates with the same number of epochs is subtracted, since a candidate that was stopped early is not
+    bad because of a filter count. Multiply-adds are a column of their own, since a larger network is not better because of
+    one parameter. With few candidates the importance is uncertain: n and the spread are reported.
     """
     outcomes = ranked(search.outcomes, search.direction)
     if len(outcomes) < FEW:
@@ -117,7 +117,7 @@ def _number(search: Search, name: str, outcome: Outcome) -> float:
 
 
 def gain(first: Run, second: Run) -> Difference | None:
-    """How much more often `second` is right on val than `first`, paired by image; None before both are whole."""
+    """Returns how much more often `second` is right on val than `first`, paired by image, or None before both are whole."""
     if not all(run.finished and run.has_predictions("val") for run in (first, second)):
         return None
     kept = [Predictions.load(run, "val") for run in (first, second)]
@@ -133,7 +133,7 @@ def gain(first: Run, second: Run) -> Difference | None:
 
 
 def keep(search: Search, whole: bool = False) -> None:
-    """Write trials.csv; with `whole` also what takes a while: importance, the plot, HParams, the recipe."""
+    """Writes trials.csv; with `whole` also the slower results: importance, the plot, HParams, the recipe."""
     directory = search.directory
     directory.write_table(directory.trials_file, rows(search))
     if not whole:
@@ -147,7 +147,7 @@ def keep(search: Search, whole: bool = False) -> None:
 
 
 def recipe(search: Search, best: Outcome) -> str:
-    """The best candidate for `fit --config`: what it takes, what it gave, and what differs from the defaults."""
+    """Returns the recipe of the best candidate: its cost, its score, and what differs from the defaults."""
     cost = search.cost(best.config)
     sections = {
         name: getattr(best.config, name).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -163,7 +163,7 @@ def recipe(search: Search, best: Outcome) -> str:
 
 
 def _write_hparams(search: Search) -> None:
-    """One table below the search's own `tensorboard/`: its columns once, at the root, and a row for each candidate."""
+    """Writes a table below the search's own `tensorboard/`: its columns at the root, and a row for each candidate."""
     spans = {p.name: list(p.labels()) if p.choices else (p.low, p.high) for p in search.space.parameters}
     tensorboard.write_experiment(search.directory.tensorboard, spans, ("score", "epochs", "macs", "params"))
     for outcome in ranked(search.outcomes, search.direction):
@@ -174,7 +174,7 @@ def _write_hparams(search: Search) -> None:
 
 
 def lines(search: Search) -> list[str]:
-    """What the screen says at the end: the best candidate, its gain, what was found out, what failed."""
+    """Returns the closing lines: the best candidate, its gain, the findings, the failures."""
     best = ranked(search.outcomes, search.direction)
     if not best:
         return ["no candidate has a score", *_failures(search)]

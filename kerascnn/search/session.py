@@ -1,4 +1,4 @@
-"""A search before its first training: the data, the space, what a candidate means and costs, the baseline."""
+"""A search before its first training: data, space, meaning and cost of candidates, baseline."""
 
 import math
 import threading
@@ -26,18 +26,18 @@ from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 from kerascnn.training import resolve
 
-# Widths of which latency is measured, each in a process of its own, and how close below the limit is close enough: a median of
-# 50 calls is not known better.
+# Number of widths whose latency is measured, each in its own process, and the tolerance below the limit, which is the
+# precision of a median of 50 calls.
 MEASURED, CLOSE = 8, 0.1
-COUNTED = 20  # widths that are counted for each divisor
+COUNTED = 20  # number of widths to count for each divisor
 
 
 class Search:
-    """One search: what its workers share.
+    """A search: the state that its workers share.
 
     Args:
         request: The flags.
-        screen: Where lines go.
+        screen: Takes lines.
 
     Raises:
         UserError: A space that does not fit the arch, data that cannot be loaded, more workers than cores.
@@ -51,7 +51,7 @@ class Search:
         if not len(self.splits.val):
             raise UserError("a search chooses by val, and there is none: leave out --val-fraction 0")
         base = resolve(request.config, self.splits).replace(fit={"max_hours": None, "stop_epoch": None})
-        # A rate that nobody gave follows from each candidate's own optimizer and batch size.
+        # A default learning rate follows from each candidate's own optimizer and batch size.
         self._start = base.replace(optim={"lr": request.optim.lr})
         self.space: Space = space.load(request.tune.space, base)
         self.base = self.config_of({})
@@ -69,27 +69,27 @@ class Search:
 
     @property
     def epochs(self) -> int:
-        """Of a whole training."""
+        """Epochs of a whole training."""
         return self.base.fit.epochs
 
     def seconds_left(self) -> float | None:
-        """Of --max-hours, which all that one start does shares; None where time does not matter."""
+        """Returns the rest of --max-hours, which all parts of a start share, or None."""
         return None if self._end is None else self._end - time.monotonic()
 
     @property
     def classes(self) -> int:
-        """Of the data set."""
+        """Number of classes."""
         return len(self.splits.class_names)
 
     @property
     def family(self) -> str:
-        """resnet or inception."""
+        """The family of the arch: resnet or inception."""
         return tables.row(self.base.model.arch).family
 
     def request(self) -> dict[str, Any]:
-        """What makes this search this search: another one in its directory is refused.
+        """Returns the terms of this search: a directory with other terms is refused.
 
-        The number of candidates belongs to it where it shapes the brackets; other searches may be prolonged.
+        The number of candidates is part of them if it determines the brackets; other searches can be extended.
         """
         tune = self.tune
         asked: dict[str, Any] = {
@@ -107,19 +107,19 @@ class Search:
     # What values mean and cost: the oracles' constraint
 
     def config_of(self, values: dict[str, Any]) -> ResolvedConfig:
-        """The config of a candidate's run."""
+        """Returns the config of a candidate's run."""
         return with_lr(self.space.apply(self._start, values), self.splits.image_size)
 
     def key(self, values: dict[str, Any]) -> str:
-        """Which candidate they mean."""
+        """Returns the name of the values' candidate."""
         return candidates.key(self.config_of(values), self.splits.fingerprint)
 
     def cost(self, config: ResolvedConfig) -> Counted:
-        """Parameters and multiply-adds."""
+        """Returns parameters and multiply-adds."""
         return training.network_cost(config, self.classes)
 
     def excess(self, values: dict[str, Any]) -> float:
-        """The largest of cost / limit; above 1 they exceed the budget, infinite where there is no such network."""
+        """Returns the largest of cost / limit; above 1 the budget is exceeded, infinite if there is no such network."""
         try:
             return self._excess(self.config_of(values))
         except UserError:
@@ -133,17 +133,17 @@ class Search:
         return max(found, candidates.latency_ms(run, self.classes, self.executor) / self.budget.latency_ms)
 
     def prepared(self, name: str, config: ResolvedConfig) -> Run:
-        """A candidate's run with its config."""
+        """Returns the prepared run of a candidate."""
         run = self.directory.run(name)
         if not run.config_file.exists():
             run.write_config(config)
         return run
 
     def check_smallest(self) -> None:
-        """Refuse a budget that the smallest network of the space does not meet.
+        """Refuses a budget that is too small for the smallest network of the space.
 
         Raises:
-            UserError: With what the smallest costs.
+            UserError: It is; the message has the cost of the smallest network.
         """
         found = self.cost(self.config_of({p.name: p.labels_ends()[0] for p in self.space.parameters if not p.when}))
         limits = (("--max-macs", self.budget.macs, found.macs), ("--max-params", self.budget.params, found.params))
@@ -157,10 +157,10 @@ class Search:
     # The baseline
 
     def baseline(self) -> ResolvedConfig:
-        """The uniformly scaled network: as wide as the budget lets it be; the given width where there is none.
+        """The uniformly scaled network: as wide as the budget allows, or with the given width without a budget.
 
         Raises:
-            UserError: Even the narrowest exceeds the budget.
+            UserError: Even the narrowest network exceeds the budget.
         """
         found, limit = self._counted(), self.budget.latency_ms
         if limit is None:
@@ -181,7 +181,7 @@ class Search:
         return found.replace(model={"width": fits.width})
 
     def _counted(self) -> ResolvedConfig:
-        """What counting says of the baseline; the base itself where nothing that can be counted is bounded."""
+        """Returns the baseline by counted costs, or the base itself if no counted cost has a limit."""
         return self._uniform() if self.budget.macs or self.budget.params else self.base
 
     def _latency(self, config: ResolvedConfig) -> float:
@@ -189,7 +189,7 @@ class Search:
         return candidates.latency_ms(run, self.classes, self.executor)
 
     def _uniform(self) -> ResolvedConfig:
-        """The widest network that fits, with the coarsest divisor that comes close to the budget."""
+        """Returns the widest network within the budget, with the coarsest divisor that comes close to it."""
 
         def at(width: float, width_divisor: int) -> ResolvedConfig:
             return self.base.replace(model={"width": width, "width_divisor": width_divisor})
@@ -208,19 +208,19 @@ class Search:
 
     @property
     def told(self) -> bool:
-        """Whether an earlier start has come to results: what is planned was said then."""
+        """Whether an earlier start has results, so that the plan was shown then."""
         return self.directory.recipe_file.exists()
 
     def rungs(self) -> list[int]:
-        """The epochs to which candidates are trained, ascending."""
+        """Returns the epochs of the rungs, ascending."""
         return sorted({until for bracket in self.brackets() for _, until in bracket})
 
     def brackets(self) -> list[list[tuple[int, int]]]:
-        """For each bracket (candidates, epochs) of its rungs."""
+        """Returns the (candidates, epochs) of the rungs of each bracket."""
         return brackets.planned(self.tune.tuner, self.tune.trials, self.epochs)
 
     def seconds(self) -> tuple[float, float]:
-        """Of the baseline: an epoch, as it was trained or else from a few steps now; and the start of its process until then."""
+        """Returns the seconds of an epoch of the baseline, measured or from a few steps, and of the start of its process."""
         rows = self.directory.run(BASELINE).history()
         with self.screen.phase("timing the uniform network's start and steps"):
             begun = time.monotonic()
@@ -229,11 +229,11 @@ class Search:
         return sum(row["seconds"] for row in rows) / len(rows) if rows else epoch, start
 
     def plan(self, epoch: float, start: float) -> list[str]:
-        """Lists the brackets with their epochs, and what all of it will take.
+        """Returns the brackets with their epochs, and the expected time, as lines.
 
         Args:
-            epoch: Seconds that the baseline trains an epoch.
-            start: Seconds from the start of its process until then, as `seconds` measures both.
+            epoch: Seconds of an epoch of the baseline.
+            start: Seconds from the start of its process until the first epoch, as in `seconds`.
         """
         lines, starts, total = [], 1, self.epochs
         for number, bracket in enumerate(self.brackets(), 1):

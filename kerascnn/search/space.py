@@ -1,8 +1,8 @@
-"""What a search may vary: a TOML file of parameters, each a name of the config. No TensorFlow.
+"""The search space: a TOML file of parameters, each the name of a config value. No TensorFlow.
 
-arch = "resnet20"                      # whose filter names these are (a family's name is resolved by the image size)
+arch = "resnet20"                      # network of the filter names (a family is resolved by the image size)
 
-[fixed]                                # what every candidate has
+[fixed]                                # values of all candidates
 "model.shortcut" = "B"
 
 [parameters]
@@ -27,7 +27,7 @@ from kerascnn.errors import UserError
 
 SECTIONS = tuple(name for name in IDENTITY_SECTIONS if name != "data")
 KEYS = {"choices", "min", "max", "step", "log", "when"}
-# A search decides these itself.
+# Fields that a search decides itself.
 DECIDED = {
     "model.arch",
     "model.weights",
@@ -43,14 +43,14 @@ DECIDED = {
 
 @dataclass(frozen=True)
 class Parameter:
-    """One thing that varies.
+    """A parameter of the space.
 
     Attributes:
         name: `filters.NAME`, `blocks.STAGE` or `SECTION.FIELD`.
-        choices: The values, where they are listed.
-        low, high, step: A range, both ends in it; step None: any number between.
-        log: Whether the range is drawn from in its logarithm.
-        when: Another parameter's name to the values at which this one matters.
+        choices: The listed values, if any.
+        low, high, step: A range with both ends; with step None any number between.
+        log: Whether the range is sampled logarithmically.
+        when: Name of another parameter -> the values for which this one matters.
     """
 
     name: str
@@ -62,14 +62,14 @@ class Parameter:
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
 
     def ends(self) -> tuple[Any, Any]:
-        """Its smallest and largest value, where it has an order; else the first and last."""
+        """Its smallest and largest value if it has an order, else the first and last."""
         if self.choices:
             ordered = sorted(self.choices) if all(isinstance(c, int | float) for c in self.choices) else self.choices
             return ordered[0], ordered[-1]
         return self.low, self.high
 
     def labels(self) -> tuple[Any, ...]:
-        """Its choices as keras-tuner takes them: plain values of one type."""
+        """Its choices for keras-tuner: plain values of one type."""
         if all(isinstance(choice, bool) for choice in self.choices):
             return self.choices
         if all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in self.choices):
@@ -78,17 +78,17 @@ class Parameter:
         return tuple(_label(choice) for choice in self.choices)
 
     def labels_ends(self) -> tuple[Any, Any]:
-        """Its ends as keras-tuner takes them."""
+        """Its ends for keras-tuner."""
         names = dict(zip(self.choices, self.labels(), strict=True))
         low, high = self.ends()
         return names.get(low, low), names.get(high, high)
 
     def value(self, label: Any) -> Any:
-        """The choice that a label stands for; of a range the number itself."""
+        """Returns the choice of a label; for a range the number itself."""
         return dict(zip(self.labels(), self.choices, strict=True)).get(label, label) if self.choices else label
 
     def __str__(self) -> str:
-        """As people read it: 8 to 64 in steps of 8."""
+        """Returns it as text: 8 to 64 in steps of 8."""
         if self.choices:
             said = ", ".join(map(_label, self.choices))
         else:
@@ -104,12 +104,12 @@ def _label(choice: Any) -> str:
 
 @dataclass(frozen=True)
 class Space:
-    """What varies, and what every candidate has.
+    """The parameters of a search, and the values of all candidates.
 
     Attributes:
         name: The file's name without its suffix.
         fixed: `SECTION.FIELD` to its value.
-        parameters: In the file's order.
+        parameters: Parameters in the order of the file.
     """
 
     name: str
@@ -117,10 +117,10 @@ class Space:
     parameters: tuple[Parameter, ...]
 
     def apply(self, base: ResolvedConfig, values: dict[str, Any]) -> ResolvedConfig:
-        """The config of a candidate: `base`, what is fixed, and `values` by parameter name.
+        """Returns the config of a candidate: `base`, the fixed values, and `values` by parameter name.
 
         Raises:
-            UserError: A value that its field does not take.
+            UserError: A value is not valid for its field.
         """
         sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
         counts, depths = dict(base.model.filters), None
@@ -142,10 +142,11 @@ class Space:
 
 
 def load(name: str, base: ResolvedConfig) -> Space:
-    """The space that a file, or a name below `kerascnn/spaces`, describes, for the network of `base`.
+    """Returns the space of a file, or of a name in `kerascnn/spaces`, for the network of `base` (resolved).
 
     Raises:
-        UserError: No such file, no TOML, a name or value that the config does not have (names the nearest), no parameters.
+        UserError: There is no such file, it is not TOML, a name or value is not in the config (names the most similar), or it
+            has no parameters.
     """
     path = recipe_path(name, "spaces")
     content = load_toml(path)
@@ -197,7 +198,7 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
 
 
 def _check(path: Path, space: Space, base: ResolvedConfig) -> None:
-    """Every name means something for this network, and both ends of every range are values that the config takes."""
+    """Checks that every name exists in this network, and that the config accepts both ends of every range."""
     names = filters.names(base.model.arch)
     for name in [*space.fixed, *(parameter.name for parameter in space.parameters)]:
         _check_name(path, name, names, base)

@@ -1,1 +1,1 @@
-"""How fast an arch is here: what `kerascnn benchmark` measures and shows."""
+"""The speed of archs on this machine: measurements of `kerascnn benchmark`, and their display."""

@@ -1,4 +1,4 @@
-"""What a benchmark found, as plain numbers: summaries of rounds, ratios pair by pair, rows for people and for programs.
+"""The results of a benchmark as plain numbers: summaries of rounds, paired ratios, rows for people and programs.
 
 No TensorFlow.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from kerascnn.errors import UserError
 
-# What a figure is called, its unit, and what it is divided by to be shown in it.
+# Names of figures, their units, and the divisors to show them in that unit.
 SHOWN = {
     "input": ("input alone", "images/s", 1),
     "train": ("training step", "images/s", 1),
@@ -31,13 +31,13 @@ FAST, STOCK = "kerascnn", "stock"
 
 @dataclass
 class Figures:
-    """Of one arch in one form.
+    """The figures of one arch in one form.
 
     Args:
-        arch: Its name.
-        form: FAST, or STOCK where the fast paths are off.
+        arch: Name of the arch.
+        form: FAST, or STOCK without the fast paths.
         facts: Single values: image_size, batch_size, policy, params, macs, throughput_batch.
-        rounds: One number per round by the name of what was measured.
+        rounds: One number per round by name of the measurement.
     """
 
     arch: str
@@ -46,12 +46,12 @@ class Figures:
     rounds: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, found: Mapping[str, float]) -> None:
-        """Another round."""
+        """Adds a round."""
         for name, value in found.items():
             self.rounds.setdefault(name, []).append(float(value))
 
     def row(self) -> dict[str, Any]:
-        """One flat row: each figure as its median, with the quartiles as NAME_q1 and NAME_q3."""
+        """Returns one flat row: each figure as its median, with the quartiles as NAME_q1 and NAME_q3."""
         flat: dict[str, Any] = {"arch": self.arch, "form": self.form, **self.facts}
         for name, values in self.rounds.items():
             low, middle, high = quartiles(values)
@@ -60,15 +60,15 @@ class Figures:
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """First quartile, median, third quartile."""
+    """Returns first quartile, median, third quartile."""
     low, middle, high = (float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
     return low, middle, high
 
 
 def ratios(one: Figures, other: Figures) -> dict[str, tuple[float, float, float]]:
-    """Quartiles of how many times better `one` is than `other`, round against the same round.
+    """Returns the quartiles of the ratio of `one` to `other`, round by round.
 
-    Latency and memory count inverted, so that more is better everywhere.
+    Latency and memory are inverted, so that more is always better.
     """
     found: dict[str, tuple[float, float, float]] = {}
     for name in ("train", "latency_p50", "throughput", "memory"):
@@ -79,7 +79,7 @@ def ratios(one: Figures, other: Figures) -> dict[str, tuple[float, float, float]
 
 
 def lines(figures: Sequence[Figures]) -> list[str]:
-    """The table that people read: one line per figure, median and quartiles; stock beside it and the ratio."""
+    """Returns the table for people: one line per figure, median and quartiles, with stock and the ratio beside it."""
     shown = []
     for one in figures:
         if one.form != FAST:
@@ -119,17 +119,17 @@ def _spread(values: Sequence[float], scale: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, no exponent."""
+    """Formats three digits without an exponent."""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def as_json(figures: Sequence[Figures], environment: Mapping[str, Any]) -> str:
-    """One object a line, each with the environment."""
+    """Returns one object per line, each with the environment."""
     return "\n".join(json.dumps({**one.row(), "rounds": one.rounds, **environment}) for one in figures)
 
 
 def as_csv(figures: Sequence[Figures], environment: Mapping[str, Any]) -> str:
-    """A header and one line each."""
+    """Returns a header and one line each."""
     rows = [{**one.row(), **environment} for one in figures]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
@@ -140,10 +140,10 @@ def as_csv(figures: Sequence[Figures], environment: Mapping[str, Any]) -> str:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The rows that `--json` printed into a file.
+    """Returns the rows of a file of `--json`.
 
     Raises:
-        UserError: No such file, or another content.
+        UserError: There is no such file, or it has another content.
     """
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
@@ -159,7 +159,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def require_same_device(environment: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> None:
-    """Raise UserError where rows of `before` are from another device."""
+    """Raises UserError if rows of `before` are from another device."""
     devices = {row["device"] for row in before} - {environment["device"]}
     if devices:
         raise UserError(
@@ -170,13 +170,13 @@ def require_same_device(environment: Mapping[str, Any], before: Sequence[Mapping
 def changes(
     figures: Sequence[Figures], environment: Mapping[str, Any], before: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Each figure over the same one in `before`.
+    """Returns each figure relative to the same one in `before`.
 
     Raises:
         UserError: `before` is from another device, or has nothing in common with `figures`.
     """
     require_same_device(environment, before)
-    # Parameters and multiply-adds tell networks of one name apart: --width, --filters, --stem.
+    # Parameters and multiply-adds distinguish networks with the same name: --width, --filters, --stem.
     same = ("arch", "form", "image_size", "batch_size", "policy", "params", "macs")
     known = {tuple(row.get(name) for name in same): row for row in before}
     shown = []

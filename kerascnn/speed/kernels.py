@@ -1,4 +1,4 @@
-"""What oneDNN would be worth where it is off: the same benchmark in a process that has it on."""
+"""The gain from oneDNN if it is off: the same benchmark in a process with oneDNN."""
 
 import os
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from kerascnn.speed.options import Benchmark, PartName, Request
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 
-MEASURED = ("train", "throughput")  # in images/s
-PARTS: tuple[PartName, ...] = ("train", "inference")  # that give them
+MEASURED = ("train", "throughput")  # figures in images/s
+PARTS: tuple[PartName, ...] = ("train", "inference")  # parts with these figures
 
 
 def off_needlessly() -> bool:
-    """Whether TensorFlow runs without oneDNN on a CPU that would gain from it."""
+    """Returns whether TensorFlow runs without oneDNN on a CPU that would gain from it."""
     from kerascnn.devices.kernels import onednn
 
     others = {name: value for name, value in os.environ.items() if name != hardware.ONEDNN}
@@ -26,13 +26,13 @@ def off_needlessly() -> bool:
 
 
 def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmark, executor: Executor) -> list[str]:
-    """A line for each arch, of the same parts measured with oneDNN on, one process after the other.
+    """Returns a line for each arch about the same parts measured with oneDNN, one process after the other.
 
     Args:
-        figures: What was found here, without oneDNN.
+        figures: The figures of this process, without oneDNN.
         configs: The config of each arch, in that order.
         asked: The benchmark's section.
-        executor: Where that process runs.
+        executor: Runs that process.
     """
     parts = [part for part in PARTS if part in asked.parts]
     if not parts:
@@ -53,7 +53,7 @@ def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmar
 
 
 def _measured(config: Config, parts: Sequence[PartName], asked: Benchmark, executor: Executor) -> dict[str, Any] | str:
-    """The other process' row, or why there is none."""
+    """Returns the row of the other process, or why there is none."""
     asked = Benchmark(archs=(config.model.arch,), parts=tuple(parts), rounds=asked.rounds, seconds=asked.seconds)
     try:
         return executor.call(with_onednn, config, asked, slot=executor.slots[0])
@@ -62,7 +62,7 @@ def _measured(config: Config, parts: Sequence[PartName], asked: Benchmark, execu
 
 
 def with_onednn(config: Config, asked: Benchmark) -> dict[str, Any]:
-    """A benchmark's row, measured with oneDNN on; called in a process that has not loaded TensorFlow."""
+    """Returns a benchmark's row with oneDNN; called in a process that has not loaded TensorFlow."""
     os.environ[hardware.ONEDNN] = "1"
     with quiet(config.logging.verbose):
         from kerascnn.speed import measure

@@ -1,4 +1,4 @@
-"""Rounds in which every part of every arch has its turn, so that a machine that slows down slows all of them."""
+"""Measures in rounds in which every part of every arch is timed once, so that a slower machine affects all of them."""
 
 import contextlib
 import datetime
@@ -27,27 +27,27 @@ from kerascnn.speed.options import Request
 from kerascnn.studies.executor import Executor
 from kerascnn.training import assembly
 
-# Where throughput is looked for; the fastest counts.
+# Batch sizes of throughput, of which the fastest counts.
 BATCHES = (1, 8, 32, 128)
-# A training step's multiply-adds over inference's: forward, gradient to the input, gradient to the weights.
+# Multiply-adds of a training step relative to inference: forward, gradient of the input, gradient of the weights.
 TRAINING = 3
 WARM = 3
-# Batches that a stream keeps ready while other parts have their turn: they cost nothing when it is asked again.
+# Batches that a stream prefetches while other parts are timed, and which therefore cost nothing.
 READY = 4
 
 Part = Callable[[float], dict[str, float]]
 
 
 class Subject:
-    """One arch in one form, ready to be timed: its parts take seconds and give figures.
+    """An arch in one form, ready to be timed: its parts take seconds and return figures.
 
     Args:
         config: With what the data decide.
         form: FAST or STOCK.
         splits: The config's data.
-        plan: Where it runs.
-        parts: Of `options.PartName`.
-        executor: Where memory is measured.
+        plan: The devices.
+        parts: Names of `options.PartName`.
+        executor: Runs the measurement of memory.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Subject:
         return {**facts, "params": found.params, "macs": found.macs}
 
     def round(self, seconds: float) -> None:
-        """Every part once; shares are of what a matrix product reaches in this very round."""
+        """Times every part once; shares are relative to the speed of a matrix product in the same round."""
         found: dict[str, float] = {}
         for part in self.parts:
             found |= part(seconds)
@@ -103,7 +103,7 @@ class Subject:
 
     def _train(self) -> Part:
         step = training_step(self.config, self.splits, self.plan)
-        batches = self.config.fit.accumulate  # only the last of so many ends in an update
+        batches = self.config.fit.accumulate  # only the last accumulated batch ends with an update
         images = batches * self.config.fit.batch_size
 
         def update() -> None:
@@ -120,7 +120,7 @@ class Subject:
         best = max(rates, key=lambda batch: rates[batch])
         self.figures.facts["throughput_batch"] = best
         many = timing.inference(network, best, size)
-        for traced_here in (single, many):  # while the form holds: a function is traced when it is called first
+        for traced_here in (single, many):  # within the context of the form: a function is traced at its first call
             traced_here()
 
         def latency(seconds: float) -> dict[str, float]:
@@ -138,7 +138,7 @@ def run(
     before: Sequence[Mapping[str, Any]] = (),
     phases: Phases = SILENT,
 ) -> tuple[list[Figures], dict[str, Any]]:
-    """The figures of every arch and form that is asked for, and what they were measured on.
+    """Returns the figures of every requested arch and form, and the environment.
 
     Raises:
         UserError: An unknown arch, data set or device, or rows of `before` are from another device; before anything is measured.
@@ -167,7 +167,7 @@ def run(
 
 
 def training_data(config: ResolvedConfig, splits: Splits, cache: Cache | None = None) -> tf.data.Dataset:
-    """The batches that `fit` would train on; `cache` as in `pipeline.training`."""
+    """Returns the batches of `fit`; `cache` as in `pipeline.training`."""
     return pipeline.training(
         splits,
         augment=config.augment,
@@ -179,7 +179,7 @@ def training_data(config: ResolvedConfig, splits: Splits, cache: Cache | None = 
 
 
 def training_step(config: ResolvedConfig, splits: Splits, plan: Plan, warm: int = WARM) -> Callable[[], object]:
-    """One compiled training step as `fit` runs it, warm, on one batch that is kept ready; waits for its loss."""
+    """Returns one compiled, warm training step as in `fit`, on one prepared batch; it waits for the loss."""
     model = training.build_and_compile(config, splits, plan)
     batch = next(iter(training_data(config, splits)))
     repeated = tf.data.Dataset.from_tensors(batch).repeat()
@@ -195,12 +195,12 @@ def training_step(config: ResolvedConfig, splits: Splits, plan: Plan, warm: int 
 
 
 def compute_dtype(policy: str) -> str:
-    """What the network of a dtype policy computes in."""
+    """Returns the dtype in which a network of a dtype policy computes."""
     return keras.DTypePolicy(policy).compute_dtype
 
 
 def facts(plan: Plan) -> dict[str, Any]:
-    """What figures depend on beside the arch."""
+    """Returns what figures depend on besides the arch."""
     hardware = inspect_hardware()
     device = ", ".join(name for name, _ in hardware.gpus) if plan.kind == "gpu" else _cpu_name()
     if plan.kind == "cpu":
@@ -216,9 +216,9 @@ def _cpu_name() -> str:
 
 
 def peak_memory(config: Config, form: str) -> int:
-    """The most bytes that this process has held once it has trained a few steps of `config` in this form.
+    """Returns the peak bytes of this process after a few training steps of `config` in this form.
 
-    Called in a process of its own: everything that it holds is what one training needs, the interpreter included.
+    It is called in a subprocess, whose whole memory is that of one training, including the interpreter.
     """
     plan = setup(config.devices, config.fit.batch_size)
     splits = data.load(config.data)
@@ -229,7 +229,7 @@ def peak_memory(config: Config, form: str) -> int:
 
 
 def trace(request: Request) -> list[str]:
-    """The ten dearest operations of the training step of every arch, as lines; needs xprof."""
+    """Returns the ten most expensive operations of the training step of every arch as lines; needs xprof."""
     plan = setup(request.devices, request.fit.batch_size)
     splits = data.load(request.data)
     shown = []

@@ -1,4 +1,4 @@
-"""What `kerascnn benchmark` is asked for: the flags of fit, and its own. No TensorFlow."""
+"""The flags of `kerascnn benchmark`: those of fit and its own. No TensorFlow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,18 +52,18 @@ class Benchmark(Section):
 
 
 class Request(OfData):
-    """All sections of a config, and the benchmark's."""
+    """All sections of a config, and those of a benchmark."""
 
     benchmark: Benchmark = Benchmark()
 
     def configs(self) -> list[Config]:
-        """One config for each arch that is asked for."""
+        """Returns one config for each requested arch."""
         names = self.benchmark.archs or (self.model.arch,)
         return [self.config.replace(model={"arch": name}) for name in names]
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
-    """The request that `argv` describes.
+    """Returns the request of `argv`.
 
     Raises:
         UserError: An unknown flag or value.

@@ -1,4 +1,4 @@
-"""The operations that a step spends its time in, by TensorFlow's profiler and xprof."""
+"""The most expensive operations of a step, by TensorFlow's profiler and xprof."""
 
 import importlib.util
 import json
@@ -15,13 +15,13 @@ STEPS, SHOWN = 3, 10
 
 
 def require() -> None:
-    """Raises UserError where xprof is not installed."""
+    """Raises UserError if xprof is not installed."""
     if importlib.util.find_spec("xprof") is None:
         raise UserError("--trace needs xprof: pip install 'kerascnn[profile]'")
 
 
 def dearest(step: Callable[[], object]) -> list[str]:
-    """One line for each of the ten dearest operations of a warm step, and one for all operations of the same type."""
+    """Returns one line for each of the ten most expensive operations of a warm step, with the sum of its type."""
     with tempfile.TemporaryDirectory() as folder:
         with tf.profiler.experimental.Profile(folder):
             for _ in range(STEPS):
@@ -40,7 +40,7 @@ def dearest(step: Callable[[], object]) -> list[str]:
 
 
 def operations(folder: Path) -> list[tuple[float, float, str, str]]:
-    """(microseconds, times, type, name) of every operation in a trace, without idle time."""
+    """Returns (microseconds, times, type, name) of every operation in a trace, without idle time."""
     from xprof.convert import raw_to_tool_data
 
     paths = [str(path) for path in folder.rglob("*.xplane.pb")]
