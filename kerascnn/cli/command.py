@@ -160,6 +160,8 @@ def explained(error: OSError) -> str:
     known = isinstance(error.filename, str | bytes | os.PathLike)
     place = f"{one_line(os.fsdecode(error.filename))}: " if known else ""
     reason = error.strerror or one_line(str(error)) or type(error).__name__
+    if not known and reason.startswith("No usable temporary directory"):  # Python's, whichever library asked for one
+        return "there is no folder for temporary files: set TMPDIR to a writable folder"
     if error.errno in FULL:
         return f"{place}{reason}: make room there; the same command continues from what is kept"
     if error.errno in PASSING:

@@ -13,8 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kerascnn.errors import UserError
-
 PREFIX = ".kerascnn-scratch-"
 # The rest is a process number and eight random digits, so that a folder with another name is never taken for ours.
 _REST = re.compile(r"\d+-[0-9a-f]{8}")
@@ -29,9 +27,9 @@ def scratch(parent: Path | None = None, prefix: str = PREFIX) -> Iterator[Path]:
         prefix: Beginning of its name.
 
     Raises:
-        UserError: There is no folder for temporary files.
+        FileNotFoundError: There is no folder for temporary files.
     """
-    parent = _temporary() if parent is None else parent
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
     sweep(parent, prefix)
     while True:
         folder = parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
@@ -47,13 +45,6 @@ def scratch(parent: Path | None = None, prefix: str = PREFIX) -> Iterator[Path]:
         finally:
             os.close(descriptor)
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _temporary() -> Path:
-    try:
-        return Path(tempfile.gettempdir())
-    except FileNotFoundError:
-        raise UserError("there is no folder for temporary files: set TMPDIR to a writable folder") from None
 
 
 def sweep(parent: Path, prefix: str = PREFIX) -> None:

@@ -149,6 +149,11 @@ def no_space(text: str, kind: type[Exception] = OSError) -> Exception:
         (OSError("1024 requested and 0 written"), 75, "No space left on device"),
         (RuntimeError("Unable to flush file: No space left on device"), 75, "No space left on device"),
         (OSError(errno.ESTALE, "Stale file handle", "/share/x.jpg"), 75, "/share/x.jpg: Stale file handle: once that"),
+        (
+            FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"),
+            2,
+            "there is no folder for temporary files: set TMPDIR to a writable folder",
+        ),
         (OSError(errno.EIO, "Input/output error"), 75, "Input/output error: once that is fixed"),
         (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"), 3, "out of memory: a smaller"),
         (MemoryError(), 3, "out of memory: a smaller --batch-size or --image-size needs less (MemoryError)"),
