@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from kerascnn.cli import ambient, streams
 from kerascnn.cli.escaping import printable
 from kerascnn.cli.progress import Phase, Phases, State, Watched, states
-from kerascnn.errors import UserError
+from kerascnn.errors import Stopped, UserError
 
 # Seconds after which a phase gets a line, and seconds between two lines of a long phase.
 WORTH, AGAIN = 1.0, 15.0
@@ -286,7 +286,7 @@ def quiet(verbose: bool = False) -> Iterator[None]:
             ambient.start_keras()
             yield
             failed = False
-        except UserError:
+        except (UserError, OSError, Stopped):
             failed = False  # its message is enough
             raise
         finally:
