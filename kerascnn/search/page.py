@@ -9,6 +9,7 @@ from kerascnn.report.page import SearchPage, Statement
 from kerascnn.report.tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import shown_command
 from kerascnn.scoring import metrics
+from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.search import front, results
 from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
@@ -61,7 +62,7 @@ def _best(search: Search) -> Statement:
         found = results.gain(search.directory.run(BASELINE), search.directory.run(first.name))
         if found is not None:
             details.append(
-                f"Gain: {100 * found.value:+.2f} points of val accuracy [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+                f"Gain: {100 * found.value:+.2f} points of val {HEADLINE.title} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
                 f" (95 %, {found.images:,} images, 1 seed), optimistic as well: --promote 3 --seeds 5 measures it anew."
             )
     details += [
@@ -130,15 +131,15 @@ def _promotion(search: Search) -> ReportTable | None:
         return None
     with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
-    split = "test" if any("test_accuracy" in row for row in rows) else "val"
+    split = "test" if any(f"test_{HEADLINE.name}" in row for row in rows) else "val"
     unit = _objective_unit(search)
     columns = (
         Column("candidate"),
         Column("seeds", "count"),
         Column(f"{search.column} in the search", unit),
         Column("retrained", unit, "Mean over fresh seeds."),
-        Column(f"{split} accuracy", "share", "Mean over fresh seeds, with its t interval over them."),
-        Column("gain over uniform", "points", f"Of {split} accuracy, paired by image and seed."),
+        Column(f"{split} {HEADLINE.title}", HEADLINE.unit, "Mean over fresh seeds, with its t interval over them."),
+        Column("gain over uniform", "points", f"Of {split} {HEADLINE.title}, paired by image and seed."),
         Column("differs", "text", "From the uniformly scaled network, for all candidates together (Holm)."),
     )
     found = tuple(
@@ -147,7 +148,7 @@ def _promotion(search: Search) -> ReportTable | None:
             int(row["seeds"]),
             float(row["search_score"]),
             float(row["retrained_score"]),
-            _interval(row, f"{split}_accuracy", split),
+            _interval(row, f"{split}_{HEADLINE.name}", split),
             _interval(row, "gain", "gain"),
             {"True": "yes", "False": "no"}.get(row.get("separable") or "", "-"),
         )

@@ -18,6 +18,7 @@ from kerascnn.data.grouping import groups_of
 from kerascnn.report import tensorboard
 from kerascnn.report.drawing import png
 from kerascnn.runs import Run, shown_command
+from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search import front
 from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
@@ -212,7 +213,7 @@ def _gain(search: Search, best: Outcome) -> list[str]:
     if found is not None:
         low, high = 100 * found.low, 100 * found.high
         said.append(
-            f"gain    {100 * found.value:+.2f} points of val accuracy [{low:+.2f}, {high:+.2f}]"
+            f"gain    {100 * found.value:+.2f} points of val {HEADLINE.title} [{low:+.2f}, {high:+.2f}]"
             f" (95 %, {found.images} images, 1 seed): optimistic as well"
         )
     return said
