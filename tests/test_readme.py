@@ -99,7 +99,7 @@ def overrides(command: str, words: list[str]) -> list[str]:
     }.get(command, [])
 
 
-@pytest.mark.parametrize("line", TYPED)
+@pytest.mark.parametrize("line", [pytest.param(line, id=line) for line in TYPED])
 def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
     command, *words = shlex.split(line)[2:]
     command = command.removeprefix("kerascnn.")

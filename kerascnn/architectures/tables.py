@@ -46,7 +46,7 @@ SZEGEDY16 = "Szegedy et al. 2016, Rethinking the Inception Architecture, arXiv 1
 SZEGEDY17 = "Szegedy et al. 2017, Inception-v4, Inception-ResNet, arXiv 1602.07261"
 ZHANG = "Zhang et al. 2017, Understanding Deep Learning Requires Rethinking Generalization, arXiv 1611.03530"
 CHOLLET = "Chollet 2017, Xception, arXiv 1610.02357"
-ARTICLE = "the comparison article that this project answers (see kerascnn.architectures.networks)"
+ARTICLE = "no paper: convolutions with a bias and ReLU, no normalization (see kerascnn.architectures.networks)"
 
 D34, D50, D101, D152 = (3, 4, 6, 3), (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
 STEM_DEEP: Chain = ((32, 3, 2), (32, 3), (64, 3), ("max", 3, 2))
