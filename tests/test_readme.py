@@ -13,8 +13,6 @@ from PIL import Image
 from kerascnn.__main__ import COMMANDS, main
 from kerascnn.comparison import measure
 
-pytestmark = pytest.mark.training
-
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
@@ -99,6 +97,7 @@ def overrides(command: str, words: list[str]) -> list[str]:
     }.get(command, [])
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("line", [pytest.param(line, id=line) for line in TYPED])
 def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
     command, *words = shlex.split(line)[2:]
@@ -132,6 +131,7 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
 
 
+@pytest.mark.training
 def test_the_library_examples_run_and_their_file_opens_in_a_new_process(tmp_path: Path) -> None:
     examples = [block for text in TEXTS.values() for block in blocks("python", text)]
     assert len(examples) == 2
@@ -209,7 +209,7 @@ def test_flags_in_the_text_exist(page: str, known_flags: set[str]) -> None:
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_paths_in_the_text_exist(page: str) -> None:
-    words = {word for span in spans(TEXTS[page]) for word in span.split()}
+    words = {word for code in spans(TEXTS[page]) + typed(TEXTS[page]) for word in code.split()}
     paths = {
         word for word in words if re.match(r"(experiments|examples|docs|tests|kerascnn|saved_models)/[\w./-]+", word)
     }
