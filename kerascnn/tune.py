@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote the value of the best candidates."""
     request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
-    checked, start = preflight.adopt(preflight.check(request.config), told(argv, options.Request))
+    checked, start = preflight.adopt(preflight.check(request.config), told(argv, options.TuneConfig))
     preflight.check_shape(checked)
     recipe_path(request.tune.space, "spaces")
     request = request.model_copy(update=dict(checked))
@@ -85,7 +85,7 @@ def _train(search: "Search") -> None:
     with screen.phase("scaling the network uniformly to the budget"):
         execution = execute.Execution(search, after=lambda: results.keep(search))
     try:
-        with board.Board(search, screen) as shown:
+        with board.Dashboard(search, screen) as shown:
             execution.run(shown.tick)
     except BaseException:
         with contextlib.suppress(OSError):  # on a full disk the error that ended the search says more

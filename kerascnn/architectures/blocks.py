@@ -64,7 +64,7 @@ RADIX = 2
 
 
 @dataclass(frozen=True)
-class SplitAttention:
+class SplitAttentionStep:
     """`RADIX` 3x3 convolutions side by side, whose outputs are averaged channel by channel (Zhang H. et al., 2020, figure 2).
 
     The weights of the average are computed from all channels' means, by a layer of `units` units.
@@ -103,7 +103,7 @@ def split_attention(channels: int, outside: int, inner: int, strides: int, row: 
     pool = (Pool("average", "avg", 3, strides, "zeros"),) if strides > 1 else ()
     chain = (
         Conv("conv1", inner, 1, bias=row.use_bias),
-        SplitAttention("conv2", inner, row.groups),
+        SplitAttentionStep("conv2", inner, row.groups),
         *pool,
         Conv("conv3", outside, 1, bias=row.use_bias, relu=False, zero=True),
     )
@@ -181,7 +181,7 @@ def _shortcut(channels: int, outside: int, strides: int, row: Row, norm: bool) -
     return (projection(strides),)
 
 
-class Residual(NamedTuple):
+class ResidualKind(NamedTuple):
     """A kind of residual block: its description, output channels per unit of width, whether normalizations come first."""
 
     describe: Callable[..., Block]
@@ -191,11 +191,11 @@ class Residual(NamedTuple):
 
 # By name of the class in kerascnn.layers, as used in rows.
 RESIDUAL = {
-    "BasicBlock": Residual(basic),
-    "Bottleneck": Residual(bottleneck, expansion=4),
-    "SplitAttentionBlock": Residual(split_attention, expansion=4),
-    "PreActBasicBlock": Residual(preact_basic, pre_activation=True),
-    "PreActBottleneck": Residual(preact_bottleneck, expansion=4, pre_activation=True),
+    "BasicBlock": ResidualKind(basic),
+    "Bottleneck": ResidualKind(bottleneck, expansion=4),
+    "SplitAttentionBlock": ResidualKind(split_attention, expansion=4),
+    "PreActBasicBlock": ResidualKind(preact_basic, pre_activation=True),
+    "PreActBottleneck": ResidualKind(preact_bottleneck, expansion=4, pre_activation=True),
 }
 
 

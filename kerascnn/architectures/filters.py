@@ -41,7 +41,7 @@ def resolve(arch: str, shape: Shape = PUBLISHED) -> tuple[Arch, dict[str, tuple[
     Raises UserError for an unknown arch or filter name (with the nearest), a width or count that is not positive, and a
     count that a grouped convolution cannot divide.
     """
-    counts = Counts(shape)
+    counts = FilterCounts(shape)
     changed = _reshaped(arch, shape.blocks, shape.bottleneck_ratio)
     resolved = _WALKS[type(changed)](changed, counts)
     counts.check(arch)
@@ -67,7 +67,7 @@ def names(arch: str) -> dict[str, tuple[int, ...]]:
     return resolve(arch)[1]
 
 
-class Counts:
+class FilterCounts:
     """Turns published counts into concrete ones, and collects all names."""
 
     def __init__(self, shape: Shape):
@@ -109,7 +109,7 @@ class Counts:
             )
 
 
-def _resnet(arch: ResNet, counts: Counts) -> ResNet:
+def _resnet(arch: ResNet, counts: FilterCounts) -> ResNet:
     stem = _stem(arch.stem, counts)
     widths, inner = [], []
     for stage, (published, depth) in enumerate(zip(arch.widths, arch.depths, strict=True), 1):
@@ -122,7 +122,7 @@ def _resnet(arch: ResNet, counts: Counts) -> ResNet:
     return replace(arch, stem=stem, widths=tuple(widths), inner=tuple(inner))
 
 
-def _inception(arch: Inception, counts: Counts) -> Inception:
+def _inception(arch: Inception, counts: FilterCounts) -> Inception:
     stem = _stem(arch.stem, counts)
     stages = tuple(_stage(chain, f"stage{i}", counts) for i, chain in enumerate(arch.stages, 1))
     heads = []
@@ -132,7 +132,7 @@ def _inception(arch: Inception, counts: Counts) -> Inception:
     return replace(arch, stem=stem, stages=stages, auxiliary=tuple(heads))
 
 
-def _xception(arch: Xception, counts: Counts) -> Xception:
+def _xception(arch: Xception, counts: FilterCounts) -> Xception:
     """The output of a residual block has its stage's width; inner counts, and the convolutions after the blocks, are free."""
 
     def block(place: str, name: str, filters: tuple[int, ...], residual: bool) -> tuple[int, ...]:
@@ -151,18 +151,18 @@ def _xception(arch: Xception, counts: Counts) -> Xception:
     return replace(arch, stem=_stem(arch.stem, counts), stages=stages)
 
 
-def _resnet9(arch: ResNet9, counts: Counts) -> ResNet9:
+def _resnet9(arch: ResNet9, counts: FilterCounts) -> ResNet9:
     stages = tuple((counts(filters, f"stage{i}"), residual) for i, (filters, residual) in enumerate(arch.stages, 1))
     return replace(arch, stem=_stem(arch.stem, counts), stages=stages)
 
 
-def _article_resnet(arch: ArticleResNet, counts: Counts) -> ArticleResNet:
+def _article_resnet(arch: ArticleResNet, counts: FilterCounts) -> ArticleResNet:
     plain = tuple(counts(filters, f"stage1.conv{i}") for i, filters in enumerate(arch.plain, 1))
     residual = tuple(counts(filters, f"stage{i}") for i, filters in enumerate(arch.residual, 2))
     return replace(arch, stem=_stem(arch.stem, counts), plain=plain, residual=residual)
 
 
-def _article_inception(arch: ArticleInception, counts: Counts) -> ArticleInception:
+def _article_inception(arch: ArticleInception, counts: FilterCounts) -> ArticleInception:
     def module(stage: int, block: int, filters: tuple[int, ...]) -> tuple[int, ...]:
         kernels = zip(filters, ARTICLE_KERNELS, strict=True)
         return tuple(
@@ -175,7 +175,7 @@ def _article_inception(arch: ArticleInception, counts: Counts) -> ArticleIncepti
     return replace(arch, stem=_stem(arch.stem, counts), stages=stages)
 
 
-def _stem(chain: Chain, counts: Counts) -> Chain:
+def _stem(chain: Chain, counts: FilterCounts) -> Chain:
     """Numbers the convolutions of a stem in their order; a single one is called `stem`."""
     number = itertools.count(1)
     alone = len(_convolutions(chain)) == 1
@@ -193,7 +193,7 @@ def _stem(chain: Chain, counts: Counts) -> Chain:
     return walk(chain)
 
 
-def _stage(chain: Chain, stage: str, counts: Counts) -> Chain:
+def _stage(chain: Chain, stage: str, counts: FilterCounts) -> Chain:
     out, block = [], 0
     for step in chain:
         if isinstance(step, Residual) or not isinstance(step[0], (int, str)):
@@ -209,7 +209,7 @@ def _stage(chain: Chain, stage: str, counts: Counts) -> Chain:
     return tuple(out)
 
 
-def _fill(branches: Chain, labelled: list, places: tuple[str, str], counts: Counts) -> Chain:
+def _fill(branches: Chain, labelled: list, places: tuple[str, str], counts: FilterCounts) -> Chain:
     def fill(step, label):
         if isinstance(step[0], int):
             return (counts(step[0], *(place + label for place in places)), *step[1:])

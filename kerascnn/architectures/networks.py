@@ -21,7 +21,7 @@ from kerascnn.architectures.rows import (
     Xception,
 )
 from kerascnn.architectures.shape import Shape
-from kerascnn.architectures.steps import Block, Conv, Dense, Norm, Pool, Separable, Step, Trace, Unit
+from kerascnn.architectures.steps import Block, Conv, Dense, LayerUnit, Norm, Pool, Separable, Step, Trace
 from kerascnn.architectures.tables import SMALL_IMAGE
 from kerascnn.errors import UserError
 
@@ -252,7 +252,7 @@ _NETWORKS: dict[type[Arch], Callable[..., Network]] = {
 }
 
 
-def units(row: Arch) -> list[Unit]:
+def units(row: Arch) -> list[LayerUnit]:
     """Returns all layers with weights in the order of the graph."""
     found = network(row)
     return Trace(SMALL_IMAGE).through((*found.body, *found.head)).units

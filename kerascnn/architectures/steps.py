@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 Kernel = int | tuple[int, int]
 
 
-class Unit(NamedTuple):
+class LayerUnit(NamedTuple):
     """A layer with weights of its own: its path, its number of weights, its multiply-adds for one image.
 
     `peer` is its name in timm's block, if that does not follow from the path.
@@ -44,7 +44,7 @@ class Trace:
 
     def __init__(self, side: int, channels: int = 3) -> None:
         self.side, self.channels = side, channels
-        self.units: list[Unit] = []
+        self.units: list[LayerUnit] = []
 
     def through(self, chain: Sequence[Step], path: str = "") -> Trace:
         for step in chain:
@@ -61,7 +61,7 @@ class Trace:
         self.side, self.channels = min(end[0] for end in ends), sum(end[1] for end in ends)
 
     def unit(self, path: str, params: int, macs: int = 0, peer: str = "") -> None:
-        self.units.append(Unit(path, params, macs, peer))
+        self.units.append(LayerUnit(path, params, macs, peer))
 
     def norm(self, path: str, scale: bool = True) -> None:
         """Passes a normalization: optional gamma, beta, moving mean and variance of each channel."""

@@ -37,7 +37,7 @@ _METAVARS: dict[Any, str] = {int: "N", float: "X"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class FlagHelp:
     """A flag as the help shows it.
 
     Attributes:
@@ -116,9 +116,9 @@ def _fields(
 
 def _groups(
     schema: type[Section], loose: list[_Field], sections: dict[str, list[_Field]], everything: bool
-) -> Iterable[tuple[str, list[Entry]]]:
+) -> Iterable[tuple[str, list[FlagHelp]]]:
     yield "", [_entry(*field) for field in loose if field[0].positional]
-    own = [Entry("-h, --help", "show this help and exit")]
+    own = [FlagHelp("-h, --help", "show this help and exit")]
     if not issubclass(schema, Config):
         yield "options", [*(_entry(*field) for field in loose if not field[0].positional), *own]
         return
@@ -129,10 +129,10 @@ def _groups(
             rest = [_entry(*field) for field in fields if field[0].name not in COMMON]
             yield f"{name} options: {_summary(schema, name)}", rest
     first = [
-        Entry(f"{CONFIG} FILE", "start from a recipe (its file or name) or from a run's config.toml"),
-        Entry(PRINT_CONFIG, "print the merged config as TOML and exit"),
+        FlagHelp(f"{CONFIG} FILE", "start from a recipe (its file or name) or from a run's config.toml"),
+        FlagHelp(PRINT_CONFIG, "print the merged config as TOML and exit"),
     ]
-    last = Entry(HELP_ALL, "show the options of all sections and exit")
+    last = FlagHelp(HELP_ALL, "show the options of all sections and exit")
     yield "further options (--no-x turns a switch --x off)", [*first, *own, last]
 
 
@@ -142,7 +142,7 @@ def _summary(schema: type[Section], name: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _entry(flag: flags.Flag, field: FieldInfo, value: Any) -> Entry:
+def _entry(flag: flags.Flag, field: FieldInfo, value: Any) -> FlagHelp:
     choices = {
         kind: "{" + ",".join(map(str, get_args(kind))) + "}" for kind in flag.kinds if get_origin(kind) is Literal
     }
@@ -161,7 +161,7 @@ def _entry(flag: flags.Flag, field: FieldInfo, value: Any) -> Entry:
         usage = f"--[no-]{flag.name[2:]}" if value else flag.name
     else:
         usage = " ".join([flag.name, *metavars, *(["..."] if flag.many else [])])
-    return Entry(usage, text, "; ".join(fact for fact in facts if fact))
+    return FlagHelp(usage, text, "; ".join(fact for fact in facts if fact))
 
 
 def _metavar(kind: Any, field: FieldInfo, choices: dict[Any, str]) -> str:

@@ -16,7 +16,7 @@ TICK = 0.25  # seconds between two updates of the display
 Item = TypeVar("Item")
 
 
-class State(NamedTuple):
+class PhaseState(NamedTuple):
     """A phase in the form that is sent between processes."""
 
     number: int
@@ -183,7 +183,7 @@ class Relay(Watched):
         send: Called with the states of all phases when one begins or ends, and at each tick. It may lose some.
     """
 
-    def __init__(self, send: Callable[[list[State]], None]) -> None:
+    def __init__(self, send: Callable[[list[PhaseState]], None]) -> None:
         super().__init__()
         self._send = send
 
@@ -198,16 +198,16 @@ class Relay(Watched):
             self._send(states(self.innermost()))
 
 
-def states(phases: dict[int, Phase]) -> list[State]:
+def states(phases: dict[int, Phase]) -> list[PhaseState]:
     """Returns the phases in the form that is sent between processes."""
-    return [State(n, p.name, p.done, p.total, p.told, p.note) for n, p in phases.items()]
+    return [PhaseState(n, p.name, p.done, p.total, p.told, p.note) for n, p in phases.items()]
 
 
-def to_descriptor(descriptor: int) -> Callable[[list[State]], None]:
+def to_descriptor(descriptor: int) -> Callable[[list[PhaseState]], None]:
     """Returns a `send` for `Relay` that writes JSON lines into a pipe. Lines are lost if it is full or the parent is gone."""
     os.set_blocking(descriptor, False)
 
-    def send(found: list[State]) -> None:
+    def send(found: list[PhaseState]) -> None:
         line = (json.dumps(found) + "\n").encode()
         try:
             os.write(descriptor, line)
@@ -230,7 +230,7 @@ class Mirror:
         self._open: dict[int, Phase] = {}
         self._rest = b""
 
-    def show(self, found: Iterable[State]) -> None:
+    def show(self, found: Iterable[PhaseState]) -> None:
         """Opens, advances and ends phases to match those of the child."""
         there = {state.number: state for state in found}
         for number in self._open.keys() - there.keys():
@@ -257,7 +257,7 @@ class Mirror:
         if lines:
             try:
                 found: list[Any] = json.loads(lines[-1])
-                self.show(State(*each) for each in found)
+                self.show(PhaseState(*each) for each in found)
             except (ValueError, TypeError):  # cut off where the pipe was full
                 return
 

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from kerascnn.cli import ambient, streams
 from kerascnn.cli.escaping import printable
-from kerascnn.cli.progress import Phase, Phases, State, Watched, states
+from kerascnn.cli.progress import Phase, Phases, PhaseState, Watched, states
 from kerascnn.errors import Stopped, UserError
 
 # Seconds after which a phase gets a line, and seconds between two lines of a long phase.
@@ -53,7 +53,7 @@ class Screen(Watched):
         errors: bool = False,
         worth: float = WORTH,
         again: float = AGAIN,
-        tell: Callable[[list[State]], None] | None = None,
+        tell: Callable[[list[PhaseState]], None] | None = None,
     ) -> None:
         super().__init__()
         file = _standard_error() if errors else None

@@ -12,7 +12,7 @@ from scipy import stats
 from kerascnn import statistics
 from kerascnn.comparison.options import Compare, check_metric
 from kerascnn.comparison.scores import ArchPredictions, Contrast, contrast, scored_split
-from kerascnn.comparison.verdict import Side, Unit, Verdict, judge
+from kerascnn.comparison.verdict import MetricUnit, Side, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import SCORES
@@ -266,7 +266,7 @@ def _rows(found: Sequence[_Contrasted], compare: Compare, seeds: int) -> tuple[P
 def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     first, second = found.first, found.second
     rule = SCORES[compare.metric]
-    unit = Unit(rule.title, rule.sign, rule.points, first.split)
+    unit = MetricUnit(rule.title, rule.sign, rule.points, first.split)
     alike = first.variant == second.variant
     one, other = _side(first, alike), _side(second, alike)
     margin = compare.margin / 100

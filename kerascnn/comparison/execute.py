@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator
 
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.comparison import plan as planning
-from kerascnn.comparison.plan import Cell, Plan
+from kerascnn.comparison.plan import Cell, ComparisonPlan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import HEADLINE, SCORES
 from kerascnn.studies.executor import Executor
 
 
-def lines(plan: Plan) -> Iterator[str]:
+def lines(plan: ComparisonPlan) -> Iterator[str]:
     """Returns the plan as text."""
     compare, cells = plan.compare, plan.cells
     data = cells[0].subject
@@ -51,7 +51,7 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"end     about {clock(left)}, in {duration(left)}, with starts, compiling and scoring, as a few steps took now"
 
 
-def expected(plan: Plan, without: Collection[str] = (), pace: float = 1.0) -> float:
+def expected(plan: ComparisonPlan, without: Collection[str] = (), pace: float = 1.0) -> float:
     """Returns the expected seconds of the rest of the plan.
 
     Args:
@@ -89,7 +89,9 @@ def _left(cell: Cell, run: Run) -> float:
     return cell.around_seconds + cell.epoch_seconds * max(cell.epochs - len(run.history()), 0)
 
 
-def train(plan: Plan, executor: Executor, screen: Screen, failed: dict[str, str], hours: float | None = None) -> None:
+def train(
+    plan: ComparisonPlan, executor: Executor, screen: Screen, failed: dict[str, str], hours: float | None = None
+) -> None:
     """Trains every unfinished run of the plan, each in a process of its own.
 
     A run that cannot be trained, for example with too high a learning rate, does not stop the others.
@@ -161,7 +163,7 @@ def _train(
         run.drop_checkpoints()
 
 
-def _rest(plan: Plan, failed: Collection[str], pace: Pace) -> str:
+def _rest(plan: ComparisonPlan, failed: Collection[str], pace: Pace) -> str:
     left = expected(plan, without=failed, pace=pace.factor)
     done = f"all runs finished but {len(failed)}" if failed else "all runs finished"
     return f"{duration(left)} left, until {clock(left)}" if left else done

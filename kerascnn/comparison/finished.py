@@ -22,7 +22,7 @@ from kerascnn.studies.executor import Executor
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """One run as it was found.
 
     Args:
@@ -43,7 +43,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Found:
+class FinishedRuns:
     """Runs by what they are, in the order in which they were named.
 
     Args:
@@ -51,7 +51,7 @@ class Found:
         groups: Label to runs by seed: those that can be compared.
     """
 
-    states: tuple[State, ...]
+    states: tuple[RunState, ...]
     groups: dict[str, dict[int, Run]]
 
     @property
@@ -98,7 +98,7 @@ class Found:
         }
 
 
-def gather(paths: list[Path]) -> Found:
+def gather(paths: list[Path]) -> FinishedRuns:
     """Returns the runs at or below `paths` that can be compared: finished, on the data that most of them share.
 
     Raises:
@@ -113,7 +113,7 @@ def gather(paths: list[Path]) -> Found:
         states = [_on_same_data(state, reference) for state in states]
         ready = [state for state in states if not state.problem]
     groups = _labelled(ready)
-    found = Found(tuple(states), groups)
+    found = FinishedRuns(tuple(states), groups)
     if len(groups) < 2:
         said = "\n".join(f"  {state.run.name}: {state.problem or 'finished'}" for state in states)
         raise UserError(f"expected finished runs of two archs on the same data, got {len(groups) or 'none'}:\n{said}")
@@ -132,12 +132,12 @@ def _runs_at(path: Path) -> list[Run]:
     return below
 
 
-def _state(run: Run) -> State:
+def _state(run: Run) -> RunState:
     config = run.config()
     rows = run.history()
     val = rows[-1].get(HEADLINE.column) if rows else None
     if not run.data_file.exists():
-        return State(run, "not begun", val)
+        return RunState(run, "not begun", val)
     data = run.data()
     differs = {key: value for key, value in identity(config, data["fingerprint"]).items() if key != "fit.seed"}
     group = json.dumps(differs, sort_keys=True)
@@ -147,10 +147,10 @@ def _state(run: Run) -> State:
         problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} continues"
     else:
         val = run.metrics().get("val", {}).get(HEADLINE.name, {}).get("value", val)
-    return State(run, problem, val, group, config.fit.seed, data["fingerprint"])
+    return RunState(run, problem, val, group, config.fit.seed, data["fingerprint"])
 
 
-def _on_same_data(state: State, reference: State) -> State:
+def _on_same_data(state: RunState, reference: RunState) -> RunState:
     if state.problem or state.fingerprint == reference.fingerprint:
         return state
     mine, theirs = state.run.data(), reference.run.data()
@@ -160,10 +160,10 @@ def _on_same_data(state: State, reference: State) -> State:
     elif ("-" in state.fingerprint) != ("-" in reference.fingerprint):  # fingerprints of the content begin with "2-"
         what = "a fingerprint of another version, which covers other facts of its data,"
     problem = f"{what} than {reference.run.name}: {mine['name']} against {theirs['name']}"
-    return State(state.run, problem, state.val, state.group, state.seed, state.fingerprint)
+    return RunState(state.run, problem, state.val, state.group, state.seed, state.fingerprint)
 
 
-def _labelled(ready: list[State]) -> dict[str, dict[int, Run]]:
+def _labelled(ready: list[RunState]) -> dict[str, dict[int, Run]]:
     """Returns runs by arch, or by arch and difference if an arch has several configs."""
     groups: dict[str, dict[int, Run]] = {}
     for state in ready:

@@ -25,7 +25,7 @@ PROCESSES = 5  # processes that measure latencies, since each process gives diff
 
 
 @dataclass(frozen=True)
-class Subject:
+class Target:
     """A resolved config with its data.
 
     Args:
@@ -45,7 +45,7 @@ class Subject:
     former: str = ""
 
 
-def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Subject]:
+def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Target]:
     """Returns each config with its data; each data set is loaded once."""
     with quiet(configs[0].logging.verbose):
         with starting(phases):
@@ -55,7 +55,7 @@ def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Subject]:
         return _subjects(configs, phases)
 
 
-def _subjects(configs: list[Config], phases: Phases) -> list[Subject]:
+def _subjects(configs: list[Config], phases: Phases) -> list[Target]:
     from kerascnn import data, training
 
     loaded: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def _subjects(configs: list[Config], phases: Phases) -> list[Subject]:
             raise UserError(f"{splits.name} has no test images: nothing to compare on")
         resolved = training.resolve(config, splits)
         former = splits.former.fingerprint if splits.former else ""
-        found.append(Subject(resolved, splits.name, splits.fingerprint, splits.class_names, images, former))
+        found.append(Target(resolved, splits.name, splits.fingerprint, splits.class_names, images, former))
     return found
 
 
@@ -148,7 +148,7 @@ class Trained(NamedTuple):
     warm_seconds: float
 
 
-def trained(subject: Subject, phases: Phases = SILENT) -> Trained:
+def trained(subject: Target, phases: Phases = SILENT) -> Trained:
     """Trains a few steps."""
     with quiet(subject.config.logging.verbose):
         with starting(phases):
@@ -266,14 +266,14 @@ def _exported(model: Any, config: ResolvedConfig, class_names: tuple[str, ...]) 
         return sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
 
 
-def seconds_around(subject: Subject, cost: Cost) -> float:
+def seconds_around(subject: Target, cost: Cost) -> float:
     """Returns the seconds of a run before and after its epochs: compiling the scores of val, scoring val and test at the end."""
     trace = cost.trace or 0.0
     scored = (subject.images["val"] + subject.images["test"]) / cost.throughput
     return (cost.start_up or 0.0) + 2 * trace + scored
 
 
-def seconds_per_epoch(subject: Subject, cost: Cost) -> float:
+def seconds_per_epoch(subject: Target, cost: Cost) -> float:
     """Returns the seconds of an epoch of training and of scoring val."""
     batch = subject.config.fit.batch_size
     steps = -(-subject.images["train"] // batch)

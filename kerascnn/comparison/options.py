@@ -121,7 +121,7 @@ class Compare(Section):
         return bool(self.recipes or self.lr_grid)
 
 
-class Request(Config):
+class CompareConfig(Config):
     """All sections of a config, and those of a comparison."""
 
     runs: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[RUN...]")] = Field(
@@ -145,21 +145,21 @@ def check_metric(metric: str, classes: int) -> None:
         raise UserError(f"--metric {metric} of {classes} classes says nothing: --metric {metrics.HEADLINE.name}")
 
 
-def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[Request, list[Config]]:
+def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[CompareConfig, list[Config]]:
     """Returns the request, and the config of each recipe that it names (one if it names none).
 
     Raises:
         UserError: An unknown flag, value or recipe, or a flag that compare decides itself.
     """
     words = _native(list(argv))
-    request = parse_config(words, prog=prog, description=description, schema=Request, decided=_DECIDED)
+    request = parse_config(words, prog=prog, description=description, schema=CompareConfig, decided=_DECIDED)
     if not request.compare.recipes:
         return request, [_whole(request.config)]
     if any(word.split("=", 1)[0] == "--config" for word in words):
         raise UserError("--config and --recipes: a recipe is the whole start of a config; give one of them")
     configs = [
         parse_config(
-            ["--config", recipe, *words], prog=prog, description=description, schema=Request, decided=_DECIDED
+            ["--config", recipe, *words], prog=prog, description=description, schema=CompareConfig, decided=_DECIDED
         ).config
         for recipe in request.compare.recipes
     ]

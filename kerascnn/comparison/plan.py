@@ -11,8 +11,8 @@ from kerascnn.architectures import tables
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import measure
 from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.measure import Subject
-from kerascnn.comparison.options import Compare, Request, check_metric, seconds
+from kerascnn.comparison.measure import Target
+from kerascnn.comparison.options import Compare, CompareConfig, check_metric, seconds
 from kerascnn.config import Config
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
@@ -39,7 +39,7 @@ class Cell:
 
     arch: str
     variant: str
-    subject: Subject
+    subject: Target
     match: Match | None = None
     measured: Cost | None = None
 
@@ -88,7 +88,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """A comparison before its first step.
 
     Args:
@@ -137,12 +137,12 @@ class Plan:
 
 
 def make(
-    request: Request,
+    request: CompareConfig,
     configs: list[Config],
     executor: Executor,
     screen: Screen,
     hold: Callable[[ComparisonDirectory], object] = lambda directory: None,
-) -> Plan:
+) -> ComparisonPlan:
     """Returns the plan; what an earlier start solved comes from comparison.toml.
 
     Args:
@@ -163,12 +163,12 @@ def make(
     solved = directory.solved(asked)
     if all(cell.key in solved for cell in cells):
         screen.say(f"solved  earlier, in {directory.terms_file}")
-        return Plan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
+        return ComparisonPlan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
     cells = _widths(compare, cells, executor, screen)
     cells = _costs(cells, executor, screen)
     if compare.match == "train-time":
         cells = [_in_time(cell, compare) for cell in cells]
-    return Plan(compare, asked, tuple(cells), directory)
+    return ComparisonPlan(compare, asked, tuple(cells), directory)
 
 
 def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]]:
@@ -234,7 +234,7 @@ def _widths(compare: Compare, cells: list[Cell], executor: Executor, screen: Scr
     if compare.match in ("none", "train-time"):
         return cells
     archs = len(compare.archs)
-    asked: list[tuple[Cell, Subject, Subject, str]] = []
+    asked: list[tuple[Cell, Target, Target, str]] = []
     for i, cell in enumerate(cells):
         # The same network at all sizes, so that the curve is that of one network.
         base = i % archs if compare.image_sizes else i
@@ -248,7 +248,7 @@ def _widths(compare: Compare, cells: list[Cell], executor: Executor, screen: Scr
 
 
 def _matched(
-    compare: Compare, pairs: dict[str, tuple[Subject, Subject]], executor: Executor, screen: Screen
+    compare: Compare, pairs: dict[str, tuple[Target, Target]], executor: Executor, screen: Screen
 ) -> dict[str, Match]:
     """Returns for each pair the width at which the second has the cost of the first; one process solves all."""
     classes = len(next(iter(pairs.values()))[0].class_names)
@@ -259,7 +259,7 @@ def _matched(
     return dict(zip(pairs, matches, strict=True))
 
 
-def _met(found: Match, first: Subject, other: Subject, compare: Compare) -> str:
+def _met(found: Match, first: Target, other: Target, compare: Compare) -> str:
     return (
         f"{other.config.model.arch} at width {found.width:g}, counts rounded to {found.width_divisor}:"
         f" {found.off:+.2%} of {first.config.model.arch}'s {compare.match}"

@@ -7,8 +7,8 @@ from pathlib import Path
 from kerascnn.cli.escaping import within
 from kerascnn.cli.screen import Screen, quiet
 from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.options import AXES, Compare, Request
-from kerascnn.comparison.plan import Plan
+from kerascnn.comparison.options import AXES, Compare, CompareConfig
+from kerascnn.comparison.plan import ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
@@ -16,7 +16,7 @@ from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 
 
-def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
+def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> None:
     """Plans, trains unfinished runs, and concludes.
 
     Raises:
@@ -28,7 +28,7 @@ def of_archs(request: Request, configs: list[Config], screen: Screen) -> None:
         _of_archs(request, configs, executor, screen)
 
 
-def _of_archs(request: Request, configs: list[Config], executor: Executor, screen: Screen) -> None:
+def _of_archs(request: CompareConfig, configs: list[Config], executor: Executor, screen: Screen) -> None:
     from kerascnn.comparison import execute, plan
 
     if request.compare.dry_run:
@@ -45,7 +45,7 @@ def _of_archs(request: Request, configs: list[Config], executor: Executor, scree
         _carry_out(made, request, executor, screen)
 
 
-def _carry_out(made: Plan, request: Request, executor: Executor, screen: Screen) -> None:
+def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor, screen: Screen) -> None:
     """Trains unfinished runs and concludes."""
     from kerascnn.comparison import execute
 
@@ -69,7 +69,7 @@ def _carry_out(made: Plan, request: Request, executor: Executor, screen: Screen)
         )
 
 
-def _conclude(plan: Plan, failed: Collection[str], screen: Screen) -> None:
+def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> None:
     """Concludes from the seeds that every arch has finished, except for runs that cannot be trained."""
     with quiet(), screen.phase("loading what concludes"):
         from kerascnn.comparison.conclude import Entry

@@ -43,7 +43,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Unit:
+class MetricUnit:
     """The form of a metric's differences.
 
     Args:
@@ -68,7 +68,7 @@ class Unit:
 
 
 def judge(
-    first: Side, second: Side, difference: Difference, unit: Unit, margin: float, planned_seeds: int | None = None
+    first: Side, second: Side, difference: Difference, unit: MetricUnit, margin: float, planned_seeds: int | None = None
 ) -> Verdict:
     """Returns the verdict on second minus first.
 
@@ -101,7 +101,7 @@ def judge(
     return Verdict(seen, decision, _power(difference, unit), take)
 
 
-def _seen(first: Side, second: Side, difference: Difference, unit: Unit, planned: int | None) -> str:
+def _seen(first: Side, second: Side, difference: Difference, unit: MetricUnit, planned: int | None) -> str:
     seeds = f"{difference.seeds} of {planned}" if planned and planned > difference.seeds else f"{difference.seeds}"
     plural = "s" if (planned or difference.seeds) > 1 else ""
     over = f"{difference.over} resampled"
@@ -150,7 +150,9 @@ def _cheaper(first: Side, second: Side, ahead: Side) -> tuple[Side, Side, str]:
     return cheap, other, f"{times:.{digits}f} x{span} cheaper {where}"
 
 
-def _take_cheap(cheap: Side, other: Side, share: str, worst: float, best: float, margin: float, unit: Unit) -> str:
+def _take_cheap(
+    cheap: Side, other: Side, share: str, worst: float, best: float, margin: float, unit: MetricUnit
+) -> str:
     if worst > 0:
         return f"Take {cheap.name}: it is better, and {share}."
     if best < margin:
@@ -165,7 +167,7 @@ def _undecided(
     value: float,
     difference: Difference,
     margin: float,
-    unit: Unit,
+    unit: MetricUnit,
     best: float,
 ) -> str:
     """Returns what would decide: an interval on one side of the margin, if the difference stays the same.
@@ -205,7 +207,7 @@ def _round(count: int) -> int:
     return -(-count // scale) * scale
 
 
-def _power(difference: Difference, unit: Unit) -> str:
+def _power(difference: Difference, unit: MetricUnit) -> str:
     seeds = f"{difference.seeds} seed{'s' if difference.seeds > 1 else ''}"
     amount = unit.amount(statistics.detectable(difference))
     return f"{seeds} and {difference.images:,} images see a true difference of {amount} in 80 of 100 comparisons."

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from kerascnn.cli.progress import SILENT, Phases
-from kerascnn.evaluation.subject import Subject
+from kerascnn.evaluation.subject import EvaluatedModel
 from kerascnn.scoring import grad_cam
 
 
-def measured(subject: Subject, most: int | None, phases: Phases = SILENT) -> dict[str, Any]:
+def measured(subject: EvaluatedModel, most: int | None, phases: Phases = SILENT) -> dict[str, Any]:
     """Returns the deletion score and sanity check of Grad-CAM for every stage.
 
     Returns:

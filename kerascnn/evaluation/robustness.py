@@ -9,7 +9,7 @@ from PIL import Image
 
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import corruptions
-from kerascnn.evaluation.subject import Subject, View
+from kerascnn.evaluation.subject import EvaluatedModel, View
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import proportion
 
@@ -58,7 +58,7 @@ def _cut(images: np.ndarray, top: int, left: int, kept: int) -> np.ndarray:
 VIEWS: dict[str, View] = {"flip": _flip, "shifts": _shifts, "crops": _crops}
 
 
-def under_corruptions(subject: Subject, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
+def under_corruptions(subject: EvaluatedModel, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
     """Returns rows of corruption, severity, and accuracy with interval and n."""
     rows, sample = [], subject.sample(most)
     every = list(itertools.product(corruptions.CORRUPTIONS, corruptions.SEVERITIES))
@@ -76,7 +76,7 @@ def under_corruptions(subject: Subject, most: int | None, phases: Phases = SILEN
     return rows
 
 
-def over_resolutions(subject: Subject, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
+def over_resolutions(subject: EvaluatedModel, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
     """Returns rows of pixels, and accuracy with interval and n, for images that are scaled down and up again."""
     rows, sample = [], subject.sample(most)
     with phases.phase("scoring at lower resolutions", len(RESOLUTIONS)) as phase:
@@ -90,5 +90,5 @@ def over_resolutions(subject: Subject, most: int | None, phases: Phases = SILENT
     return rows
 
 
-def _accuracy(subject: Subject, predictions: Predictions) -> dict[str, Any]:
+def _accuracy(subject: EvaluatedModel, predictions: Predictions) -> dict[str, Any]:
     return proportion(predictions.correct, subject.groups(predictions.ids))._asdict()

@@ -13,7 +13,7 @@ from kerascnn.data import Room
 from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.options import Evaluate
-from kerascnn.evaluation.subject import Subject, find
+from kerascnn.evaluation.subject import EvaluatedModel, find
 from kerascnn.report import pictures, tensorboard
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
@@ -78,7 +78,7 @@ def _check_output(folder: Path) -> None:
         raise UserError(f"--output {folder} cannot be written: make it writable, or choose another folder")
 
 
-def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) -> Run | None:
+def _kept_beside(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], None]) -> Run | None:
     """Returns the run that takes the scores if the images are its own, before the scoring, which may take hours.
 
     Raises:
@@ -102,7 +102,7 @@ def _kept_beside(subject: Subject, asked: Evaluate, say: Callable[[str], None]) 
         return None
 
 
-def _scored(subject: Subject, asked: Evaluate, say: Callable[[str], None], phases: Phases) -> dict[str, Any]:
+def _scored(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], None], phases: Phases) -> dict[str, Any]:
     names = subject.predictor.class_names
     count = len(subject.split)
     with phases.phase(f"scoring {subject.split.name}", count) as phase:
@@ -131,7 +131,7 @@ def _kept(temperature: Temperature) -> dict[str, Any]:
     return {"temperature": temperature.value, "temperature_reason": temperature.reason}
 
 
-def _of_val(subject: Subject) -> Temperature | None:
+def _of_val(subject: EvaluatedModel) -> Temperature | None:
     """Returns the temperature of the run's own val, or None."""
     run = subject.run
     if run is None or not run.has_predictions("val"):
@@ -140,14 +140,19 @@ def _of_val(subject: Subject) -> Temperature | None:
     return calibration.temperature(val.probabilities, val.labels)
 
 
-def _of_whom(subject: Subject) -> str:
+def _of_whom(subject: EvaluatedModel) -> str:
     if subject.own:
         return f", split as in {subject.run.split_file.name}" if subject.run else ""
     return " that are not the run's own" if subject.run else ""
 
 
 def _keep(
-    subject: Subject, own: Run | None, asked: Evaluate, found: dict[str, Any], predictions: Predictions, phases: Phases
+    subject: EvaluatedModel,
+    own: Run | None,
+    asked: Evaluate,
+    found: dict[str, Any],
+    predictions: Predictions,
+    phases: Phases,
 ) -> str:
     """Writes the results to the `own` run and to `--output`; returns the places."""
     split = subject.split.name
@@ -194,21 +199,21 @@ def _log(run: Run, split: str, found: Predictions, pngs: dict[str, bytes], names
     tensorboard.write_layout(run.tensorboard)
 
 
-def _pictures(subject: Subject, found: dict[str, Any], predictions: Predictions) -> dict[str, bytes]:
+def _pictures(subject: EvaluatedModel, found: dict[str, Any], predictions: Predictions) -> dict[str, bytes]:
     split, names = subject.split.name, subject.predictor.class_names
     drawn = pictures.answers(subject.split, predictions, names)
     drawn |= pictures.measured(split, {**found, **found["scores"]}, predictions, names)
     return drawn | (_maps(subject) if "explanation" in found else {})
 
 
-def _gallery(subject: Subject, predictions: Predictions) -> Gallery:
+def _gallery(subject: EvaluatedModel, predictions: Predictions) -> Gallery:
     """Returns the worst mistakes as the network's input, with maps of the predicted classes."""
     assert predictions.indices is not None  # they were made just now
     images = subject.at(predictions.indices[predictions.worst(PICTURED)])
     return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.network())
 
 
-def _maps(subject: Subject) -> dict[str, bytes]:
+def _maps(subject: EvaluatedModel) -> dict[str, bytes]:
     """Draws Grad-CAM beside some images."""
     batches = list(subject.images(MAPS))
     images, places = (np.concatenate(parts) for parts in zip(*batches, strict=True))

@@ -29,7 +29,7 @@ View = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """An artefact and the split on which it is evaluated.
 
     Attributes:
@@ -131,7 +131,7 @@ def find(
     split: str,
     room: Room = Room(),  # noqa: B008 - frozen
     phases: Phases = SILENT,
-) -> Subject:
+) -> EvaluatedModel:
     """Returns the artefact at `path` with the images for its evaluation.
 
     Args:
@@ -151,7 +151,7 @@ def find(
         raise UserError(f"{path} does not know its images: give --dataset NAME_OR_FOLDER")
     splits, own = _images_of(run, dataset, data_dir, predictor, room, phases)
     _check_classes(predictor, splits)
-    return Subject(path, predictor, run, own, splits, _chosen(splits, split))
+    return EvaluatedModel(path, predictor, run, own, splits, _chosen(splits, split))
 
 
 def _run_of(path: Path) -> Run | None:

@@ -47,7 +47,7 @@ class ResidualBlock(Described):
         epsilon: Epsilon of all normalizations.
     """
 
-    kind: blocks.Residual
+    kind: blocks.ResidualKind
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class SplitAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.filters, self.groups, self.momentum, self.epsilon = filters, groups, momentum, epsilon
         style = Style({"momentum": momentum, "epsilon": epsilon})
-        steps = blocks.SplitAttention(self.name, filters, groups).steps
+        steps = blocks.SplitAttentionStep(self.name, filters, groups).steps
         self.splits, self.reduce, self.expand = (layer_of(step, style, self.dtype_policy) for step in steps)
 
     def build(self, input_shape):
@@ -172,7 +172,7 @@ class SplitAttentionBlock(ResidualBlock):
     kind = RESIDUAL["SplitAttentionBlock"]
 
     def part(self, step):
-        if isinstance(step, blocks.SplitAttention):
+        if isinstance(step, blocks.SplitAttentionStep):
             norm = {"momentum": self.momentum, "epsilon": self.epsilon}
             return SplitAttention(step.filters, step.groups, **norm, dtype=self.dtype_policy, name=step.name)
         return super().part(step)

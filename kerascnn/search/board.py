@@ -12,7 +12,7 @@ from kerascnn.search.session import Search
 SHOWN = 12
 
 
-class Board:
+class Dashboard:
     """A live table on a terminal; without one, lines only.
 
     Args:
@@ -24,7 +24,7 @@ class Board:
         self.search = search
         self.screen = screen
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "Dashboard":
         return self
 
     def __exit__(

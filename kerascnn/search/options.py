@@ -81,19 +81,19 @@ class Tune(Section):
         return COLUMNS[column]
 
 
-class Request(OfData):
+class TuneConfig(OfData):
     """All sections of a config, and those of a search."""
 
     tune: Tune = Tune()
 
 
-def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
+def parse(argv: Sequence[str], *, prog: str, description: str) -> TuneConfig:
     """Returns the request.
 
     Raises:
         UserError: An unknown flag or value, or a flag that a search decides itself.
     """
-    request = parse_config(list(argv), prog=prog, description=description, schema=Request, decided=_DECIDED)
+    request = parse_config(list(argv), prog=prog, description=description, schema=TuneConfig, decided=_DECIDED)
     if not request.tune.space:
         raise UserError(f"--space: which one? kerascnn/spaces has resnet_filters and inception_filters ({prog} --help)")
     return request

@@ -17,7 +17,7 @@ from kerascnn.runs import Run
 from kerascnn.search import brackets, candidates, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import SearchDirectory
-from kerascnn.search.options import Request
+from kerascnn.search.options import TuneConfig
 from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
 from kerascnn.studies import slots
@@ -43,7 +43,7 @@ class Search:
         UserError: A space that does not fit the arch, data that cannot be loaded, more workers than cores.
     """
 
-    def __init__(self, request: Request, screen: Screen) -> None:
+    def __init__(self, request: TuneConfig, screen: Screen) -> None:
         self.tune, self.screen = request.tune, screen
         hours = request.fit.max_hours
         self._end = None if hours is None else time.monotonic() + hours * 3600

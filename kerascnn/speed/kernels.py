@@ -9,7 +9,7 @@ from kerascnn.config import Config
 from kerascnn.devices import hardware
 from kerascnn.errors import TrainingFailed, UserError
 from kerascnn.speed.figures import FAST, SHOWN, Figures
-from kerascnn.speed.options import Benchmark, PartName, Request
+from kerascnn.speed.options import Benchmark, BenchmarkConfig, PartName
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 
@@ -66,6 +66,6 @@ def with_onednn(config: Config, asked: Benchmark) -> dict[str, Any]:
     os.environ[hardware.ONEDNN] = "1"
     with quiet(config.logging.verbose):
         from kerascnn.speed import measure
-    request = Request(**dict(config), benchmark=asked)
+    request = BenchmarkConfig(**dict(config), benchmark=asked)
     found, _ = measure.run(request, LocalExecutor(), say=lambda line: None)
     return found[0].row()

@@ -23,7 +23,7 @@ from kerascnn.devices.plan import Plan, inspect_hardware, setup, versions
 from kerascnn.models import cost
 from kerascnn.speed import tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
-from kerascnn.speed.options import Request
+from kerascnn.speed.options import BenchmarkConfig
 from kerascnn.studies.executor import Executor
 from kerascnn.training import assembly
 
@@ -38,7 +38,7 @@ READY = 4
 Part = Callable[[float], dict[str, float]]
 
 
-class Subject:
+class TimedNetwork:
     """An arch in one form, ready to be timed: its parts take seconds and return figures.
 
     Args:
@@ -132,7 +132,7 @@ class Subject:
 
 
 def run(
-    request: Request,
+    request: BenchmarkConfig,
     executor: Executor,
     say: Callable[[str], None],
     before: Sequence[Mapping[str, Any]] = (),
@@ -156,7 +156,7 @@ def run(
         resolved = training.resolve(config, splits)
         for form in forms:
             with phases.phase(f"compiling {resolved.model.arch} ({form})"):
-                subjects.append(Subject(resolved, form, splits, plan, asked.parts, executor))
+                subjects.append(TimedNetwork(resolved, form, splits, plan, asked.parts, executor))
     with phases.phase("timing", asked.rounds * len(subjects)) as phase:
         for subject in phase.over(asked.rounds * subjects):
             subject.round(asked.seconds)
@@ -228,7 +228,7 @@ def peak_memory(config: Config, form: str) -> int:
     return timing.peak_memory()
 
 
-def trace(request: Request) -> list[str]:
+def trace(request: BenchmarkConfig) -> list[str]:
     """Returns the ten most expensive operations of the training step of every arch as lines; needs xprof."""
     plan = setup(request.devices, request.fit.batch_size)
     splits = data.load(request.data)

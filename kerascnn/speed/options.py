@@ -51,7 +51,7 @@ class Benchmark(Section):
         return values
 
 
-class Request(OfData):
+class BenchmarkConfig(OfData):
     """All sections of a config, and those of a benchmark."""
 
     benchmark: Benchmark = Benchmark()
@@ -62,10 +62,10 @@ class Request(OfData):
         return [self.config.replace(model={"arch": name}) for name in names]
 
 
-def parse(argv: Sequence[str], *, prog: str, description: str) -> Request:
+def parse(argv: Sequence[str], *, prog: str, description: str) -> BenchmarkConfig:
     """Returns the request of `argv`.
 
     Raises:
         UserError: An unknown flag or value.
     """
-    return parse_config(argv, prog=prog, description=description, schema=Request)
+    return parse_config(argv, prog=prog, description=description, schema=BenchmarkConfig)

@@ -18,7 +18,7 @@ MOST_SEEDS = 100  # largest value of --seeds
 POINTS = 64
 
 
-class Parts(NamedTuple):
+class VarianceParts(NamedTuple):
     """The variance of the difference of one image at one seed, by source.
 
     Args:
@@ -67,14 +67,16 @@ def power_of(
     found = []
     for scale in scales:
         own = max(both * float(scale) - seen.left / difference.units, 0.0)
-        found.append(_planned_power(Parts(seen.images, own, seen.left), distance, seeds, images, difference.level))
+        found.append(
+            _planned_power(VarianceParts(seen.images, own, seen.left), distance, seeds, images, difference.level)
+        )
     return float(np.mean(found))
 
 
-def parts(difference: Difference) -> Parts:
+def parts(difference: Difference) -> VarianceParts:
     """Returns the observed variances of one image and one seed."""
     s, m = difference.seeds, difference.units
-    return Parts(
+    return VarianceParts(
         max(difference.images_part - difference.left_part, 0.0) * m,
         max(difference.seeds_part - difference.left_part, 0.0) * s,
         difference.left_part * s * m,
@@ -121,7 +123,7 @@ def both_needed(
     return None
 
 
-def _planned_power(variances: Parts, distance: float, seeds: int, images: int, level: float) -> float:
+def _planned_power(variances: VarianceParts, distance: float, seeds: int, images: int, level: float) -> float:
     both = variances.left / (seeds * images)
     of = (variances.images / images + both, variances.seeds / seeds + both, both)
     if seeds < MIN_SEEDS:

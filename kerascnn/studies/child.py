@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kerascnn.cli.progress import State, to_descriptor
+from kerascnn.cli.progress import PhaseState, to_descriptor
 from kerascnn.errors import UserError
 from kerascnn.runs.starting import CHILD_FLAG
 
@@ -47,7 +47,7 @@ class Orders(BaseModel):
         if self.cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self.cpus)
 
-    def tell(self) -> Callable[[list[State]], None] | None:
+    def tell(self) -> Callable[[list[PhaseState]], None] | None:
         """Returns the function that sends phases to the parent, or None."""
         return None if self.progress is None else to_descriptor(self.progress)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kerascnn.architectures import blocks, filters, networks
 from kerascnn.architectures.rows import ResNet
-from kerascnn.architectures.steps import Unit
+from kerascnn.architectures.steps import LayerUnit
 from kerascnn.architectures.tables import ARCHS, SMALL_IMAGE
 
 # Names of our rows in `keras.applications`, and the files that its downloader writes.
@@ -54,7 +54,7 @@ def keras(arch: str) -> dict[str, str]:
 # Our layers with weights, as the network's description has them
 
 
-def _units(arch: str) -> list[Unit]:
+def _units(arch: str) -> list[LayerUnit]:
     """Returns the paths of our units of convolution and normalization in graph order; those on `/project` have no norm."""
     row, _ = filters.resolve(arch)
     return networks.units(row)

@@ -22,9 +22,9 @@ from kerascnn.speed import options as benchmark
 SCHEMAS = {
     "fit": OfData,
     "list": List,
-    "compare": compare.Request,
-    "tune": tune.Request,
-    "benchmark": benchmark.Request,
+    "compare": compare.CompareConfig,
+    "tune": tune.TuneConfig,
+    "benchmark": benchmark.BenchmarkConfig,
     "evaluate": Evaluate,
     "predict": Predict,
     "export": Export,

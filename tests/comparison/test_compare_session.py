@@ -10,9 +10,9 @@ import pytest
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import execute, session
 from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.measure import Subject
+from kerascnn.comparison.measure import Target
 from kerascnn.comparison.options import Compare
-from kerascnn.comparison.plan import Cell, Plan
+from kerascnn.comparison.plan import Cell, ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
 from kerascnn.studies.cost import Cost
@@ -23,7 +23,7 @@ from tests.comparison.make_runs import NAMES, finish
 COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)
 
 
-def planned(folder: Path, archs: tuple[str, ...], rates: tuple[float, ...], seeds: int) -> Plan:
+def planned(folder: Path, archs: tuple[str, ...], rates: tuple[float, ...], seeds: int) -> ComparisonPlan:
     """A plan of images that are not there: nothing here is really trained."""
     base = Config(
         data={"dataset": f"folder:{folder / 'gone'}", "image_size": 32, "resize": "squash"},
@@ -34,17 +34,17 @@ def planned(folder: Path, archs: tuple[str, ...], rates: tuple[float, ...], seed
     for rate in rates:
         for arch in archs:
             config = base.replace(model={"arch": arch}, optim={"lr": rate})
-            subject = Subject(config, "pets", "f" * 64, NAMES, {"train": 100, "val": 20, "test": 200})
+            subject = Target(config, "pets", "f" * 64, NAMES, {"train": 100, "val": 20, "test": 200})
             cells.append(Cell(arch, f"lr {rate:g}", subject, measured=COST))
     compare = Compare(archs=archs, lr_grid=rates if len(rates) > 1 else (), seeds=seeds)
-    return Plan(compare, {}, tuple(cells), ComparisonDirectory(folder / "comparison"))
+    return ComparisonPlan(compare, {}, tuple(cells), ComparisonDirectory(folder / "comparison"))
 
 
 def train(cell: Cell, seed: int, accuracy: float) -> None:
     finish(cell.run(seed), cell.subject.config.replace(fit={"seed": seed}), accuracy, images=200)
 
 
-def train_choosing(plan: Plan, accuracy: dict[str, float]) -> None:
+def train_choosing(plan: ComparisonPlan, accuracy: dict[str, float]) -> None:
     """Finish the runs that choose, with val scores by cell; the data of a candidate's run have no test scores."""
     for seed, cell, run in plan.choosing():
         config = cell.subject.config.replace(fit={"seed": seed})

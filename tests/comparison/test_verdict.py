@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from kerascnn.comparison.verdict import Side, Unit, judge
+from kerascnn.comparison.verdict import MetricUnit, Side, judge
 from kerascnn.statistics import Difference
 
-ACCURACY = Unit("accuracy", 1, True, "test")
+ACCURACY = MetricUnit("accuracy", 1, True, "test")
 CHEAP = Side("resnet20", (2.0, 2.1, 1.9, 2.0, 2.0), 40)
 DEAR = Side("inception_small", (2.8, 2.9, 2.7, 2.8, 2.8), 40)
 
@@ -124,7 +124,7 @@ def test_one_process_s_latency_decides_nothing():
 
 
 def test_loss_is_better_when_smaller():
-    found = judge(CHEAP, DEAR, difference(-0.2, 0.05), Unit("log loss", -1, False, "test"), margin=0.01)
+    found = judge(CHEAP, DEAR, difference(-0.2, 0.05), MetricUnit("log loss", -1, False, "test"), margin=0.01)
     assert "inception_small is 0.200 better than resnet20 [0.150, 0.250]" in found.seen
     assert found.take == "inception_small"
 

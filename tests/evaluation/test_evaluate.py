@@ -137,7 +137,7 @@ def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, 
     assert f"its scores are kept only in {tmp_path / 'own'}" in capsys.readouterr().out
     assert Run(tmp_path / "own").has_predictions("test")
     assert Run(run).metrics() == kept
-    monkeypatch.setattr(subject.Subject, "predictions", lambda *_: pytest.fail("it was scored for nothing"))
+    monkeypatch.setattr(subject.EvaluatedModel, "predictions", lambda *_: pytest.fail("it was scored for nothing"))
     assert evaluate.main(words[:3]) == USER_ERROR
     assert "run learned cannot take the scores: --output FOLDER keeps them elsewhere" in capsys.readouterr().err
 

@@ -25,7 +25,7 @@ def test_everything_is_traced_in_its_form_before_the_first_round(form, monkeypat
     asked = []
     decide = norm.fast
     monkeypatch.setattr(norm, "fast", lambda: asked.append(decide()) or asked[-1])
-    subject = measure.Subject(
+    subject = measure.TimedNetwork(
         training.resolve(CONFIG, splits), form, splits, plan, ("train", "inference"), LocalExecutor()
     )
     assert asked[-1] is (form == FAST)  # the MACs of either were counted before
@@ -42,7 +42,7 @@ def test_batches_that_were_ready_are_not_counted(monkeypatch) -> None:
     plan = setup(CONFIG.devices, 4)
     drawn = []
     monkeypatch.setattr(measure, "training_data", lambda *_: (drawn.append(0) for _ in range(1000)))
-    subject = measure.Subject(training.resolve(CONFIG, splits), FAST, splits, plan, ("input",), LocalExecutor())
+    subject = measure.TimedNetwork(training.resolve(CONFIG, splits), FAST, splits, plan, ("input",), LocalExecutor())
     for _ in range(2):
         drawn.clear()
         (part,) = subject.parts
