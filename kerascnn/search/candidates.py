@@ -1,4 +1,4 @@
-"""A candidate: its name, cost and training."""
+"""A candidate: its name, cost and training. Its children load TensorFlow, quietly."""
 
 import hashlib
 import json
@@ -63,9 +63,10 @@ def measured_latency(config: ResolvedConfig, classes: int) -> float:
     with quiet():
         from kerascnn import training
         from kerascnn.devices import timing
-    size = config.data.image_size
-    call = timing.inference(training.network(config.model, size, classes), 1, size)
-    return timing.latency(call, calls=CALLS).p50_ms
+
+        size = config.data.image_size
+        call = timing.inference(training.network(config.model, size, classes), 1, size)
+        return timing.latency(call, calls=CALLS).p50_ms
 
 
 def measured_speed(config: Config) -> tuple[float, float]:
@@ -77,11 +78,10 @@ def measured_speed(config: Config) -> tuple[float, float]:
 
         plan = setup(config.devices, config.fit.batch_size)
         splits = data.load(config.data, data.Room(config.logging.runs_dir))
-        config = training.resolve(config, splits)
-        model = training.build_and_compile(config, splits, plan)
-    steps = pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size)
-    step, warm = training.seconds_per_step(model, config, splits)
-    return steps * step, warm
+        resolved = training.resolve(config, splits)
+        model = training.build_and_compile(resolved, splits, plan)
+        step, warm = training.seconds_per_step(model, resolved, splits)
+    return pipeline.steps_per_epoch(len(splits.train), config.fit.batch_size) * step, warm
 
 
 def train(

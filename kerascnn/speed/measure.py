@@ -8,22 +8,21 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from kerascnn import data, layers, models, training
 from kerascnn.cli.progress import SILENT, Phases
-from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
-from kerascnn.data import Splits, pipeline
+from kerascnn.data import Splits
 from kerascnn.data.cache import Cache
 from kerascnn.devices import hardware as machine
 from kerascnn.devices import timing
 from kerascnn.devices.kernels import onednn
 from kerascnn.devices.plan import Plan, inspect_hardware, setup, versions
 from kerascnn.models import cost
-from kerascnn.speed import tracing
+from kerascnn.speed import memory, tracing
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
 from kerascnn.speed.options import BenchmarkConfig
+from kerascnn.speed.steps import training_data, training_step
 from kerascnn.studies.executor import Executor
 from kerascnn.training import assembly
 
@@ -31,7 +30,6 @@ from kerascnn.training import assembly
 BATCHES = (1, 8, 32, 128)
 # Multiply-adds of a training step relative to inference: forward, gradient of the input, gradient of the weights.
 TRAINING = 3
-WARM = 3
 # Batches that a stream prefetches while other parts are timed, and which therefore cost nothing.
 READY = 4
 
@@ -64,7 +62,7 @@ class TimedNetwork:
             if "inference" in parts:
                 self.parts += self._inference()
         if "memory" in parts:
-            self.figures.add({"memory": executor.call(peak_memory, config, form, slot=executor.slots[0])})
+            self.figures.add({"memory": executor.call(memory.peak_memory, config, form, slot=executor.slots[0])})
 
     def _facts(self) -> dict[str, Any]:
         size, classes = self.splits.image_size, len(self.splits.class_names)
@@ -166,34 +164,6 @@ def run(
     return [subject.figures for subject in subjects], {**environment, **peaks}
 
 
-def training_data(config: ResolvedConfig, splits: Splits, cache: Cache | None = None) -> tf.data.Dataset:
-    """Returns the batches of `fit`; `cache` as in `pipeline.training`."""
-    return pipeline.training(
-        splits,
-        augment=config.augment,
-        seed=config.fit.seed,
-        batch_size=config.fit.batch_size,
-        label_smoothing=config.optim.label_smoothing,
-        cache=cache,
-    )
-
-
-def training_step(config: ResolvedConfig, splits: Splits, plan: Plan, warm: int = WARM) -> Callable[[], object]:
-    """Returns one compiled, warm training step as in `fit`, on one prepared batch; it waits for the loss."""
-    model = training.build_and_compile(config, splits, plan)
-    batch = next(iter(training_data(config, splits)))
-    repeated = tf.data.Dataset.from_tensors(batch).repeat()
-    batches = iter(model.distribute_strategy.experimental_distribute_dataset(repeated))
-    model.make_train_function()
-
-    def step() -> object:
-        return keras.ops.convert_to_numpy(model.train_function(batches)["loss"])
-
-    for _ in range(warm):
-        step()
-    return step
-
-
 def compute_dtype(policy: str) -> str:
     """Returns the dtype in which a network of a dtype policy computes."""
     return keras.DTypePolicy(policy).compute_dtype
@@ -213,19 +183,6 @@ def facts(plan: Plan) -> dict[str, Any]:
 def _cpu_name() -> str:
     units = sorted(machine.BF16_FLAGS & machine.cpu_flags())
     return f"{machine.cpu_name()} ({units[0]})" if units else machine.cpu_name()
-
-
-def peak_memory(config: Config, form: str) -> int:
-    """Returns the peak bytes of this process after a few training steps of `config` in this form.
-
-    It is called in a subprocess, whose whole memory is that of one training, including the interpreter.
-    """
-    plan = setup(config.devices, config.fit.batch_size)
-    splits = data.load(config.data)
-    with layers.stock_paths() if form == STOCK else contextlib.nullcontext():
-        step = training_step(training.resolve(config, splits), splits, plan)
-    step()
-    return timing.peak_memory()
 
 
 def trace(request: BenchmarkConfig) -> list[str]:

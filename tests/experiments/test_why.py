@@ -78,7 +78,7 @@ def test_zoom_keeps_the_middle():
 
 
 def test_every_network_has_its_counterpart():
-    import why
+    from experiments import why
 
     names = [network.name for network in why.networks((20, 56))]
     assert names == ["residual 20", "plain 20", "residual 56", "plain 56", "1x1 and 3x3", "3x3 alone", "1x1 alone"]
@@ -102,8 +102,7 @@ def test_the_whole_study_small_and_again(tmp_path):
 
 def test_no_share_lies_outside_of_0_and_1():
     """Three seeds at 2, 30 and 98 % have an interval that a share cannot have; two seeds have none."""
-    import why_tables
-
+    from experiments import why_tables
     from kerascnn.statistics import SHARE
 
     rows = {seed: {"accuracy": value} for seed, value in enumerate((0.02, 0.3, 0.98))}
