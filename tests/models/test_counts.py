@@ -36,6 +36,7 @@ SLOW = {
 EVERY = [pytest.param(arch, marks=pytest.mark.slow) if arch in SLOW else arch for arch in FIGURES]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("arch", EVERY)
 def test_published_network(arch):
     size, classes, trainable, statistics, macs, unit = FIGURES[arch]
