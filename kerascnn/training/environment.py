@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kerascnn.cli import ambient
+from kerascnn.config import defaults
 from kerascnn.config.resolved import ResolvedConfig
+from kerascnn.data import Splits
 from kerascnn.devices.plan import Plan, kernels, versions
 from kerascnn.models.cost import Counts
 from kerascnn.runs import Run
@@ -63,9 +65,9 @@ def _shown(value: Any) -> str:
     return "not set" if value is None else str(value)
 
 
-def hparams(config: ResolvedConfig, dataset: str, count: Counts) -> dict[str, Any]:
+def hparams(config: ResolvedConfig, splits: Splits, count: Counts) -> dict[str, Any]:
     """Returns the flat values of the sections that determine the result."""
-    flat: dict[str, Any] = {"dataset": dataset, "params": count.params, "macs": count.macs}
+    flat: dict[str, Any] = {"dataset": splits.name, "params": count.params, "macs": count.macs}
     for section in (config.data, config.model, config.optim, config.fit, config.augment):
         flat |= section.model_dump(mode="json", exclude=section.volatile_fields() | {"filters"})
-    return flat
+    return flat | defaults.used(config, splits.image_size)

@@ -3,11 +3,9 @@
 import itertools
 import math
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kerascnn import data, models
@@ -16,16 +14,12 @@ from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
 from kerascnn.config import Config, defaults
 from kerascnn.config.resolved import ResolvedConfig
-from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
-from kerascnn.data.grouping import groups_of
 from kerascnn.devices.plan import Plan, host_values, setup
 from kerascnn.models import cost
-from kerascnn.report import pictures, run_report, tensorboard, tensorboard_callbacks
-from kerascnn.runs import Run, now
-from kerascnn.scoring import metrics, split_scores
-from kerascnn.scoring.inference import predict
-from kerascnn.scoring.predictions import Predictions
+from kerascnn.report import pictures, tensorboard, tensorboard_callbacks
+from kerascnn.runs import Run
 from kerascnn.training import (
     assembly,
     callbacks,
@@ -39,7 +33,9 @@ from kerascnn.training import (
     whitening,
 )
 from kerascnn.training.assembly import RunSchedule, averaged, build_and_compile, compile_for, network_of, resolve
+from kerascnn.training.batches import Batches
 from kerascnn.training.ending import Ending
+from kerascnn.training.finishing import Finish, show
 from kerascnn.training.saving import save_model
 from kerascnn.training.showing import ShowProgress
 from kerascnn.training.stopping import StopRequest
@@ -115,7 +111,7 @@ class Training:
     ) -> None:
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
         self.draw, self.read_test = draw, read_test
-        self.cache = Cache(config.data.cache)
+        self.batches = Batches(config, splits, Cache(config.data.cache), screen)
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
         self.profile = tensorboard_callbacks.Profile(run.tensorboard)
@@ -146,7 +142,18 @@ class Training:
                 f"stopped after epoch {len(self.rows)} of {schedule.epochs}; the same command without {without} continues"
             )
             return {"epochs": len(self.rows)}
-        return self._finish()
+        return Finish(
+            self.config,
+            self.run,
+            self.splits,
+            self.screen,
+            self.batches,
+            count=self.count,
+            rows=self.rows,
+            monitor=self.monitor,
+            draw=self.draw,
+            read_test=self.read_test,
+        ).go()
 
     def _load_weights(self) -> list[str]:
         """Loads the initial weights at a run's first start; returns lines about them."""
@@ -178,32 +185,26 @@ class Training:
         self.screen.say(f"run     {self.run.path}")
         environment.note_environment(self.run, self.plan, self.screen.say)
         board = self.run.tensorboard
-        shown = dumps(self.config, self._used()).encode("utf-8", "backslashreplace").decode()
+        shown = (
+            dumps(self.config, defaults.used(self.config, self.splits.image_size))
+            .encode("utf-8", "backslashreplace")
+            .decode()
+        )
         tensorboard.write_config(board, f"```toml\n{shown}```")
         if self.read_test:  # a search has its own table of candidates, by the names that it varies
             with self.screen.phase("drawing the graph for TensorBoard"):
                 tensorboard.write_graph(board, self.twin, graph)
-                tensorboard.write_hparams(board, one_line(self.run.name), self._hparams())
+                tensorboard.write_hparams(
+                    board, one_line(self.run.name), environment.hparams(self.config, self.splits, self.count)
+                )
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
-            self.first_batches = self._training_data(0)
+            self.first_batches = self.batches.training(0)
             with self.screen.phase("drawing the first batch"):
                 images, answers, _ = next(iter(self.first_batches.take(1)))
                 start = time.perf_counter()
                 pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
                 self.ending.picture = time.perf_counter() - start
-                self._show("train", pngs)
-
-    def _hparams(self) -> dict[str, Any]:
-        return environment.hparams(self.config, self.splits.name, self.count) | self._used()
-
-    def _used(self) -> dict[str, Any]:
-        return defaults.used(self.config, self.splits.image_size)
-
-    def _show(self, split: str, pngs: Mapping[str, bytes]) -> None:
-        """Writes a picture to TensorBoard, then to plots/, whose file says that both exist."""
-        tensorboard.write_images(self.run.tensorboard, split, pngs)
-        for name, png in pngs.items():
-            self.run.write_plot(f"{name}.png", png)
+                show(self.run, "train", pngs)
 
     def _fit(self, schedule: RunSchedule) -> None:
         """Fits to `schedule.until`: the rest of an interrupted epoch, then whole epochs, first those of the head alone."""
@@ -277,9 +278,9 @@ class Training:
         execution.adopt(self.model, steps)
         # Tracing the pipeline takes seconds; the one that begins at the first step was traced for its picture.
         ready = self.first_batches if not step and not self.small else None
-        stream, wait = pipeline.timed(self._training_data(step) if ready is None else ready)
+        stream, wait = pipeline.timed(self.batches.training(step, self._size()) if ready is None else ready)
         self.first_batches = None
-        val = self._val_data()
+        val = self.batches.val(self._size())
         kept = self._callbacks(schedule, step, checkpoint, stop, wait)
         save = kept[-1]
         assert isinstance(save, callbacks.SaveCheckpoints)
@@ -359,106 +360,14 @@ class Training:
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             board,
             show,
-            self._symptoms(),
+            symptoms.watch(rows, self.splits, optim.peak(self.config.optim), self.noticed, self.screen.say),
             save,
         ]
 
-    def _symptoms(self) -> symptoms.Symptoms:
-        names = self.splits.class_names
-        images = np.bincount(self.splits.val.labels, minlength=len(names))
-        peak = optim.peak(self.config.optim)
-        return symptoms.Symptoms(self.rows, images, names, peak, self.noticed, self.screen.say)
-
-    def _training_data(self, step: int) -> tf.data.Dataset:
-        weights = None
-        if self.config.optim.class_weights == "balanced":
-            weights = pipeline.balanced(self.splits.train, len(self.splits.class_names))
-        batches = pipeline.training(
-            self.splits,
-            augment=self.config.augment,
-            seed=self.config.fit.seed,
-            batch_size=self.config.fit.batch_size,
-            start_step=step,
-            label_smoothing=self.config.optim.label_smoothing,
-            class_weights=weights,
-            cache=self.cache,
-            phases=self.screen,
-        )
-        return self._sized(batches)
-
-    def _val_data(self) -> tf.data.Dataset | None:
-        if not len(self.splits.val):
-            return None
-        return self._sized(
-            pipeline.scoring(self.splits.val, self.splits, self.config.fit.batch_size, self.cache, self.screen)
-        )
-
-    def _sized(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        return pipeline.shrunk(batches, self.trained_on.image_size) if self.small else batches
+    def _size(self) -> int | None:
+        return self.trained_on.image_size if self.small else None
 
     def _save_best(self) -> None:
         with self.screen.phase("saving the best model"):
             self.twin.set_weights(averaged(self.model))
             save_model(self.twin, self.run.best_model)
-
-    def _finish(self) -> dict[str, Any]:
-        """Scores the best model on val and test, once, and keeps everything; metrics.json, written last, makes the run
-        finished.
-        """
-        epoch = callbacks.best_epoch(self.rows, self.monitor)
-        found, answered = self._score_splits()
-        if self.draw:
-            with self.screen.phase("drawing the curves"):
-                self._show("train", pictures.curves(self.rows, epoch))
-        scores = {
-            f"{split}_{score.name}": found[split][score.name]["value"]
-            for split in found
-            for score in metrics.shown_in("run")
-            if score.name in found[split]
-        }
-        if self.read_test:
-            tensorboard.write_hparams(self.run.tensorboard, one_line(self.run.name), self._hparams(), scores)
-        found |= {
-            "finished": now(),
-            "params": self.count.params,
-            "macs": self.count.macs,
-            "epochs": len(self.rows),
-            "best_epoch": epoch,
-            "monitor": self.monitor,
-            "val_in_training": {name: value for name, value in self.rows[epoch - 1].items() if name.startswith("val_")},
-            "train_seconds": math.fsum(row["seconds"] for row in self.rows),
-            "images_per_second": float(np.median([row["images_per_second"] for row in self.rows])),
-            "test_is_val": self.splits.marked,
-        }
-        skipped = [*self.splits.skipped, *self.splits.failures()]
-        self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
-        for name in [name for name in ("val", "test") if name in found and self.read_test]:
-            for line in split_scores.symptoms(found[name], name):
-                self.screen.say(f"note: {line}")
-        if answered and self.read_test:
-            split, predictions = answered[-1] if self.draw else (None, None)
-            with self.screen.phase("writing report.html"):
-                run_report.write(self.run, split, predictions, metrics=found)
-        self.run.write_metrics(found)
-        return found
-
-    def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
-        """Returns the scores of the best model by split, and their predictions; test comes last."""
-        with self.screen.phase("loading the best model"):
-            best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
-        found: dict[str, Any] = {}
-        answered = []
-        for split in self.splits.parts()[1:]:
-            if not len(split) or (split.name == "test" and not self.read_test):
-                continue
-            batches = pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.cache, self.screen)
-            with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
-                predictions = predict(best, batches, split.labels, split.ids(), phase)
-            groups = groups_of(predictions.ids, self.config.data.group_by)
-            found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
-            predictions.save(self.run, split.name)
-            answered.append((split, predictions))
-            if self.draw and split.name == "val":
-                with self.screen.phase("drawing val's predictions"):
-                    self._show("val", pictures.answers(split, predictions, self.splits.class_names))
-        return found, answered

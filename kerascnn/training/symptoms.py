@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
+from kerascnn.data import Splits
 from kerascnn.scoring import metrics
 from kerascnn.scoring.split_scores import exploded
 from kerascnn.training.callbacks import Row
@@ -89,3 +90,9 @@ class Symptoms(keras.callbacks.Callback):
             if kind not in self.said:
                 self.say(line)
         self.said |= found.keys()
+
+
+def watch(rows: list[Row], splits: Splits, lr: float, noticed: set[str], say: Callable[[str], None]) -> Symptoms:
+    """Returns the callback that reports the symptoms of a training on `splits`; see `Symptoms`."""
+    images = np.bincount(splits.val.labels, minlength=len(splits.class_names))
+    return Symptoms(rows, images, splits.class_names, lr, noticed, say)

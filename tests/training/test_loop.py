@@ -247,7 +247,7 @@ def test_balanced_weights_are_finite_where_train_lacks_a_class(tmp_path, splits)
     config = training.resolve(BASE.replace(optim={"class_weights": "balanced"}), lacking)
     plan = setup(config.devices, 16)
     begun = Training(config, Run(tmp_path), lacking, plan, Screen(), draw=False, read_test=False)
-    _, answers, weights = next(iter(begun._training_data(0)))
+    _, answers, weights = next(iter(begun.batches.training(0)))
     assert np.isfinite(weights).all()
     assert np.min(weights) > 0
     assert 3 not in np.argmax(answers, axis=1)

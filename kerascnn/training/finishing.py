@@ -1,0 +1,118 @@
+"""The end of a run: its best model is scored on val and test, once, and everything is kept."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerascnn.cli.escaping import one_line
+from kerascnn.cli.screen import Screen
+from kerascnn.config.resolved import ResolvedConfig
+from kerascnn.data import Split, Splits
+from kerascnn.data.grouping import groups_of
+from kerascnn.models.cost import Counts
+from kerascnn.report import pictures, run_report, tensorboard
+from kerascnn.runs import Run, now
+from kerascnn.scoring import metrics, split_scores
+from kerascnn.scoring.inference import predict
+from kerascnn.scoring.predictions import Predictions
+from kerascnn.training import callbacks, environment
+from kerascnn.training.batches import Batches
+
+
+def show(run: Run, split: str, pngs: Mapping[str, bytes]) -> None:
+    """Writes pictures to TensorBoard, then to plots/, whose files say that both exist."""
+    tensorboard.write_images(run.tensorboard, split, pngs)
+    for name, png in pngs.items():
+        run.write_plot(f"{name}.png", png)
+
+
+@dataclass
+class Finish:
+    """What the end of a run needs.
+
+    Args:
+        config, run, splits, screen, batches: Those of the training.
+        count: What the network costs.
+        rows: The history, one row per epoch.
+        monitor: The column that chose the best epoch, or "last epoch".
+        draw: Whether pictures are drawn.
+        read_test: Whether test is scored, and a report written.
+    """
+
+    config: ResolvedConfig
+    run: Run
+    splits: Splits
+    screen: Screen
+    batches: Batches
+    count: Counts
+    rows: list[dict[str, float]]
+    monitor: str
+    draw: bool
+    read_test: bool
+
+    def go(self) -> dict[str, Any]:
+        """Scores the best model on val and test, once, and keeps everything; metrics.json, written last, makes the run
+        finished.
+        """
+        epoch = callbacks.best_epoch(self.rows, self.monitor)
+        found, answered = self._score_splits()
+        if self.draw:
+            with self.screen.phase("drawing the curves"):
+                show(self.run, "train", pictures.curves(self.rows, epoch))
+        scores = {
+            f"{split}_{score.name}": found[split][score.name]["value"]
+            for split in found
+            for score in metrics.shown_in("run")
+            if score.name in found[split]
+        }
+        if self.read_test:
+            values = environment.hparams(self.config, self.splits, self.count)
+            tensorboard.write_hparams(self.run.tensorboard, one_line(self.run.name), values, scores)
+        found |= {
+            "finished": now(),
+            "params": self.count.params,
+            "macs": self.count.macs,
+            "epochs": len(self.rows),
+            "best_epoch": epoch,
+            "monitor": self.monitor,
+            "val_in_training": {name: value for name, value in self.rows[epoch - 1].items() if name.startswith("val_")},
+            "train_seconds": math.fsum(row["seconds"] for row in self.rows),
+            "images_per_second": float(np.median([row["images_per_second"] for row in self.rows])),
+            "test_is_val": self.splits.marked,
+        }
+        skipped = [*self.splits.skipped, *self.splits.failures()]
+        self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
+        for name in [name for name in ("val", "test") if name in found and self.read_test]:
+            for line in split_scores.symptoms(found[name], name):
+                self.screen.say(f"note: {line}")
+        if answered and self.read_test:
+            split, predictions = answered[-1] if self.draw else (None, None)
+            with self.screen.phase("writing report.html"):
+                run_report.write(self.run, split, predictions, metrics=found)
+        self.run.write_metrics(found)
+        return found
+
+    def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
+        """Returns the scores of the best model by split, and their predictions; test comes last."""
+        with self.screen.phase("loading the best model"):
+            best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
+        found: dict[str, Any] = {}
+        answered = []
+        for split in self.splits.parts()[1:]:
+            if not len(split) or (split.name == "test" and not self.read_test):
+                continue
+            batches = self.batches.scoring(split)
+            with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
+                predictions = predict(best, batches, split.labels, split.ids(), phase)
+            groups = groups_of(predictions.ids, self.config.data.group_by)
+            found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
+            predictions.save(self.run, split.name)
+            answered.append((split, predictions))
+            if self.draw and split.name == "val":
+                with self.screen.phase("drawing val's predictions"):
+                    show(self.run, "val", pictures.answers(split, predictions, self.splits.class_names))
+        return found, answered
