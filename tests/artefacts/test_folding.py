@@ -25,7 +25,7 @@ def image_size(arch: str) -> int:
 
 def normalizations(model: keras.Model) -> tuple[int, int]:
     """Normalizations in the graph of an inference, and those among them that directly follow a convolution of their own."""
-    spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    spec = tf.TensorSpec([2, *model.input_shape[1:]], tf.float32)  # a single image's are not fused everywhere
     graph = tf.function(lambda x: model(x, training=False), input_signature=[spec]).get_concrete_function().graph
     found = [op for op in graph.get_operations() if op.type == "FusedBatchNormV3"]
     behind = [op.inputs[0] for op in found]

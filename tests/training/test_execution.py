@@ -95,7 +95,7 @@ def test_waiting_is_not_what_runs_beside_a_step(steps):
     start = time.perf_counter()
     model.fit(stream, steps_per_epoch=30, verbose=0, shuffle=False)
     share = wait.seconds() / (time.perf_counter() - start)
-    assert 0.1 < share < 0.5
+    assert 0.02 < share < 0.75  # 1 if it counted what runs beside the step; a busy machine moves the quarter
 
 
 def computed(x):
