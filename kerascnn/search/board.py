@@ -5,8 +5,8 @@ from types import TracebackType
 from rich.table import Table
 
 from kerascnn.cli.screen import Screen
-from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, TrialResult, candidates, ranked
 
 # Number of candidates in the table besides the baseline: those in training, then the best.
 SHOWN = 12
@@ -43,25 +43,25 @@ def table(search: Search) -> Table:
     found = Table(box=None, pad_edge=False)
     for title in ("candidate", "state", "epoch", search.column, "MACs", "parameters"):
         found.add_column(title, justify="left" if title in ("candidate", "state") else "right")
-    outcomes = dict(search.outcomes)  # another thread may add a candidate
-    busy = [one for one in candidates(outcomes) if one.running]
-    best = [one for one in ranked(outcomes, search.direction) if not one.running]
-    head = [outcomes[BASELINE]] if BASELINE in outcomes else []
-    for outcome in [*head, *busy, *best][: SHOWN + 1]:
-        found.add_row(*_cells(search, outcome))
-    done = sum(bool(one.scores or one.reason) for one in candidates(outcomes))
-    failed = sum(bool(one.reason) for one in candidates(outcomes))
+    trial_results = dict(search.trial_results)  # another thread may add a candidate
+    busy = [one for one in candidates(trial_results) if one.running]
+    best = [one for one in ranked(trial_results, search.direction) if not one.running]
+    head = [trial_results[BASELINE]] if BASELINE in trial_results else []
+    for trial_result in [*head, *busy, *best][: SHOWN + 1]:
+        found.add_row(*_cells(search, trial_result))
+    done = sum(bool(one.scores or one.reason) for one in candidates(trial_results))
+    failed = sum(bool(one.reason) for one in candidates(trial_results))
     found.caption = f"{done} of {search.tune.trials} candidates{f', {failed} failed' if failed else ''}"
     return found
 
 
-def _cells(search: Search, outcome: Outcome) -> tuple[str, ...]:
-    cost = search.cost(outcome.config)
+def _cells(search: Search, trial_result: TrialResult) -> tuple[str, ...]:
+    cost = search.cost(trial_result.config)
     return (
-        outcome.name,
-        outcome.state(search.epochs),
-        f"{outcome.epoch}/{search.epochs}",
-        "-" if outcome.score is None else f"{outcome.score:.4f}",
+        trial_result.name,
+        trial_result.state(search.epochs),
+        f"{trial_result.epoch}/{search.epochs}",
+        "-" if trial_result.score is None else f"{trial_result.score:.4f}",
         f"{cost.macs / 1e6:,.1f} M",
         f"{cost.params:,}",
     )

@@ -8,8 +8,8 @@ from typing import Any
 from kerascnn.errors import TrainingFailed
 from kerascnn.search import candidates, oracles
 from kerascnn.search.directory import Journal
-from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, TrialResult
 from kerascnn.studies.executor import ChildLost, Slot
 from kerascnn.studies.workers import WorkerPool
 
@@ -28,9 +28,9 @@ class Execution:
 
     def __init__(self, search: Search, after: Callable[[], None]) -> None:
         self.search, self.after = search, after
-        self.tune, self.outcomes, self.directory = search.tune, search.outcomes, search.directory
+        self.tune, self.trial_results, self.directory = search.tune, search.trial_results, search.directory
         self.journal = Journal(search.directory.journal_file)
-        self.baseline = self.outcomes.setdefault(BASELINE, Outcome(BASELINE, {}, search.baseline()))
+        self.baseline = self.trial_results.setdefault(BASELINE, TrialResult(BASELINE, {}, search.baseline()))
         self._baseline_waits = True
         self._turn = threading.Lock()
         self._begun: list[Any] = []
@@ -80,8 +80,8 @@ class Execution:
                 )
                 events = events[:number]
                 # A draw that does not match has changed the oracle: replay again, up to that event.
-                self.outcomes.clear()
-                self.outcomes[BASELINE] = self.baseline
+                self.trial_results.clear()
+                self.trial_results[BASELINE] = self.baseline
                 self.oracle = self._fresh()
                 self.oracle.folder = None
                 for each in events:
@@ -116,20 +116,20 @@ class Execution:
         """
         return self.oracle.create_trial(f"worker{len(self.oracle.trials)}")
 
-    def _outcome(self, trial: Any) -> Outcome:
+    def _outcome(self, trial: Any) -> TrialResult:
         values = oracles.own(trial.hyperparameters.values)
         name = self.search.key(values)
-        return self.outcomes.setdefault(name, Outcome(name, values, self.search.config_of(values)))
+        return self.trial_results.setdefault(name, TrialResult(name, values, self.search.config_of(values)))
 
     def _until(self, trial: Any) -> int:
         return int(trial.hyperparameters.values.get("tuner/epochs", self.search.epochs))
 
     def _end(self, trial: Any, score: float, reason: str) -> None:
-        outcome = self._outcome(trial)
-        outcome.reason = reason
+        trial_result = self._outcome(trial)
+        trial_result.reason = reason
         if not reason:
-            outcome.scores[self._until(trial)] = score
-            outcome.epoch = max(outcome.epoch, self._until(trial))
+            trial_result.scores[self._until(trial)] = score
+            trial_result.epoch = max(trial_result.epoch, self._until(trial))
         if reason and self.tune.tuner != "hyperband":
             trial.status, trial.message = "FAILED", reason
         else:  # halving needs every candidate of a rung: a crash gets the worst score
@@ -179,45 +179,47 @@ class Execution:
 
     def _run(self, trial: Any, slot: Slot) -> None:
         with self._turn:
-            outcome, until = self._outcome(trial), self._until(trial)
-            self.search.prepared(outcome.name, outcome.config)
+            trial_result, until = self._outcome(trial), self._until(trial)
+            self.search.prepared(trial_result.name, trial_result.config)
         try:
-            score = self._train(outcome, until, slot, candidate=True)
+            score = self._train(trial_result, until, slot, candidate=True)
         except ChildLost as error:
-            self._note_lost(trial, outcome, error)
+            self._note_lost(trial, trial_result, error)
             score = WORST[self.search.direction]
         with self._turn:
-            event = {"event": "ended", "trial": trial.trial_id, "score": score, "reason": outcome.reason}
+            event = {"event": "ended", "trial": trial.trial_id, "score": score, "reason": trial_result.reason}
             self.journal.append(event)
-            self._end(trial, score, outcome.reason)
+            self._end(trial, score, trial_result.reason)
             self._drop_losers()
             self.after()
-            done = sum(bool(one.scores or one.reason) for name, one in self.outcomes.items() if name != BASELINE)
-            said = outcome.reason or f"{self.search.column} {score:.4f} after {until} of {self.search.epochs} epochs"
-            self.search.screen.say(f"{done:>4}/{self.tune.trials:<4}  {outcome.name}  {said}")
+            done = sum(bool(one.scores or one.reason) for name, one in self.trial_results.items() if name != BASELINE)
+            said = (
+                trial_result.reason or f"{self.search.column} {score:.4f} after {until} of {self.search.epochs} epochs"
+            )
+            self.search.screen.say(f"{done:>4}/{self.tune.trials:<4}  {trial_result.name}  {said}")
 
-    def _note_lost(self, trial: Any, outcome: Outcome, error: ChildLost) -> None:
+    def _note_lost(self, trial: Any, trial_result: TrialResult, error: ChildLost) -> None:
         """Stops the search, since the cause may affect all; but a candidate that is killed twice at the same epoch fails.
 
         A candidate that needs too much memory would otherwise keep the search from ever ending.
         """
-        mark = trial.trial_id, len(self.directory.run(outcome.name).history())
+        mark = trial.trial_id, len(self.directory.run(trial_result.name).history())
         with self._turn:
             if error.killed and mark in self._lost:
-                outcome.reason = f"twice after {mark[1]} epochs: {error.said}"
+                trial_result.reason = f"twice after {mark[1]} epochs: {error.said}"
                 return
             if error.killed:
                 self._lost.add(mark)
                 self.journal.append({"event": "lost", "trial": mark[0], "epoch": mark[1]})
         raise error
 
-    def _train(self, outcome: Outcome, until: int, slot: Slot, candidate: bool) -> float:
-        run = self.directory.run(outcome.name)
+    def _train(self, trial_result: TrialResult, until: int, slot: Slot, candidate: bool) -> float:
+        run = self.directory.run(trial_result.name)
 
         def seen(row: dict[str, float]) -> None:
-            outcome.epoch = int(row["epoch"])
+            trial_result.epoch = int(row["epoch"])
 
-        outcome.running = True
+        trial_result.running = True
         try:
             score = candidates.train(
                 run,
@@ -231,12 +233,12 @@ class Execution:
                 say=seen,
             )
         except TrainingFailed as error:
-            outcome.reason = str(error)
+            trial_result.reason = str(error)
             return WORST[self.search.direction]
         finally:
-            outcome.running = False
-        outcome.scores[until] = score
-        outcome.epoch = until
+            trial_result.running = False
+        trial_result.scores[until] = score
+        trial_result.epoch = until
         return score
 
     def _drop_losers(self) -> None:
@@ -247,5 +249,5 @@ class Execution:
             for trial in self.oracle.awaited()
             if trial in self.oracle.trials
         }
-        for name in self.outcomes.keys() - running - may_go_on - {BASELINE}:
+        for name in self.trial_results.keys() - running - may_go_on - {BASELINE}:
             self.directory.run(name).drop_checkpoints()

@@ -8,8 +8,8 @@ from kerascnn.report import cost_front
 from kerascnn.report.cost_front import CostPoint
 from kerascnn.report.drawing import Picture
 from kerascnn.search.directory import SearchDirectory
-from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE
 
 # Terms that two searches must share to be in one plot.
 TERMS = ("data.fingerprint", "data.fraction", "fit.epochs")

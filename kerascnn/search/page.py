@@ -11,8 +11,8 @@ from kerascnn.runs import shown_command
 from kerascnn.scoring import metrics
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.search import front, results
-from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, candidates, ranked
 from kerascnn.statistics import Interval
 
 # Number of candidates in the page's table; trials.csv has all.
@@ -25,13 +25,13 @@ def page(search: Search, said: Sequence[str] = ()) -> SearchPage:
     """Returns the page of a search with results.
 
     Args:
-        search: With its outcomes.
+        search: With its trial results.
         said: What a promotion has just come to, its verdict last; its table comes from promotion.csv.
     """
     tune, base = search.tune, search.base
     return SearchPage(
         name=search.directory.path.name,
-        about=f"{base.model.arch} on {search.splits.name}, space {search.space.name}: {len(candidates(search.outcomes))} of"
+        about=f"{base.model.arch} on {search.splits.name}, space {search.space.name}: {len(candidates(search.trial_results))} of"
         f" {tune.trials} candidates by {tune.tuner}, {search.epochs} epochs, best by {search.column}",
         verdicts=(*_promoted(said), _best(search)),
         trials=_trials(search),
@@ -48,7 +48,7 @@ def _promoted(said: Sequence[str]) -> tuple[Statement, ...]:
 
 
 def _best(search: Search) -> Statement:
-    best = ranked(search.outcomes, search.direction)
+    best = ranked(search.trial_results, search.direction)
     if not best:
         return Statement("No candidate has a score")
     first = best[0]
@@ -56,7 +56,7 @@ def _best(search: Search) -> Statement:
         f"Best of {len(best)} candidates: {first.name}, {search.column} {first.score:.4f} after {first.epochs} of"
         f" {search.epochs} epochs (1 seed; chosen by this very score, so optimistic)"
     )
-    base, details = search.outcomes.get(BASELINE), []
+    base, details = search.trial_results.get(BASELINE), []
     if base is not None and base.score is not None:
         details.append(f"The uniformly scaled network has {base.score:.4f} at width {base.config.model.width:g}.")
         found = results.gain(search.directory.run(BASELINE), search.directory.run(first.name))

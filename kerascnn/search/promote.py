@@ -11,8 +11,8 @@ from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.scoring.predictions import Predictions
-from kerascnn.search.outcomes import BASELINE, Outcome, ranked
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, TrialResult, ranked
 from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_way
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.workers import WorkerPool
@@ -36,15 +36,15 @@ class Promotion:
 
     def __init__(self, search: Search, count: int, seeds: int, choose: int = 2) -> None:
         self.search = search
-        self.chosen = [search.outcomes[BASELINE], *ranked(search.outcomes, search.direction)[:count]]
+        self.chosen = [search.trial_results[BASELINE], *ranked(search.trial_results, search.direction)[:count]]
         self.seeds = [search.base.fit.seed + 1 + i for i in range(seeds)]
         self.choosing = [search.base.fit.seed + FIRST_CHOOSING + i for i in range(choose)]
         self.split = "val" if search.splits.marked else "test"  # there is no test if val is kept as val
         self._turn = threading.Lock()
 
-    def run(self, outcome: Outcome, seed: int) -> Run:
+    def run(self, trial_result: TrialResult, seed: int) -> Run:
         """Returns the run of one retraining."""
-        return Run(self.search.directory.promoted / f"{outcome.name}_s{seed}")
+        return Run(self.search.directory.promoted / f"{trial_result.name}_s{seed}")
 
     def train(self) -> None:
         """Trains all unfinished runs, seed by seed, on all workers.
@@ -61,18 +61,18 @@ class Promotion:
             with self._turn:
                 if not left:
                     return False
-                outcome, seed = left.pop(0)
-            self._train(outcome, seed, slot)
+                trial_result, seed = left.pop(0)
+            self._train(trial_result, seed, slot)
             return True
 
         if left:
             slots = self.search.executor.slots
             WorkerPool(slots, self.search.stop, self.search.seconds_left()).work(job)
 
-    def _train(self, outcome: Outcome, seed: int, slot: Slot) -> None:
-        run = self.run(outcome, seed)
+    def _train(self, trial_result: TrialResult, seed: int, slot: Slot) -> None:
+        run = self.run(trial_result, seed)
         if not run.config_file.exists():
-            run.write_config(outcome.config.replace(fit={"seed": seed}))
+            run.write_config(trial_result.config.replace(fit={"seed": seed}))
         candidate, executor, stop = seed in self.choosing, self.search.executor, self.search.stop
         for _ in executor.train(run.path, None, slot, candidate=candidate, stop=stop, label=run.name):
             pass
@@ -98,20 +98,20 @@ class Promotion:
         `separable` tells whether a gain holds with 95 % for all candidates together (Holm); it is empty with fewer than three
         seeds.
         """
-        found = [self._row(outcome) for outcome in self.chosen]
-        gains = [self.gain(outcome) for outcome in self.chosen[1:]]
+        found = [self._row(trial_result) for trial_result in self.chosen]
+        gains = [self.gain(trial_result) for trial_result in self.chosen[1:]]
         corrected = statistics.holm([statistics.p_value(gain) for gain in gains])
         for row, p in zip(found[1:], corrected, strict=True):
             row |= {"p_holm": p, "separable": p < 0.05 if len(self.seeds) >= MIN_SEEDS else None}
         return found
 
-    def _row(self, outcome: Outcome) -> dict[str, Any]:
-        search, found = self.search, [self.run(outcome, seed) for seed in self.seeds]
+    def _row(self, trial_result: TrialResult) -> dict[str, Any]:
+        search, found = self.search, [self.run(trial_result, seed) for seed in self.seeds]
         val = [self._val(run) for run in found]
         scores, split = [self._headline(run) for run in found], self.split
-        cost, searched = search.cost(outcome.config), outcome.score or 0.0
+        cost, searched = search.cost(trial_result.config), trial_result.score or 0.0
         row: dict[str, Any] = {
-            "candidate": outcome.name,
+            "candidate": trial_result.name,
             "macs": cost.macs,
             "params": cost.params,
             "seeds": len(self.seeds),
@@ -123,21 +123,21 @@ class Promotion:
         }
         if over := over_seeds(scores, SHARE):
             row |= {f"{split}_low": over.low, f"{split}_high": over.high}
-        if outcome.name != BASELINE:
-            row |= {"choosing_score": self._chosen_by(outcome)}
-            gain = self.gain(outcome)
+        if trial_result.name != BASELINE:
+            row |= {"choosing_score": self._chosen_by(trial_result)}
+            gain = self.gain(trial_result)
             row |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "gain_over": gain.over}
             row |= {"images": gain.images}
         return row
 
-    def _chosen_by(self, outcome: Outcome) -> float:
+    def _chosen_by(self, trial_result: TrialResult) -> float:
         """Returns the mean val score of the runs that name the winner."""
-        return float(np.mean([self._val(self.run(outcome, seed)) for seed in self.choosing]))
+        return float(np.mean([self._val(self.run(trial_result, seed)) for seed in self.choosing]))
 
-    def gain(self, outcome: Outcome) -> Difference:
+    def gain(self, trial_result: TrialResult) -> Difference:
         """Returns the accuracy of a candidate minus that of the baseline, paired by seed and image."""
         base = self.chosen[0]
-        table = np.stack([self._right(outcome, seed) - self._right(base, seed) for seed in self.seeds])
+        table = np.stack([self._right(trial_result, seed) - self._right(base, seed) for seed in self.seeds])
         ids = Predictions.load(self.run(base, self.seeds[0]), self.split).ids
         return two_way(
             lambda index: table[:, index].mean(axis=-1).T,
@@ -147,10 +147,10 @@ class Promotion:
             groups=groups_of(ids, self.search.base.data.group_by),
         )
 
-    def _right(self, outcome: Outcome, seed: int) -> np.ndarray:
-        return Predictions.load(self.run(outcome, seed), self.split).correct.astype("float64")
+    def _right(self, trial_result: TrialResult, seed: int) -> np.ndarray:
+        return Predictions.load(self.run(trial_result, seed), self.split).correct.astype("float64")
 
-    def winner(self) -> Outcome | None:
+    def winner(self) -> TrialResult | None:
         """Returns the candidate with the best val in runs with other seeds than those that judge it."""
         pick = max if self.search.direction == "max" else min
         return pick(self.chosen[1:], key=self._chosen_by, default=None)
@@ -180,7 +180,7 @@ class Promotion:
         winner = self.winner()
         return [*said, self._verdict(winner)] if winner else said
 
-    def _verdict(self, winner: Outcome) -> str:
+    def _verdict(self, winner: TrialResult) -> str:
         found = self.gain(winner)
         about = f"({found.seeds} seeds, {found.images:,} {self.split} images, {found.over} resampled)"
         low, high = 100 * found.low, 100 * found.high

@@ -21,8 +21,8 @@ from kerascnn.runs import Run, shown_command
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search import front
-from kerascnn.search.outcomes import BASELINE, Outcome, candidates, ranked
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, TrialResult, candidates, ranked
 from kerascnn.statistics import Difference, two_way
 
 FEW = 8  # fewest candidates for an importance of parameters
@@ -32,30 +32,30 @@ CORRELATION = "rank correlation with the next rung"
 
 def rows(search: Search) -> list[dict[str, Any]]:
     """Returns trials.csv: the baseline, the candidates, best first, failed ones, and the agreement of rungs."""
-    best = ranked(search.outcomes, search.direction)
-    others = [one for one in candidates(search.outcomes) if one not in best]
-    head = [search.outcomes[BASELINE]] if BASELINE in search.outcomes else []
-    found = [_row(search, outcome) for outcome in [*head, *best, *others]]
+    best = ranked(search.trial_results, search.direction)
+    others = [one for one in candidates(search.trial_results) if one not in best]
+    head = [search.trial_results[BASELINE]] if BASELINE in search.trial_results else []
+    found = [_row(search, trial_result) for trial_result in [*head, *best, *others]]
     agree = {f"{search.column}@{pair['early']}": pair["rank_correlation"] for pair in agreement(search)}
     return [*found, {"candidate": CORRELATION, **agree}] if agree else found
 
 
-def _row(search: Search, outcome: Outcome) -> dict[str, Any]:
-    cost, run = search.cost(outcome.config), search.directory.run(outcome.name)
+def _row(search: Search, trial_result: TrialResult) -> dict[str, Any]:
+    cost, run = search.cost(trial_result.config), search.directory.run(trial_result.name)
     return {
-        "candidate": outcome.name,
+        "candidate": trial_result.name,
         "family": search.family,
-        "status": outcome.state(search.epochs),
-        "epochs": outcome.epochs,
-        search.column: outcome.score,
+        "status": trial_result.state(search.epochs),
+        "epochs": trial_result.epochs,
+        search.column: trial_result.score,
         "params": cost.params,
         "macs": cost.macs,
         "latency_ms": run.latency_ms(),
         "seconds": round(math.fsum(row["seconds"] for row in run.history()), 1),
-        **{f"{search.column}@{epoch}": outcome.scores.get(epoch) for epoch in search.rungs()},
-        "width": outcome.config.model.width,
-        **{p.name: outcome.values.get(p.name) for p in search.space.parameters},
-        "reason": outcome.reason,
+        **{f"{search.column}@{epoch}": trial_result.scores.get(epoch) for epoch in search.rungs()},
+        "width": trial_result.config.model.width,
+        **{p.name: trial_result.values.get(p.name) for p in search.space.parameters},
+        "reason": trial_result.reason,
     }
 
 
@@ -66,8 +66,8 @@ def agreement(search: Search) -> list[dict[str, Any]]:
     """
     pick = max if search.direction == "max" else min
     columns = []
-    for outcome in candidates(search.outcomes):
-        history = search.directory.run(outcome.name).history()
+    for trial_result in candidates(search.trial_results):
+        history = search.directory.run(trial_result.name).history()
         columns.append([row[search.column] for row in history if search.column in row])
     rungs, found = search.rungs(), []
     for early, late in itertools.pairwise(rungs):
@@ -85,15 +85,15 @@ def importance(search: Search) -> list[dict[str, Any]]:
     bad because of a filter count. Multiply-adds are a column of their own, since a larger network is not better because of
     one parameter. With few candidates the importance is uncertain: n and the spread are reported.
     """
-    outcomes = ranked(search.outcomes, search.direction)
-    if len(outcomes) < FEW:
+    trial_results = ranked(search.trial_results, search.direction)
+    if len(trial_results) < FEW:
         return []
     names = [p.name for p in search.space.parameters]
     table = np.array(
-        [[_number(search, name, one) for name in names] + [search.cost(one.config).macs] for one in outcomes],
+        [[_number(search, name, one) for name in names] + [search.cost(one.config).macs] for one in trial_results],
         dtype=float,
     )
-    epochs, scores = np.array([one.epochs for one in outcomes]), np.array([one.score for one in outcomes])
+    epochs, scores = np.array([one.epochs for one in trial_results]), np.array([one.score for one in trial_results])
     scores = scores - [scores[epochs == count].mean() for count in epochs]
     forest = RandomForestRegressor(300, min_samples_leaf=2, random_state=0).fit(table, scores)
     found = permutation_importance(forest, table, scores, n_repeats=30, random_state=0)
@@ -102,16 +102,16 @@ def importance(search: Search) -> list[dict[str, Any]]:
             "parameter": name,
             "importance": round(float(found.importances_mean[i]), 4),
             "spread": round(float(found.importances_std[i]), 4),
-            "n": len(outcomes),
+            "n": len(trial_results),
         }
         for i, name in enumerate([*names, "macs"])
     ]
     return sorted(lines, key=lambda line: -float(line["importance"]))
 
 
-def _number(search: Search, name: str, outcome: Outcome) -> float:
+def _number(search: Search, name: str, trial_result: TrialResult) -> float:
     parameter = next(p for p in search.space.parameters if p.name == name)
-    value = outcome.values.get(name)
+    value = trial_result.values.get(name)
     if value is None:
         return -1.0
     return float(value) if isinstance(value, int | float) else float(parameter.labels().index(value))
@@ -142,12 +142,12 @@ def keep(search: Search, whole: bool = False) -> None:
     directory.write_table(directory.importance_file, importance(search))
     if (picture := front.picture(search)) is not None:
         directory.write_picture(png(picture))
-    if best := ranked(search.outcomes, search.direction):
+    if best := ranked(search.trial_results, search.direction):
         directory.write_recipe(recipe(search, best[0]))
     _write_hparams(search)
 
 
-def recipe(search: Search, best: Outcome) -> str:
+def recipe(search: Search, best: TrialResult) -> str:
     """Returns the recipe of the best candidate: its cost, its score, and what differs from the defaults."""
     cost = search.cost(best.config)
     sections = {
@@ -155,7 +155,7 @@ def recipe(search: Search, best: Outcome) -> str:
         for name in IDENTITY_SECTIONS
     }
     return (
-        f"# The best of {len(candidates(search.outcomes))} candidates of: {shown_command()}\n"
+        f"# The best of {len(candidates(search.trial_results))} candidates of: {shown_command()}\n"
         f"#   kerascnn fit --config {shlex.quote(str(search.directory.recipe_file))}\n"
         f"# {cost.params:,} parameters, {cost.macs / 1e6:.2f} M MACs. {search.column} {best.score:.4f} after {best.epochs}"
         f" epochs, 1 seed: optimistic, for it was chosen by that.\n"
@@ -167,16 +167,21 @@ def _write_hparams(search: Search) -> None:
     """Writes a table below the search's own `tensorboard/`: its columns at the root, and a row for each candidate."""
     spans = {p.name: list(p.labels()) if p.choices else (p.low, p.high) for p in search.space.parameters}
     tensorboard.write_experiment(search.directory.tensorboard, spans, ("score", "epochs", "macs", "params"))
-    for outcome in ranked(search.outcomes, search.direction):
-        cost = search.cost(outcome.config)
-        scores = {"score": outcome.score or 0.0, "epochs": outcome.epochs, "macs": cost.macs, "params": cost.params}
-        folder = search.directory.tensorboard / outcome.name
-        tensorboard.write_hparams(folder, outcome.name, outcome.values, scores)
+    for trial_result in ranked(search.trial_results, search.direction):
+        cost = search.cost(trial_result.config)
+        scores = {
+            "score": trial_result.score or 0.0,
+            "epochs": trial_result.epochs,
+            "macs": cost.macs,
+            "params": cost.params,
+        }
+        folder = search.directory.tensorboard / trial_result.name
+        tensorboard.write_hparams(folder, trial_result.name, trial_result.values, scores)
 
 
 def lines(search: Search) -> list[str]:
     """Returns the closing lines: the best candidate, its gain, the findings, the failures."""
-    best = ranked(search.outcomes, search.direction)
+    best = ranked(search.trial_results, search.direction)
     if not best:
         return ["no candidate has a score", *_failures(search)]
     said = [*_best(search, best), *_gain(search, best[0])]
@@ -191,7 +196,7 @@ def lines(search: Search) -> list[str]:
     return [*said, *_failures(search)]
 
 
-def _best(search: Search, best: Sequence[Outcome]) -> list[str]:
+def _best(search: Search, best: Sequence[TrialResult]) -> list[str]:
     first, cost = best[0], search.cost(best[0].config)
     return [
         f"best    {first.name}: {search.column} {first.score:.4f} after {first.epochs} of {search.epochs} epochs:"
@@ -201,8 +206,8 @@ def _best(search: Search, best: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _gain(search: Search, best: Outcome) -> list[str]:
-    base = search.outcomes.get(BASELINE)
+def _gain(search: Search, best: TrialResult) -> list[str]:
+    base = search.trial_results.get(BASELINE)
     if base is None or base.score is None:
         return []
     cost = search.cost(base.config)
@@ -220,10 +225,10 @@ def _gain(search: Search, best: Outcome) -> list[str]:
 
 
 def _failures(search: Search) -> list[str]:
-    every = list(search.outcomes.values())
+    every = list(search.trial_results.values())
     seconds = math.fsum(row["seconds"] for one in every for row in search.directory.run(one.name).history())
     failed = [one for one in every if one.reason]
     return [
-        f"cost    {duration(seconds)} of training, {len(candidates(search.outcomes))} candidates, {len(failed)} failed",
+        f"cost    {duration(seconds)} of training, {len(candidates(search.trial_results))} candidates, {len(failed)} failed",
         *(f"        {one.name}: {one.reason}" for one in failed),
     ]

@@ -18,8 +18,8 @@ from kerascnn.search import brackets, candidates, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.directory import SearchDirectory
 from kerascnn.search.options import TuneConfig
-from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.space import Space
+from kerascnn.search.trial_results import BASELINE, TrialResult
 from kerascnn.studies import slots
 from kerascnn.studies.budget import WIDEST, solve_width
 from kerascnn.studies.executor import Executor
@@ -60,7 +60,7 @@ class Search:
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
         self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen)
         self.directory = SearchDirectory(self.tune.searches_dir / (self.tune.name or self._name()))
-        self.outcomes: dict[str, Outcome] = {}
+        self.trial_results: dict[str, TrialResult] = {}
         self.stop = threading.Event()
 
     def _name(self) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from kerascnn.cli.screen import Screen
 from kerascnn.runs import Run
 from kerascnn.search import options
-from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE
 
 SPACE = """
 arch = "resnet20"

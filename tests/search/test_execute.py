@@ -15,8 +15,8 @@ from kerascnn.errors import UserError
 from kerascnn.search import front, narrowing, results
 from kerascnn.search.directory import Journal, SearchDirectory
 from kerascnn.search.execute import Execution
-from kerascnn.search.outcomes import BASELINE, candidates, ranked
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, candidates, ranked
 from kerascnn.studies.executor import ChildLost
 from kerascnn.studies.executors.local import LocalExecutor
 from tests.search import make_search
@@ -60,15 +60,15 @@ def test_whatever_is_damaged_the_same_candidates_come_out(tmp_path: Path, tuner:
     calm = make_search.search(tmp_path, tuner, trials=trials)
     make_search.train_all(calm)
     events = run(calm)
-    assert len(candidates(calm.outcomes)) == trials
+    assert len(candidates(calm.trial_results)) == trials
     assert sum(event["event"] == "began" for event in events) == (13 if tuner == "hyperband" else trials)
     for damage in DAMAGES:
         for file in (calm.directory.journal_file, calm.directory.journal_file.with_name("oracle.json")):
             damage(file)
         again = make_search.search(tmp_path, tuner, trials=trials)
         assert run(again) == events
-        assert again.outcomes.keys() == calm.outcomes.keys()
-        assert [o.scores for o in again.outcomes.values()] == [o.scores for o in calm.outcomes.values()]
+        assert again.trial_results.keys() == calm.trial_results.keys()
+        assert [o.scores for o in again.trial_results.values()] == [o.scores for o in calm.trial_results.values()]
     json.loads(calm.directory.journal_file.with_name("oracle.json").read_text())
     shutil.rmtree(calm.directory.journal_file.parent)
     assert run(make_search.search(tmp_path, tuner, trials=trials)) == events
@@ -84,7 +84,7 @@ def untrained(search: Search, aside: Path) -> str:
     """Move a candidate's directory to `aside` after a whole search; its name."""
     make_search.train_all(search)
     run(search)
-    name = candidates(search.outcomes)[1].name
+    name = candidates(search.trial_results)[1].name
     shutil.move(search.directory.run(name).path, aside)
     return name
 
@@ -102,12 +102,12 @@ def test_a_full_disk_or_a_kill_stops_the_search_and_is_no_candidates_failure(
             cut = few(tmp_path)
             with pytest.raises(ChildLost, match=r"everything is kept.* the same command continues"):
                 run(cut)
-            assert cut.outcomes[name].reason == ""
+            assert cut.trial_results[name].reason == ""
     shutil.rmtree(calm.directory.run(name).path)
     shutil.move(tmp_path / "aside", calm.directory.run(name).path)  # as if it were trained now
     again = few(tmp_path)
     assert [event for event in run(again) if event["event"] != "lost"] == events
-    assert again.outcomes[name].scores == calm.outcomes[name].scores
+    assert again.trial_results[name].scores == calm.trial_results[name].scores
 
 
 def test_who_is_killed_again_where_it_was_killed_fails_and_the_search_goes_on(
@@ -121,8 +121,8 @@ def test_who_is_killed_again_where_it_was_killed_fails_and_the_search_goes_on(
         run(few(tmp_path))
     again = few(tmp_path)
     assert [event["event"] for event in run(again)].count("ended") == 3
-    assert again.outcomes[name].reason.startswith(f"twice after 0 epochs: run {name} was killed by SIGKILL")
-    assert sum(bool(outcome.reason) for outcome in again.outcomes.values()) == 1
+    assert again.trial_results[name].reason.startswith(f"twice after 0 epochs: run {name} was killed by SIGKILL")
+    assert sum(bool(trial_result.reason) for trial_result in again.trial_results.values()) == 1
 
 
 def test_a_score_that_is_no_number_fails_the_candidate_alone(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_a_score_that_is_no_number_fails_the_candidate_alone(tmp_path: Path) -> 
     first = search.key({"filters.stage1": 4, "filters.stage2": 4, "optim.lr": 0.05})
     search.directory.run(first).write_history([{"epoch": 1, "val_accuracy": 0.1, "val_loss": math.nan}])
     run(search)
-    assert [bool(one.reason) for one in candidates(search.outcomes)] == [True, False, False]
-    assert "no epoch of" in search.outcomes[first].reason
+    assert [bool(one.reason) for one in candidates(search.trial_results)] == [True, False, False]
+    assert "no epoch of" in search.trial_results[first].reason
 
 
 def test_two_workers_find_what_one_does(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_two_workers_find_what_one_does(tmp_path: Path) -> None:
     for search in (one, two):
         make_search.train_all(search)
         run(search)
-    assert one.outcomes.keys() == two.outcomes.keys()
+    assert one.trial_results.keys() == two.trial_results.keys()
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_what_is_left(finished: Search) -> None:
     with finished.directory.trials_file.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["candidate"] for row in rows[::10]] == [BASELINE, results.CORRELATION]
-    best = ranked(finished.outcomes, finished.direction)[0]
+    best = ranked(finished.trial_results, finished.direction)[0]
     assert rows[1]["candidate"] == best.name
     assert rows[1]["status"] == "whole"
     assert float(rows[1]["val_accuracy@9"]) == pytest.approx(best.score)
@@ -179,7 +179,7 @@ def test_what_is_left(finished: Search) -> None:
     assert max(mattered.values()) > 0
     assert {"macs", "filters.stage1"} <= mattered.keys()
     assert "epochs" not in mattered  # who was stopped early is not bad for a filter count
-    assert not [name for name in finished.outcomes if any(finished.directory.run(name).checkpoints.glob("*"))]
+    assert not [name for name in finished.trial_results if any(finished.directory.run(name).checkpoints.glob("*"))]
 
 
 def test_the_front_of_both_families_and_of_comparable_searches_only(finished: Search, tmp_path: Path) -> None:

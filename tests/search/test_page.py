@@ -9,9 +9,9 @@ import pytest
 from kerascnn.report import html
 from kerascnn.search import results
 from kerascnn.search.execute import Execution
-from kerascnn.search.outcomes import BASELINE
 from kerascnn.search.page import page
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE
 from tests.search import make_search
 
 
@@ -29,7 +29,7 @@ def test_every_candidate_and_the_baseline_have_a_row(searched: Search) -> None:
     shown = page(searched)
     names = [row[0] for row in shown.trials.rows]
     assert names[0] == BASELINE
-    assert set(names) == set(searched.outcomes)
+    assert set(names) == set(searched.trial_results)
     assert len(names) == 11
     titles = [column.title for column in shown.trials.columns]
     assert {"val_accuracy", "MACs", "parameters", "filters.stage1", "optim.lr"} <= set(titles)

@@ -10,9 +10,9 @@ from kerascnn import statistics
 from kerascnn.cli.screen import duration
 from kerascnn.errors import Stopped
 from kerascnn.search.execute import Execution
-from kerascnn.search.outcomes import BASELINE, Outcome
 from kerascnn.search.promote import Promotion
 from kerascnn.search.session import Search
+from kerascnn.search.trial_results import BASELINE, TrialResult
 from tests.search import make_search
 from tests.studies.doomed import doom
 
@@ -35,23 +35,23 @@ def photos(folder: Path) -> Path:
 
 def searched(search: Search) -> Search:
     """As if the baseline and one candidate had been trained."""
-    search.outcomes[BASELINE] = Outcome(BASELINE, {}, search.baseline(), {make_search.EPOCHS: 0.5})
+    search.trial_results[BASELINE] = TrialResult(BASELINE, {}, search.baseline(), {make_search.EPOCHS: 0.5})
     values = {"model.width": 0.25}
-    search.outcomes["thin"] = Outcome("thin", values, search.config_of(values), {make_search.EPOCHS: 0.6})
+    search.trial_results["thin"] = TrialResult("thin", values, search.config_of(values), {make_search.EPOCHS: 0.6})
     return search
 
 
 def retrain(promotion: Promotion, split: str) -> None:
     """The baseline is right on half of the images, the candidate on all."""
     labels = np.array([0, 1] * 6)
-    for outcome in promotion.chosen:
-        right = labels if outcome.name != BASELINE else np.zeros_like(labels)
+    for trial_result in promotion.chosen:
+        right = labels if trial_result.name != BASELINE else np.zeros_like(labels)
         for seed in promotion.choosing:
-            run = promotion.run(outcome, seed)
+            run = promotion.run(trial_result, seed)
             run.write_history([{"epoch": 1, "val_accuracy": 0.6}])
             run.write_metrics({"val": {"accuracy": {"value": 0.6}}})
         for seed in promotion.seeds:
-            run = promotion.run(outcome, seed)
+            run = promotion.run(trial_result, seed)
             run.write_history([{"epoch": 1, "val_accuracy": 0.5 + 0.01 * seed}])
             run.write_predictions(split, ids=np.arange(12), labels=labels, probabilities=np.eye(2)[right])
             run.write_metrics({split: {"accuracy": {"value": float((right == labels).mean())}}})
@@ -78,19 +78,21 @@ def test_the_winner_is_named_by_runs_that_do_not_judge_it(tmp_path: Path) -> Non
     words = ["--dataset", str(photos(tmp_path / "photos")), "--image-size", "32", "--fraction", "1"]
     search = searched(make_search.search(tmp_path, "random", *words, space=SPACE))
     values = {"model.width": 0.5}
-    search.outcomes["wide"] = Outcome("wide", values, search.config_of(values), {make_search.EPOCHS: 0.55})
+    search.trial_results["wide"] = TrialResult("wide", values, search.config_of(values), {make_search.EPOCHS: 0.55})
     promotion = Promotion(search, 2, 3)
     retrain(promotion, "test")
     assert not set(promotion.choosing) & set(promotion.seeds)
     for seed in promotion.choosing:  # which the judges' own val would not have named
-        promotion.run(search.outcomes["wide"], seed).write_history([{"epoch": 1, "val_accuracy": 0.9}])
-        assert not promotion.run(search.outcomes["wide"], seed).has_predictions("test")
-    assert promotion.winner() is search.outcomes["wide"]
+        promotion.run(search.trial_results["wide"], seed).write_history([{"epoch": 1, "val_accuracy": 0.9}])
+        assert not promotion.run(search.trial_results["wide"], seed).has_predictions("test")
+    assert promotion.winner() is search.trial_results["wide"]
     said = "\n".join(promotion.lines())
     assert "wide, which val prefers with 2 other seeds, is better than the uniformly scaled network" in said
     assert "differ from uniform (Holm over 2 candidates): " in said
     rows = promotion.rows()
-    assert rows[1]["p_holm"] == pytest.approx(2 * statistics.p_value(promotion.gain(search.outcomes["thin"])), rel=0.01)
+    assert rows[1]["p_holm"] == pytest.approx(
+        2 * statistics.p_value(promotion.gain(search.trial_results["thin"])), rel=0.01
+    )
 
 
 def test_the_plan_says_what_a_promotion_costs(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ BASELINE = "baseline"
 
 
 @dataclass
-class Outcome:
+class TrialResult:
     """One candidate, or the baseline.
 
     Attributes:
@@ -52,13 +52,15 @@ class Outcome:
         return "whole" if self.epochs == whole else "stopped early"
 
 
-def candidates(outcomes: Mapping[str, Outcome]) -> list[Outcome]:
+def candidates(trial_results: Mapping[str, TrialResult]) -> list[TrialResult]:
     """All but the baseline, in the order of their first trial."""
-    return [outcome for name, outcome in outcomes.items() if name != BASELINE]
+    return [trial_result for name, trial_result in trial_results.items() if name != BASELINE]
 
 
-def ranked(outcomes: Mapping[str, Outcome], direction: str) -> list[Outcome]:
+def ranked(trial_results: Mapping[str, TrialResult], direction: str) -> list[TrialResult]:
     """Candidates that have a score and did not fail: those trained longest first, of them the better ones."""
     sign = -1 if direction == "max" else 1
-    alive = [outcome for outcome in candidates(outcomes) if outcome.scores and not outcome.reason]
+    alive = [
+        trial_result for trial_result in candidates(trial_results) if trial_result.scores and not trial_result.reason
+    ]
     return sorted(alive, key=lambda one: (-one.epochs, sign * one.scores[one.epochs], one.name))
