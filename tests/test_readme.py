@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from kerascnn.__main__ import COMMANDS, main
+from kerascnn.architectures.tables import ARCHS
 from kerascnn.comparison import measure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -215,6 +216,12 @@ def test_paths_in_the_text_exist(page: str) -> None:
     }
     missing = [path for path in paths if not path.startswith(MADE) and not (ROOT / path).exists()]
     assert not missing
+
+
+def test_every_network_stands_on_its_page_and_is_counted() -> None:
+    assert {f"`{arch}`" for arch in ARCHS} <= set(re.findall(r"`\w+`", TEXTS["docs/networks.md"]))
+    counts = {count for text in TEXTS.values() for count in re.findall(r"(\d+) networks|lists all (\d+)", text)}
+    assert {int(count) for pair in counts for count in pair if count} == {len(ARCHS)}
 
 
 def test_extras_in_the_text_exist() -> None:
