@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from kerascnn.cli.recipes import load_toml
-from kerascnn.comparison.directory import ComparisonDirectory
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.runs import Run
 
 matplotlib.use("Agg")

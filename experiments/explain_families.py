@@ -39,10 +39,10 @@ def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
     if not file.exists():
         # Only here: what is kept already needs no TensorFlow.
         from kerascnn.artefacts.predictor import load_keras
-        from kerascnn.evaluation import subject
+        from kerascnn.evaluation import evaluated_model
         from kerascnn.scoring import grad_cam
 
-        found = subject.find(path, None, None, "test")
+        found = evaluated_model.find(path, None, None, "test")
         images = np.concatenate([batch for batch, _ in found.images(most)])
         model, rows = load_keras(Run(path).best_model), {}
         for stage in grad_cam.stages(model):

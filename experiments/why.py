@@ -161,14 +161,14 @@ def _config(asked: Why) -> Config:
 def _plan(asked: Why, splits: Any) -> Iterator[tuple[str, Config, Run]]:
     """Every run, seed by seed, so that a script cut short is balanced."""
     from kerascnn import training
-    from kerascnn.comparison import measure
+    from kerascnn.comparison import network_costs
 
     base, resolved = _config(asked), {}
     budget = training.resolve(base.replace(model={"arch": "resnet20"}), splits)
     for network in networks(asked.depths):
         config = training.resolve(base.replace(model=network.model), splits)
         if network.matched:
-            (found,) = measure.scaled([(budget, config)], len(splits.class_names), "macs")
+            (found,) = network_costs.scaled([(budget, config)], len(splits.class_names), "macs")
             config = config.replace(model={"width": found.width, "width_divisor": found.width_divisor})
         resolved[network.name] = config
     for seed in range(asked.seeds):

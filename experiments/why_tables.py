@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments import why_measures as measures
 from kerascnn import statistics
-from kerascnn.comparison.scores import ArchPredictions, contrast
+from kerascnn.comparison.contrasts import ArchPredictions, contrast
 from kerascnn.report import markdown
 from kerascnn.report.cells import show
 from kerascnn.report.drawing import GRID, saved

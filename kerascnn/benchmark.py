@@ -6,14 +6,14 @@ from kerascnn.cli.command import command
 from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.data import preflight
 from kerascnn.errors import DONE
-from kerascnn.speed import figures, options
+from kerascnn.speed import benchmark_config, figures
 from kerascnn.studies.executors.local import LocalExecutor
 
 
 @command
 def main(argv: list[str]) -> int:
     """`kerascnn benchmark`: prints a table, JSON lines or CSV."""
-    request = options.parse(argv, prog="kerascnn benchmark", description=__doc__ or "")
+    request = benchmark_config.parse(argv, prog="kerascnn benchmark", description=__doc__ or "")
     asked = request.benchmark
     preflight.check(request.config, asked.archs)
     before = figures.read(asked.against) if asked.against else []
@@ -21,12 +21,12 @@ def main(argv: list[str]) -> int:
     # With rows for programs, everything else goes to standard error.
     screen = Screen(errors=data_only)
     with quiet(request.logging.verbose), starting(screen):
-        from kerascnn.speed import kernels, measure, tracing
+        from kerascnn.speed import onednn_gain, rounds, tracing
     if asked.trace:
         tracing.require()
     say = screen.say
     executor = LocalExecutor(phases=screen)
-    found, environment = measure.run(request, executor, say, before, screen)
+    found, environment = rounds.run(request, executor, say, before, screen)
     if asked.as_json:
         print(figures.as_json(found, environment))
     elif asked.csv:
@@ -36,9 +36,9 @@ def main(argv: list[str]) -> int:
     if before:
         _say_all(say, figures.changes(found, environment, before))
     if asked.trace:
-        _say_all(say, measure.trace(request))
-    if kernels.off_needlessly():
-        _say_all(say, kernels.worth(found, request.configs(), asked, executor))
+        _say_all(say, rounds.trace(request))
+    if onednn_gain.off_needlessly():
+        _say_all(say, onednn_gain.worth(found, request.configs(), asked, executor))
     return DONE
 
 

@@ -4,7 +4,7 @@ import sys
 
 from kerascnn.cli.command import command
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import options
+from kerascnn.comparison import compare_config
 from kerascnn.data import preflight
 from kerascnn.errors import DONE
 from kerascnn.runs import finding
@@ -13,7 +13,7 @@ from kerascnn.runs import finding
 @command
 def main(argv: list[str]) -> int:
     """`kerascnn compare`: plans, trains, concludes; `kerascnn compare RUN ...` concludes from finished runs."""
-    request, configs = options.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
+    request, configs = compare_config.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
     runs = [finding.find(word, request.logging.runs_dir) for word in request.runs]
     if not runs:
         configs = [preflight.check(config, request.compare.archs) for config in configs]

@@ -10,7 +10,7 @@ from kerascnn.cli.parsing import parse
 from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.data import preflight
 from kerascnn.errors import DONE, UserError
-from kerascnn.evaluation.options import Evaluate
+from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.runs import finding
 from kerascnn.scoring.metrics import HEADLINE, SCORES, shown_in
 
@@ -29,9 +29,9 @@ def main(argv: list[str]) -> int:
     screen = Screen(errors=asked.as_json)
     with quiet(), starting(screen):
         from kerascnn.data import Room
-        from kerascnn.evaluation import session
+        from kerascnn.evaluation import evaluating
     say = (lambda line: None) if asked.as_json else screen.say
-    found = session.evaluate(asked, say, Room(counting=screen.counting), screen)
+    found = evaluating.evaluate(asked, say, Room(counting=screen.counting), screen)
     if asked.as_json:
         print(json.dumps(found, allow_nan=False))
     else:

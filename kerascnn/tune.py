@@ -12,17 +12,17 @@ from kerascnn.cli.recipes import recipe_path
 from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.data import preflight
 from kerascnn.errors import DONE
-from kerascnn.search import options
+from kerascnn.search import tune_config
 
 if TYPE_CHECKING:
-    from kerascnn.search.session import Search
+    from kerascnn.search.search import Search
 
 
 @command
 def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote the value of the best candidates."""
-    request = options.parse(argv, prog="kerascnn tune", description=__doc__ or "")
-    checked, start = preflight.adopt(preflight.check(request.config), told(argv, options.TuneConfig))
+    request = tune_config.parse(argv, prog="kerascnn tune", description=__doc__ or "")
+    checked, start = preflight.adopt(preflight.check(request.config), told(argv, tune_config.TuneConfig))
     preflight.check_shape(checked)
     recipe_path(request.tune.space, "spaces")
     request = request.model_copy(update=dict(checked))
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         screen.say(start)
     with quiet(request.logging.verbose):
         with starting(screen):
-            from kerascnn.search.session import Search
+            from kerascnn.search.search import Search
         search = Search(request, screen)
     with contextlib.closing(search.executor):
         return _search(search)
@@ -79,13 +79,13 @@ def _introduce(search: "Search") -> None:
 def _train(search: "Search") -> None:
     """Trains all remaining candidates; results are written and printed however it ends."""
     with quiet():
-        from kerascnn.search import board, execute, results
+        from kerascnn.search import dashboard, results, search_execution
 
     screen = search.screen
     with screen.phase("scaling the network uniformly to the budget"):
-        execution = execute.Execution(search, after=lambda: results.keep(search))
+        execution = search_execution.Execution(search, after=lambda: results.keep(search))
     try:
-        with board.Dashboard(search, screen) as shown:
+        with dashboard.Dashboard(search, screen) as shown:
             execution.run(shown.tick)
     except BaseException:
         with contextlib.suppress(OSError):  # on a full disk the error that ended the search says more
@@ -125,9 +125,9 @@ def _promote(search: "Search") -> None:
 
 def _report(search: "Search", said: Sequence[str] = ()) -> None:
     from kerascnn.report import html
-    from kerascnn.search import page
+    from kerascnn.search import search_page
 
-    search.directory.write_report(html.search_html(page.page(search, said)))
+    search.directory.write_report(html.search_html(search_page.page(search, said)))
 
 
 def _say(screen: Screen, lines: list[str]) -> None:

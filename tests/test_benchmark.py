@@ -14,7 +14,7 @@ import pytest
 from kerascnn.benchmark import main
 from kerascnn.devices import hardware
 from kerascnn.errors import DONE, USER_ERROR
-from kerascnn.speed import kernels
+from kerascnn.speed import onednn_gain
 
 pytestmark = pytest.mark.training
 
@@ -79,7 +79,7 @@ def test_mistakes(capsys, tmp_path):
 @pytest.mark.slow
 def test_what_onednn_would_be_worth():
     """In a process that has it off, on a CPU that gains from it; this process has it on."""
-    if not kernels.onednn() or not hardware.onednn_pays_here({}):
+    if not onednn_gain.onednn() or not hardware.onednn_pays_here({}):
         pytest.skip("TensorFlow turns oneDNN on by itself here, or has none")
     command = [sys.executable, "-m", "kerascnn.benchmark", *SMALL, "--parts", "train"]
     done = subprocess.run(command, env={**os.environ, hardware.ONEDNN: "0"}, capture_output=True, text=True, check=True)

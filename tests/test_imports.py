@@ -131,7 +131,7 @@ def test_never_tf_keras(path: Path) -> None:
         "kerascnn.architectures.tables",
         "kerascnn.fit",
         "kerascnn.compare",
-        "kerascnn.studies.directory",
+        "kerascnn.studies.study_directory",
         "kerascnn.studies.executors.local",
     ],
 )

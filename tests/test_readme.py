@@ -12,7 +12,7 @@ from PIL import Image
 
 from kerascnn.__main__ import COMMANDS, main
 from kerascnn.architectures.tables import ARCHS
-from kerascnn.comparison import measure
+from kerascnn.comparison import network_costs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -66,7 +66,7 @@ def photos(folder: Path) -> None:
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons measure latencies in one process, not in five: each starts TensorFlow."""
-    monkeypatch.setattr(measure, "PROCESSES", 1)
+    monkeypatch.setattr(network_costs, "PROCESSES", 1)
 
 
 @pytest.fixture(scope="module")

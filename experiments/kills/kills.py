@@ -411,7 +411,7 @@ def main() -> None:
     from kerascnn import compare, evaluate, fit, training, tune  # noqa: F401
     from kerascnn.artefacts import exporting  # noqa: F401
     from kerascnn.comparison import finished, publish  # noqa: F401
-    from kerascnn.evaluation import session  # noqa: F401
+    from kerascnn.evaluation import evaluating  # noqa: F401
     from kerascnn.search import results  # noqa: F401
 
     folder = (asked.folder or Path(tempfile.mkdtemp(prefix="kills-"))).resolve()

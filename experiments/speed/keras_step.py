@@ -28,7 +28,7 @@ def main() -> None:
     from kerascnn import data, layers, training
     from kerascnn.config import Config
     from kerascnn.devices.plan import setup
-    from kerascnn.speed import measure
+    from kerascnn.speed import rounds
 
     model = {"arch": args.arch, **({"aux_weight": 0.0} if args.arch == "inception_v3" else {})}
     config = Config().replace(
@@ -45,7 +45,7 @@ def main() -> None:
     for line in sys.stdin:
         if step is None:
             with layers.stock_paths() if args.stock else contextlib.nullcontext():
-                step = measure.training_step(config, splits, plan, warm=1)
+                step = rounds.training_step(config, splits, plan, warm=1)
         seconds = []
         for _ in range(int(line)):
             start = time.perf_counter()

@@ -43,16 +43,16 @@ def calls(off: str, arch: str, size: int, batch: int, width: float) -> dict[str,
     from kerascnn import data, training
     from kerascnn.config import Config
     from kerascnn.devices.plan import setup
-    from kerascnn.speed import measure
+    from kerascnn.speed import rounds
 
     model = {"arch": arch, "width": width, **({"aux_weight": 0.0} if arch == "inception_v3" else {})}
     config = Config().replace(model=model, data={"image_size": size}, fit={"batch_size": batch})
     splits = data.load(config.data)
     config = training.resolve(config, splits)
     plan = setup(config.devices, batch)
-    found = {"on": measure.training_step(config, splits, plan)}
+    found = {"on": rounds.training_step(config, splits, plan)}
     with patch(off, normalized_first if off.endswith("PoolingBlock.call") else lambda *_: False):
-        found["off"] = measure.training_step(config, splits, plan)
+        found["off"] = rounds.training_step(config, splits, plan)
     return found
 
 

@@ -47,7 +47,7 @@ def batches(folder: Path, size: int) -> dict[str, Callable[[], object]]:
     from kerascnn import data
     from kerascnn.config import Config
     from kerascnn.data import decode
-    from kerascnn.speed import measure
+    from kerascnn.speed import rounds
 
     def whole(image_bytes, place, _):
         image = decode.decode(image_bytes)
@@ -56,10 +56,10 @@ def batches(folder: Path, size: int) -> dict[str, Callable[[], object]]:
 
     section = {"dataset": str(folder), "image_size": size, "val_fraction": 0.1}
     config = Config().replace(data=section, fit={"batch_size": BATCH})
-    found = {"window": iter(measure.training_data(config, data.load(config.data)))}
+    found = {"window": iter(rounds.training_data(config, data.load(config.data)))}
     next(found["window"])
     with patch("kerascnn.data.decode.window", whole):
-        found["whole"] = iter(measure.training_data(config, data.load(config.data)))
+        found["whole"] = iter(rounds.training_data(config, data.load(config.data)))
         next(found["whole"])
     return {name: (lambda stream=stream: next(stream)) for name, stream in found.items()}
 

@@ -1,5 +1,5 @@
 """Controlled comparisons: plan, train through an executor, conclude. TensorFlow is loaded only to measure or score."""
 
-from kerascnn.comparison.session import of_archs, of_runs
+from kerascnn.comparison.comparing import of_archs, of_runs
 
 __all__ = ["of_archs", "of_runs"]

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from kerascnn import statistics
-from kerascnn.comparison.options import Compare, check_metric
-from kerascnn.comparison.scores import ArchPredictions, Contrast, contrast, scored_split
+from kerascnn.comparison.compare_config import Compare, check_metric
+from kerascnn.comparison.contrasts import ArchPredictions, Contrast, contrast, scored_split
 from kerascnn.comparison.verdict import MetricUnit, Side, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run

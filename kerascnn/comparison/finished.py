@@ -11,9 +11,9 @@ from typing import Any
 
 from kerascnn.cli.escaping import as_file_name, resolved
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import measure
+from kerascnn.comparison import network_costs
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.conclude import Entry
-from kerascnn.comparison.directory import ComparisonDirectory
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
 from kerascnn.scoring.metrics import HEADLINE
@@ -78,7 +78,7 @@ class FinishedRuns:
             costs = {label: Cost.read(solved[label]) for label in self.groups}
         else:
             screen.say(
-                f"measure inference of {len(self.groups)} networks in turn, latency in {measure.PROCESSES} processes"
+                f"measure inference of {len(self.groups)} networks in turn, latency in {network_costs.PROCESSES} processes"
             )
             costs = self._costs(executor)
         directory.path.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ class FinishedRuns:
         """Returns costs of inference measured here, and training speed as recorded by the runs."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
         networks = [(run.resolved_config(), tuple(run.data()["class_names"])) for run in firsts]
-        facts = measure.inference(networks, executor)
+        facts = network_costs.inference(networks, executor)
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {
             label: Cost(images_per_second=sum(speed) / len(speed), **one)

@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Sequence
 
 from kerascnn.cli.screen import Screen
+from kerascnn.comparison.compare_config import Compare
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
+from kerascnn.comparison.comparison_page import page
 from kerascnn.comparison.conclude import Conclusion, Entry, conclude
-from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.options import Compare
-from kerascnn.comparison.page import page
-from kerascnn.comparison.words import lines
-from kerascnn.report import html, markdown, sheets
+from kerascnn.comparison.summary_lines import lines
+from kerascnn.report import csv_tables, html, markdown
 from kerascnn.runs import shown_command
 
 
@@ -28,7 +28,9 @@ def publish(
         screen.say(line)
     with screen.phase("writing tables and report.html"):
         shown = page(found, directory.name, _repeat(entries))
-        directory.write_tables(sheets.comparison_csv(shown), markdown.comparison_markdown(shown), sheets.sheets(shown))
+        directory.write_tables(
+            csv_tables.comparison_csv(shown), markdown.comparison_markdown(shown), csv_tables.sheets(shown)
+        )
         directory.write_report(html.comparison_html(shown))
     screen.say()
     screen.say(f"report  {directory.report_file}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from kerascnn.cli.progress import SILENT, Phases
-from kerascnn.evaluation.subject import EvaluatedModel
+from kerascnn.evaluation.evaluated_model import EvaluatedModel
 from kerascnn.scoring import grad_cam
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kerascnn import artefacts
 from kerascnn.artefacts import Predictor
-from kerascnn.evaluation import scores, subject
+from kerascnn.evaluation import evaluated_model, scores
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Loaded(Predictor):
         Raises:
             UserError: There are no such images, they have other classes, or a run's images have changed.
         """
-        found = subject.find(self.path, dataset, data_dir, split)
+        found = evaluated_model.find(self.path, dataset, data_dir, split)
         return scores.of(found.predictions(), self.class_names)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import corruptions
-from kerascnn.evaluation.subject import EvaluatedModel, View
+from kerascnn.evaluation.evaluated_model import EvaluatedModel, View
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import proportion
 

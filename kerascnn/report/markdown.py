@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from kerascnn.cli.escaping import as_markdown, one_line
 from kerascnn.report import cells
+from kerascnn.report.csv_tables import bars_table
 from kerascnn.report.page import ComparisonPage, RunPage, Statement
-from kerascnn.report.sheets import bars_table
 from kerascnn.report.tables import Cell, ReportTable
 
 

@@ -7,8 +7,8 @@ from kerascnn.cli.recipes import load_toml
 from kerascnn.report import cost_front
 from kerascnn.report.cost_front import CostPoint
 from kerascnn.report.drawing import Picture
-from kerascnn.search.directory import SearchDirectory
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
+from kerascnn.search.search_directory import SearchDirectory
 from kerascnn.search.trial_results import BASELINE
 
 # Terms that two searches must share to be in one plot.

@@ -11,7 +11,7 @@ from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.scoring.predictions import Predictions
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, TrialResult, ranked
 from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_way
 from kerascnn.studies.executor import Slot

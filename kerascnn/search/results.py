@@ -21,7 +21,7 @@ from kerascnn.runs import Run, shown_command
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search import front
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, TrialResult, candidates, ranked
 from kerascnn.statistics import Difference, two_way
 

@@ -71,7 +71,7 @@ def test_changed_images_are_refused_and_an_earlier_versions_are_named(run) -> No
 
 
 def test_classes_of_an_artefact_in_another_unicode_form_are_the_same() -> None:
-    from kerascnn.evaluation import subject
+    from kerascnn.evaluation import evaluated_model
 
     class Splits:
         class_names = ("K\u00e4se",)
@@ -80,5 +80,5 @@ def test_classes_of_an_artefact_in_another_unicode_form_are_the_same() -> None:
     class Predictor:
         class_names = ("Ka\u0308se", "Brot")
 
-    subject._check_classes(Predictor(), Splits())  # type: ignore[arg-type]
+    evaluated_model._check_classes(Predictor(), Splits())  # type: ignore[arg-type]
     assert Data().leave_out == ()

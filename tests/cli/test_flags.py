@@ -8,16 +8,16 @@ from kerascnn.__main__ import main
 from kerascnn.archs import Archs
 from kerascnn.cli import flags
 from kerascnn.cli.parsing import OfData, parse_config
-from kerascnn.comparison import options as compare
+from kerascnn.comparison import compare_config as compare
 from kerascnn.config import Config
 from kerascnn.config.section import Section
 from kerascnn.errors import UserError
-from kerascnn.evaluation.options import Evaluate
+from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.export import Export
 from kerascnn.list import List
 from kerascnn.predict import Predict
-from kerascnn.search import options as tune
-from kerascnn.speed import options as benchmark
+from kerascnn.search import tune_config as tune
+from kerascnn.speed import benchmark_config as benchmark
 
 SCHEMAS = {
     "fit": OfData,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import execute, session
-from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.measure import Target
-from kerascnn.comparison.options import Compare
-from kerascnn.comparison.plan import Cell, ComparisonPlan
+from kerascnn.comparison import comparing, training_order
+from kerascnn.comparison.compare_config import Compare
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
+from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
+from kerascnn.comparison.network_costs import Target
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
 from kerascnn.studies.cost import Cost
@@ -60,7 +60,7 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path, capsys):
     plan = replace(plan, cells=(replace(first, subject=replace(first.subject, config=config)), second))
     train(second, 0, 0.7)
     failed = {}
-    execute.train(plan, LocalExecutor(), Screen(), failed)
+    training_order.train(plan, LocalExecutor(), Screen(), failed)
     said = capsys.readouterr().out.splitlines()
     assert list(failed) == [plan.cells[0].run(0).name]
     assert "ended with code 2" in failed[plan.cells[0].run(0).name]
@@ -78,7 +78,7 @@ def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(full))
     failed = {}
     with pytest.raises(ChildLost, match="the same command continues") as lost:
-        execute.train(plan, LocalExecutor(), Screen(), failed)
+        training_order.train(plan, LocalExecutor(), Screen(), failed)
     assert lost.value.code == STOPPED
     assert not failed
     assert not plan.cells[1].run(0).config_file.exists()  # the next one had no turn
@@ -91,10 +91,10 @@ def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
     for seed, cell, run in plan.runs():
         if run.name not in failed:
             train(cell, seed, 0.95 if cell is plan.cells[5] else 0.8)
-    session._conclude(plan, failed, Screen())
+    comparing._conclude(plan, failed, Screen())
     assert "the runs that choose are not finished yet: no verdict" in capsys.readouterr().out
     train_choosing(plan, {cell.key: 0.8 for cell in plan.cells if cell.variant == "lr 0.1"})
-    session._conclude(plan, failed, Screen())
+    comparing._conclude(plan, failed, Screen())
     out = capsys.readouterr().out
     lost = "without what could not be trained: inception_small, lr 10 (seeds 0 1); resnet32, lr 10 (seed 1)"
     assert lost in out
@@ -115,16 +115,16 @@ def test_who_chooses_does_not_judge(tmp_path, capsys):
     assert not {run.path for _, _, run in choosing} & {run.path for _, _, run in judging}
     assert all(run.path.is_relative_to(plan.directory.path) for _, _, run in choosing)
     assert [seed for seed, _, _ in plan.every()][:8] == [1000] * 4 + [1001] * 4
-    said = "\n".join(execute.lines(plan))
+    said = "\n".join(training_order.lines(plan))
     assert "choose  by val of 8 further runs, seeds 1000 to 1001, whose test is not read: " in said
     assert "runs    20: 0 finished" in said
     alone = replace(plan, compare=plan.compare.model_copy(update={"choose_seeds": 1}))
-    assert execute.expected(plan) > execute.expected(alone) > 0
+    assert training_order.expected(plan) > training_order.expected(alone) > 0
     # Val of the judges prefers another rate than the runs that choose: these decide.
     for seed, cell, _ in judging:
         train(cell, seed, 0.9 if cell.variant == "lr 0.2" else 0.7)
     train_choosing(plan, {cell.key: 0.8 for cell in plan.cells if cell.variant == "lr 0.1"})
-    session._conclude(plan, [], Screen())
+    comparing._conclude(plan, [], Screen())
     out = capsys.readouterr().out
     assert "of seeds 1000 1001 prefers, which judge nothing: resnet20 (lr 0.1) and inception_small (lr 0.1)" in out
     assert out.count("(Holm over 2 rows)") == 2
@@ -136,7 +136,7 @@ def test_an_arch_that_alone_fails_is_named_beside_the_verdict(tmp_path, capsys):
     for seed, cell, run in plan.runs():
         if run.name not in failed:
             train(cell, seed, 0.8 if cell is plan.cells[0] else 0.93)
-    session._conclude(plan, failed, Screen())
+    comparing._conclude(plan, failed, Screen())
     out = capsys.readouterr().out
     assert "Take inception_small: " in out
     said = (
@@ -149,25 +149,27 @@ def test_an_arch_that_alone_fails_is_named_beside_the_verdict(tmp_path, capsys):
 
 def test_what_is_left_has_start_compiling_and_scoring_in_it_and_follows_what_runs_took(tmp_path):
     plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 2)
-    bare = execute.expected(plan)
+    bare = training_order.expected(plan)
     cost = replace(COST, start_up=40.0, trace=5.0)
     plan = replace(plan, cells=tuple(replace(cell, measured=cost) for cell in plan.cells))
     scored = (20 + 200) / COST.throughput
-    assert execute.expected(plan) == pytest.approx(bare + 4 * (40 + 2 * 5))
+    assert training_order.expected(plan) == pytest.approx(bare + 4 * (40 + 2 * 5))
     assert plan.cells[0].around_seconds == pytest.approx(40 + 2 * 5 + scored)
-    pace = execute.Pace()
+    pace = training_order.Pace()
     assert pace.factor == 1
     pace.ended(expected=20.0, taken=30.0)
     pace.ended(expected=20.0, taken=50.0)
-    assert execute.expected(plan, pace=pace.factor) == pytest.approx(2 * execute.expected(plan))
+    assert training_order.expected(plan, pace=pace.factor) == pytest.approx(2 * training_order.expected(plan))
     train(plan.cells[0], 0, 0.8)
-    assert execute.expected(plan) == pytest.approx(execute.expected(plan, without=[plan.cells[0].run(0).name]))
+    assert training_order.expected(plan) == pytest.approx(
+        training_order.expected(plan, without=[plan.cells[0].run(0).name])
+    )
 
 
 def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):
     plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
     train(plan.cells[0], 0, 0.8)
-    session._conclude(plan, [plan.cells[1].run(0).name], Screen())
+    comparing._conclude(plan, [plan.cells[1].run(0).name], Screen())
     out = capsys.readouterr().out
     assert (
         "no verdict: expected finished runs of two archs, got resnet20; without inception_small, lr 0.1 (seed 0)" in out

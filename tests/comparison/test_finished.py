@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from kerascnn.cli.screen import Screen
+from kerascnn.comparison import comparison_page, summary_lines
 from kerascnn.comparison import finished as found
-from kerascnn.comparison import page, words
+from kerascnn.comparison.compare_config import Compare
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.conclude import Entry, conclude
-from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.measure import PROCESSES, inference
-from kerascnn.comparison.options import Compare
+from kerascnn.comparison.network_costs import PROCESSES, inference
 from kerascnn.comparison.publish import publish
 from kerascnn.errors import UserError
 from kerascnn.studies.cost import Cost
@@ -166,11 +166,11 @@ def test_two_seeds_are_shown_as_values_and_say_nothing_of_classes(tmp_path):
     pair = came_to.verdicts[0]
     assert pair.contrast.over_seeds is None
     assert {one.p for one in pair.contrast.classes} == {None}
-    said = "\n".join(words.lines(came_to))
+    said = "\n".join(summary_lines.lines(came_to))
     assert "not said under 3 seeds" in said
     assert re.search(r"difference by seed \(an interval over seeds takes 3\): seed 0: \+\d+\.\d\d, seed 1: ", said)
     assert re.search(r"resnet20 +\d\d\.\d\d, \d\d\.\d\d ", said)
-    shown = page.page(came_to, "two", [])
+    shown = comparison_page.page(came_to, "two", [])
     assert all(isinstance(row[2], str) for row in shown.scores.rows)
     for row in shown.classes.rows:
         assert "p " not in row.note
@@ -239,7 +239,7 @@ def test_a_label_s_table_has_a_file_s_name(tmp_path):
         label: finished(tmp_path, label[:8], 0, 0.8),
     }
     entries = [Entry(name, "", {0: run}, COSTS["resnet20"]) for name, run in runs.items()]
-    name = page._pairs(conclude(entries, Compare(), 1).verdicts[0]).name
+    name = comparison_page._pairs(conclude(entries, Compare(), 1).verdicts[0]).name
     assert re.fullmatch(r"pairs_resnet20 dataset a-b field0 0 [\w -]{,90}", name)
 
 

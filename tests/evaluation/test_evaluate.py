@@ -18,7 +18,7 @@ import kerascnn
 from kerascnn import data, evaluate, fit
 from kerascnn.data import corruptions
 from kerascnn.errors import DONE, USER_ERROR, UserError
-from kerascnn.evaluation import subject
+from kerascnn.evaluation import evaluated_model
 from kerascnn.runs import Run, locks
 
 pytestmark = pytest.mark.training
@@ -137,7 +137,9 @@ def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, 
     assert f"its scores are kept only in {tmp_path / 'own'}" in capsys.readouterr().out
     assert Run(tmp_path / "own").has_predictions("test")
     assert Run(run).metrics() == kept
-    monkeypatch.setattr(subject.EvaluatedModel, "predictions", lambda *_: pytest.fail("it was scored for nothing"))
+    monkeypatch.setattr(
+        evaluated_model.EvaluatedModel, "predictions", lambda *_: pytest.fail("it was scored for nothing")
+    )
     assert evaluate.main(words[:3]) == USER_ERROR
     assert "run learned cannot take the scores: --output FOLDER keeps them elsewhere" in capsys.readouterr().err
 
@@ -176,10 +178,10 @@ def test_other_images_than_a_split_file_names(run, by_file, tmp_path, deleted) -
     if deleted:
         file.unlink()
     others = photos(tmp_path / "others", ("Bag", "Coat", "Sandal"), each=3)
-    found = subject.find(run, str(others), None, "test")
+    found = evaluated_model.find(run, str(others), None, "test")
     assert (found.own, len(found.split)) == (False, 9)
     with pytest.raises(UserError, match="no data set called"):
-        subject.find(run, str(tmp_path / "nowhere"), None, "test")
+        evaluated_model.find(run, str(tmp_path / "nowhere"), None, "test")
 
 
 @pytest.mark.parametrize("deleted", [False, True])
@@ -187,7 +189,7 @@ def test_the_run_s_own_images_elsewhere_keep_their_split_file(run, by_file, tmp_
     folder, file = by_file
     if deleted:
         file.unlink()
-    found = subject.find(run, str(folder.rename(tmp_path / "moved")), None, "test")
+    found = evaluated_model.find(run, str(folder.rename(tmp_path / "moved")), None, "test")
     assert found.own
     assert found.split.ids() == ["Bag/6.png", "Bag/7.png", "Coat/6.png", "Coat/7.png"]
 
@@ -242,7 +244,7 @@ def test_mistakes(run, tmp_path, capsys, words, message) -> None:
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_sample_is_what_it_says(run, split) -> None:
-    found = subject.find(run, None, None, split)
+    found = evaluated_model.find(run, None, None, split)
     whole = np.concatenate([images for images, _ in found.images()])
     truth = found.split.source.fetch(found.split.indices).numpy()
     np.testing.assert_array_equal(whole, truth)

@@ -15,7 +15,7 @@ from experiments.speed.units import Unit
 from kerascnn import models
 from kerascnn.cli.parsing import parse_config
 from kerascnn.models import cost
-from kerascnn.speed import options as benchmark_options
+from kerascnn.speed import benchmark_config as benchmark_options
 from tests.data import odd_files
 
 SAYS = ("python", "-c", "print('torch some 12.5 images/s')")

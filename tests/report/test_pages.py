@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.report import cells, class_bars, confusion_matrix, markdown, score_chart, sheets, training_curves
+from kerascnn.report import cells, class_bars, confusion_matrix, csv_tables, markdown, score_chart, training_curves
 from kerascnn.report.class_bars import ClassBar, ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.html import PICTURES, comparison_html, run_html
@@ -187,12 +187,12 @@ def read(text):
 
 def test_csv_has_the_same_numbers():
     page = comparison()
-    head, first, second = read(sheets.comparison_csv(page))
+    head, first, second = read(csv_tables.comparison_csv(page))
     assert head == ["arch", "accuracy", "accuracy low", "accuracy high", "accuracy n", "MACs"]
     assert first == [one_line(BAD), "0.9", "0.88", "0.92", "1000", "4.1e+07"]
     assert second[0] == "bees"
     assert second[-1] == ""
-    found = {name: read(text) for name, text in sheets.sheets(page).items()}
+    found = {name: read(text) for name, text in csv_tables.sheets(page).items()}
     assert set(found) == {"scores", "costs", "config", "by_macs", "curves", "classes", "confusion", "calibration"}
     assert len(found["curves"]) == 1 + 2 * 2 * 3
     assert len(found["confusion"]) == 1 + 2 * 16
@@ -201,7 +201,7 @@ def test_csv_has_the_same_numbers():
 
 def test_a_name_is_no_formula_of_a_spreadsheet():
     table = ReportTable("t", "t", (Column("=1+1"), Column("n", "count")), (("@SUM(A1)", -3),))
-    assert read(sheets.table_csv(table)) == [["'=1+1", "n"], ["'@SUM(A1)", "-3"]]
+    assert read(csv_tables.table_csv(table)) == [["'=1+1", "n"], ["'@SUM(A1)", "-3"]]
 
 
 def test_seed_bands_reach_from_the_lowest_to_the_highest_seed():
@@ -307,5 +307,5 @@ def test_whiskers_of_several_lines_at_one_place_stand_beside_each_other():
 
 
 def test_pages_need_no_tensorflow():
-    code = "import sys; from kerascnn.report import html, markdown, sheets; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys; from kerascnn.report import csv_tables, html, markdown; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kerascnn.comparison.directory import ComparisonDirectory
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, UserError
 from kerascnn.runs import Run, prepare

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from kerascnn.comparison.options import MetricName
+from kerascnn.comparison.compare_config import MetricName
 from kerascnn.config import MonitorName, choices
 from kerascnn.scoring import metrics
 from kerascnn.scoring.metrics import SCORES
-from kerascnn.search.options import COLUMNS
+from kerascnn.search.tune_config import COLUMNS
 from kerascnn.statistics.simulate_scores import Classifier, coverage
 from kerascnn.training import keras_metrics
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from kerascnn.cli.screen import Screen
 from kerascnn.runs import Run
-from kerascnn.search import options
-from kerascnn.search.session import Search
+from kerascnn.search import tune_config
+from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE
 
 SPACE = """
@@ -28,7 +28,7 @@ def search(folder: Path, tuner: str, *flags: str, trials: int = 6, space: str = 
     file.write_text(space)
     words = ["--space", str(file), "--tuner", tuner, "--trials", str(trials), "--epochs", str(EPOCHS)]
     words += ["--fraction", "0.02", "--searches-dir", str(folder / "searches"), "--name", "one", *flags]
-    found = Search(options.parse(words, prog="tune", description=""), Screen())
+    found = Search(tune_config.parse(words, prog="tune", description=""), Screen())
     found.directory.path.mkdir(parents=True, exist_ok=True)
     found.directory.claim(found.request())
     return found

@@ -9,9 +9,9 @@ from PIL import Image
 from kerascnn import statistics
 from kerascnn.cli.screen import duration
 from kerascnn.errors import Stopped
-from kerascnn.search.execute import Execution
 from kerascnn.search.promote import Promotion
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
+from kerascnn.search.search_execution import Execution
 from kerascnn.search.trial_results import BASELINE, TrialResult
 from tests.search import make_search
 from tests.studies.doomed import doom

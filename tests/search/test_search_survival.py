@@ -13,7 +13,7 @@ import pytest
 from kerascnn import models
 from kerascnn.devices import timing
 from kerascnn.runs import Run
-from kerascnn.search.directory import SearchDirectory
+from kerascnn.search.search_directory import SearchDirectory
 from tests.search import make_search
 
 TINY = ["--width", "0.25", "--blocks", "1", "1", "1", "--fraction", "0.02", "--epochs", "2", "--trials", "4"]

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from kerascnn.comparison import measure
+from kerascnn.comparison import network_costs
 from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.studies.budget import NARROWEST, TOLERANCE, Match, solve_width
@@ -120,10 +120,10 @@ def test_small_networks_meet():
     first, other = (
         Config().replace(model={"arch": arch}, data={"image_size": 32}) for arch in ("resnet20", "inception_small")
     )
-    (found,) = measure.scaled([(first, other)], 10, "macs")
+    (found,) = network_costs.scaled([(first, other)], 10, "macs")
     assert abs(found.off) <= TOLERANCE
     at_width = other.replace(model={"width": found.width, "width_divisor": found.width_divisor})
-    assert measure.counted(at_width, 10)[1] == found.cost
+    assert network_costs.counted(at_width, 10)[1] == found.cost
 
 
 @pytest.mark.slow
@@ -140,5 +140,5 @@ def test_small_networks_meet():
 def test_networks_meet_both_ways(first, other, by):
     size = 32 if "small" in first + other else 224
     a, b = (Config().replace(model={"arch": arch}, data={"image_size": size}) for arch in (first, other))
-    (found,) = measure.scaled([(a, b)], 10, by)
+    (found,) = network_costs.scaled([(a, b)], 10, by)
     assert abs(found.off) <= TOLERANCE

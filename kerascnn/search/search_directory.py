@@ -14,7 +14,7 @@ import tomli_w
 
 from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
-from kerascnn.studies.directory import StudyDirectory
+from kerascnn.studies.study_directory import StudyDirectory
 
 # Events of the journal: a trial began, its process was killed, it ended.
 EVENTS = ("began", "lost", "ended")

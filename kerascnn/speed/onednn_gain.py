@@ -8,8 +8,8 @@ from kerascnn.cli.screen import quiet
 from kerascnn.config import Config
 from kerascnn.devices import hardware
 from kerascnn.errors import TrainingFailed, UserError
+from kerascnn.speed.benchmark_config import Benchmark, BenchmarkConfig, PartName
 from kerascnn.speed.figures import FAST, SHOWN, Figures
-from kerascnn.speed.options import Benchmark, BenchmarkConfig, PartName
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 
@@ -65,7 +65,7 @@ def with_onednn(config: Config, asked: Benchmark) -> dict[str, Any]:
     """Returns a benchmark's row with oneDNN; called in a process that has not loaded TensorFlow."""
     os.environ[hardware.ONEDNN] = "1"
     with quiet(config.logging.verbose):
-        from kerascnn.speed import measure
+        from kerascnn.speed import rounds
     request = BenchmarkConfig(**dict(config), benchmark=asked)
-    found, _ = measure.run(request, LocalExecutor(), say=lambda line: None)
+    found, _ = rounds.run(request, LocalExecutor(), say=lambda line: None)
     return found[0].row()

@@ -8,7 +8,7 @@ import tomli_w
 
 from kerascnn.errors import UserError
 from kerascnn.runs.files import Record, write_file
-from kerascnn.studies.directory import StudyDirectory
+from kerascnn.studies.study_directory import StudyDirectory
 
 
 class ComparisonDirectory(StudyDirectory):

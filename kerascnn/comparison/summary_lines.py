@@ -3,7 +3,7 @@
 from kerascnn import statistics
 from kerascnn.cli.screen import duration
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
-from kerascnn.comparison.scores import Contrast
+from kerascnn.comparison.contrasts import Contrast
 from kerascnn.scoring.metrics import SCORES
 
 SMALLEST_P = 1e-6

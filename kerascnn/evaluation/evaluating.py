@@ -12,8 +12,8 @@ from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import Room
 from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
-from kerascnn.evaluation.options import Evaluate
-from kerascnn.evaluation.subject import EvaluatedModel, find
+from kerascnn.evaluation.evaluate_flags import Evaluate
+from kerascnn.evaluation.evaluated_model import EvaluatedModel, find
 from kerascnn.report import pictures, tensorboard
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kerascnn.config.defaults import LEARNING_RATE, sgd_batch
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
 from tests.search import make_search
 
 SPACE = """

@@ -7,8 +7,8 @@ from typing import Any
 
 from kerascnn.errors import TrainingFailed
 from kerascnn.search import candidates, oracles
-from kerascnn.search.directory import Journal
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
+from kerascnn.search.search_directory import Journal
 from kerascnn.search.trial_results import BASELINE, TrialResult
 from kerascnn.studies.executor import ChildLost, Slot
 from kerascnn.studies.workers import WorkerPool

@@ -8,9 +8,9 @@ import pytest
 
 from kerascnn.report import html
 from kerascnn.search import results
-from kerascnn.search.execute import Execution
-from kerascnn.search.page import page
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
+from kerascnn.search.search_execution import Execution
+from kerascnn.search.search_page import page
 from kerascnn.search.trial_results import BASELINE
 from tests.search import make_search
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from kerascnn.architectures import tables
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import measure
-from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.measure import Target
-from kerascnn.comparison.options import Compare, CompareConfig, check_metric, seconds
+from kerascnn.comparison import network_costs
+from kerascnn.comparison.compare_config import Compare, CompareConfig, check_metric, seconds
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
+from kerascnn.comparison.network_costs import Target
 from kerascnn.config import Config
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
@@ -63,7 +63,7 @@ class Cell:
     @property
     def epoch_seconds(self) -> float:
         """Seconds of an epoch."""
-        return measure.seconds_per_epoch(self.subject, self.cost)
+        return network_costs.seconds_per_epoch(self.subject, self.cost)
 
     @property
     def seconds(self) -> float:
@@ -73,7 +73,7 @@ class Cell:
     @property
     def around_seconds(self) -> float:
         """Seconds of a run before and after its epochs."""
-        return measure.seconds_around(self.subject, self.cost)
+        return network_costs.seconds_around(self.subject, self.cost)
 
     def run(self, seed: int) -> Run:
         """Returns the run that `fit` would create for this cell and seed."""
@@ -194,7 +194,7 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
     ]
     if compare.native:
         pairs = [(name, _native(config)) for name, config in pairs]
-    found = executor.call(measure.subjects, [config for _, config in pairs], slot=executor.slots[0])
+    found = executor.call(network_costs.subjects, [config for _, config in pairs], slot=executor.slots[0])
     check_metric(compare.metric, len(found[0].class_names))
     archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
     if len(set(archs)) < len(archs):
@@ -253,7 +253,7 @@ def _matched(
     """Returns for each pair the width at which the second has the cost of the first; one process solves all."""
     classes = len(next(iter(pairs.values()))[0].class_names)
     configs = [(first.config, other.config) for first, other in pairs.values()]
-    matches = executor.call(measure.scaled, configs, classes, compare.match, slot=executor.slots[0])
+    matches = executor.call(network_costs.scaled, configs, classes, compare.match, slot=executor.slots[0])
     for match, (first, other) in zip(matches, pairs.values(), strict=True):
         screen.say(f"match   {_met(match, first, other, compare)}")
     return dict(zip(pairs, matches, strict=True))
@@ -284,13 +284,13 @@ def _costs(cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
     for network, subject in reversed(subjects.items()):
         screen.say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
         start = time.monotonic()
-        trained = executor.call(measure.trained, subject, slot=executor.slots[0])
+        trained = executor.call(network_costs.trained, subject, slot=executor.slots[0])
         # All but the warm steps is the start-up of a run: process, TensorFlow, images, compilation.
         start_up = time.monotonic() - start - trained.warm_seconds
         known[network] = trained, start_up
-    screen.say(f"measure inference of {len(subjects)} networks in turn, latency in {measure.PROCESSES} processes")
+    screen.say(f"measure inference of {len(subjects)} networks in turn, latency in {network_costs.PROCESSES} processes")
     networks = [(subject.config, subject.class_names) for subject in subjects.values()]
-    facts = measure.inference(networks, executor)
+    facts = network_costs.inference(networks, executor)
     costs = {
         network: Cost(
             images_per_second=known[network][0].images_per_second,

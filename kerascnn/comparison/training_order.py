@@ -6,8 +6,8 @@ import time
 from collections.abc import Collection, Iterator
 
 from kerascnn.cli.screen import Screen, duration
-from kerascnn.comparison import plan as planning
-from kerascnn.comparison.plan import Cell, ComparisonPlan
+from kerascnn.comparison import comparison_plan as planning
+from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import HEADLINE, SCORES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
 
-from kerascnn.comparison.scores import ArchPredictions, contrast
+from kerascnn.comparison.contrasts import ArchPredictions, contrast
 from kerascnn.errors import UserError
 from kerascnn.scoring.metrics import SCORES
 from kerascnn.scoring.split_scores import score

@@ -20,8 +20,8 @@ from kerascnn.devices.kernels import onednn
 from kerascnn.devices.plan import Plan, inspect_hardware, setup, versions
 from kerascnn.models import cost
 from kerascnn.speed import memory, tracing
+from kerascnn.speed.benchmark_config import BenchmarkConfig
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
-from kerascnn.speed.options import BenchmarkConfig
 from kerascnn.speed.steps import training_data, training_step
 from kerascnn.studies.executor import Executor
 from kerascnn.training import assembly

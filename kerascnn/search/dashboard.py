@@ -5,7 +5,7 @@ from types import TracebackType
 from rich.table import Table
 
 from kerascnn.cli.screen import Screen
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, TrialResult, candidates, ranked
 
 # Number of candidates in the table besides the baseline: those in training, then the best.

@@ -9,7 +9,7 @@ from kerascnn import statistics
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.gallery import gallery
-from kerascnn.comparison.words import about, beside, p_value
+from kerascnn.comparison.summary_lines import about, beside, p_value
 from kerascnn.report.cells import show
 from kerascnn.report.class_bars import BARS, ClassBar, ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix

@@ -13,9 +13,9 @@ import pytest
 from kerascnn.cli.recipes import load_recipe
 from kerascnn.errors import UserError
 from kerascnn.search import front, narrowing, results
-from kerascnn.search.directory import Journal, SearchDirectory
-from kerascnn.search.execute import Execution
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
+from kerascnn.search.search_directory import Journal, SearchDirectory
+from kerascnn.search.search_execution import Execution
 from kerascnn.search.trial_results import BASELINE, candidates, ranked
 from kerascnn.studies.executor import ChildLost
 from kerascnn.studies.executors.local import LocalExecutor

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from kerascnn.cli.escaping import within
 from kerascnn.cli.screen import Screen, quiet
-from kerascnn.comparison.directory import ComparisonDirectory
-from kerascnn.comparison.options import AXES, Compare, CompareConfig
-from kerascnn.comparison.plan import ComparisonPlan
+from kerascnn.comparison.compare_config import AXES, Compare, CompareConfig
+from kerascnn.comparison.comparison_directory import ComparisonDirectory
+from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
@@ -29,11 +29,11 @@ def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> N
 
 
 def _of_archs(request: CompareConfig, configs: list[Config], executor: Executor, screen: Screen) -> None:
-    from kerascnn.comparison import execute, plan
+    from kerascnn.comparison import comparison_plan, training_order
 
     if request.compare.dry_run:
-        looked_at = plan.make(request, configs, executor, screen)
-        for line in execute.lines(looked_at):
+        looked_at = comparison_plan.make(request, configs, executor, screen)
+        for line in training_order.lines(looked_at):
             screen.say(line)
         with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison in progress has its own
             looked_at.keep(shown_command())
@@ -41,22 +41,24 @@ def _of_archs(request: CompareConfig, configs: list[Config], executor: Executor,
             screen.say(f"kept    {kept}; the same command without --dry-run starts from it")
         return
     with contextlib.ExitStack() as held:
-        made = plan.make(request, configs, executor, screen, lambda directory: held.enter_context(directory.lock()))
+        made = comparison_plan.make(
+            request, configs, executor, screen, lambda directory: held.enter_context(directory.lock())
+        )
         _carry_out(made, request, executor, screen)
 
 
 def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor, screen: Screen) -> None:
     """Trains unfinished runs and concludes."""
-    from kerascnn.comparison import execute
+    from kerascnn.comparison import training_order
 
     screen.log_to(made.directory.log_file)
-    for line in execute.lines(made):
+    for line in training_order.lines(made):
         screen.say(line)
     made.keep(shown_command())
     screen.say(f"kept    {made.directory.path}")
     failed: dict[str, str] = {}
     try:
-        execute.train(made, executor, screen, failed, request.fit.max_hours)
+        training_order.train(made, executor, screen, failed, request.fit.max_hours)
     except (Stopped, TrainingFailed):
         _conclude(made, failed, screen)
         raise

@@ -16,10 +16,10 @@ from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.search import brackets, candidates, space
 from kerascnn.search.candidates import Budget
-from kerascnn.search.directory import SearchDirectory
-from kerascnn.search.options import TuneConfig
+from kerascnn.search.search_directory import SearchDirectory
 from kerascnn.search.space import Space
 from kerascnn.search.trial_results import BASELINE, TrialResult
+from kerascnn.search.tune_config import TuneConfig
 from kerascnn.studies import slots
 from kerascnn.studies.budget import WIDEST, solve_width
 from kerascnn.studies.executor import Executor

@@ -11,7 +11,7 @@ from kerascnn.runs import shown_command
 from kerascnn.scoring import metrics
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.search import front, results
-from kerascnn.search.session import Search
+from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, candidates, ranked
 from kerascnn.statistics import Interval
 

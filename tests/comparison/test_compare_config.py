@@ -3,8 +3,8 @@
 import pytest
 
 from kerascnn.cli.recipes import dumps
-from kerascnn.comparison.options import Compare, parse, seconds
-from kerascnn.comparison.plan import variants
+from kerascnn.comparison.compare_config import Compare, parse, seconds
+from kerascnn.comparison.comparison_plan import variants
 from kerascnn.config import Config
 from kerascnn.errors import UserError
 
