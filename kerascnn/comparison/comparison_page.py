@@ -1,6 +1,6 @@
 """Turns a conclusion into the data of a page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,42 @@ from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import identity
 from kerascnn.scoring.metrics import HEADLINE, SCORES, Score, shown_in
 from kerascnn.statistics import MIN_SEEDS, Interval, calibration
+
+
+# The columns of the table of costs, each with its value for one arch.
+COSTS: tuple[tuple[Column, Callable[[Entry], Any]], ...] = (
+    (Column("parameters", "count"), lambda arch: arch.cost.params),
+    (Column("MACs", "macs", "Multiply-adds of one image's inference."), lambda arch: arch.cost.macs),
+    (
+        Column(
+            "training", "seconds", "Seconds of one run's epochs, mean over seeds, other jobs on the machine included."
+        ),
+        lambda arch: arch.train_seconds,
+    ),
+    (
+        Column("training images/s", "number", "Warm steps, measured when the comparison was planned."),
+        lambda arch: arch.cost.images_per_second,
+    ),
+    (
+        Column(
+            "latency p50",
+            "milliseconds",
+            "One image, float32, all archs measured in turn in each of several processes: the median process.",
+        ),
+        lambda arch: arch.cost.latency_p50,
+    ),
+    (Column("latency p95", "milliseconds"), lambda arch: arch.cost.latency_p95),
+    (
+        Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
+        lambda arch: arch.cost.throughput,
+    ),
+    (Column("peak memory", "bytes", "Of a process that trains."), lambda arch: arch.cost.memory),
+    (Column("export", "bytes", "SavedModel."), lambda arch: arch.cost.export),
+    (
+        Column("points per second", "number", f"{HEADLINE.title.capitalize()} in points over seconds of training."),
+        lambda arch: 100 * _headline(arch) / arch.train_seconds if arch.train_seconds else None,
+    ),
+)
 
 
 def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
@@ -75,49 +111,15 @@ def _scores(found: Conclusion) -> ReportTable:
     return ReportTable("scores", "Scores", tuple(columns), tuple(rows), note)
 
 
+def _headline(arch: Entry) -> float:
+    """Returns the mean over seeds of the headline score."""
+    return float(np.mean(list(arch.answers.values(HEADLINE.name).values())))
+
+
 def _costs(found: Conclusion) -> ReportTable:
-    split = found.best[0].split
-    columns = (
-        Column("arch"),
-        Column("parameters", "count"),
-        Column("MACs", "macs", "Multiply-adds of one image's inference."),
-        Column(
-            "training", "seconds", "Seconds of one run's epochs, mean over seeds, other jobs on the machine included."
-        ),
-        Column("training images/s", "number", "Warm steps, measured when the comparison was planned."),
-        Column(
-            "latency p50",
-            "milliseconds",
-            "One image, float32, all archs measured in turn in each of several processes: the median process.",
-        ),
-        Column("latency p95", "milliseconds"),
-        Column("best images/s", "number", "Inference in batches of 64, above 64 px of 16."),
-        Column("peak memory", "bytes", "Of a process that trains."),
-        Column("export", "bytes", "SavedModel."),
-        Column(
-            "points per second", "number", f"{split.capitalize()} {HEADLINE.title} in points over seconds of training."
-        ),
-    )
-    rows = []
-    for entry in found.entries:
-        cost, seconds = entry.cost, entry.train_seconds
-        accuracy = float(np.mean(list(entry.answers.values(HEADLINE.name).values())))
-        rows.append(
-            (
-                entry.label,
-                cost.params,
-                cost.macs,
-                seconds,
-                cost.images_per_second,
-                cost.latency_p50,
-                cost.latency_p95,
-                cost.throughput,
-                cost.memory,
-                cost.export,
-                100 * accuracy / seconds if seconds else None,
-            )
-        )
-    return ReportTable("costs", "Costs", columns, tuple(rows))
+    columns = (Column("arch"), *(column for column, _ in COSTS))
+    rows = tuple((arch.label, *(value(arch) for _, value in COSTS)) for arch in found.entries)
+    return ReportTable("costs", "Costs", columns, rows)
 
 
 def _charts(found: Conclusion) -> list[ScoreChart]:
