@@ -22,7 +22,6 @@ from kerascnn.runs import identity
 from kerascnn.scoring.metrics import HEADLINE, SCORES, Score, shown_in
 from kerascnn.statistics import MIN_SEEDS, Interval, calibration
 
-
 # The columns of the table of costs, each with its value for one arch.
 COSTS: tuple[tuple[Column, Callable[[Entry], Any]], ...] = (
     (Column("parameters", "count"), lambda arch: arch.cost.params),

@@ -12,7 +12,7 @@ from kerascnn.config.section import VOLATILE, Section
 from kerascnn.scoring import metrics
 
 AugmentName = Literal[
-    "auto", "none", "flip", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
+    "auto", "none", "flip", "flip_vertical", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
 ]
 OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
 ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]

@@ -79,6 +79,11 @@ def flip(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [2]), images)  # 8 times as fast as [:, :, ::-1]
 
 
+def flip_vertical(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+    """Mirrors top-bottom with probability one half, as aerial and microscope images allow."""
+    return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [1]), images)
+
+
 def shift(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     """Moves by whole pixels, at most `section.shift` of the side in each direction, with zeros (He et al., 2015, section
     4.2).
@@ -219,6 +224,7 @@ class Augmentation(NamedTuple):
 AUGMENTATIONS = {
     "resized_crop": Augmentation("window", 4, resized_crop),
     "flip": Augmentation("image", 1, flip, alternates=True),
+    "flip_vertical": Augmentation("image", 1, flip_vertical),
     "shift": Augmentation("image", 2, shift),
     "color": Augmentation("image", 3, color),
     "grayscale": Augmentation("image", 1, grayscale),
