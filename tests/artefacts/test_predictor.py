@@ -120,7 +120,7 @@ def test_bad_items_are_answered_in_order(saved: Path, corpus: list[odd_files.Odd
         (np.zeros((4, 4, 4), "uint8"), r"\[4, 4, 4\]"),
         (np.zeros((0, 4, 3), "uint8"), r"\[0, 4, 3\]"),
         (np.zeros((4, 4, 3), "int64"), "got int64"),
-        (np.full((4, 4, 3), np.nan), "not numbers"),
+        (np.full((4, 4, 3), np.nan), "NaN or infinite"),
     ],
 )
 def test_arrays_that_are_no_images(saved: Path, array: np.ndarray, problem: str) -> None:
