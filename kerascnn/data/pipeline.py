@@ -207,24 +207,20 @@ def scoring(
     if isinstance(store, Decoded):
         images = images.batch(batch_size, drop_remainder=True).map(store.fetch, num_parallel_calls=tf.data.AUTOTUNE)
     else:
-        images = _as_known(stream.scored(images, store.read, splits.image_size, splits.resize), split, positions, valid)
-        images = images.batch(batch_size, drop_remainder=True).map(_checked(store.source))
+        images = stream.scored(images, store.read, splits.image_size, splits.resize)
+        known = tf.data.Dataset.from_tensor_slices((split.indices[positions], valid[positions]))
+        images, known = (each.batch(batch_size, drop_remainder=True) for each in (images, known))
+        images = tf.data.Dataset.zip((images, known)).map(_checked(store.source))
     dataset = tf.data.Dataset.zip((images, targets)).map(lambda image, target: (image, *target))
     return _finished(dataset, rows // batch_size)
 
 
-def _as_known(images, split: Split, positions: np.ndarray, valid: np.ndarray):
-    """Returns (image, index in the source, whether it was valid before and is not now) of each decoded image."""
-    before = tf.data.Dataset.from_tensor_slices((split.indices[positions], valid[positions]))
-    return tf.data.Dataset.zip((images, before)).map(
-        lambda decoded, known: (decoded[0], known[0], known[1] & ~decoded[1])
-    )
-
-
 def _checked(source: Encoded):
-    """Passes batches of `_as_known` on if no image was lost."""
+    """Passes a batch of images on if all that are known to be valid were decoded."""
 
-    def check(images, positions, lost):
+    def check(decoded, known):
+        (images, sound), (positions, valid) = decoded, known
+        lost = valid & ~sound
         met = _told(tf.reduce_any(lost), lambda at, gone: source.lost(at[gone]), [positions, lost])
         with tf.control_dependencies([met]):
             return tf.identity(images)
