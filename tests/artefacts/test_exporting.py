@@ -159,7 +159,7 @@ def test_pages_say_how_and_break_nothing(everything: exporting.Exported) -> None
     compile(client[1], "client", "exec")
     assert "tensorflow" not in client[1]
     assert "temperature of 2" in card
-    for word in ("0.2500 to 0.7500", "| 50 |", "Intended use", "Limits", "Fingerprint"):
+    for word in ("25.00% to 75.00%", "| 50 |", "Intended use", "Limits", "Fingerprint"):
         assert word in card
     sums = dict(reversed(line.split(maxsplit=1)) for line in readme.split("## sha256")[1].strip().splitlines())
     assert sums.keys() == {
