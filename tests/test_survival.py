@@ -123,6 +123,8 @@ def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: 
     begun(run, child)
     assert main([*SMALL, "--runs-dir", str(tmp_path), "--run", "run", "--epochs", "50"]) == USER_ERROR
     assert f"in use by process {child.pid}" in capsys.readouterr().err
+    while not run.history() and child.poll() is None:  # before its first step nothing could be kept
+        time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     code, _, err = finish(child)
     assert code == 130

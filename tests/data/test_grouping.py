@@ -22,5 +22,5 @@ def test_no_groups_where_every_image_stands_alone() -> None:
     assert groups_of(["a", "b"], None) is None
     assert groups_of(["a/1", "b/2"], r"\d") is None
     assert groups_of(["1", "2"], "no such") is None
-    with pytest.raises(UserError, match="no regular expression"):
+    with pytest.raises(UserError, match="not a regular expression"):
         groups_of(["1"], "(")

@@ -131,7 +131,7 @@ def raises(kind: str) -> None:
         ("memory", TrainingFailed, "out of memory"),
         ("disk", Stopped, "x.npz: No space left on device: make room there"),
         ("stop", Stopped, "time is up"),
-        ("fault", RuntimeError, r"raises failed in a subprocess:\n(?s:.*)KeyError: 'missing'"),
+        ("fault", RuntimeError, r"raises failed in a process of its own:\n(?s:.*)KeyError: 'missing'"),
     ],
 )
 def test_what_is_raised_there_is_raised_here(kind: str, error: type[BaseException], message: str) -> None:
