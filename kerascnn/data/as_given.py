@@ -26,19 +26,8 @@ def as_given(listing: Listing, image_size: int, resize: Mode) -> Splits:
     elif TEST not in present:
         given = np.where(given == VAL, TEST, given)
         notes.append("the given val is used as test")
-    train, val, test = (
-        Split(name, source, np.flatnonzero(given == name), source.labels[given == name]) for name in (TRAIN, VAL, TEST)
-    )
-    return Splits(
-        train=train,
-        val=val,
-        test=test,
-        class_names=source.class_names,
-        fingerprint=listing.fingerprint,
-        name=listing.name,
-        image_size=image_size,
-        resize=resize,
-        notes=tuple(notes),
-        skipped=listing.skipped,
-        former=listing.former,
-    )
+    splits = {
+        name: Split(name, source, np.flatnonzero(given == name), source.labels[given == name])
+        for name in (TRAIN, VAL, TEST)
+    }
+    return Splits.of(listing, splits, image_size, resize, notes)

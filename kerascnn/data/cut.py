@@ -37,18 +37,7 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
     if marked:
         indices[TEST] = indices[VAL]
     splits = {name: Split(name, source, at, source.labels[at]) for name, at in indices.items()}
-    return Splits(
-        **splits,
-        class_names=source.class_names,
-        fingerprint=listing.fingerprint,
-        name=listing.name,
-        image_size=image_size,
-        resize=resize,
-        notes=tuple(notes),
-        skipped=listing.skipped,
-        former=listing.former,
-        marked=marked,
-    )
+    return Splits.of(listing, splits, image_size, resize, notes, marked)
 
 
 def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str, float], bool, np.ndarray]:

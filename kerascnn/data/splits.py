@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from kerascnn.errors import UserError
 
 if TYPE_CHECKING:
     from kerascnn.data.decode import Mode
-    from kerascnn.data.listing import Former
+    from kerascnn.data.listing import Former, Listing
     from kerascnn.data.sources import Source
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -78,6 +78,32 @@ class Splits:
     skipped: tuple[tuple[str, str], ...] = ()
     former: Former | None = None
     marked: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        listing: Listing,
+        splits: Mapping[str, Split],
+        image_size: int,
+        resize: Mode,
+        notes: Sequence[str],
+        marked: bool = False,
+    ) -> Splits:
+        """Returns `splits`, by their names, of what a data set lists; the rest as in the attributes."""
+        return cls(
+            train=splits[TRAIN],
+            val=splits[VAL],
+            test=splits[TEST],
+            class_names=listing.source.class_names,
+            fingerprint=listing.fingerprint,
+            name=listing.name,
+            image_size=image_size,
+            resize=resize,
+            notes=tuple(notes),
+            skipped=listing.skipped,
+            former=listing.former,
+            marked=marked,
+        )
 
     def arranged(self, rows: Mapping[str, str]) -> Splits:
         """Returns the same images in the splits of a run, by whatever rule they were cut.

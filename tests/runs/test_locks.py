@@ -127,6 +127,8 @@ def test_an_overwritten_run_is_not_held_in_its_old_place(tmp_path: Path) -> None
     prepare(config, "f", "pets")
     with run.lock():
         fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another file: the old one holds nobody off
+        assert os.fstat(old).st_ino != (run.path / ".lock").stat().st_ino
+        assert os.fstat(old).st_nlink == 0
     os.close(old)
 
 
