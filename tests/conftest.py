@@ -1,6 +1,7 @@
 """Two logical CPU devices for every test, so that replication runs on a laptop; the folder of real images, where there is one."""
 
 import os
+import threading
 from pathlib import Path
 
 import kerascnn  # noqa: F401  before TensorFlow, whose CPU kernels it chooses
@@ -27,6 +28,17 @@ def _fresh_policy():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def _no_open_phase():
+    """No test leaves a phase open: its lines would stand in the output of a later test."""
+    yield
+    watching = [getattr(thread, "_target", None) for thread in threading.enumerate() if thread.name == "phases"]
+    left = [phase for watch in watching if watch is not None for phase in watch.__self__.active().values()]
+    for phase in left:
+        phase.end()
+    assert [phase.name for phase in left] == []
 
 
 @pytest.fixture(scope="session")

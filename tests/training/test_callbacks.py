@@ -105,6 +105,7 @@ def test_callbacks_wait_for_the_device_between_two_points_only(tmp_path) -> None
         kept.on_train_batch_end(batch, {"loss": OnDevice(1.0), "accuracy": OnDevice(0.5)})
         kept.on_test_batch_end(batch, {"loss": OnDevice(1.0)})
         looks.append(OnDevice.looks)
+    show.close()
     assert [batch + 1 for batch, count in enumerate(looks) if count] == [20, 40]
 
 
