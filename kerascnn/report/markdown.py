@@ -5,29 +5,19 @@ from collections.abc import Iterator
 from kerascnn.cli.escaping import as_markdown, one_line
 from kerascnn.report import cells
 from kerascnn.report.csv_tables import bars_table
-from kerascnn.report.page import ComparisonPage, RunPage, Statement
+from kerascnn.report.page import ComparisonPage
 from kerascnn.report.tables import Cell, ReportTable
 
 
 def comparison_markdown(page: ComparisonPage) -> str:
     """Returns the verdicts, then all tables."""
-    return _document(page, page.verdicts)
-
-
-def run_markdown(page: RunPage) -> str:
-    """Returns the score as text, then all tables."""
-    return _document(page, (page.verdict,))
-
-
-def _document(page: RunPage | ComparisonPage, statements: tuple[Statement, ...]) -> str:
     out = [f"# {as_markdown(page.name)}", "", as_markdown(page.about), ""]
-    for statement in statements:
+    for statement in page.verdicts:
         words = " ".join(as_markdown(sentence) for sentence in statement.sentences)
         out += [f"**{as_markdown(statement.headline)}** {words}".rstrip(), ""]
         out += [f"- {as_markdown(detail)}" for detail in statement.details] + [""] * bool(statement.details)
     classes = bars_table(page.classes) if page.classes is not None else None
-    losses = page.losses if isinstance(page, RunPage) else None
-    for table in (page.scores, losses, page.costs, classes, *page.tables, page.config):
+    for table in (page.scores, page.costs, classes, *page.tables, page.config):
         if table is not None:
             out += [*table_markdown(table), ""]
     if page.repeat:

@@ -67,11 +67,6 @@ class Ece(NamedTuple):
     p: float
 
 
-def plain_ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Returns the mean gap between confidence and accuracy over bins of equal mass, for arrays [n]."""
-    return float(_Bins.of(confidence, right, bins).error)
-
-
 def ece(
     probabilities: np.ndarray,
     labels: np.ndarray,

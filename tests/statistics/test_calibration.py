@@ -37,12 +37,6 @@ def test_a_split_that_cannot_say_a_temperature_keeps_1() -> None:
     assert "temperature of 0.05" in sharp.reason
 
 
-def test_plain_ece_by_hand() -> None:
-    """4 images in 2 bins, |0.55 - 0.5| and |0.85 - 1| at equal mass."""
-    confidence, right = np.array([0.5, 0.6, 0.8, 0.9]), np.array([True, False, True, True])
-    assert calibration.plain_ece(confidence, right, bins=2) == pytest.approx((0.05 + 0.15) / 2)
-
-
 def test_ece_is_small_where_calibrated_and_large_where_sharpened() -> None:
     honest, labels = drawn(5_000, 1.0)
     low, high = calibration.ece(honest, labels), calibration.ece(drawn(5_000, 3.0)[0], labels)
