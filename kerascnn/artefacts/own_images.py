@@ -34,13 +34,14 @@ def section_of(run: Run, dataset: str | None = None, data_dir: str | None = None
 
 
 def _elsewhere(known: str, run: Run) -> str | None:
-    path = expanded(known.removeprefix("folder:"))
+    prefix = next((f"{form}:" for form in data.PATHS if known.startswith(f"{form}:")), "")
+    path = expanded(known.removeprefix(prefix))
     if path.exists() or path.is_absolute():
         return None
     for start in reversed(run.environment()):
         place = Path(start.get("directory", "."), path)
         if place.exists():
-            return f"folder:{place}" if known.startswith("folder:") else str(place)
+            return f"{prefix}{place}"
     return None
 
 

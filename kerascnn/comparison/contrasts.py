@@ -63,7 +63,7 @@ class ArchPredictions:
             if not len(kept):
                 raise UserError(f"run {run.name} has no {split} images: nothing to compare on")
             names = tuple(run.data()["class_names"])
-            one = cls(arch, names, {seed: kept}, groups_of(kept.ids, run.config().data.group_by))
+            one = cls(arch, names, {seed: kept}, groups_of(kept.ids, run))
             if found is None:
                 found = one
             else:

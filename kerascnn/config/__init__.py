@@ -28,7 +28,8 @@ class Data(Section):
 
     dataset: Annotated[str, Field(min_length=1)] = Field(
         "fashion_mnist_mini",
-        description="fashion_mnist_mini (embedded), tfds:NAME, or a folder of images: PATH, folder:PATH",
+        description="fashion_mnist_mini (embedded), tfds:NAME, a folder of images (PATH, folder:PATH), or a table of"
+        " images in CSV, TSV, JSON lines or Parquet (PATH, table:PATH)",
         json_schema_extra=VOLATILE,
     )
     data_dir: str | None = Field(
@@ -71,6 +72,40 @@ class Data(Section):
         description="folders without data: names or patterns at any depth, or paths below the data set",
         json_schema_extra={**VOLATILE, "metavar": "DIR"},
     )
+    image_column: str | None = Field(
+        None,
+        description="table: column of paths or of image bytes (default: found by a usual name)",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    label_column: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (),
+        description="table: column of labels, or one column of 0 and 1 per class; patterns are allowed",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    split_column: str | None = Field(
+        None,
+        description="table: column of train, val and test (default: found by a usual name)",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    group_column: str | None = Field(
+        None,
+        description="table: column of groups; the images of a group stay in one split",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    label_separator: str | None = Field(
+        None,
+        min_length=1,
+        description="table: separates the labels of an image, which may then have any number of them",
+        json_schema_extra={**VOLATILE, "metavar": "TEXT"},
+    )
+    class_names: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (),
+        description="table: names of the classes in their order (default: in order of appearance)",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    allow_outside: bool = Field(
+        False, description="table: also read images outside of the table's folder", json_schema_extra=VOLATILE
+    )
     group_by: str | None = Field(
         None,
         description="regular expression on the path: images with the same match stay in one split",
@@ -84,6 +119,20 @@ class Data(Section):
         description="keep images in memory; auto: up to a quarter of the free memory",
         json_schema_extra=VOLATILE,
     )
+
+    @field_validator("class_names")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"each class once, got {twice[0]!r} twice")
+        return names
+
+    @model_validator(mode="after")
+    def _one_grouping(self) -> "Data":
+        if self.group_by is not None and self.group_column is not None:
+            raise ValueError("group-by and group-column: give one of the two")
+        return self
 
 
 class Augment(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,8 +36,11 @@ FORMS = {
         dict.fromkeys(("cifar10", "cifar100", "svhn_cropped", "mnist", "fashion_mnist", "kmnist", "emnist"), 32),
     ),
     "folder": Form("kerascnn.data.folder", {}),
+    "table": Form("kerascnn.data.table", {}),
 }
+TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"))
 LARGE = 224
+PATHS = {"folder": "photos", "table": "photos.csv"}  # forms that are named by a path, with an example
 LONGEST = 100  # characters of the data set in a name: file systems allow 255 bytes for the whole name
 
 
@@ -47,7 +51,13 @@ def parse(dataset: str) -> tuple[str, str]:
         return form, name
     if dataset in FORMS[""].sizes:
         return "", dataset
-    return "folder", dataset
+    return ("table" if _is_table(dataset) else "folder"), dataset
+
+
+def _is_table(dataset: str) -> bool:
+    """Returns whether a path is a table's: a file is one, which its content must show, and so is a missing CSV file."""
+    path = expanded(dataset)
+    return os.path.isfile(path) or (path.suffix.lower() in TABLE_SUFFIXES and not os.path.isdir(path))  # noqa: PTH112, PTH113
 
 
 def default_image_size(dataset: str) -> int:
@@ -61,6 +71,8 @@ def short_name(dataset: str) -> str:
     form, name = parse(dataset)
     if form == "folder":
         name = resolved(expanded(name)).name
+    elif form == "table":
+        name = resolved(expanded(name)).stem
     plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.")
     return plain[:LONGEST].rstrip("_.") or "data"
 
@@ -106,8 +118,8 @@ def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mo
     form, name = parse(section.dataset)
     size = section.image_size or default_image_size(section.dataset)
     resize = resize_mode(section, size)
-    if form == "folder" and not name:
-        raise UserError("folder: needs a path, as in folder:photos")
+    if form in PATHS and not name:
+        raise UserError(f"{form}: needs a path, as in {form}:{PATHS[form]}")
     with phases.phase(f"listing {short_name(section.dataset)}"):
         listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
     return listing, size, resize

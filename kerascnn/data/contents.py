@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kerascnn.data.transcode import probe, transcode
+from kerascnn.data.transcode import probe, probe_content, transcode
 from kerascnn.data.trouble import SYSTEM, gone
 from kerascnn.errors import Stopped
 from kerascnn.runs.files import CONTENTS_FOLDER, write_file
@@ -73,14 +73,14 @@ class ContentTable:
     def find(self, path: str, status: os.stat_result) -> FileContent | None:
         """Returns what is known of a file, if it is unchanged."""
         key, digest = self._rows.get(os.fsencode(path), ((), b""))
-        if key[:4] != _key(status):
+        if key[:4] != status_key(status):
             return None
         return FileContent(digest, status.st_size, key[4], None, _changed(status))
 
     def add(self, path: str, status: os.stat_result, content: FileContent, read_at: int) -> None:
         """Remembers a valid file, known before (`read_at` is 0) or read now, unless it had changed just before."""
         if content.problem is None and (not read_at or content.changed + SETTLED_NS < read_at):
-            self._seen[os.fsencode(path)] = (*_key(status), content.kept), content.digest
+            self._seen[os.fsencode(path)] = (*status_key(status), content.kept), content.digest
             self._new += bool(read_at)
         if time.monotonic() > self._kept + KEEP_SECONDS:
             self.keep({**self._rows, **self._seen})
@@ -179,13 +179,36 @@ def _learned(path: str, status: os.stat_result) -> FileContent:
                 file.read(_CHUNK)
         return FileContent(b"", 0, 0, found.problem, 0)
     kept = status.st_size
-    # A truncated GIF, BMP or WebP shows only when it is transcoded to PNG: a third of the cost of an epoch, once.
     if not found.native:
         try:
-            kept = len(transcode(Path(path).read_bytes()))
+            kept = _kept(Path(path).read_bytes())
         except ValueError as error:
             return FileContent(b"", 0, 0, str(error), 0)
     return FileContent(digest(path), status.st_size, kept, None, _changed(status))
+
+
+def learned(content: bytes) -> FileContent:
+    """Returns the facts about an image that lies in another file: as those of a file with this content."""
+    found, kept = probe_content(content), len(content)
+    if found.problem is None and not found.native:
+        try:
+            kept = _kept(content)
+        except ValueError as error:
+            return FileContent(b"", 0, 0, str(error), 0)
+    return FileContent(b"" if found.problem else digest_of(content), len(content), kept, found.problem, 0)
+
+
+def _kept(content: bytes) -> int:
+    """Returns the bytes of an image that TensorFlow does not decode, once it is PNG.
+
+    A truncated GIF, BMP or WebP shows only here: a third of the cost of an epoch, once.
+    """
+    return len(transcode(content))
+
+
+def digest_of(content: bytes) -> bytes:
+    """Returns the digest of an image's bytes, as `digest` of a file with them."""
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()
 
 
 def digest(path: str) -> bytes:
@@ -197,7 +220,8 @@ def digest(path: str) -> bytes:
     return found.digest()
 
 
-def _key(status: os.stat_result) -> tuple[int, ...]:
+def status_key(status: os.stat_result) -> tuple[int, ...]:
+    """Returns what tells whether a file is unchanged."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**63 - 1)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kerascnn.config import Data
+from kerascnn.data import grouping
 from kerascnn.data.decode import Mode
-from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import Listing
 from kerascnn.data.shares import BOTH, ONE, numbers
 from kerascnn.data.sources import Source
@@ -25,8 +25,8 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
     """
     source, notes = listing.source, list(listing.notes)
     shares, marked, given = _plan(listing.given, section, notes)
-    keys = _groups(source.ids, section.group_by, notes)
-    if section.group_by:
+    keys = _groups(listing, section.group_by, notes)
+    if section.group_by or listing.groups is not None:
         _report_straddling(keys, given, notes)
     free = np.flatnonzero(given == TRAIN)
     where = given.copy()
@@ -119,16 +119,18 @@ def _bounds(bounds: list[int], count: int) -> list[int]:
     return moved
 
 
-def _groups(ids: Sequence[str], pattern: str | None, notes: list[str]) -> list[str]:
-    """Returns the key of each image: the part of its id that `pattern` matches (its groups, if it has some), else the id."""
-    if pattern is None:
+def _groups(listing: Listing, pattern: str | None, notes: list[str]) -> list[str]:
+    """Returns the key of each image: its group in the source, or the part of its id that `pattern` matches, else the id."""
+    ids = listing.source.ids
+    if pattern is None and listing.groups is None:
         return list(ids)
-    keys, lonely = keys_of(ids, pattern)
+    keys, lonely = grouping.keys(listing, pattern)
     if lonely == len(ids):
-        raise UserError(f"--group-by {pattern!r} matches no path; a path here is {ids[0]!r}")
+        told = "--group-column names no group" if pattern is None else f"--group-by {pattern!r} matches no path"
+        raise UserError(f"{told}; a path here is {ids[0]!r}")
+    by = "the table's column" if pattern is None else "--group-by"
     notes.append(
-        f"{len(set(keys))} groups by --group-by"
-        + (f"; {lonely} images match nothing and stand alone" if lonely else "")
+        f"{len(set(keys))} groups by {by}" + (f"; {lonely} images match nothing and stand alone" if lonely else "")
     )
     return keys
 

@@ -14,21 +14,24 @@ level at most, and 16-bit images are rounded, which Pillow truncates.
 
 import os
 import re
+from collections.abc import Callable
 from typing import Literal
 
 import tensorflow as tf
 
 from kerascnn.data import orientation
-from kerascnn.data.transcode import MAX_PIXELS, PNG_TEXT_ORIENTATION, Probe, probe, sniff, transcode
+from kerascnn.data.transcode import MAX_PIXELS, PNG_TEXT_ORIENTATION, Probe, probe, probe_content, sniff, transcode
 
 __all__ = [
     "MAX_PIXELS",
     "Mode",
     "Probe",
     "decode",
+    "native",
     "preprocess",
     "probe",
     "problem",
+    "problem_of",
     "read",
     "resize",
     "sniff",
@@ -65,9 +68,16 @@ def read(path):
     JPEG and PNG are returned unchanged. Other formats, and PNGs with their orientation in a text chunk, are converted by
     Pillow to RGB PNG: upright, the first frame, alpha over white. Errors are raised when the tensor is computed.
     """
-    data = tf.io.read_file(path)
-    native = tf.cond(_starts(data, _PNG), lambda: _is_plain_png(data), lambda: _starts(data, _JPEG))
-    return tf.cond(native, lambda: data, lambda: tf.ensure_shape(tf.numpy_function(_transcode, [data], tf.string), []))
+    return native(tf.io.read_file(path))
+
+
+@_as_written
+def native(data):
+    """Returns the content of an image file as `read` does: scalar string -> scalar string."""
+    as_it_is = tf.cond(_starts(data, _PNG), lambda: _is_plain_png(data), lambda: _starts(data, _JPEG))
+    return tf.cond(
+        as_it_is, lambda: data, lambda: tf.ensure_shape(tf.numpy_function(_transcode, [data], tf.string), [])
+    )
 
 
 @_as_written
@@ -146,11 +156,17 @@ def preprocess(image_bytes, size: int, mode: Mode):
 
 def problem(path: str | os.PathLike[str]) -> str | None:
     """Returns why an image file cannot be used, after decoding it, or None if it can."""
-    found = probe(path).problem
-    if found is not None:
-        return found
+    return probe(path).problem or _undecodable(lambda: read(os.fsencode(path)))
+
+
+def problem_of(content: bytes) -> str | None:
+    """Returns as `problem` for the content of a file."""
+    return probe_content(content).problem or _undecodable(lambda: native(tf.constant(content)))
+
+
+def _undecodable(encoded: Callable[[], tf.Tensor]) -> str | None:
     try:
-        decode(read(os.fsencode(path)))
+        decode(encoded())
     except tf.errors.OpError as error:
         # Extracts TensorFlow's message from between the names of the node and the op.
         return " ".join(re.sub(r"\{\{.*?\}\}+|\[Op:\w*\].*", "", error.message, flags=re.DOTALL).split())

@@ -20,6 +20,8 @@ def check(section: Data) -> None:
     form, name = parse(section.dataset)
     if form == "folder" and name:
         folder(section.dataset)
+    elif form == "table" and name:
+        table(section.dataset)
     elif form == "tfds":
         spec = prepared.parse(section.dataset)
         if not section.download:
@@ -38,11 +40,25 @@ def folder(dataset: str) -> Path:
         near = difflib.get_close_matches(dataset, known, 1, 0.8)
         hint = nearest_path(root) or (f" - perhaps you meant {known[near[0]]!r}" if near else "")
         raise Missing(
-            f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME or a folder, and there is"
-            f" no {resolved(root)}{hint}"
+            f"no data set called {dataset!r}: expected fashion_mnist_mini (embedded), tfds:NAME or a folder or table, and"
+            f" there is no {resolved(root)}{hint}"
         )
     if not root.is_dir():
         raise UserError(
             f"{root} is a file: expected a folder with one folder of images per class (unpack an archive first)"
         )
     return resolved(root)
+
+
+def table(dataset: str) -> Path:
+    """Returns the path of a table.
+
+    Raises:
+        UserError: It is missing, or is a folder.
+    """
+    path = expanded(dataset.removeprefix("table:"))
+    if not path.exists():
+        raise Missing(f"there is no table {resolved(path)}{nearest_path(path)}")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file: expected a table (CSV, TSV, JSON lines or Parquet)")
+    return resolved(path)

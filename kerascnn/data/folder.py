@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +14,11 @@ from kerascnn.config import Data
 from kerascnn.data import existing, short_name, split_file
 from kerascnn.data.contents import ContentTable, FileContent, contents
 from kerascnn.data.decode import Mode
-from kerascnn.data.listing import FINGERPRINT, Former, Listing
+from kerascnn.data.listing import Former, Listing, fingerprint, hashed
 from kerascnn.data.room import Missing, Room
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
-from kerascnn.data.trouble import allowed, damaged
+from kerascnn.data.trouble import without_damaged
 from kerascnn.data.walking import SUFFIXES, Walk, composed, is_folder
 from kerascnn.errors import UserError
 
@@ -77,26 +75,18 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         mode=resize,
     )
     source.counted(skipped, str(root))
+    given = np.array([image.found.given for image in images])
+    labels = [image.found.label for image in images]
+    sizes = [str(image.size) for image in images]
     return Listing(
         source,
-        np.array([image.found.given for image in images]),
-        FINGERPRINT + _hashed(images, [image.content.digest.hex() for image in images]),
+        given,
+        fingerprint(source, given, [image.content.digest.hex() for image in images]),
         short_name(section.dataset),
         tuple(notes),
         tuple(sorted(skipped)),
-        Former(
-            _hashed(images, [str(image.size) for image in images]), max(image.content.changed for image in images) / 1e9
-        ),
+        Former(hashed(given.tolist(), labels, source.ids, sizes), max(image.content.changed for image in images) / 1e9),
     )
-
-
-def _hashed(images: Sequence[Image], marks: Sequence[str]) -> str:
-    """Returns sha256 of the splits of all images and of a mark of each image."""
-    lines = sorted(
-        f"{image.found.given}\0{image.found.label}\0{image.id}\0{mark}"
-        for image, mark in zip(images, marks, strict=True)
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _name(raw: str) -> str:
@@ -228,10 +218,7 @@ def _probe(
     if foreign:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in foreign.most_common(5))
         notes.append(f"not used: {foreign.total()} files that are not JPEG, PNG, GIF, BMP or WebP ({kinds})")
-    if len(skipped) > allowed(len(images) + len(skipped)):
-        raise UserError(damaged(skipped, len(skipped), len(images) + len(skipped), str(root)))
-    if skipped:
-        notes.append(f"{len(skipped)} files cannot be decoded and are skipped (listed in skipped.csv)")
+    notes += without_damaged(skipped, len(images), str(root))
     twice = [name for name, times in Counter(image.id for image in images).items() if times > 1]
     if twice:
         raise UserError(f"{root} has two files called {twice[0]!r} in different Unicode forms: rename one")

@@ -1,13 +1,18 @@
-"""Groups of images (--group-by): the images of a group stay in one split, and intervals resample them together."""
+"""Groups of images (--group-by, --group-column): those of a group stay in one split; intervals resample them together."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerascnn.errors import UserError
+
+if TYPE_CHECKING:
+    from kerascnn.data.listing import Listing
+    from kerascnn.runs import Run
 
 
 def keys_of(ids: Sequence[str], pattern: str | None) -> tuple[list[str], int]:
@@ -35,15 +40,27 @@ def keys_of(ids: Sequence[str], pattern: str | None) -> tuple[list[str], int]:
     return keys, sum(match is None for match in matches)
 
 
-def groups_of(ids: Sequence[str] | np.ndarray, pattern: str | None) -> np.ndarray | None:
+def keys(listing: Listing, pattern: str | None) -> tuple[list[str], int]:
+    """Returns as `keys_of`; without a pattern by the groups that the source knows, if it knows some."""
+    ids = listing.source.ids
+    if pattern is not None or listing.groups is None:
+        return keys_of(ids, pattern)
+    groups = listing.groups.tolist()
+    return [group or name for group, name in zip(groups, ids, strict=True)], groups.count("")
+
+
+def groups_of(ids: Sequence[str] | np.ndarray, run: Run) -> np.ndarray | None:
     """Returns the number of each image's group, int [n], for `statistics`, or None if there are no groups.
 
     Args:
         ids: Names of images as `predictions/<split>.npz` keeps them.
-        pattern: The run's `data.group_by`.
+        run: The run that was trained on them: by its `data.group_by`, or the groups in its split.csv.
     """
-    if pattern is None:
-        return None
-    keys, _ = keys_of([str(name) for name in ids], pattern)
-    numbers = np.unique(keys, return_inverse=True)[1]
+    names, pattern = [str(name) for name in ids], run.config().data.group_by
+    if pattern is not None:
+        found, _ = keys_of(names, pattern)
+    else:
+        known = run.split_groups()
+        found = [known.get(name) or name for name in names]
+    numbers = np.unique(found, return_inverse=True)[1]
     return None if len(numbers) == 0 or numbers.max() + 1 == len(numbers) else numbers.astype(np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Source:
 
     Args:
         ids: Unique name of each image, in predictions and split files.
-        labels: Class of each image, int [n], as an index in `class_names`.
+        labels: Class of each image, int [n], as an index in `class_names`; or bool [n, classes], any number of classes each.
         class_names: Names of the classes, in the order of labels.
         size: Height and width of fetched images.
         mode: Resize mode: crop, pad or squash.
@@ -37,11 +37,19 @@ class Source:
     ):
         if len(ids) != len(labels):
             raise ValueError(f"expected one label per image, got {len(labels)} labels for {len(ids)} images")
-        self.ids, self.labels = ids, np.asarray(labels, np.int32)
+        labels = np.asarray(labels)
+        if labels.ndim == 2 and (labels.dtype != bool or labels.shape[1] != len(class_names)):
+            raise ValueError(f"expected bool [n, {len(class_names)}], got {labels.dtype} {labels.shape}")
+        self.ids, self.labels = ids, labels if labels.ndim == 2 else labels.astype(np.int32)
         self.class_names, self.size, self.mode = tuple(class_names), size, mode
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have any number of labels: `labels` is bool [n, classes]."""
+        return self.labels.ndim == 2
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
         """Returns uint8 [n, size, size, 3], the images at `indices`."""
@@ -219,6 +227,36 @@ class Files(Encoded):
         except OSError as error:
             return error.strerror or str(error), False
         problem = decode.problem(os.fsdecode(path))
+        return (problem, True) if problem else ("it could not be read just now", False)
+
+    def encoded_size(self, indices: np.ndarray) -> int:
+        """The bytes of the contents, and of TensorFlow's strings."""
+        return int(self.sizes[indices].sum()) + STRING * len(indices)
+
+
+class Records(Encoded):
+    """Encoded images that lie in other files: shards, columns of tables.
+
+    Args:
+        get: Function of an index that returns the bytes of an image, or raises OSError; several threads call it.
+        sizes: Number of bytes that `read` returns for each, int64 [n].
+    """
+
+    def __init__(self, get: Callable[[int], bytes], sizes: np.ndarray, **known: Any):
+        super().__init__(**known)
+        self.get, self.sizes = get, sizes
+
+    def read(self, index: tf.Tensor) -> tf.Tensor:
+        """Returns the bytes of an image in a format that TensorFlow decodes."""
+        content = tf.numpy_function(stream.as_written(lambda at: self.get(int(at))), [index], tf.string)
+        return stream.native(tf.ensure_shape(content, []))
+
+    def why(self, index: int) -> tuple[str, bool]:
+        """Returns why an image could not be decoded, and whether it is damaged."""
+        try:
+            problem = decode.problem_of(self.get(index))
+        except OSError as error:
+            return error.strerror or str(error), False
         return (problem, True) if problem else ("it could not be read just now", False)
 
     def encoded_size(self, indices: np.ndarray) -> int:

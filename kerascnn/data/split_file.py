@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -92,16 +92,23 @@ def matched(rows: dict[str, SplitRow], ids: Collection[str], file: str, where: s
     return found
 
 
-def placed(new: Sequence[str], rows: dict[str, SplitRow], section: Data, notes: list[str]) -> dict[str, str]:
+def placed(
+    new: Sequence[str],
+    rows: dict[str, SplitRow],
+    section: Data,
+    notes: list[str],
+    groups: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Returns a split for each unlisted image, by a hash of its own path, so that later images do not move earlier ones.
 
-    An image goes to the split of its group (--group-by), if there is one. Only splits of the file are used.
+    An image goes to the split of its group (--group-by, or the source's), if there is one. Only splits of the file are used.
 
     Args:
         new: Ids that the file does not list.
         rows: The rows of the file by id.
         section: Shares, seed and groups, and whether unlisted images are used.
         notes: Extended by one line if there are unlisted images.
+        groups: Groups of the source by id, or None.
 
     Returns:
         Ids and splits; none with `--unlisted out`.
@@ -116,6 +123,8 @@ def placed(new: Sequence[str], rows: dict[str, SplitRow], section: Data, notes: 
     shares = [BOTH if name == TEST or section.val_fraction is None else section.val_fraction for name in names]
     ends = np.cumsum(shares)
     keys, _ = keys_of([*rows, *new], section.group_by)
+    if section.group_by is None and groups:
+        keys = [groups.get(name) or name for name in keys]
     lies: dict[str, Counter[str]] = {}
     for key, row in zip(keys, rows.values(), strict=False):
         lies.setdefault(key, Counter())[row.split] += 1
@@ -149,7 +158,8 @@ def applied(listing: Listing, section: Data) -> Listing:
             )
     notes = [*listing.notes, f"{len(rows)} of {len(source.ids)} images are in the splits of {file}"]
     unnamed = zip(source.ids, listing.given.tolist(), strict=True)
-    new = placed([name for name, given in unnamed if name not in rows and given != OUT], rows, section, notes)
+    groups = None if listing.groups is None else dict(zip(source.ids, listing.groups.tolist(), strict=True))
+    new = placed([name for name, given in unnamed if name not in rows and given != OUT], rows, section, notes, groups)
     named = [rows[name].split if name in rows else OUT for name in source.ids]
     given = [new.get(name, split) for name, split in zip(source.ids, named, strict=True)]
     former = listing.former and Former(_hashed(listing.former.fingerprint, named), listing.former.changed)

@@ -64,6 +64,7 @@ class Splits:
         skipped: (path, reason) of every file that was left out.
         former: The fingerprint of the same images in earlier versions, or None.
         marked: Whether test is the val that chose the model (--val-is-val).
+        groups: Group of each image of the source, as in Listing, or None.
     """
 
     train: Split
@@ -78,6 +79,7 @@ class Splits:
     skipped: tuple[tuple[str, str], ...] = ()
     former: Former | None = None
     marked: bool = False
+    groups: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -103,6 +105,7 @@ class Splits:
             skipped=listing.skipped,
             former=listing.former,
             marked=marked,
+            groups=listing.groups,
         )
 
     def arranged(self, rows: Mapping[str, str]) -> Splits:
@@ -132,13 +135,17 @@ class Splits:
         """Returns the splits that share no image."""
         return (self.train, self.val) if self.marked else (self.train, self.val, self.test)
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Returns (path, label, split) of every image, the rows of split.csv."""
-        return [
+    def rows(self) -> list[tuple[str, ...]]:
+        """Returns (path, label, split) of every image, the rows of split.csv; and its group where groups are known."""
+        rows = [
             (path, self.class_names[label], split.name)
             for split in self.parts()
             for path, label in zip(split.ids(), split.labels, strict=True)
         ]
+        if self.groups is None:
+            return list(rows)
+        groups = [group for split in self.parts() for group in self.groups[split.indices].tolist()]
+        return [(*row, group) for row, group in zip(rows, groups, strict=True)]
 
     def summary(self) -> dict[str, object]:
         """Returns the content of data.json: fingerprint, class names, images per split and class."""

@@ -17,6 +17,7 @@ as_written = tf.autograph.experimental.do_not_convert
 # Traced once (half a second) for all data sets.
 _STRING = [tf.TensorSpec([], tf.string)]
 read_file = tf.function(decode.read, input_signature=_STRING, autograph=False)
+native = tf.function(decode.native, input_signature=_STRING, autograph=False)
 decoded = tf.function(decode.decode, input_signature=_STRING, autograph=False)
 Read = Callable[[tf.Tensor], tf.Tensor]
 

@@ -98,6 +98,11 @@ def probe(path: str | bytes | os.PathLike[str]) -> Probe:
         return Probe(None, 0, 0, False, error.strerror or str(error))
 
 
+def probe_content(content: bytes) -> Probe:
+    """Returns as `probe` for the content of a file."""
+    return _probe(io.BytesIO(content))
+
+
 def _probe(file: BinaryIO) -> Probe:
     header = file.read(64)
     kind = sniff(header)

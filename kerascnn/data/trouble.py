@@ -6,7 +6,7 @@ import errno
 from collections.abc import Sequence
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.errors import PASSING
+from kerascnn.errors import PASSING, UserError
 
 # Errors of a disk, a network share or its connection, not of a file: it may be available at the next start.
 SYSTEM = frozenset(PASSING) | {
@@ -51,6 +51,18 @@ def damaged(files: Sequence[tuple[str, str]], bad: int | str, count: int, where:
         f"{bad} of {count} files in {where} cannot be decoded"
         f" (at most 1 % and {MOST} are skipped): repair or remove them. The first:{_listed(files)}"
     )
+
+
+def without_damaged(skipped: Sequence[tuple[str, str]], valid: int, where: str) -> list[str]:
+    """Returns the note about damaged files that are left out, if there are some.
+
+    Raises:
+        UserError: Too many are damaged.
+    """
+    count = len(skipped) + valid
+    if len(skipped) > allowed(count):
+        raise UserError(damaged(skipped, len(skipped), count, where))
+    return [f"{len(skipped)} files cannot be decoded and are skipped (listed in skipped.csv)"] if skipped else []
 
 
 def _listed(files: Sequence[tuple[str, str]]) -> str:

@@ -61,8 +61,8 @@ class EvaluatedModel:
         raise UserError(f"{self.path}: maps need the network itself: give the run or its .keras file")
 
     def groups(self, ids: np.ndarray) -> np.ndarray | None:
-        """Returns the group of each of these images by the run's --group-by, int [n], or None if there are no groups."""
-        return None if self.run is None else groups_of(ids, self.run.config().data.group_by)
+        """Returns the group of each of these images in the run's data, int [n], or None if there are no groups."""
+        return None if self.run is None else groups_of(ids, self.run)
 
     def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields uint8 images [k, H, W, 3] and their indices in the split; only `most` of them, spread over the split."""

@@ -101,6 +101,18 @@ class Run:
             except (KeyError, csv.Error) as error:
                 raise UserError(f"{self.split_file} is damaged: expected path,label,split ({error!r})") from None
 
+    def split_groups(self) -> dict[str, str]:
+        """Returns path -> group of the images, "" for one that stands alone; empty if the run's source knew no groups."""
+        if not self.split_file.exists():
+            return {}
+        with self.split_file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            if "group" not in header:
+                return {}
+            path, group = header.index("path"), header.index("group")
+            return {row[path]: row[group] for row in rows if len(row) == len(header)}
+
     def metrics(self) -> dict[str, Any]:
         """Returns the final scores and costs.
 
@@ -183,8 +195,10 @@ class Run:
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]
     ) -> None:
-        """Writes the splits (path, label, split) and the images that were left out (path, reason)."""
-        self._write(self.split_file, _csv_bytes(("path", "label", "split"), split_rows))
+        """Writes the splits (path, label, split, and group where groups are known) and the images left out (path, reason)."""
+        rows = list(split_rows)
+        columns = ("path", "label", "split", "group")[: len(rows[0]) if rows else 3]
+        self._write(self.split_file, _csv_bytes(columns, rows))
         self._write(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
         self._write(self.data_file, _json_bytes(summary))
 

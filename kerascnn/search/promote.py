@@ -144,7 +144,7 @@ class Promotion:
             images=table.shape[1],
             seeds=len(table),
             most=1.0,
-            groups=groups_of(ids, self.search.base.data.group_by),
+            groups=groups_of(ids, self.run(base, self.seeds[0])),
         )
 
     def _right(self, trial_result: TrialResult, seed: int) -> np.ndarray:

@@ -129,7 +129,7 @@ def gain(first: Run, second: Run) -> Difference | None:
         images=difference.shape[1],
         seeds=1,
         most=1.0,
-        groups=groups_of(kept[0].ids, first.config().data.group_by),
+        groups=groups_of(kept[0].ids, first),
     )
 
 

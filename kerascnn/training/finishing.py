@@ -108,7 +108,7 @@ class Finish:
             batches = self.batches.scoring(split)
             with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
                 predictions = predict(best, batches, split.labels, split.ids(), phase)
-            groups = groups_of(predictions.ids, self.config.data.group_by)
+            groups = groups_of(predictions.ids, self.run)
             found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
             predictions.save(self.run, split.name)
             answered.append((split, predictions))

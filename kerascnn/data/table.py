@@ -1,0 +1,129 @@
+"""A table of images: paths or, in Parquet, the bytes of the images; labels, splits and groups in other columns."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from kerascnn.cli.escaping import one_line
+from kerascnn.config import Data
+from kerascnn.data import existing, short_name, split_file, table_columns, table_images, table_reading, table_rows
+from kerascnn.data.contents import ContentTable, contents
+from kerascnn.data.decode import Mode
+from kerascnn.data.listing import Listing, fingerprint
+from kerascnn.data.record_index import ImageFacts
+from kerascnn.data.room import Missing, Room
+from kerascnn.data.sources import Files
+from kerascnn.data.table_columns import TableColumns
+from kerascnn.data.table_images import TableImages
+from kerascnn.data.table_reading import TableForm
+from kerascnn.data.table_rows import TableRows
+from kerascnn.data.trouble import without_damaged
+from kerascnn.errors import UserError
+
+
+def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
+    """Returns the images of the table that `section.dataset` names.
+
+    Raises:
+        UserError: The table is missing or damaged, lacks a column, contradicts itself, or names files that are missing.
+        Stopped: The disk or the network share fails.
+    """
+    path = existing.table(section.dataset)
+    form = table_reading.form_of(path)
+    columns = table_columns.chosen(form, section, path.name)
+    notes = [_said(form, columns)]
+    try:
+        rows, class_names = _rows(path, form, columns, section, notes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    images = table_images.inside(path, columns.image, room) if columns.binary else _files(path, form, rows, room)
+    good, skipped = images.facts.valid(rows.ids)
+    notes += without_damaged(skipped, len(good), str(path))
+    rows, facts = rows.taken(good), images.facts.taken(good)
+    labels = rows.labels
+    if not section.class_names:
+        labels, class_names = table_rows.without_empty_classes(labels, class_names, notes)
+    source = images.source(
+        good, facts, ids=rows.ids, labels=labels, class_names=class_names, size=image_size, mode=resize
+    )
+    source.counted(skipped, str(path))
+    found = Listing(
+        source,
+        rows.given,
+        fingerprint(source, rows.given, facts.hexadecimal(), rows.groups),
+        short_name(section.dataset),
+        tuple(notes),
+        tuple(sorted(skipped)),
+        groups=rows.groups,
+    )
+    return split_file.applied(found, section)
+
+
+def _said(form: TableForm, columns: TableColumns) -> str:
+    """Returns the line that says how the table was understood."""
+    labels = columns.labels[0] if len(columns.labels) == 1 else f"{len(columns.labels)} columns"
+    parts = [f"images: {columns.image}", f"labels: {labels}"]
+    parts += [f"splits: {columns.split}"] if columns.split else []
+    parts += [f"groups: {columns.group}"] if columns.group else []
+    return one_line(f"{form.kind}; {', '.join(parts)}")
+
+
+def _rows(
+    path: Path, form: TableForm, columns: TableColumns, section: Data, notes: list[str]
+) -> tuple[TableRows, Sequence[str]]:
+    """Returns the rows that are used, sorted by id, and the class names."""
+    table = table_reading.read(path, form, columns.needed())
+    if not len(table):
+        raise Missing("it has no rows below its column names")
+    known = table_reading.class_names_of(path, form, columns.labels[0])
+    labels, class_names = table_columns.labels_of(table, columns, section, known, form)
+    given = table_columns.splits_of(table, columns.split, form)
+    groups = None if columns.group is None else np.array(pc.utf8_trim_whitespace(table[columns.group]).to_pylist())
+    if columns.binary:
+        ids = table_images.ids(table, columns, notes)
+    else:
+        ids = table_rows.ids(table[columns.image], path.parent, section, form)
+    rows = table_rows.kept(TableRows(ids, np.arange(len(ids)), labels, given, groups), section, notes)
+    return table_rows.once(rows, class_names, section, form, notes), class_names
+
+
+def _files(table: Path, form: TableForm, rows: TableRows, room: Room) -> TableImages:
+    """Returns the files of the rows.
+
+    Raises:
+        Missing: Files are missing.
+    """
+    paths = [os.path.join(table.parent, name) for name in rows.ids]  # noqa: PTH118 - a million Path objects are felt
+    remembered = ContentTable(room.contents, table)
+    facts = ImageFacts.of(len(paths))
+    with room.counting("reading files", len(paths)) as advance:
+        for place, content in enumerate(contents(paths, remembered, advance)):
+            facts.put(place, content)
+    missing = [place for place in facts.problems if not os.path.lexists(paths[place])]
+    found = {place: other for place in missing if (other := _decomposed(paths[place]))}
+    for place, content in zip(found, contents(list(found.values()), remembered), strict=True):
+        paths[place] = found[place]
+        facts.put(place, content)
+    if missing := [place for place in missing if place not in found]:
+        first = min(missing, key=lambda place: rows.rows[place])
+        raise Missing(
+            f"{table} names {len(missing)} files that are missing, first in row {form.first + int(rows.rows[first])}:"
+            f" {one_line(rows.ids[first])!r}; paths count from {table.parent}"
+        )
+
+    def source(good: np.ndarray, facts: ImageFacts, **known: object) -> Files:
+        return Files([os.fsencode(paths[place]) for place in good.tolist()], facts.kept, **known)
+
+    return TableImages(facts, source)
+
+
+def _decomposed(path: str) -> str:
+    """Returns the name that a file from macOS has, if there is such a file, else nothing."""
+    other = unicodedata.normalize("NFD", path)
+    return other if other != path and os.path.lexists(other) else ""
