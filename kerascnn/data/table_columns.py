@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +95,7 @@ def chosen(form: TableForm, section: Data, where: str) -> TableColumns:
 
 
 def _one(
-    form: TableForm, told: str | None, usual: frozenset[str], flag: str, where: str, taken: set[str | None] = frozenset()
+    form: TableForm, told: str | None, usual: frozenset[str], flag: str, where: str, taken: AbstractSet[str | None] = frozenset()
 ) -> str | None:  # fmt: skip
     if told is not None:
         return _told(form, told, flag, where)[0]

@@ -46,7 +46,11 @@ class TableRows:
     def text(self, place: int, class_names: Sequence[str]) -> str:
         """Returns the label and split of a row, for a message."""
         label = self.labels[place]
-        names = [class_names[at] for at in np.flatnonzero(label)] if self.labels.ndim == 2 else [class_names[label]]
+        names = (
+            [class_names[at] for at in np.flatnonzero(label).tolist()]
+            if self.labels.ndim == 2
+            else [class_names[label]]
+        )
         return " ".join(filter(None, ("|".join(names), self.given[place].item())))
 
 
@@ -144,5 +148,5 @@ def without_empty_classes(
     if len(filled) == len(class_names):
         return labels, tuple(class_names)
     notes.append(f"classes without images: {', '.join(class_names[at] for at in np.flatnonzero(counts == 0)[:10])}")
-    names = tuple(class_names[at] for at in filled)
+    names = tuple(class_names[at] for at in filled.tolist())
     return (labels[:, filled] if labels.ndim == 2 else (np.cumsum(counts > 0) - 1)[labels].astype(np.int32)), names

@@ -40,7 +40,7 @@ def photos(made, tmp_path) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/*"))
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/*") if path.suffix != ".csv")
 
 
 def load(path: Path | str, **options) -> data.Splits:
@@ -107,9 +107,10 @@ def test_every_form_lists_what_the_folder_lists(photos, form):
 
 def test_columns_are_found_or_told(photos):
     rows = [
-        (label, "train" if at % 3 else "test", name, f"p{at % 5}") for at, (name, label) in enumerate(plain(photos))
+        (label, "train" if at % 3 else "test", name, f"p{at % 5}", "x")
+        for at, (name, label) in enumerate(plain(photos))
     ]
-    path = write(photos / "t.csv", rows, ("species", "Split", "File Name", "patient"))
+    path = write(photos / "t.csv", rows, ("species", "Split", "File Name", "patient", "by"))
     refused(
         path, r"no column with a usual name for labels: name it with --label-column. Its columns: 'species', 'Split'"
     )
@@ -228,7 +229,7 @@ def test_rows_that_repeat_an_image(photos):
 
 
 def test_paths_stay_in_the_folder_of_the_table(photos):
-    moved = photos / "tables"
+    moved = photos / ".tables"  # no class
     moved.mkdir()
     path = write(moved / "t.csv", [(f"../{name}", label) for name, label in plain(photos)])
     refused(path, r"24 paths lie outside of the table's folder .*, first row 2: '../ant/0.jpg': --allow-outside")
@@ -316,7 +317,7 @@ def test_a_nul_far_inside(photos):
 
 
 def test_a_missing_table_and_a_folder_called_csv(photos, tmp_path):
-    with pytest.raises(Missing, match="there is no table .*photos.csv"):
+    with pytest.raises(Missing, match=r"there is no table .*photos\.csv"):
         load(tmp_path / "photos.csv")
     with pytest.raises(UserError, match="is not a file: expected a table"):
         load(f"table:{photos}")
