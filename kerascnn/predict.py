@@ -20,6 +20,7 @@ from kerascnn.cli.parsing import parse
 from kerascnn.cli.progress import SILENT
 from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.config.section import Section
+from kerascnn.data import formats
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
 from kerascnn.runs import finding
@@ -37,7 +38,9 @@ class Predict(Section):
         description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
     )
     images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
-        (), description="files, folders (all images below), quoted patterns, or - for a list on standard input"
+        (),
+        description="files, folders (all images below), quoted patterns, or - for a list on standard input; in "
+        f"{formats.NAMES}",
     )
     top: int = Field(5, ge=1, description="number of classes per image, the most probable first")
     batch_size: int = Field(32, ge=1, description="images of one call of the network")

@@ -140,7 +140,9 @@ def test_a_network_with_files_that_climb_writes_nothing(tmp_path: Path, image: s
 def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path, capfd) -> None:
     networks.tiny(size=16, classes=2).save(tmp_path / "network.keras")
     bombs = [odd for odd in odd_files.make(tmp_path / "odd") if odd.reason == "pixels"]
-    assert {bomb.path.suffix for bomb in bombs} == {".jpg", ".png", ".gif", ".bmp", ".webp"}
+    assert {bomb.path.suffix for bomb in bombs} == {
+        ".jpg", ".png", ".gif", ".bmp", ".webp", ".ppm", ".tga", ".tif", ".ico"
+    }  # fmt: skip
     # 60,000 x 60,000 decoded are 10.8 GB each.
     assert predict.main([str(tmp_path / "network.keras"), *(str(bomb.path) for bomb in bombs)]) == CHECK_FAILED
     out, err = capfd.readouterr()

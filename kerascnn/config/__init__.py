@@ -29,7 +29,8 @@ class Data(Section):
     dataset: Annotated[str, Field(min_length=1)] = Field(
         "fashion_mnist_mini",
         description="fashion_mnist_mini (embedded), tfds:NAME, a folder of images (PATH, folder:PATH), or a table of"
-        " images in CSV, TSV, JSON lines or Parquet (PATH, table:PATH)",
+        " images in CSV, TSV, JSON lines or Parquet (PATH, table:PATH); images in JPEG, PNG, GIF, BMP, WebP, TIFF,"
+        " AVIF, HEIC, JPEG 2000, PPM, TGA, ICO, PCX, SGI",
         json_schema_extra=VOLATILE,
     )
     data_dir: str | None = Field(

@@ -201,7 +201,7 @@ def learned(content: bytes) -> FileContent:
 def _kept(content: bytes) -> int:
     """Returns the bytes of an image that TensorFlow does not decode, once it is PNG.
 
-    A truncated GIF, BMP or WebP shows only here: a third of the cost of an epoch, once.
+    Damage in formats other than JPEG and PNG shows only here: a third of the cost of an epoch, once.
     """
     return len(transcode(content))
 

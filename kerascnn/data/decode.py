@@ -1,13 +1,14 @@
 """The decode path: val, test, evaluate, predict and every export read images through these functions.
 
-    read       a file's encoded bytes; GIF, BMP and WebP as PNG (Pillow), JPEG and PNG as they are
+    read       a file's encoded bytes; JPEG and PNG as they are, all other formats as PNG (Pillow)
+    native     the same for bytes that were read before
     decode     JPEG or PNG bytes -> uint8 RGB: EXIF orientation applied, grey and palette to RGB, alpha over white,
                16 bit by 1/257
     resize     any size -> size x size, antialiased: crop, pad or squash
     preprocess decode, then resize
     window     training's random crop: a part of what `decode` gives, large JPEGs at a half, a quarter or an eighth
 
-All but `read` are standard TensorFlow ops, so that a SavedModel carries them. The pixels are Pillow's: the same JPEG
+All but `read` and `native` are standard TensorFlow ops, so that a SavedModel carries them. The pixels are Pillow's: the same JPEG
 algorithm (integer DCT, triangle upsampling), `ImageOps.exif_transpose`, `Image.alpha_composite`; 4-channel JPEGs differ by one
 level at most, and 16-bit images are rounded, which Pillow truncates.
 """
@@ -65,15 +66,19 @@ _ADOBE = b"\xff\xd8\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 def read(path):
     """Reads a file as an encoded JPEG or PNG: scalar string (the path) -> scalar string.
 
-    JPEG and PNG are returned unchanged. Other formats, and PNGs with their orientation in a text chunk, are converted by
-    Pillow to RGB PNG: upright, the first frame, alpha over white. Errors are raised when the tensor is computed.
+    Errors are raised when the tensor is computed. See `native`.
     """
     return native(tf.io.read_file(path))
 
 
 @_as_written
 def native(data):
-    """Returns the content of an image file as `read` does: scalar string -> scalar string."""
+    """Turns the bytes of an image file into an encoded JPEG or PNG: scalar string -> scalar string.
+
+    JPEG and PNG are returned unchanged. Other formats, and PNGs with their orientation in a text chunk, are converted by
+    Pillow to RGB PNG: upright, the first frame or page, 8 bits, alpha over white. Errors are raised when the tensor is
+    computed.
+    """
     as_it_is = tf.cond(_starts(data, _PNG), lambda: _is_plain_png(data), lambda: _starts(data, _JPEG))
     return tf.cond(
         as_it_is, lambda: data, lambda: tf.ensure_shape(tf.numpy_function(_transcode, [data], tf.string), [])
@@ -160,7 +165,7 @@ def problem(path: str | os.PathLike[str]) -> str | None:
 
 
 def problem_of(content: bytes) -> str | None:
-    """Returns as `problem` for the content of a file."""
+    """Returns why the bytes of an image file cannot be used, after decoding them, or None if they can."""
     return probe_content(content).problem or _undecodable(lambda: native(tf.constant(content)))
 
 
@@ -170,7 +175,7 @@ def _undecodable(encoded: Callable[[], tf.Tensor]) -> str | None:
     except tf.errors.OpError as error:
         # Extracts TensorFlow's message from between the names of the node and the op.
         return " ".join(re.sub(r"\{\{.*?\}\}+|\[Op:\w*\].*", "", error.message, flags=re.DOTALL).split())
-    except ValueError as error:  # from Pillow, which runs in `read`
+    except ValueError as error:  # from Pillow, which runs in `native`
         return str(error)
     return None
 

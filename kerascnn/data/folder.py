@@ -14,12 +14,13 @@ from kerascnn.config import Data
 from kerascnn.data import existing, short_name, split_file
 from kerascnn.data.contents import ContentTable, FileContent, contents
 from kerascnn.data.decode import Mode
+from kerascnn.data.formats import NAMES, SUFFIXES
 from kerascnn.data.listing import Former, Listing, fingerprint, hashed
 from kerascnn.data.room import Missing, Room
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.trouble import without_damaged
-from kerascnn.data.walking import SUFFIXES, Walk, composed, is_folder
+from kerascnn.data.walking import Walk, composed, is_folder
 from kerascnn.errors import UserError
 
 
@@ -217,7 +218,7 @@ def _probe(
                 foreign[suffix or "no suffix"] += 1
     if foreign:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in foreign.most_common(5))
-        notes.append(f"not used: {foreign.total()} files that are not JPEG, PNG, GIF, BMP or WebP ({kinds})")
+        notes.append(f"not used: {foreign.total()} files that are not images in {NAMES} ({kinds})")
     notes += without_damaged(skipped, len(images), str(root))
     twice = [name for name, times in Counter(image.id for image in images).items() if times > 1]
     if twice:
@@ -228,9 +229,7 @@ def _probe(
 def _check_classes(root: Path, layout: Layout, images: list[Image], notes: list[str]) -> None:
     filled = {(image.found.given, image.found.label) for image in images}
     if not filled:
-        raise Missing(
-            f"no images in class folders below {root}: expected one folder of JPEG, PNG, GIF, BMP or WebP per class"
-        )
+        raise Missing(f"no images in class folders below {root}: expected one folder of images per class ({NAMES})")
     labels = sorted({label for _, label in filled})
     if len(labels) == 1:
         inner = (

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from kerascnn.data.walking import SUFFIXES, Walk, counted, is_folder
+from kerascnn.data.formats import NAMES, SUFFIXES
+from kerascnn.data.walking import Walk, counted, is_folder
 
 STDIN = "-"
 _CHUNK = 65536
@@ -50,7 +51,7 @@ def _expanded(word: str, report: Report, note: Report, away: tuple[str, ...]) ->
     walk = Walk(places=away)
     if is_folder(word):
         found: Iterator[str] = (name for name in walk.files(word) if Path(name).suffix.lower() in SUFFIXES)
-        missing = "no images below this folder (JPEG, PNG, GIF, BMP, WebP by suffix)"
+        missing = f"no images below this folder ({NAMES}, by suffix)"
     elif glob.has_magic(word) and not os.path.lexists(word):
         found = _matching(word, walk, report)
         missing = "no file matches this pattern"

@@ -8,44 +8,15 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+import numpy as np
+from PIL import Image, ImageOps, TiffImagePlugin
 
-# Pillow itself warns of a decompression bomb from here on: 256 MB of RGB, more pixels than cameras have.
-MAX_PIXELS = 89_478_485
+from kerascnn.data import readers
+from kerascnn.data.formats import FORMATS, HEADER, NONE, sniff
+from kerascnn.data.readers import MAX_PIXELS, TooLarge, Unreadable
 
+__all__ = ["MAX_PIXELS", "PNG_TEXT_ORIENTATION", "Probe", "probe", "probe_content", "sniff", "transcode"]
 
-# A larger file is not a photo: this many bytes are held for each image that is decoded at the same time.
-MAX_BYTES = 256 << 20
-# The blocks of a GIF are walked in Python; the first frame of an animation is in its first megabytes.
-GIF_BYTES = 64 << 20
-
-
-class _Jpeg(JpegImagePlugin.JpegImageFile):
-    """Reads only the header: the resolution, which is not needed, costs a walk through EXIF and warns if that is damaged."""
-
-    def _read_dpi_from_exif(self) -> None:
-        pass
-
-
-# The classes instead of Image.open: only these formats, and our limit in place of Pillow's warning.
-_READERS: dict[str, type[ImageFile.ImageFile]] = {
-    "jpeg": _Jpeg,
-    "png": PngImagePlugin.PngImageFile,  # for transcoding; `_png_size` reads the header alone
-    "gif": GifImagePlugin.GifImageFile,
-    "bmp": BmpImagePlugin.BmpImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
-}
-# Without it TensorFlow and Pillow refuse the file; the end mark of a thumbnail comes before the image data.
-_END_MARK = {"jpeg": b"\xff\xd9", "png": b"IEND"}
 _TAIL, _PART = 1 << 16, 1 << 20
 _TEXT = 1 << 20  # bytes of an unpacked text of a PNG: Pillow's own limit
 _PNG_HEADER = 33  # signature and IHDR, which is always first
@@ -59,7 +30,7 @@ class Probe(NamedTuple):
     """The facts in a file's header.
 
     Attributes:
-        format: `jpeg`, `png`, `gif`, `bmp` or `webp` by its first bytes, whatever its name, or None.
+        format: A key of `formats.FORMATS` by its first bytes, whatever its name, or None.
         height: Height in pixels as stored, before any EXIF orientation; 0 if unknown.
         width: Likewise.
         native: Whether TensorFlow's ops decode the file as it is.
@@ -74,19 +45,6 @@ class Probe(NamedTuple):
     problem: str | None
 
 
-def sniff(header: bytes) -> str | None:
-    """Returns the image format of a file by its first 12 bytes (or more), or None."""
-    if header.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if header.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if header.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if header.startswith(b"RIFF") and header[8:12] == b"WEBP":
-        return "webp"
-    return "bmp" if header.startswith(b"BM") else None
-
-
 def probe(path: str | bytes | os.PathLike[str]) -> Probe:
     """Reads a file's header (about 50 microseconds; nothing is decoded or raised)."""
     try:
@@ -99,45 +57,37 @@ def probe(path: str | bytes | os.PathLike[str]) -> Probe:
 
 
 def probe_content(content: bytes) -> Probe:
-    """Returns as `probe` for the content of a file."""
+    """As `probe`, for the bytes of a file."""
     return _probe(io.BytesIO(content))
 
 
 def _probe(file: BinaryIO) -> Probe:
-    header = file.read(64)
+    header = file.read(HEADER)
     kind = sniff(header)
     if kind is None:
-        return Probe(None, 0, 0, False, "not an image in JPEG, PNG, GIF, BMP or WebP" if header else "empty")
-    native = kind in _END_MARK
+        return Probe(None, 0, 0, False, NONE if header else "empty")
+    # Without it TensorFlow and Pillow refuse the file; the end mark of a thumbnail comes before the image data.
+    name, _, end = FORMATS[kind]
+    native = bool(end)
     try:
-        _check_bytes(kind, file.seek(0, os.SEEK_END))
+        readers.check_bytes(kind, file.seek(0, os.SEEK_END), header)
         file.seek(0)
         if kind == "png":  # Pillow would unpack texts and color profiles, which are not needed, and refuse large ones
             height, width = _png_size(header)
             file.seek(_PNG_HEADER)
         else:
-            image = _open(kind, file, header)
+            image = readers.opened(kind, file, header)
             height, width = image.height, image.width
         problem = None
-        if native and not _ends(file, _END_MARK[kind]):
-            problem = f"truncated: the {kind.upper()} has no end mark"
+        if native and not _ends(file, end):
+            problem = f"truncated: the {name} has no end mark"
         return Probe(kind, height, width, native, problem)
-    except _TooLarge as error:
+    except TooLarge as error:
         return Probe(kind, error.height, error.width, native, str(error))
+    except Unreadable as error:
+        return Probe(kind, 0, 0, native, str(error))
     except Exception as error:  # parsing a malicious file may raise anything
-        return Probe(kind, 0, 0, native, f"broken {kind.upper()} header: {_sentence(error)}")
-
-
-class _TooLarge(ValueError):
-    def __init__(self, height: int, width: int, message: str = "") -> None:
-        super().__init__(message or f"{width} x {height} pixels: more than {MAX_PIXELS} are refused")
-        self.height, self.width = height, width
-
-
-def _check_bytes(kind: str, size: int) -> None:
-    limit = GIF_BYTES if kind == "gif" else MAX_BYTES
-    if size > limit:
-        raise _TooLarge(0, 0, f"a file of {size:,} bytes: more than {limit:,} are refused")
+        return Probe(kind, 0, 0, native, f"broken {name} header: {_sentence(error)}")
 
 
 def _png_size(header: bytes) -> tuple[int, int]:
@@ -149,7 +99,7 @@ def _png_size(header: bytes) -> tuple[int, int]:
     width, height, depth, color = struct.unpack(">IIBB", header[16:26])
     if not width or not height or depth not in _PNG_DEPTHS.get(color, ()):
         raise ValueError(f"{width} x {height} pixels of {depth} bits, color type {color}")
-    _check(height, width)
+    readers.check(height, width)
     return height, width
 
 
@@ -157,30 +107,6 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, struct.error | IndexError | EOFError):
         return "it ends too early"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _open(kind: str, file: BinaryIO, header: bytes) -> ImageFile.ImageFile:
-    """Returns the image with its header read and nothing decoded; the file position is after the header."""
-    if kind == "webp":  # Pillow's constructor allocates the canvas
-        _check(*_webp_size(header))
-    image = _READERS[kind](file)
-    _check(image.height, image.width)
-    return image
-
-
-def _check(height: int, width: int) -> None:
-    if height * width > MAX_PIXELS:
-        raise _TooLarge(height, width)
-
-
-def _webp_size(header: bytes) -> tuple[int, int]:
-    """Returns height and width from the first 30 bytes of a WebP file (RFC 9649, sections 2.5-2.7)."""
-    if header[12:16] == b"VP8X":
-        return 1 + int.from_bytes(header[27:30], "little"), 1 + int.from_bytes(header[24:27], "little")
-    if header[12:16] == b"VP8L":
-        bits = int.from_bytes(header[21:25], "little")
-        return 1 + (bits >> 14 & 0x3FFF), 1 + (bits & 0x3FFF)
-    return int.from_bytes(header[28:30], "little") & 0x3FFF, int.from_bytes(header[26:28], "little") & 0x3FFF
 
 
 def _ends(file: BinaryIO, mark: bytes) -> bool:
@@ -200,24 +126,26 @@ def _ends(file: BinaryIO, mark: bytes) -> bool:
 
 
 def transcode(content: bytes) -> bytes:
-    """Returns an image file as a plain RGB PNG: upright, its first frame, alpha over white.
+    """Returns an image file as a plain RGB PNG: upright, its first frame or page, 8 bits, alpha over white.
 
     Raises:
         ValueError: The content cannot be decoded, or has more than `MAX_PIXELS` pixels or `MAX_BYTES` bytes.
     """
-    kind = sniff(content)
+    header = content[:HEADER]
+    kind = sniff(header)
     if kind is None:
-        raise ValueError("not an image in JPEG, PNG, GIF, BMP or WebP")
+        raise ValueError(NONE)
     try:
-        _check_bytes(kind, len(content))
-        image = _open(kind, io.BytesIO(_told(content) if kind == "png" else content), content)
+        readers.check_bytes(kind, len(content), header)
+        image = readers.opened(kind, io.BytesIO(_told(content) if kind == "png" else content), header)
         image.load()
-    except _TooLarge:
+        rgb = _over_white(_eight_bit(_upright(image), image))
+    except (TooLarge, Unreadable):
         raise
     except Exception as error:  # parsing a malicious file may raise anything
-        raise ValueError(f"broken {kind.upper()}: {_sentence(error)}") from error
+        raise ValueError(f"broken {FORMATS[kind].name}: {_sentence(error)}") from error
     png = io.BytesIO()
-    _over_white(_upright(image)).save(png, "PNG", compress_level=1)
+    rgb.save(png, "PNG", compress_level=1)
     return png.getvalue()
 
 
@@ -260,6 +188,29 @@ def _upright(image: Image.Image) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception:  # a damaged EXIF block says nothing about the pixels
         return image
+
+
+def _eight_bit(upright: Image.Image, image: Image.Image) -> Image.Image:
+    """Returns a grayscale image of more than 8 bits scaled from the range of its type, rounded; others as they are.
+
+    The range is not that of the image: two images of one camera keep their relation. Pillow itself would cut off values
+    above 255.
+
+    Args:
+        upright: The pixels.
+        image: The image as it was opened, with its tags.
+    """
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    if upright.mode == "F" or (upright.mode == "I" and tags is not None):
+        raise Unreadable("pixels of 32 bits or with a sign, whose range is unknown: convert it to 8 or 16 bits")
+    if upright.mode != "I" and not upright.mode.startswith("I;16"):
+        return upright
+    samples = np.asarray(upright).astype(np.int64)
+    largest = 65535 if tags is None else 2 ** tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0] - 1
+    samples = (np.clip(samples, 0, largest) * 255 + largest // 2) // largest
+    # Pillow inverts a TIFF whose zero is white, but not one of 16 bits.
+    inverted = tags is not None and tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    return Image.fromarray((255 - samples if inverted else samples).astype(np.uint8))
 
 
 def _over_white(image: Image.Image) -> Image.Image:

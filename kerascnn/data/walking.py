@@ -14,7 +14,6 @@ from kerascnn.data.trouble import SYSTEM, gone
 from kerascnn.errors import Stopped
 from kerascnn.runs.files import CONTENTS_FOLDER, OUTPUT_MARK
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp"))
 # Folders that file managers, NAS systems and archives create among images, in lower case: thumbnails and deleted files.
 # Names that begin with a dot are skipped silently.
 DROPPINGS = frozenset(

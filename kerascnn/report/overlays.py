@@ -12,7 +12,8 @@ from PIL import Image
 
 from kerascnn.cli.escaping import as_file_name, within
 from kerascnn.data import decode
-from kerascnn.data.walking import SUFFIXES, is_output
+from kerascnn.data.formats import SUFFIXES
+from kerascnn.data.walking import is_output
 from kerascnn.errors import UserError
 from kerascnn.runs.files import make_output, write_file
 from kerascnn.scoring import grad_cam

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageOps, PngImagePlugin
 
 
@@ -50,6 +51,7 @@ def make(folder: Path) -> list[OddFile]:
         *_jpegs(),
         *_pngs(),
         *_others(),
+        *_deep(),
         *_oriented(),
         *_orientation_traps(),
         *_shapes(),
@@ -205,16 +207,79 @@ def _others() -> Iterator[_Row]:
     yield _Row("turned.webp", encode(photo(), "WEBP", exif=b"Exif\0\0" + exif(6)))
     for mode in ("1", "L", "P", "RGB", "RGBA"):
         yield _Row(f"{mode.lower()}.bmp", encode(photo(mode=mode), "BMP"))
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"):
+        yield _Row(f"{mode.lower()}.tif", encode(photo(mode=mode), "TIFF"))
+    pages = encode(photo(), "TIFF", save_all=True, append_images=[photo(20, 20)], compression="tiff_lzw")
+    yield _Row("pages.tiff", pages, pixels=np.asarray(photo()))
+    yield _Row("big_endian_jpeg_inside.tif", encode(photo(), "TIFF", compression="jpeg"))
+    yield _Row("plain.jp2", encode(photo(mode="RGBA"), "JPEG2000"))
+    yield _Row("codestream.j2k", encode(photo(), "JPEG2000", no_jp2=True))
+    for mode in ("1", "L", "RGB"):
+        yield _Row(f"{mode.lower()}.pnm", encode(photo(mode=mode), "PPM"))
+    yield _Row(
+        "written.ppm", b"P3 # plain\n2 1\n255\n255 0 9  0 255 9\n", pixels=np.uint8([[[255, 0, 9], [0, 255, 9]]])
+    )
+    for mode in ("L", "LA", "P", "RGB", "RGBA"):
+        yield _Row(f"{mode.lower()}.tga", encode(photo(mode=mode), "TGA", compression="tga_rle"))
+    yield _Row("icons.ico", encode(photo(48, 48, "RGBA"), "ICO", sizes=[(16, 16), (48, 48)]))
+    yield _Row("plain.pcx", encode(photo(), "PCX"))
+    yield _Row("plain.sgi", encode(photo(mode="RGBA"), "SGI"))
+    yield _Row("rgb.avif", encode(photo(), "AVIF", quality=90))
+    yield _Row("rgba.avif", encode(photo(mode="RGBA"), "AVIF", quality=90))
+    for mode in ("L", "RGB", "RGBA"):
+        yield _Row(f"{mode.lower()}.heic", heic := _heic(photo(64, 48, mode)), pixels=_heic_pixels(heic))
+
+
+def _heic(image: Image.Image, **options) -> bytes:
+    out = io.BytesIO()
+    pillow_heif.from_pillow(image).save(out, quality=90, **options)
+    return out.getvalue()
+
+
+def _heic_pixels(content: bytes) -> np.ndarray:
+    """The pixels of pillow-heif's own reader, over white."""
+    return _on_white(pillow_heif.open_heif(content, convert_hdr_to_8bit=True).to_pillow())
+
+
+def _on_white(image: Image.Image) -> np.ndarray:
+    rgba = image.convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+
+
+def _deep() -> Iterator[_Row]:
+    """Grayscale of 16 bits, whose range is that of the type and not of the image: darker than half on purpose."""
+    deep = np.random.default_rng(3).integers(0, 30_000, (19, 23)).astype(np.uint16)
+    gray = np.rint(deep / 257).astype("uint8")[..., None].repeat(3, -1)
+    image = Image.fromarray(deep)
+    tiff = encode(image, "TIFF")
+    yield _Row("deep.tif", tiff, gray)
+    yield _Row("deep_packed.tif", encode(image, "TIFF", compression="tiff_adobe_deflate"), gray)
+    white = tiff.index(struct.pack("<HHI", 262, 3, 1)) + 8  # photometric interpretation: 1 is black at zero, 0 white
+    yield _Row("deep_inverted.tif", tiff[:white] + b"\0" + tiff[white + 1 :], 255 - gray)
+    yield _Row("deep.pgm", b"P5 23 19 65535\n" + deep.astype(">u2").tobytes(), gray)
+    yield _Row("deep.jp2", encode(image, "JPEG2000"), gray)
+    yield _Row("real_numbers.tif", encode(Image.fromarray(deep.astype("float32")), "TIFF"), reason="32 bits")
+    yield _Row(
+        "raw_photo.tif", encode(image, "TIFF", tiffinfo={254: 1}), reason="raw photo"
+    )  # a page that is a preview
 
 
 def _oriented() -> Iterator[_Row]:
     plain = encode(photo(), "JPEG")
     for orientation in range(1, 9):
+        yield _Row(f"exif_{orientation}.tif", encode(photo(), "TIFF", exif=_said(orientation)))
+        yield _Row(f"exif_{orientation}.avif", encode(photo(), "AVIF", quality=90, exif=_said(orientation)))
         for order, name in (("<", "little"), (">", "big")):
             yield _Row(f"exif_{orientation}_{name}.jpg", with_exif(plain, exif(orientation, order)))
             block = chunk(b"eXIf", exif(orientation, order))
             place = {"before": block} if order == "<" else {"after": block}
             yield _Row(f"exif_{orientation}_{name}.png", png(np.asarray(photo()), 8, 2, **place))
+
+
+def _said(orientation: int) -> Image.Exif:
+    said = Image.Exif()
+    said[0x0112] = orientation
+    return said
 
 
 def _orientation_traps() -> Iterator[_Row]:
@@ -249,7 +314,14 @@ def _orientation_traps() -> Iterator[_Row]:
 
 
 def _shapes() -> Iterator[_Row]:
-    for kind, ending in (("JPEG", "jpg"), ("PNG", "png"), ("GIF", "gif"), ("BMP", "bmp"), ("WEBP", "webp")):
+    for kind, ending in (
+        ("JPEG", "jpg"),
+        ("PNG", "png"),
+        ("GIF", "gif"),
+        ("BMP", "bmp"),
+        ("WEBP", "webp"),
+        ("TIFF", "tif"),
+    ):
         yield _Row(f"one_pixel.{ending}", encode(photo(1, 1), kind))
     yield _Row("wide.jpg", encode(photo(500, 10), "JPEG"))
     yield _Row("tall.png", encode(photo(10, 500), "PNG"))
@@ -270,13 +342,15 @@ def _names() -> Iterator[_Row]:
     yield _Row("really_png.jpg", encode(photo(mode="RGBA"), "PNG"))
     yield _Row("really_jpeg.png", jpeg)
     yield _Row("really_webp.jpg", encode(photo(), "WEBP"))
+    yield _Row("really_tiff.jpg", encode(photo(), "TIFF"))
+    yield _Row("really_avif.heic", encode(photo(), "AVIF"))
     yield _Row("really_gif.bmp", encode(photo(mode="L"), "GIF"))
 
 
 def _broken() -> Iterator[_Row]:
     yield _Row("empty.jpg", b"", reason="empty")
     yield _Row("text.jpg", b"<html>404 not found</html>", reason="not an image")
-    yield _Row("tiff.jpg", encode(photo(), "TIFF"), reason="not an image")
+    yield _Row("tar.jpg", bytes(1024), reason="not an image")
     jpeg, flat = encode(photo(), "JPEG"), encode(photo(), "PNG")
     yield _Row("magic_only.jpg", jpeg[:3], reason="JPEG")
     yield _Row("magic_only.png", flat[:8], reason="PNG")
@@ -284,9 +358,11 @@ def _broken() -> Iterator[_Row]:
     for name, whole in (("jpg", jpeg), ("png", flat)):
         yield _Row(f"cut.{name}", whole[: len(whole) * 4 // 5], reason="truncated")
         yield _Row(f"no_end.{name}", whole[: -2 if name == "jpg" else -12], reason="truncated")
-    for kind in ("GIF", "BMP", "WEBP"):
-        whole = encode(photo(), kind)
-        yield _Row(f"half.{kind.lower()}", whole[: len(whole) // 2], reason=kind)
+    for kind in ("GIF", "BMP", "WEBP", "TIFF", "AVIF", "PPM", "TGA", "ICO", "PCX", "SGI"):
+        whole = encode(photo(40, 40), kind)
+        yield _Row(f"half.{kind.lower()}", whole[: len(whole) // 2], reason="broken")
+    for name, whole in (("jp2", encode(photo(), "JPEG2000")), ("heic", _heic(photo(64, 48)))):
+        yield _Row(f"half.{name}", whole[: len(whole) // 2], reason="broken")
     broken = bytearray(flat)
     broken[len(flat) // 2] ^= 0xFF
     yield _Row("bad_sum.png", bytes(broken), reason="PNG")
@@ -309,11 +385,22 @@ def _bombs() -> Iterator[_Row]:
         "gif": b"GIF89a" + struct.pack("<HH", 60000, 60000) + encode(photo(), "GIF")[10:],
         "bmp": bmp[:18] + struct.pack("<ii", 60000, 60000) + bmp[26:],
         "webp": bytes(webp),
+        "ppm": b"P6 60000 60000 255\n" + bytes(100),
+        "tga": struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 60000, 60000, 24, 0) + bytes(100),
+        "tif": encode(photo(), "TIFF").replace(
+            struct.pack("<HHII", 256, 4, 1, 53), struct.pack("<HHII", 256, 4, 1, 10**7)
+        ),
+        "ico": _icon_bomb(flat[:8] + header + flat[33:]),
     }
     for ending, content in rows.items():
         yield _Row(f"bomb.{ending}", content, reason="pixels")
     side = (59999).to_bytes(3, "little")
     yield _Row("bomb_extended.webp", extended[:24] + side + side + extended[30:], reason="pixels")
+
+
+def _icon_bomb(inner: bytes) -> bytes:
+    """An icon of 16 pixels by its table, and of 60000 in its PNG."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(inner), 22) + inner
 
 
 def _not_files(folder: Path) -> Iterator[OddFile]:

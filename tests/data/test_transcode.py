@@ -2,13 +2,17 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from kerascnn.data import decode, transcode
+from kerascnn.config import Data
+from kerascnn.data import decode, readers, transcode
+from kerascnn.data.formats import FORMATS
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (9, 12, 3), "uint8")
 BIG = zlib.compress(bytes(2_000_000))
@@ -75,7 +79,7 @@ def test_a_png_whose_size_is_damaged_is_told(tmp_path):
     assert "checksum" in transcode.probe(tmp_path / "a.png").problem
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "TGA"])
 def test_a_file_too_large_for_a_photo_is_refused_unread(kind, tmp_path):
     file = tmp_path / "a"
     file.write_bytes(encoded(kind))
@@ -86,7 +90,7 @@ def test_a_file_too_large_for_a_photo_is_refused_unread(kind, tmp_path):
 
 
 def test_content_too_large_for_a_photo_is_refused(monkeypatch):
-    monkeypatch.setattr(transcode, "MAX_BYTES", 100)
+    monkeypatch.setattr(readers, "MAX_BYTES", 100)
     with pytest.raises(ValueError, match="more than 100 are refused"):
         transcode.transcode(encoded("BMP"))
 
@@ -101,8 +105,39 @@ def test_an_end_mark_is_found_wherever_parts_meet(offset, monkeypatch, tmp_path)
     file = tmp_path / "a.jpg"
     file.write_bytes(jpeg + bytes(100))
     with file.open("rb") as opened:
-        start = transcode._open("jpeg", opened, jpeg).fp.tell()
+        start = readers.opened("jpeg", opened, jpeg).fp.tell()
     monkeypatch.setattr(transcode, "_PART", len(jpeg) - start + offset)
     assert transcode.probe(file).problem is None
     file.write_bytes(jpeg[:-2] + bytes(100))
     assert "no end mark" in transcode.probe(file).problem
+
+
+def test_a_heic_without_its_reader_names_the_extra(monkeypatch, tmp_path):
+    file = tmp_path / "a.heic"
+    pillow_heif.from_pillow(Image.fromarray(PIXELS)).save(file)
+    assert transcode.probe(file).problem is None
+    monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)
+    assert "pip install 'kerascnn[heif]'" in transcode.probe(file).problem
+    with pytest.raises(ValueError, match=r"kerascnn\[heif\]"):
+        transcode.transcode(file.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0\0\0\x18ftypmp42" + bytes(90),
+        b"\0\0\2\0\1\0\x10\x10" + bytes(90),
+        bytes(512),
+        b"P9\n1 1",
+        b"\nP\1\1",
+        b"Bud1\0\0\0\1",
+    ],
+    ids=["film", "cursor", "zeros", "text", "line", "finder"],
+)
+def test_what_only_resembles_an_image_is_none(content):
+    assert transcode.sniff(content) is None
+
+
+def test_the_help_names_every_format():
+    text = Data.model_fields["dataset"].description
+    assert [row.name for row in FORMATS.values() if row.name not in text] == []
