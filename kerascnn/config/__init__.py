@@ -23,6 +23,9 @@ else:  # a type checker knows no Literal of values
     MonitorName = Literal[("auto", *metrics.MONITORS)]
 
 
+_APART = 1_000_003  # between the seeds of two folds: --seed 1 is no other fold of --seed 0
+
+
 class Data(Section):
     """The images and their splits."""
 
@@ -115,6 +118,15 @@ class Data(Section):
     val_is_val: bool = Field(
         False, description="keep a given val folder as val although no test is left; scores are marked"
     )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=100,
+        description="cut the images into N folds by the same hash; each run has one of them as test, and a given test is apart",
+    )
+    fold: int | None = Field(
+        None, ge=1, description="the fold of this run, from 1 (default: fit and compare train the runs of all folds)"
+    )
     cache: Literal["auto", "memory", "off"] = Field(
         "auto",
         description="keep images in memory; auto: up to a quarter of the free memory",
@@ -133,6 +145,18 @@ class Data(Section):
     def _one_grouping(self) -> "Data":
         if self.group_by is not None and self.group_column is not None:
             raise ValueError("group-by and group-column: give one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _one_of_the_folds(self) -> "Data":
+        if self.fold is not None and self.folds is None:
+            raise ValueError(f"--fold {self.fold} of how many? --folds 5 --fold {self.fold}")
+        if self.fold is not None and self.folds is not None and self.fold > self.folds:
+            raise ValueError(f"--fold {self.fold}: there are {self.folds} folds, counted from 1")
+        if self.folds is not None and self.val_is_val:
+            raise ValueError(
+                "--val-is-val and --folds: a fold is test, and val is cut from the others; give one of the two"
+            )
         return self
 
 
@@ -371,6 +395,14 @@ class Config(Section):
         if self.fit.low_res_epochs and self.fit.head_epochs:
             raise ValueError("low-res-epochs and head-epochs: give one of the two")
         return self
+
+    @property
+    def draw_seed(self) -> int:
+        """Seed of initial weights, order and augmentation: `fit.seed`, and in each fold but the first another one.
+
+        Folds of one seed would share their luck, and the spread over folds would not show it.
+        """
+        return (self.fit.seed + _APART * ((self.data.fold or 1) - 1)) % 2**32
 
     def replace(self: "AnyConfig", **sections: dict[str, Any]) -> "AnyConfig":
         """Returns a validated copy; each keyword names a section and gives the fields that change."""

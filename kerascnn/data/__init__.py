@@ -91,13 +91,20 @@ def load(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:
         section: The images and their splits.
         room: Resources of the listing: the folder that remembers digests of files, and the display of its progress.
 
+    With `folds` one fold is test; without `fold` all folds are train, for an ensemble of their networks.
+
     Raises:
         UserError: The data set does not exist, or is not suitable for training and test; the message says what to do.
     """
+    from kerascnn.data import folds
     from kerascnn.data.cut import cut
 
     listing, size, resize = _listed(section, room, phases)
-    return cut(listing, section, size, resize)
+    if section.folds is None:
+        return cut(listing, section, size, resize)
+    if section.fold is None:
+        return folds.whole(listing, section, size, resize)
+    return cut(folds.applied(listing, section), section, size, resize)
 
 
 def load_as_given(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008

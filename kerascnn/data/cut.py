@@ -30,7 +30,9 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
         _report_straddling(keys, given, notes)
     free = np.flatnonzero(given == TRAIN)
     where = given.copy()
-    where[free] = _assign([keys[i] for i in free], source.labels[free], shares, section.split_seed)
+    # Another val for each fold: with one order for all, some images would be trained on in no run.
+    purpose = f"fold {section.fold} " if section.fold else ""
+    where[free] = assign([keys[i] for i in free], source.labels[free], shares, section.split_seed, purpose)
     indices = {name: np.flatnonzero(where == name) for name in (TRAIN, VAL, TEST)}
     _check(indices, source, section, marked)
     indices[TRAIN] = _fraction(indices[TRAIN], source, section, notes)
@@ -78,7 +80,9 @@ def _names(present: set[str]) -> str:
     return ", ".join(sorted(name or "no split" for name in present))
 
 
-def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], seed: int) -> np.ndarray:
+def assign(
+    keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], seed: int, purpose: str = ""
+) -> np.ndarray:
     """Returns a split for each image, str [n], by the rank of its key's number within its class.
 
     Each cut has its share of each class to within one image, or to within half a group. A class that is too small gives one
@@ -86,9 +90,7 @@ def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], s
     those in their splits.
     """
     units, unit_of = np.unique(np.array(keys, object).astype(str), return_inverse=True)
-    votes = np.zeros((len(units), int(labels.max(initial=0)) + 1), np.int64)
-    np.add.at(votes, (unit_of, labels), 1)
-    unit_labels, sizes, at = votes.argmax(axis=1), votes.sum(axis=1), numbers(units.tolist(), seed)
+    unit_labels, sizes, at = majority(unit_of, labels), np.bincount(unit_of), numbers(units.tolist(), seed, purpose)
     names = [name for name, share in shares.items() if share > 0]
     ends = np.cumsum([shares[name] for name in names])
     if ends.size and ends[-1] >= 1:
@@ -103,6 +105,19 @@ def _assign(keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], s
         for name, low, high in zip(names, [0, *bounds], bounds, strict=False):
             result[members[low:high]] = name
     return result[unit_of]
+
+
+def majority(unit_of: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the most frequent label of each unit, the first of equals, int [units], without a table of units and classes.
+
+    >>> majority(np.array([0, 1, 1, 1, 0]), np.array([7, 3, 3, 2, 5])).tolist()
+    [5, 3]
+    """
+    classes = int(labels.max(initial=0)) + 1
+    cells, counts = np.unique(unit_of.astype(np.int64) * classes + labels, return_counts=True)
+    order = np.lexsort((cells, -counts, cells // classes))
+    first = np.unique(cells[order] // classes, return_index=True)[1]
+    return cells[order][first] % classes
 
 
 def _bounds(bounds: list[int], count: int) -> list[int]:

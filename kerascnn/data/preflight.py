@@ -29,6 +29,10 @@ def check(config: Config, archs: Sequence[str] = ()) -> Config:
         tables.resolve(arch, tables.SMALL_IMAGE)
     existing.check(config.data)
     _check_split_file(config.data)
+    if config.data.folds is not None and config.data.fold is None:
+        raise UserError(
+            f"--folds {config.data.folds}: which one? --fold 1 (fit and compare train the runs of all folds)"
+        )
     place = _place(config.model)
     if place is None:
         return config

@@ -1,5 +1,6 @@
 """Intervals and paired tests: plain numbers in, numbers out. No TensorFlow."""
 
+from kerascnn.statistics.folds import OVER_FOLDS, FoldScore, FoldSizes, fold_difference, fold_score
 from kerascnn.statistics.intervals import Interval, t_interval, wilson
 from kerascnn.statistics.linearized import mean_interval, mean_share, proportion
 from kerascnn.statistics.paired import (
@@ -18,13 +19,18 @@ from kerascnn.statistics.seeds import MIN_SEEDS, SHARE, over_seeds
 
 __all__ = [
     "MIN_SEEDS",
+    "OVER_FOLDS",
     "SHARE",
     "Difference",
+    "FoldScore",
+    "FoldSizes",
     "Interval",
     "McNemar",
     "both_needed",
     "compare_seeds",
     "detectable",
+    "fold_difference",
+    "fold_score",
     "holm",
     "images_needed",
     "mcnemar",

@@ -37,7 +37,10 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     chosen = augment.chosen(config.augment, size)
     monitor = config.fit.monitor
     if monitor == "auto":
-        counts = np.bincount(splits.train.labels, minlength=len(splits.class_names))
+        # All folds choose by the same score, whatever the classes of one of them.
+        parts = splits.parts() if config.data.folds else (splits.train,)
+        labels = np.concatenate([part.labels for part in parts])
+        counts = np.bincount(labels, minlength=len(splits.class_names))
         monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
     arch = tables.resolve(config.model.arch, size)
     stem = config.model.stem
@@ -130,7 +133,7 @@ def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> ker
             f"--accumulate {config.fit.accumulate}: an epoch has {schedule.steps_per_epoch} batches of"
             f" {config.fit.batch_size}; give fewer, or a smaller --batch-size"
         )
-    keras.utils.set_random_seed(config.fit.seed)
+    keras.utils.set_random_seed(config.draw_seed)
     with plan.scope():
         model = with_heads(config.model, splits.image_size, len(splits.class_names))
     compile_for(model, config, splits, plan)

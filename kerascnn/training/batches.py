@@ -34,7 +34,7 @@ class Batches:
         batches = pipeline.training(
             self.splits,
             augment=self.config.augment,
-            seed=self.config.fit.seed,
+            seed=self.config.draw_seed,
             batch_size=self.config.fit.batch_size,
             start_step=step,
             label_smoothing=self.config.optim.label_smoothing,

@@ -59,6 +59,18 @@ def test_default_name() -> None:
     assert name == f"resnet20_my-photos-2026_s3-{runs.digest(runs.identity(config, 'abc'))}"
 
 
+def test_folds_belong_to_a_run_and_change_no_other() -> None:
+    config = Config()
+    plain = runs.identity(config, "abc")
+    assert (
+        runs.identity(config.replace(data={"folds": None, "fold": None}), "abc") == plain == {"data.fingerprint": "abc"}
+    )
+    folds = config.replace(data={"folds": 5, "fold": 2})
+    assert runs.identity(folds, "abc") == {**plain, "data.folds": 5, "data.fold": 2}
+    assert config.draw_seed == folds.replace(data={"fold": 1}).draw_seed == 0
+    assert folds.draw_seed not in (0, 1)
+
+
 def written(config: Config, fingerprint: str = "abc") -> Run:
     run = prepare(config, fingerprint, "mini")
     with run.lock():
