@@ -21,7 +21,7 @@ from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped
 from kerascnn.runs import Run, prepare
-from kerascnn.scoring.metrics import HEADLINE, shown_in
+from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> int:
         if run.finished and config.logging.export:
             _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits, phases=screen))
     if run.finished:
-        _say_scores(screen, run.metrics())
+        _say_scores(screen, run.metrics(), run.task)
         _say_next(screen, run, asked)
     screen.close()
     return DONE
@@ -123,29 +123,46 @@ def _export(screen: Screen, done: "Exported") -> None:
         screen.say(f"export  {done.version}: {agrees} and {row['files']['n']} files")
 
 
-def _say_scores(screen: Screen, metrics: dict[str, Any]) -> None:
+def _say_scores(screen: Screen, metrics: dict[str, Any], task: Task) -> None:
     name = "test" if "test" in metrics else "val"
     scores = metrics[name]
-    first = scores[HEADLINE.name]
+    headline = task.leading(scores)
+    first = scores[headline.name]
     mark = "  (val chose this model: there is no separate test set)" if metrics["test_is_val"] or name == "val" else ""
     groups = f" in {scores['groups']} groups" if "groups" in scores else ""
     screen.say()
     screen.say(
-        f"{name} {HEADLINE.title} {HEADLINE.show_interval(first)} (95 %, n = {first['n']} images{groups}, 1 seed){mark}",
+        f"{name} {headline.title} {headline.show_interval(first)} (95 %, n = {first['n']} images{groups}, 1 seed){mark}",
         style="bold",
     )
     screen.say(
         "        1 seed: [ ] is the spread over images only; --seed 1 trains another network with another score",
         style="dim",
     )
-    for score in shown_in("brief"):
-        if score is not HEADLINE:
+    for score in task.shown_in("brief"):
+        if score is not headline and scores.get(score.name):
             screen.say(f"{score.title} {score.show_interval(scores[score.name])}")
-    worst = scores["worst_class"]
-    screen.say(f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})")
-    screen.say(f"always predicting the largest class: {scores['majority']:.2%}")
+    for line in _beside(scores, task):
+        screen.say(line)
     best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
     screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
+
+
+def _beside(scores: dict[str, Any], task: Task) -> list[str]:
+    """Returns the score of the hardest class, and what a network without knowledge would score."""
+    worst = scores["worst_class"]
+    if not task.several:
+        return [
+            f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})",
+            f"always predicting the largest class: {scores['majority']:.2%}",
+        ]
+    if worst is None:
+        return [f"no {task.headline.title}: all images or none have each label"]
+    precision = worst["average_precision"]["value"]
+    return [
+        f"worst class: {worst['name']} (average precision {precision:.3f}, n = {worst['n']} with it)",
+        f"{task.headline.title} of a random order: {scores['chance']:.2%}",
+    ]
 
 
 def _say_next(screen: Screen, run: Run, asked: Config) -> None:

@@ -18,7 +18,6 @@ from kerascnn.config.section import Section
 from kerascnn.errors import DONE, UserError
 from kerascnn.runs import finding, summary
 from kerascnn.runs.summary import Summary
-from kerascnn.scoring.metrics import HEADLINE
 
 SCORE = 4  # column of the score
 
@@ -55,7 +54,8 @@ def main(argv: list[str]) -> int:
 
 
 def _lines(found: list[Summary]) -> Iterator[str]:
-    header = ("run", "state", "arch", "data", HEADLINE.title, "[95 %]", "when")
+    titles = dict.fromkeys(one.headline.title for one in found)
+    header = ("run", "state", "arch", "data", " or ".join(titles), "[95 %]", "when")
     rows = [header, *(_row(one) for one in found)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     for row in rows:
@@ -71,8 +71,8 @@ def _lines(found: list[Summary]) -> Iterator[str]:
 
 def _row(one: Summary) -> tuple[str, ...]:
     place = f" at {one.detail}" if one.state == "stopped" else f", {one.detail}" if one.state == "running" else ""
-    score = "" if one.score is None else f"{one.split} {HEADLINE.show(one.score)}"
-    interval = "" if one.interval is None else f"[{', '.join(map(HEADLINE.show, one.interval))}]"
+    score = "" if one.score is None else f"{one.split} {one.headline.show(one.score)}"
+    interval = "" if one.interval is None else f"[{', '.join(map(one.headline.show, one.interval))}]"
     moment = datetime.datetime.fromtimestamp(one.when).strftime("%Y-%m-%d %H:%M")
     name, arch, data = (one_line(text) for text in (one.run.name, one.arch or "-", Path(one.dataset).name or "-"))
     return name, f"{one.state}{place}", arch, data, score, interval, moment

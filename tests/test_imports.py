@@ -16,6 +16,8 @@ FLOORS = (
     {"statistics"},
     {"scoring.measures"},
     {"scoring.metrics"},
+    {"scoring.label_metrics"},
+    {"scoring.task"},
     {"config"},
     {"architectures"},
     {"cli"},

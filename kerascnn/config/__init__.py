@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 from pydantic import Field, field_validator, model_validator
 
 from kerascnn.config.section import VOLATILE, Section
-from kerascnn.scoring import metrics
+from kerascnn.scoring import task as tasks
 
 AugmentName = Literal[
     "auto", "none", "flip", "flip_vertical", "shift", "resized_crop", "color", "grayscale", "cutout", "mixup", "cutmix"
@@ -17,10 +17,11 @@ AugmentName = Literal[
 OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
 ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
+TaskName = Literal["auto", "single", "multi"]
 if TYPE_CHECKING:
     MonitorName = str
 else:  # a type checker knows no Literal of values
-    MonitorName = Literal[("auto", *metrics.MONITORS)]
+    MonitorName = Literal[("auto", *tasks.MONITORS)]
 
 
 _APART = 1_000_003  # between the seeds of two folds: --seed 1 is no other fold of --seed 0
@@ -51,6 +52,11 @@ class Data(Section):
         "auto",
         description="crop: shorter side to size / 0.875, then the center; pad: whole image with a black border; "
         "squash: ignores the aspect ratio; auto: crop above 64 px, else squash",
+    )
+    task: TaskName = Field(
+        "auto",
+        description="single: one class per image; multi: any number of labels per image, a sigmoid each;"
+        " auto: what the labels are",
     )
     fraction: float = Field(
         1.0, gt=0, le=1, description="share of the training images, stratified; smaller shares are subsets"
@@ -271,11 +277,16 @@ class Optim(Section):
     step_epochs: tuple[float, ...] = Field(
         (0.5, 0.75), description="step: shares of the epochs after which the rate is divided by 10"
     )
-    label_smoothing: float = Field(
-        0.1, ge=0, lt=1, description="share of a label's weight that is spread over all classes"
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of a label's weight that is spread over all classes, or over yes and no"
+        " (default: 0.1; 0 with several labels per image)",
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: rare classes weigh more in the loss"
+        "none",
+        description="balanced: rare classes weigh more in the loss; with several labels per image, their positives do",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports; 0: off")
     backbone_lr_scale: float = Field(
@@ -306,7 +317,7 @@ class Fit(Section):
     monitor: MonitorName = Field(
         "auto",
         description="score that chooses the best epoch; auto: val_accuracy, or val_macro_f1 if class sizes differ"
-        " by more than 3 to 1",
+        " by more than 3 to 1; val_mean_average_precision with several labels per image",
     )
     patience: int | None = Field(None, ge=1, description="stop after N epochs without a better score (default: never)")
     head_epochs: int = Field(0, ge=0, description="with --weights: train the head alone in the first N epochs")

@@ -121,6 +121,7 @@ def load_as_given(section: Data, room: Room = Room(), phases: Phases = SILENT) -
 
 
 def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mode]:
+    from kerascnn.data import labels
 
     form, name = parse(section.dataset)
     size = section.image_size or default_image_size(section.dataset)
@@ -129,6 +130,7 @@ def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mo
         raise UserError(f"{form}: needs a path, as in {form}:{PATHS[form]}")
     with phases.phase(f"listing {short_name(section.dataset)}"):
         listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
+    labels.for_task(listing, section.task)
     return listing, size, resize
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from kerascnn.config import Data
-from kerascnn.data import grouping
+from kerascnn.data import grouping, label_cut
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.shares import BOTH, ONE, numbers
@@ -83,25 +82,28 @@ def _names(present: set[str]) -> str:
 def assign(
     keys: Sequence[str], labels: np.ndarray, shares: dict[str, float], seed: int, purpose: str = ""
 ) -> np.ndarray:
-    """Returns a split for each image, str [n], by the rank of its key's number within its class.
+    """Returns a split for each image, str [n], by the rank of its key's number within its class or its rarest labels.
 
     Each cut has its share of each class to within one image, or to within half a group. A class that is too small gives one
     image to each split, as far as possible. Later images may move earlier ones: --split-file with a run's split.csv keeps
     those in their splits.
     """
     units, unit_of = np.unique(np.array(keys, object).astype(str), return_inverse=True)
-    unit_labels, sizes, at = majority(unit_of, labels), np.bincount(unit_of), numbers(units.tolist(), seed, purpose)
     names = [name for name, share in shares.items() if share > 0]
     ends = np.cumsum([shares[name] for name in names])
     if ends.size and ends[-1] >= 1:
         raise UserError(f"val and test would take {ends[-1]:.0%} of the images: lower --val-fraction")
+    at = numbers(units.tolist(), seed, purpose)
+    if labels.ndim == 2:
+        return label_cut.assign(unit_of, at, labels, names, ends)[unit_of]
+    unit_labels, sizes = majority(unit_of, labels), np.bincount(unit_of)
     result = np.full(len(units), TRAIN)
     for label in np.unique(unit_labels):
         members = np.flatnonzero(unit_labels == label)
         members = members[np.argsort(at[members], kind="stable")]
         images = np.r_[0, np.cumsum(sizes[members])]  # in the first k units
         nearest = np.abs(images[:, None] - ends * images[-1]).argmin(axis=0)
-        bounds = _bounds(nearest.tolist(), len(members))
+        bounds = label_cut.bounds(nearest.tolist(), len(members))
         for name, low, high in zip(names, [0, *bounds], bounds, strict=False):
             result[members[low:high]] = name
     return result[unit_of]
@@ -118,20 +120,6 @@ def majority(unit_of: np.ndarray, labels: np.ndarray) -> np.ndarray:
     order = np.lexsort((cells, -counts, cells // classes))
     first = np.unique(cells[order] // classes, return_index=True)[1]
     return cells[order][first] % classes
-
-
-def _bounds(bounds: list[int], count: int) -> list[int]:
-    """Returns the ends of the cuts among `count` sorted members, such that train and each cut have one if possible.
-
-    >>> _bounds([0, 0], 3), _bounds([2, 2], 2), _bounds([15, 30], 100)
-    ([1, 2], [1, 1], [15, 30])
-    """
-    moved: list[int] = []
-    for place, bound in enumerate(bounds):
-        low = moved[-1] if moved else 0
-        most = max(low, count - 1 - max(0, len(bounds) - 1 - place))
-        moved.append(min(max(bound, low + 1), max(most, min(low + 1, count - 1))))
-    return moved
 
 
 def _groups(listing: Listing, pattern: str | None, notes: list[str]) -> list[str]:
@@ -166,22 +154,28 @@ def _check(indices: dict[str, np.ndarray], source: Source, section: Data, marked
             raise UserError(
                 f"{name} has no images ({len(source)} in all): give more, or another --split-seed, --group-by or --val-fraction"
             )
-    counts = {name: Counter(source.labels[at].tolist()) for name, at in indices.items()}
+    counts = {name: _present(source, at) for name, at in indices.items()}
     for name in (VAL, TEST):
-        missing = sorted(counts[name].keys() - counts[TRAIN].keys())
+        missing = sorted(counts[name] - counts[TRAIN])
         if missing:
             labels = ", ".join(repr(source.class_names[label]) for label in missing[:10])
             known = ", ".join(repr(source.class_names[label]) for label in sorted(counts[TRAIN])[:10])
-            strangers = (
-                "" if counts[name].keys() & counts[TRAIN].keys() else f", or --leave-out {name} where it has no classes"
-            )
+            strangers = "" if counts[name] & counts[TRAIN] else f", or --leave-out {name} where it has no classes"
             raise UserError(
                 f"{name} has images of {labels}, which train lacks (it has {known}): give train some or rename it{strangers}"
             )
-    if len(counts[TRAIN]) < 2:
+    if len(counts[TRAIN]) < (1 if source.several else 2):
+        if source.several:
+            raise UserError("no image of train has a label")
         raise UserError(
             f"expected at least two classes, found {[source.class_names[label] for label in counts[TRAIN]]}"
         )
+
+
+def _present(source: Source, at: np.ndarray) -> set[int]:
+    """Returns the classes with images at these indices."""
+    labels = source.labels[at]
+    return set((np.flatnonzero(labels.any(axis=0)) if source.several else np.unique(labels)).tolist())
 
 
 def _fraction(train: np.ndarray, source: Source, section: Data, notes: list[str]) -> np.ndarray:
@@ -189,11 +183,11 @@ def _fraction(train: np.ndarray, source: Source, section: Data, notes: list[str]
     if section.fraction == 1:
         return train
     at = numbers([source.ids[i] for i in train], section.split_seed, "fraction ")
+    if source.several:
+        return label_cut.lowest(train, at, source.labels[train], section.fraction, notes)
     labels, kept = source.labels[train], []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         count = max(1, round(section.fraction * len(members)))
         kept.append(members[np.argsort(at[members], kind="stable")[:count]])
-    chosen = train[np.sort(np.concatenate(kept))]
-    notes.append(f"train: {len(chosen)} of {len(train)} images (--fraction {section.fraction:g})")
-    return chosen
+    return label_cut.chosen(train, np.concatenate(kept), section.fraction, notes)

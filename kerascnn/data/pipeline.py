@@ -17,6 +17,7 @@ from kerascnn.data.input_wait import InputWait, timed
 from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
+from kerascnn.data.targets import balanced, plain, targets_of
 from kerascnn.errors import UserError
 
 __all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "telling", "timed", "training"]
@@ -37,7 +38,7 @@ def training(
     seed: int,
     batch_size: int,
     start_step: int = 0,
-    label_smoothing: float = 0.0,
+    label_smoothing: float | None = 0.0,
     class_weights: np.ndarray | None = None,
     cache: Cache | None = None,
     phases: Phases = SILENT,
@@ -49,28 +50,27 @@ def training(
     read, or too many damaged images, end the stream with an error of TensorFlow (`telling`).
 
     Args:
+        label_smoothing: Share of a label's weight that is spread; None for the task's default.
         class_weights: Weights of the classes in the loss, float [classes], or None.
         cache: Keeps the images in memory for this stream and later ones, or None.
         phases: Shows the reading and decoding into memory.
 
     Returns:
-        (uint8 [batch, size, size, 3], float32 one-hot [batch, classes] with smoothing and mixing applied,
-        float32 weights [batch]), of infinite cardinality.
+        (uint8 [batch, size, size, 3], float32 one-hot or several labels [batch, classes] with smoothing and mixing applied,
+        float32 weights [batch], or [batch, classes] of several labels with class weights), of infinite cardinality.
     """
     names = augmentation.chosen(augment, splits.image_size)
     windows, each, mixes = (
         tuple(name for name in names if AUGMENTATIONS[name].stage == stage) for stage in ("window", "image", "batch")
     )
-    target = _targets(splits, label_smoothing, class_weights)
+    targets = targets_of(splits, label_smoothing, class_weights)
 
     def finish(epoch, index, images, used, valid):
         images = augmentation.vary(images, each, augment, seed, epoch, index)
-        targets, weights = target(used, valid)
+        share = None
         if mixes:
             images, share = augmentation.mix(images, mixes, augment, seed, epoch, index)
-            weights = weights * share + tf.roll(weights, 1, 0) * (1.0 - share)
-            targets = targets * share[:, None] + tf.roll(targets, 1, 0) * (1.0 - share[:, None])
-        return images, targets, weights
+        return images, *targets(used, valid, share)
 
     store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)
     pairs = stream.order(len(splits.train), seed, batch_size, start_step)
@@ -79,21 +79,6 @@ def training(
     else:
         batches = _decoded(pairs, splits, store, windows, augment, seed, batch_size)
     return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), tf.data.INFINITE_CARDINALITY)
-
-
-def _targets(splits: Splits, label_smoothing: float, class_weights: np.ndarray | None):
-    """Returns a function from indices in train, int64 [batch], and `valid` (0 or 1 each) to smoothed one-hot labels and
-    weights.
-    """
-    classes, labels = len(splits.class_names), tf.constant(splits.train.labels)
-    weights = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
-
-    def target(used, valid):
-        one_hot = tf.one_hot(tf.gather(labels, used), classes)
-        smoothed = one_hot * (1.0 - label_smoothing) + label_smoothing / classes
-        return smoothed, tf.linalg.matvec(one_hot, weights) * valid
-
-    return target
 
 
 def _fetched(
@@ -163,17 +148,6 @@ def _told(lost, judge, found):
     return tf.debugging.Assert(fine, ["images cannot be read or decoded"])
 
 
-def balanced(split: Split, classes: int) -> np.ndarray:
-    """Returns class weights that give all classes the same total weight, with a mean of 1 over the images; 0 for empty classes.
-
-    Returns:
-        float32 [classes].
-    """
-    counts = np.bincount(split.labels, minlength=classes)
-    shares = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    return np.where(counts, shares, 0).astype("float32")
-
-
 @as_written
 def scoring(
     split: Split, splits: Splits, batch_size: int, cache: Cache | None = None, phases: Phases = SILENT
@@ -185,7 +159,7 @@ def scoring(
     (`telling`).
 
     Returns:
-        (uint8 [batch, size, size, 3], float32 one-hot [batch, classes], float32 weights [batch]).
+        (uint8 [batch, size, size, 3], float32 one-hot or several labels [batch, classes], float32 weights [batch]).
 
     Raises:
         UserError: The split has no images, or too many damaged ones.
@@ -200,9 +174,9 @@ def scoring(
     # Padding rows repeat the first valid image.
     positions = np.r_[np.arange(len(split)), np.full(rows - len(split), valid.argmax())]
     weights = np.r_[valid * (rows / valid.sum()), np.zeros(rows - len(split))].astype(np.float32)
-    labels, classes = split.labels[positions], len(splits.class_names)
+    labels, targets_for = split.labels[positions], plain(len(splits.class_names), splits.task)
     targets = tf.data.Dataset.from_tensor_slices((labels, weights)).batch(batch_size, drop_remainder=True)
-    targets = targets.map(lambda label, weight: (tf.one_hot(label, classes), weight))
+    targets = targets.map(lambda label, weight: (targets_for(label), weight))
     images = tf.data.Dataset.from_tensor_slices(positions)
     if isinstance(store, Decoded):
         images = images.batch(batch_size, drop_remainder=True).map(store.fetch, num_parallel_calls=tf.data.AUTOTUNE)

@@ -13,6 +13,7 @@ import numpy as np
 
 from kerascnn.cli.escaping import expanded
 from kerascnn.config import Data
+from kerascnn.data import labels
 from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.shares import BOTH, numbers
@@ -30,10 +31,10 @@ class SplitRow(NamedTuple):
     split: str
 
 
-def read(file: str) -> dict[str, SplitRow]:
+def read(file: str, several: bool = False) -> dict[str, SplitRow]:
     """Reads path -> (label, split) from a CSV with the columns path, label, split, such as a run's split.csv.
 
-    Paths and labels are in composed Unicode, like ids.
+    Paths and labels are in composed Unicode, like ids. With `several` labels per image an image may have none.
 
     Raises:
         UserError: The file is missing or empty, lacks a column, names a path twice, or has a split other than train, val and
@@ -56,7 +57,7 @@ def read(file: str) -> dict[str, SplitRow]:
         path, label = composed(path.removeprefix("./")), composed(label)
         if split.strip().lower() not in SPLIT_NAMES:
             raise UserError(f"--split-file {file}: row {number}: expected train, val or test, got {split!r}")
-        if not path or not label or path in rows:
+        if not path or path in rows or not (label or several):
             raise UserError(
                 f"--split-file {file}: row {number}: expected a path and a label, each path once; got {path!r}, {label!r}"
             )
@@ -150,12 +151,10 @@ def applied(listing: Listing, section: Data) -> Listing:
     if section.split_file is None:
         return listing
     file, source = section.split_file, listing.source
-    rows = matched(read(file), source.ids, file, section.dataset)
-    for name, label in zip(source.ids, source.labels, strict=True):
-        if name in rows and rows[name].label != composed(source.class_names[label]):
-            raise UserError(
-                f"--split-file {file}: {name} is {source.class_names[label]!r}, the file says {rows[name].label!r}"
-            )
+    rows = matched(read(file, source.several), source.ids, file, section.dataset)
+    for name, label in zip(source.ids, labels.names(source.labels, source.class_names), strict=True):
+        if name in rows and rows[name].label != composed(label):
+            raise UserError(f"--split-file {file}: {name} is {label!r}, the file says {rows[name].label!r}")
     notes = [*listing.notes, f"{len(rows)} of {len(source.ids)} images are in the splits of {file}"]
     unnamed = zip(source.ids, listing.given.tolist(), strict=True)
     groups = None if listing.groups is None else dict(zip(source.ids, listing.groups.tolist(), strict=True))

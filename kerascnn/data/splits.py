@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerascnn.data import labels
 from kerascnn.errors import UserError
+from kerascnn.scoring import task as tasks
+from kerascnn.scoring.task import Task
 
 if TYPE_CHECKING:
     from kerascnn.data.decode import Mode
@@ -33,7 +36,7 @@ class Split:
         name: train, val or test.
         source: The source of the images.
         indices: Indices in the source, int64 [n].
-        labels: Indices in the class names, int32 [n].
+        labels: Indices in the class names, int32 [n], or bool [n, classes] where images have any number of labels.
     """
 
     name: str
@@ -131,6 +134,11 @@ class Splits:
             found[split.name] = replace(split, indices=at, labels=source.labels[at])
         return replace(self, train=found[TRAIN], val=found[VAL], test=found[TEST])
 
+    @property
+    def task(self) -> Task:
+        """What the labels ask of a network."""
+        return tasks.of_labels(self.train.labels)
+
     def parts(self) -> tuple[Split, ...]:
         """Returns the splits that share no image."""
         return (self.train, self.val) if self.marked else (self.train, self.val, self.test)
@@ -138,9 +146,9 @@ class Splits:
     def rows(self) -> list[tuple[str, ...]]:
         """Returns (path, label, split) of every image, the rows of split.csv; and its group where groups are known."""
         rows = [
-            (path, self.class_names[label], split.name)
+            (path, label, split.name)
             for split in self.parts()
-            for path, label in zip(split.ids(), split.labels, strict=True)
+            for path, label in zip(split.ids(), labels.names(split.labels, self.class_names), strict=True)
         ]
         if self.groups is None:
             return list(rows)
@@ -148,15 +156,19 @@ class Splits:
         return [(*row, group) for row, group in zip(rows, groups, strict=True)]
 
     def summary(self) -> dict[str, object]:
-        """Returns the content of data.json: fingerprint, class names, images per split and class."""
-        counts = {split.name: np.bincount(split.labels, minlength=len(self.class_names)) for split in self.parts()}
+        """Returns the content of data.json: fingerprint, class names, images per split and class.
+
+        The task is named where images have several labels; the images of a class are then those with its label.
+        """
+        counts = {split.name: labels.counts(split.labels, len(self.class_names)) for split in self.parts()}
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
             "class_names": list(self.class_names),
             "image_size": self.image_size,
             "resize": self.resize,
-            "images": {name: int(count.sum()) for name, count in counts.items()},
+            **({"task": self.task.name} if self.task.several else {}),
+            "images": {split.name: len(split) for split in self.parts()},
             "counts": {
                 name: {label: int(k) for label, k in zip(self.class_names, count, strict=True)}
                 for name, count in counts.items()
@@ -170,6 +182,9 @@ class Splits:
         """Returns the lines about the data at the start of a run."""
         counts = ", ".join(f"{len(split):,} {split.name}" for split in self.parts() if len(split))
         head = f"data    {self.name}: {counts}; {len(self.class_names)} classes, {self.image_size} px"
+        if self.task.several:
+            mean = np.concatenate([split.labels for split in self.parts()]).sum(axis=1).mean()
+            head += f", {mean:.2g} labels per image"
         return [head, *(f"        {note}" for note in self.notes)]
 
     def failures(self) -> list[tuple[str, str]]:

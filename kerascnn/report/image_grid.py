@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kerascnn.report import label_pictures
 from kerascnn.report.axes import short
 from kerascnn.report.drawing import INK, RIGHT, WRONG, Panel, Picture
 from kerascnn.scoring.predictions import Predictions
@@ -45,17 +46,28 @@ def images_with_titles(
 
 
 def predictions(
-    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], heading: str = ""
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    heading: str = "",
+    predicted: np.ndarray | None = None,
 ) -> Picture:
     """Draws images with their predictions: green if right, red with the truth below if wrong.
 
     Args:
         images: Raw pixels 0-255, [n, H, W, 3].
-        labels: True classes, [n].
+        labels: True classes, [n], or several labels, bool [n, C].
         probabilities: [n, C].
         class_names: C names.
         heading: Title above all.
+        predicted: The predicted labels of images with several, bool [n, C].
     """
+    if predicted is not None and labels.ndim == 2:
+        rows = zip(predicted, labels, probabilities, strict=True)
+        titles = [label_pictures.title(*row, class_names) for row in rows]
+        wrong = list((predicted != labels).any(axis=1))
+        return images_with_titles(images, titles, wrong=wrong, heading=heading)
     predicted = probabilities.argmax(axis=1)
     titles = [
         f"{short(class_names[one], 22)} {probability[one]:.0%}"
@@ -83,7 +95,8 @@ def worst_mistakes(images: np.ndarray, found: Predictions, class_names: Sequence
     heading = f"the {len(worst)} worst of {total} mistakes among {len(found)} images"
     if not total:
         heading = f"no mistakes among {len(found)} images"
-    return predictions(images, found.labels[worst], found.probabilities[worst], class_names, heading)
+    predicted = found.predicted[worst]
+    return predictions(images, found.labels[worst], found.probabilities[worst], class_names, heading, predicted)
 
 
 def maps(images: np.ndarray, overlays: Sequence[np.ndarray], titles: Sequence[str], wrong: Sequence[bool]) -> Picture:

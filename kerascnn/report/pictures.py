@@ -9,6 +9,7 @@ from kerascnn.data import Split
 from kerascnn.report import (
     confusion_matrix,
     image_grid,
+    label_pictures,
     ranking_curves,
     reliability_diagram,
     run_pictures,
@@ -23,21 +24,28 @@ from kerascnn.scoring.predictions import Predictions
 FIRST_BATCH = "first_batch"
 
 
-def first_batch(images: np.ndarray, targets: np.ndarray, class_names: Sequence[str]) -> dict[str, bytes]:
+def first_batch(
+    images: np.ndarray, targets: np.ndarray, class_names: Sequence[str], several: bool = False
+) -> dict[str, bytes]:
     """Returns pictures of the first training images, after augmentation.
 
     Args:
         images: uint8 [batch, size, size, 3].
         targets: Labels in training, [batch, classes]; mixed ones are named by their largest class.
         class_names: One per class.
+        several: Whether images have several labels, which are all named.
     """
     titles = [class_names[label] for label in targets.argmax(axis=1)]
+    if several:
+        titles = [label_pictures.names(row > 0.5, class_names, 3) for row in targets]
     heading = "the first training images, augmented"
     return {FIRST_BATCH: png(image_grid.images_with_titles(images, titles, heading=heading))}
 
 
 def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) -> dict[str, bytes]:
     """Returns pictures of some images of a split with their predictions, its worst mistakes and its confusion matrix.
+
+    Several labels per image have no confusion matrix.
 
     Args:
         split: The images.
@@ -52,13 +60,18 @@ def answers(split: Split, predictions: Predictions, class_names: Sequence[str]) 
     heading = f"{len(some)} of {len(labels)} {split.name} images"
     drawn = {
         "predictions": image_grid.predictions(
-            _fetch(split, indices[some]), labels[some], probabilities[some], class_names, heading=heading
+            _fetch(split, indices[some]),
+            labels[some],
+            probabilities[some],
+            class_names,
+            heading=heading,
+            predicted=predictions.predicted[some],
         ),
         "worst_mistakes": image_grid.worst_mistakes(_fetch(split, indices[worst]), predictions, class_names),
-        "confusion_matrix": confusion_matrix.picture(
-            ConfusionMatrix(split.name, tuple(class_names), predictions.confusion()), confusion_matrix.FILE
-        ),
     }
+    if not predictions.task.several:
+        counted = ConfusionMatrix(split.name, tuple(class_names), predictions.confusion())
+        drawn["confusion_matrix"] = confusion_matrix.picture(counted, confusion_matrix.FILE)
     return {f"{split.name}_{name}": png(picture) for name, picture in drawn.items()}
 
 
@@ -83,7 +96,8 @@ def measured(
     ranking = ranking_curves.measure(split, predictions.probabilities, predictions.labels, class_names)
     if ranking is not None:
         drawn["ranking"] = png(*ranking_curves.pictures(ranking))
-    drawn |= {chart.name: png(score_chart.picture(chart)) for chart in run_pictures.robustness(scores, split)}
+    charts = run_pictures.robustness(scores, split, predictions.task)
+    drawn |= {chart.name: png(score_chart.picture(chart)) for chart in charts}
     return {f"{split}_{name}": picture for name, picture in drawn.items()}
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from kerascnn.data.labels import counts
 from kerascnn.report.axes import SQUARE, frame, legend, short
 from kerascnn.report.drawing import FAINT, SERIES, Panel, Picture, hover
 
@@ -58,16 +59,17 @@ def measure(
     Args:
         split: Name of the split.
         probabilities: [n, C].
-        labels: True classes, [n].
+        labels: True classes, [n], or several labels, bool [n, C].
         class_names: C names.
     """
-    images = np.bincount(labels, minlength=len(class_names))
+    images = counts(labels, len(class_names))
     classes = [c for c in range(len(class_names)) if 0 < images[c] < len(labels)]
     if not classes:
         return None
     pr, roc = [], []
     for c in classes:
-        truth, score, name = labels == c, probabilities[:, c], class_names[c]
+        truth = labels[:, c] if labels.ndim == 2 else labels == c
+        score, name = probabilities[:, c], class_names[c]
         precision, recall, _ = precision_recall_curve(truth, score)
         false, true, _ = roc_curve(truth, score)
         pr.append(_thinned(name, recall[::-1], precision[::-1], float(average_precision_score(truth, score))))

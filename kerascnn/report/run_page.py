@@ -9,8 +9,8 @@ from kerascnn.report.page import Gallery, RunPage, Statement
 from kerascnn.report.tables import Column, ReportTable, Unit
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import Run, identity, with_door
-from kerascnn.scoring.metrics import HEADLINE, SCORES
 from kerascnn.scoring.split_scores import symptoms
+from kerascnn.scoring.task import Task
 from kerascnn.statistics import Interval
 
 SPLITS = ("test", "val", "train")
@@ -33,7 +33,7 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         metrics: The content of metrics.json before it is written.
     """
     metrics = run.metrics() if metrics is None else metrics
-    config, data = run.config(), run.data()
+    config, data, task = run.config(), run.data(), run.task
     there = [name for name in SPLITS if name in metrics]
     scored = there[0]
     start = run.environment()[-1]
@@ -42,17 +42,17 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         name=run.name,
         about=f"{config.model.arch} on {data['name']} ({images}; {len(data['class_names'])} classes,"
         f" {data['image_size']} px), {start['reason']}, finished {metrics['finished']}",
-        verdict=_verdict(metrics, scored),
-        scores=_scores(metrics, there),
-        losses=_losses(metrics, there),
+        verdict=_verdict(metrics, scored, task),
+        scores=_scores(metrics, there, task),
+        losses=_losses(metrics, there, task),
         costs=_costs(metrics, config.model.arch),
         curve=TrainingCurve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
         classes=run_pictures.class_bars(metrics[scored], scored),
         confusions=run_pictures.confusions(run, there),
         calibrations=run_pictures.reliability(run, metrics, there),
         ranking=run_pictures.ranking(run, scored),
-        charts=run_pictures.robustness(metrics[scored], config.model.arch),
-        tables=_tables(metrics[scored]),
+        charts=run_pictures.robustness(metrics[scored], config.model.arch, task),
+        tables=_tables(metrics[scored], task),
         gallery=gallery,
         config=_differences(identity(config, data["fingerprint"])),
         environment=_environment(start),
@@ -63,27 +63,48 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
     )
 
 
-def _verdict(metrics: Mapping[str, Any], split: str) -> Statement:
+def _verdict(metrics: Mapping[str, Any], split: str, task: Task) -> Statement:
     scores = metrics[split]
-    accuracy, lowest = Interval(**scores[HEADLINE.name]), scores["worst_class"]
+    headline = task.leading(scores)
+    first = Interval(**scores[headline.name])
     marked = metrics["test_is_val"] or split == "val"
+    lines = _by_labels(metrics, scores) if task.several else _by_class(scores)
+    lines += ["Val chose this model: no test set was kept apart."] if marked else []
+    lines += symptoms(scores, split, task)
+    groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
+    said = (
+        f"{split} {headline.title} {first.value * 100:.2f} % [{first.low * 100:.2f}, {first.high * 100:.2f}]"
+        f" (95 %, n = {first.n:,} images{groups}, 1 seed)"
+    )
+    return Statement(said, tuple(lines))
+
+
+def _by_class(scores: Mapping[str, Any]) -> list[str]:
+    lowest = scores["worst_class"]
     lines = [f"Always answering the largest class scores {scores['majority'] * 100:.2f} %."]
     if lowest["f1"] is not None:
         lines.append(f"Hardest class: {lowest['name']} (F1 {lowest['f1']:.3f}, n = {lowest['n']:,}).")
-    lines += ["Val chose this model: no test set was kept apart."] if marked else []
-    lines += symptoms(scores, split)
-    groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
-    headline = (
-        f"{split} {HEADLINE.title} {accuracy.value * 100:.2f} % [{accuracy.low * 100:.2f}, {accuracy.high * 100:.2f}]"
-        f" (95 %, n = {accuracy.n:,} images{groups}, 1 seed)"
-    )
-    return Statement(headline, tuple(lines))
+    return lines
 
 
-def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable:
+def _by_labels(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[str]:
+    """Returns what a random order would score, the hardest label, and how labels are decided."""
+    lines = []
+    if lowest := scores["worst_class"]:
+        precision = lowest["average_precision"]["value"]
+        lines.append(f"A random order of the images scores {scores['chance'] * 100:.2f} %.")
+        lines.append(
+            f"Hardest class: {lowest['name']} (average precision {precision:.3f}, n = {lowest['n']:,} with it)."
+        )
+    chosen = metrics["thresholds"]["chosen_on"]
+    how = f"were chosen on {chosen}, by the highest F1" if chosen else "are 0.5: there was no val to choose them"
+    return [*lines, f"A label is predicted from its threshold on; thresholds {how}."]
+
+
+def _scores(metrics: Mapping[str, Any], there: Sequence[str], task: Task) -> ReportTable:
     """Returns one row per score that is a share, with one column per split."""
-    counts = ", ".join(f"{name}: n = {metrics[name][HEADLINE.name]['n']:,}" for name in there)
-    rows = _rows(metrics, there, "share")
+    counts = ", ".join(f"{name}: n = {metrics[name][task.leading(metrics[name]).name]['n']:,}" for name in there)
+    rows = _rows(metrics, there, "share", task)
     note = f"95 % intervals over {_units(metrics, there)}; {counts}."
     note += "".join(_with_chance(split, metrics[split]["ece_null"]) for split in there if "ece_null" in metrics[split])
     return ReportTable(
@@ -91,11 +112,11 @@ def _scores(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable:
     )
 
 
-def _losses(metrics: Mapping[str, Any], there: Sequence[str]) -> ReportTable | None:
+def _losses(metrics: Mapping[str, Any], there: Sequence[str], task: Task) -> ReportTable | None:
     """Returns one row per other score, with one column per split."""
-    rows = _rows(metrics, there, "number")
+    rows = _rows(metrics, there, "number", task)
     columns = (Column("loss"), *(Column(name, "number") for name in there))
-    lower = all(score.better == "min" for score in SCORES.values() if score.unit == "number")
+    lower = all(score.better == "min" for score in task.rows if score.unit == "number")
     note = f"{'Lower is better. ' if lower else ''}95 % intervals over {_units(metrics, there)}."
     val = metrics.get("val", {})
     if (temperature := val.get("temperature")) is not None:
@@ -117,13 +138,13 @@ def _units(metrics: Mapping[str, Any], there: Sequence[str]) -> str:
     return f"whole groups of images ({', '.join(grouped)})" if grouped else "images"
 
 
-def _rows(metrics: Mapping[str, Any], there: Sequence[str], kind: Unit) -> list[tuple[Any, ...]]:
+def _rows(metrics: Mapping[str, Any], there: Sequence[str], kind: Unit, task: Task) -> list[tuple[Any, ...]]:
     """A row for each score of this unit that a split has, and for each at val's temperature."""
     of_splits = [metrics[split] for split in there]
     cooled = [scores.get("calibrated", {}) for scores in of_splits]
     rows: list[tuple[Any, ...]] = []
     for mark, sources in (("", of_splits), (" at val's temperature", cooled)):
-        for score in SCORES.values():
+        for score in task.rows:
             found = [source.get(score.name) for source in sources]
             if score.unit == kind and any(found):
                 title = ", ".join(filter(None, (score.title + mark, score.about)))
@@ -137,11 +158,11 @@ def _costs(metrics: Mapping[str, Any], arch: str) -> ReportTable:
     return ReportTable("costs", "What it costs", columns, ((arch, *(metrics[key] for key, _, _ in known)),))
 
 
-def _tables(scores: dict[str, Any]) -> tuple[ReportTable, ...]:
+def _tables(scores: dict[str, Any], task: Task) -> tuple[ReportTable, ...]:
     found = (
         _explanation(scores["explanation"]) if "explanation" in scores else None,
         _confused(scores["confused"]) if scores.get("confused") else None,
-        _views(scores, scores["tta"]) if "tta" in scores else None,
+        _views(scores, scores["tta"], task) if "tta" in scores else None,
     )
     return tuple(table for table in found if table is not None)
 
@@ -170,10 +191,11 @@ def _confused(pairs: Sequence[dict[str, Any]]) -> ReportTable:
     return ReportTable("confused", "Most confused pairs", columns, rows)
 
 
-def _views(scores: dict[str, Any], several: dict[str, Any]) -> ReportTable:
-    columns = (Column("views"), Column("accuracy", "share"), Column("log loss", "number"))
+def _views(scores: dict[str, Any], several: dict[str, Any], task: Task) -> ReportTable:
+    first = task.leading(scores)
+    columns = (Column("views"), Column(first.title, first.unit), Column("log loss", "number"))
     rows = tuple(
-        (name, Interval(**one["accuracy"]), Interval(**one["loss"]))
+        (name, Interval(**one[first.name]), Interval(**one["loss"]))
         for name, one in (("one look", scores), (f"mean over views: {several['views']}", several))
     )
     return ReportTable("views", "Several looks at each image", columns, rows)

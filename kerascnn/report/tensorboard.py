@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kerascnn.compat.tensorboard import api_pb2, custom_scalar, hparams, layout_pb2, pr_curve, session_end_pb
 from kerascnn.report.event_files import FOLDERS, HPARAMS, TRAIN, VALIDATION, only, suffix
-from kerascnn.scoring import metrics
+from kerascnn.scoring.task import SINGLE, Task
 
 PICTURES = "pictures"  # group of their tags, which follows the curves
 
@@ -99,7 +99,7 @@ def write_pr_curves(
     Args:
         log_dir: The run's `tensorboard` directory.
         split: Split of the images: train, val or test.
-        labels: True classes, [n].
+        labels: True classes, [n], or several labels, bool [n, C].
         probabilities: [n, C].
         class_names: C names.
     """
@@ -108,17 +108,18 @@ def write_pr_curves(
         old.unlink()
     with only(Path(log_dir) / FOLDERS[split], f"pr-curves-{split}"):
         for c, name in enumerate(class_names):
-            curve = pr_curve.pb(f"pr/{name}", labels == c, probabilities[:, c], display_name=name)
+            truth = labels[:, c] if labels.ndim == 2 else labels == c
+            curve = pr_curve.pb(f"pr/{name}", truth, probabilities[:, c], display_name=name)
             tf.summary.experimental.write_raw_pb(curve.SerializeToString(), step=0)
 
 
-def write_layout(log_dir: str | os.PathLike[str]) -> None:
+def write_layout(log_dir: str | os.PathLike[str], task: Task = SINGLE) -> None:
     """Writes the layout of the CUSTOM SCALARS tab: losses and scores of train and validation side by side, speed."""
 
     def chart(title: str, *tags: str) -> layout_pb2.Chart:
         return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags)))
 
-    first, *further = metrics.counted()
+    first, *further = task.counted()
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(

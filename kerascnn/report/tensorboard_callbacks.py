@@ -15,10 +15,10 @@ import keras
 import tensorflow as tf
 
 from kerascnn.report.event_files import TRAIN, VALIDATION, prepare
-from kerascnn.scoring import metrics
+from kerascnn.scoring import task as tasks
 
 # Scores that are written by step.
-STEPS = {row.name for row in metrics.SCORES.values() if row.trained} | {"aux_loss"}
+STEPS = {row.name for task in tasks.TASKS.values() for row in task.rows if row.trained} | {"aux_loss"}
 # Names in our logs -> names in Keras' own runs.
 TAGS = {"lr": "learning_rate"}
 

@@ -56,7 +56,9 @@ _OF_RUN: tuple[tuple[str, Unit, tuple[tuple[str, str, str, bool], ...]], ...] = 
         "share",
         (
             ("accuracy", "train accuracy (augmented)", SERIES[1], True),
+            ("mean_average_precision", "train mAP (augmented)", SERIES[1], True),
             ("val_accuracy", "val accuracy", SERIES[0], False),
+            ("val_mean_average_precision", "val mAP", SERIES[0], False),
             ("val_macro_f1", "val macro F1", SERIES[2], False),
         ),
     ),
@@ -64,6 +66,7 @@ _OF_RUN: tuple[tuple[str, Unit, tuple[tuple[str, str, str, bool], ...]], ...] = 
 )
 _OF_ARCHS: tuple[tuple[str, str, Unit], ...] = (
     ("val_accuracy", "val accuracy", "share"),
+    ("val_mean_average_precision", "val mAP", "share"),
     ("val_loss", "val loss", "number"),
     ("loss", "training loss (augmented)", "number"),
 )

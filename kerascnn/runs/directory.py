@@ -29,6 +29,9 @@ from kerascnn.runs import starting
 from kerascnn.runs.files import leftovers, names_in, read_json, write_file
 from kerascnn.runs.locks import Held, hold, hold_when_free
 from kerascnn.runs.validation import described, scored
+from kerascnn.scoring import task as tasks
+from kerascnn.scoring.label_metrics import Thresholds
+from kerascnn.scoring.task import Task
 
 PATIENCE = 120.0  # seconds: the longest time that a training needs to save and end after its parent was killed
 
@@ -84,6 +87,17 @@ class Run:
         """The config of a run whose data are known; before there were small images, runs did not count their epochs."""
         config = self.config()
         return ResolvedConfig.of(config, fit={"low_res_epochs": config.fit.low_res_epochs or 0})
+
+    @property
+    def task(self) -> Task:
+        """What the labels of its images ask of a network."""
+        return tasks.of_facts(self.data() if self.data_file.exists() else {})
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """The probabilities from which labels are predicted; None where images have one label each, or before the end."""
+        kept = self.metrics().get("thresholds") if self.finished else None
+        return None if kept is None else Thresholds.read(kept)
 
     def data(self) -> dict[str, Any]:
         """Returns fingerprint, class names and counts."""

@@ -12,7 +12,13 @@ from kerascnn.config.resolved import ResolvedConfig
 WEIGHTS_PIN = "#sha256="
 
 # Defaults of earlier versions, which had no `auto`: they are left out of the identity, so that such runs keep their names.
-_FORMER = {"optim.optimizer": "sgd", "optim.schedule": "cosine", "fit.low_res_epochs": 0}
+_FORMER = {
+    "optim.optimizer": "sgd",
+    "optim.schedule": "cosine",
+    "optim.label_smoothing": 0.1,
+    "data.task": "single",
+    "fit.low_res_epochs": 0,
+}
 
 
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:

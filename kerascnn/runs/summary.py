@@ -11,7 +11,8 @@ from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs.directory import Run
 from kerascnn.runs.finding import when
-from kerascnn.scoring.metrics import HEADLINE
+from kerascnn.scoring.metrics import Score
+from kerascnn.scoring.task import SINGLE, Task
 
 State = Literal["finished", "running", "stopped", "failed", "damaged"]
 # Errors of reading a file that was truncated or edited by hand.
@@ -29,9 +30,10 @@ class Summary:
         arch: Name of the arch, or empty if it is unknown.
         dataset: Short name of the data set.
         split: Split of the score: test or val.
-        score: Accuracy, or None if there is none yet.
+        score: Its headline: accuracy, or mAP with several labels per image; None if there is none yet.
         interval: 95 % interval of the score; None while the score is that of val during training.
         when: Time of the last training, in seconds since 1970.
+        headline: The score that it is.
     """
 
     run: Run
@@ -43,6 +45,7 @@ class Summary:
     score: float | None = None
     interval: tuple[float, float] | None = None
     when: float = 0.0
+    headline: Score = SINGLE.headline
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the row for `--json`."""
@@ -55,7 +58,7 @@ class Summary:
             "arch": self.arch,
             "dataset": self.dataset,
             "split": self.split,
-            HEADLINE.name: self.score,
+            self.headline.name: self.score,
             "low": self.interval and self.interval[0],
             "high": self.interval and self.interval[1],
             "when": moment.isoformat(timespec="seconds"),
@@ -69,9 +72,9 @@ def summarize(run: Run) -> Summary:
         config = run.config()
         known |= {"arch": config.model.arch, "dataset": config.data.dataset}
         if run.data_file.exists():
-            known["dataset"] = str(run.data()["name"])
+            known |= {"dataset": str(run.data()["name"]), "headline": run.task.headline}
         if run.finished:
-            return Summary(run, "finished", "", **{**known, **_final(run.metrics())})
+            return Summary(run, "finished", "", **{**known, **_final(run.metrics(), run.task)})
         return _unfinished(run, config, known)
     except _DAMAGE as error:
         said = one_line(" ".join(str(error).split())) or type(error).__name__
@@ -83,16 +86,18 @@ def in_order(summaries: list[Summary]) -> list[Summary]:
     return sorted(summaries, key=lambda one: (one.score is None, -(one.score or 0.0), -one.when))
 
 
-def _final(metrics: dict[str, Any]) -> dict[str, Any]:
+def _final(metrics: dict[str, Any], task: Task) -> dict[str, Any]:
     split = "test" if "test" in metrics else "val"
-    found = metrics[split][HEADLINE.name]
+    headline = task.leading(metrics[split])
+    found = metrics[split][headline.name]
     interval = float(found["low"]), float(found["high"])
-    return {"split": split, "score": float(found["value"]), "interval": interval}
+    return {"split": split, "score": float(found["value"]), "interval": interval, "headline": headline}
 
 
 def _unfinished(run: Run, config: Config, known: dict[str, Any]) -> Summary:
     rows = run.history()
-    scores = [row[HEADLINE.column] for row in rows if HEADLINE.column in row]
+    column = known.get("headline", SINGLE.headline).column
+    scores = [row[column] for row in rows if column in row]
     if scores:
         known |= {"split": "val", "score": max(scores)}
     place = f"epoch {len(rows)} of {config.fit.epochs}" if config.fit.epochs else f"epoch {len(rows)}"

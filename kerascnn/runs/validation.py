@@ -5,6 +5,7 @@ from typing import Any, TypeVar, get_args
 
 from kerascnn.config import ResizeMode
 from kerascnn.errors import UserError
+from kerascnn.scoring.task import TASKS
 
 Facts = TypeVar("Facts", bound=dict[str, Any])
 
@@ -24,6 +25,8 @@ def described(facts: Facts, path: Path) -> Facts:
     modes = get_args(ResizeMode)
     if facts.get("resize", modes[0]) not in modes:
         raise _damaged(path, "resize", " or ".join(modes), facts["resize"])
+    if facts.get("task", "single") not in TASKS:
+        raise _damaged(path, "task", " or ".join(TASKS), facts["task"])
     for key in ("fingerprint", "name", "arch"):
         if not isinstance(facts.get(key, ""), str):
             raise _damaged(path, key, "text", facts[key])

@@ -21,8 +21,8 @@ def predict(
 
     Args:
         model: `models.build`'s contract: raw pixels in, logits out.
-        dataset: Full batches of (images [batch, H, W, 3], one-hot [batch, C], weight [batch]), each image once, in order.
-        labels: True classes of the split, [n].
+        dataset: Full batches of (images [batch, H, W, 3], labels [batch, C], weight [batch]), each image once, in order.
+        labels: True classes of the split, [n], or several labels, bool [n, C].
         ids: Path or name of each image of the split, [n].
         phase: Advanced batch by batch.
     """
@@ -33,4 +33,7 @@ def predict(
         raise UserError("nothing to score: the split has no images")
     logits, weight = (tf.concat(parts, axis=0).numpy() for parts in zip(*batches, strict=True))
     rows = np.flatnonzero(weight[: len(labels)] > 0)
-    return Predictions.of_logits(np.asarray(ids)[rows], rows, np.asarray(labels, np.int64)[rows], logits[rows])
+    kept = np.asarray(labels)[rows]
+    return Predictions.of_logits(
+        np.asarray(ids)[rows], rows, kept if kept.ndim == 2 else kept.astype(np.int64), logits[rows]
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kerascnn.scoring import measures
 
@@ -24,6 +24,16 @@ Better = Literal["max", "min"]
 # the end of fit. compare: `--metric`. columns: of a comparison's page. calibrated: also at val's
 # temperature.
 Place = Literal["run", "brief", "compare", "columns", "calibrated"]
+
+
+class Scored(Protocol):
+    """Predictions and labels of the images of a split: `scoring.predictions.Predictions`."""
+
+    @property
+    def probabilities(self) -> np.ndarray: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,12 @@ class Score:
             return sample.mean(axis=1)
         assert self.of_counts is not None
         return class_counts.from_counts(self.of_counts, labels, sample, classes)
+
+    def sampler(self, found: Scored) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns a function from draws of images, int [rounds, k], to the score of each draw, [rounds]."""
+        labels, classes = found.labels, found.probabilities.shape[1]
+        sample = self.sample(found.probabilities, labels)
+        return lambda index: self.resampled(labels[index], sample[index], classes)
 
     def measured(self, probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> Any:
         """What `read` takes the interval from."""
@@ -265,9 +281,6 @@ _ROWS = (
 SCORES = {row.name: row for row in _ROWS}
 # The main score of a run.
 HEADLINE = SCORES["accuracy"]
-# Columns of history.csv that val can choose by, and those of scores that tune can search by: whether more is better.
-MONITORS: dict[str, Better] = {row.column: row.better for row in _ROWS if row.epoch}
-COLUMNS: dict[str, Better] = {**MONITORS, **{row.name: row.better for row in _ROWS if row.epoch and row.trained}}
 
 
 def shown_in(place: Place) -> tuple[Score, ...]:
@@ -278,11 +291,6 @@ def shown_in(place: Place) -> tuple[Score, ...]:
 def counted() -> tuple[Score, ...]:
     """Returns the scores that follow from counts by class after each epoch."""
     return tuple(row for row in _ROWS if row.epoch == "counts")
-
-
-def of_column(column: str) -> Score | None:
-    """Returns the score in a column of history.csv, or None."""
-    return SCORES.get(column.removeprefix("val_"))
 
 
 def measured(

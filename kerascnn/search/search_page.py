@@ -8,7 +8,7 @@ from typing import Any
 from kerascnn.report.page import SearchPage, Statement
 from kerascnn.report.tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import shown_command
-from kerascnn.scoring import metrics
+from kerascnn.scoring import task as tasks
 from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.search import front, results
 from kerascnn.search.search import Search
@@ -97,7 +97,7 @@ def _trials(search: Search) -> ReportTable:
 
 
 def _objective_unit(search: Search) -> Unit:
-    score = metrics.of_column(search.column)
+    score = tasks.of_column(search.column)
     return score.unit if score else UNITS[search.column]
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.config.section import Section, nearest
 from kerascnn.errors import UserError
-from kerascnn.scoring import metrics
+from kerascnn.scoring import task as tasks
 
 # Flags of fit that a search decides itself, with what to type instead.
 _DECIDED = {
@@ -21,7 +21,7 @@ _DECIDED = {
     "--patience": "rungs end candidates; --tuner hyperband",
 }
 # Columns of history.csv that can be an objective, and their better direction.
-COLUMNS = {**metrics.COLUMNS, "seconds": "min", "images_per_second": "max", "input_wait": "min"}
+COLUMNS = {**tasks.COLUMNS, "seconds": "min", "images_per_second": "max", "input_wait": "min"}
 
 
 class Tune(Section):

@@ -16,7 +16,7 @@ from kerascnn.data import Splits, augment, pipeline
 from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
 from kerascnn.models import auxiliary
-from kerascnn.training import finetune, keras_metrics, optim, whitening
+from kerascnn.training import finetune, keras_metrics, losses, optim, whitening
 
 # Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
 IMBALANCE = 3
@@ -35,13 +35,7 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     """
     size = splits.image_size
     chosen = augment.chosen(config.augment, size)
-    monitor = config.fit.monitor
-    if monitor == "auto":
-        # All folds choose by the same score, whatever the classes of one of them.
-        parts = splits.parts() if config.data.folds else (splits.train,)
-        labels = np.concatenate([part.labels for part in parts])
-        counts = np.bincount(labels, minlength=len(splits.class_names))
-        monitor = "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
+    task, smoothing = splits.task, config.optim.label_smoothing
     arch = tables.resolve(config.model.arch, size)
     stem = config.model.stem
     config = with_optimizer(config, size)
@@ -50,12 +44,32 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
         stem = "large"  # the stem for the full image size, as small images would choose another one
     resolved = ResolvedConfig.of(
         with_lr(config, size),
-        data={"image_size": size, "resize": splits.resize},
+        data={"image_size": size, "resize": splits.resize, "task": task.name},
+        optim={"label_smoothing": task.label_smoothing if smoothing is None else smoothing},
         augment={"augment": chosen or ("none",)},
         model={"arch": arch, "stem": stem},
-        fit={"monitor": monitor, "epochs": epochs, "low_res_epochs": low_res_epochs},
+        fit={"monitor": _monitor(config, splits), "epochs": epochs, "low_res_epochs": low_res_epochs},
     )
     return finetune.resolve(resolved, size)
+
+
+def _monitor(config: Config, splits: Splits) -> str:
+    """Returns the column that chooses the best epoch.
+
+    Raises:
+        UserError: The column that was asked for is one of the other task.
+    """
+    asked, task = config.fit.monitor, splits.task
+    if asked != "auto":
+        task.score(asked.removeprefix("val_"), "--monitor")
+        return asked
+    if task.several:
+        return task.headline.column
+    # All folds choose by the same score, whatever the classes of one of them.
+    parts = splits.parts() if config.data.folds else (splits.train,)
+    labels = np.concatenate([part.labels for part in parts])
+    counts = np.bincount(labels, minlength=len(splits.class_names))
+    return "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
 
 
 def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
@@ -173,9 +187,8 @@ def compile_for(
         )
         model.compile(
             optimizer,
-            # The pipeline smooths and mixes one-hot labels, so that the loss is plain and val_loss is not smoothed.
-            keras.losses.CategoricalCrossentropy(from_logits=True),
-            weighted_metrics=keras_metrics.build(len(splits.class_names)),
+            losses.of_task(splits.task),
+            weighted_metrics=keras_metrics.build(len(splits.class_names), splits.task),
             jit_compile=plan.jit,
         )
         model.optimizer.build(trainable)

@@ -9,7 +9,7 @@ import keras
 
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.errors import TrainingFailed
-from kerascnn.scoring import metrics
+from kerascnn.scoring import task as tasks
 from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
 from kerascnn.training.stopping import StopRequest
 
@@ -108,7 +108,7 @@ class History(keras.callbacks.Callback):
     # All val columns are kept except the loss of auxiliary heads, which only training has.
     COLUMNS = (
         *("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss"),
-        *(score.name for score in metrics.counted() if score.trained),
+        *(score.name for task in tasks.TASKS.values() for score in task.counted() if score.trained),
     )
 
     def __init__(self, rows: list[Row], write: Callable[[list[Row]], None]) -> None:
@@ -135,7 +135,7 @@ def best_epoch(rows: list[Row], monitor: str) -> int:
         return 0
     if monitor not in rows[-1]:
         return int(rows[-1]["epoch"])
-    sign = 1 if metrics.MONITORS[monitor] == "max" else -1
+    sign = 1 if tasks.MONITORS[monitor] == "max" else -1
 
     def rank(row: Row) -> list[float]:
         scores = (sign * row[monitor], -row["val_loss"], -row["epoch"])

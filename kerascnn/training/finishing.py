@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -16,8 +16,9 @@ from kerascnn.data.grouping import groups_of
 from kerascnn.models.cost import Counts
 from kerascnn.report import pictures, run_report, tensorboard
 from kerascnn.runs import Run, now
-from kerascnn.scoring import metrics, split_scores
+from kerascnn.scoring import split_scores
 from kerascnn.scoring.inference import predict
+from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.training import callbacks, environment
 from kerascnn.training.batches import Batches
@@ -66,12 +67,14 @@ class Finish:
         scores = {
             f"{split}_{score.name}": found[split][score.name]["value"]
             for split in found
-            for score in metrics.shown_in("run")
-            if score.name in found[split]
+            for score in self.splits.task.shown_in("run")
+            if found[split].get(score.name)
         }
         if self.read_test:
             values = environment.hparams(self.config, self.splits, self.count)
             tensorboard.write_hparams(self.run.tensorboard, one_line(self.run.name), values, scores)
+        if answered and (thresholds := answered[-1][1].thresholds):
+            found["thresholds"] = thresholds.kept()
         found |= {
             "finished": now(),
             "params": self.count.params,
@@ -87,7 +90,7 @@ class Finish:
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         for name in [name for name in ("val", "test") if name in found and self.read_test]:
-            for line in split_scores.symptoms(found[name], name):
+            for line in split_scores.symptoms(found[name], name, self.splits.task):
                 self.screen.say(f"note: {line}")
         if answered and self.read_test:
             split, predictions = answered[-1] if self.draw else (None, None)
@@ -101,13 +104,16 @@ class Finish:
         with self.screen.phase("loading the best model"):
             best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
         found: dict[str, Any] = {}
-        answered = []
+        answered, thresholds = [], None
         for split in self.splits.parts()[1:]:
             if not len(split) or (split.name == "test" and not self.read_test):
                 continue
             batches = self.batches.scoring(split)
             with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
                 predictions = predict(best, batches, split.labels, split.ids(), phase)
+            if self.splits.task.several:
+                thresholds = thresholds or _thresholds(predictions, split.name)
+                predictions = replace(predictions, thresholds=thresholds)
             groups = groups_of(predictions.ids, self.run)
             found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
             predictions.save(self.run, split.name)
@@ -116,3 +122,10 @@ class Finish:
                 with self.screen.phase("drawing val's predictions"):
                     show(self.run, "val", pictures.answers(split, predictions, self.splits.class_names))
         return found, answered
+
+
+def _thresholds(predictions: Predictions, split: str) -> Thresholds:
+    """Returns the thresholds that val chooses; without val, test chooses nothing: they are 0.5."""
+    if split != "val":
+        return Thresholds.half(predictions.labels.shape[1])
+    return Thresholds.chosen(predictions.probabilities, predictions.labels, split)

@@ -202,7 +202,8 @@ class Training:
             with self.screen.phase("drawing the first batch"):
                 images, answers, _ = next(iter(self.first_batches.take(1)))
                 start = time.perf_counter()
-                pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names)
+                several = self.splits.task.several
+                pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names, several)
                 self.ending.picture = time.perf_counter() - start
                 show(self.run, "train", pngs)
 
@@ -341,6 +342,7 @@ class Training:
             # Under a strategy TensorFlow fetches batches ahead of the step.
             batches=wait.batches if self.plan.replicas == 1 else None,
             after=self.ending.seconds,
+            task=self.splits.task,
         )
         board = tensorboard_callbacks.TensorBoard(
             self.run.tensorboard,

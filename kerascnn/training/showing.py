@@ -7,11 +7,8 @@ import keras
 
 from kerascnn.cli.progress import Phase
 from kerascnn.cli.screen import Screen, duration
-from kerascnn.scoring.metrics import HEADLINE, shown_in
+from kerascnn.scoring.task import SINGLE, Task
 from kerascnn.training.callbacks import Row, best_epoch
-
-# Scores of val beside the first one.
-FURTHER = [score for score in shown_in("brief") if score is not HEADLINE]
 
 # Seconds between two readings of the loss for the live bar: each one waits for the device.
 NOTE_SECONDS = 0.5
@@ -31,6 +28,7 @@ class ShowProgress(keras.callbacks.Callback):
         batches: Function that returns the number of batches that training has requested, for the steps within an execution;
             None if the device fetches them ahead.
         after: Function from seconds per scored val batch to the seconds from the last epoch to the end of everything.
+        task: Its scores are shown.
     """
 
     def __init__(
@@ -45,11 +43,14 @@ class ShowProgress(keras.callbacks.Callback):
         val_steps: int | None = None,
         batches: Callable[[], int] | None = None,
         after: Callable[[float], float] = lambda batch_seconds: 0.0,
+        task: Task = SINGLE,
     ) -> None:
         super().__init__()
         self.screen, self.epochs, self.steps_per_epoch = screen, epochs, steps_per_epoch
         self.first_step, self.monitor, self.rows = first_step, monitor, rows
         self.val_steps, self.batches, self.after = val_steps, batches, after
+        self.first = task.headline
+        self.further = [score for score in task.shown_in("brief") if score is not task.headline]
         self._phases: dict[str, Phase] = {}
         self._noted, self._compiling = 0.0, 0.0
         self._seconds: list[float] = []  # seconds per step, val included, of each epoch of this fit
@@ -82,7 +83,7 @@ class ShowProgress(keras.callbacks.Callback):
             self._first = batch + 1
             steps.mark()
         if logs and self.screen.live and time.perf_counter() > self._noted + NOTE_SECONDS:
-            steps.note = f"loss {float(logs['loss']):.4f}  {HEADLINE.title} {float(logs[HEADLINE.name]):.4f}"
+            steps.note = f"loss {float(logs['loss']):.4f}  {self.first.title} {float(logs[self.first.name]):.4f}"
             self._noted = time.perf_counter()
 
     def on_test_begin(self, logs: dict | None = None) -> None:
@@ -146,9 +147,10 @@ class ShowProgress(keras.callbacks.Callback):
         return (ends[-1] - ends[1]) / (len(ends) - 2) if len(ends) > 2 else 0.0
 
     def _header(self) -> str:
-        further = "".join(f" {score.title:>8}" for score in FURTHER)
+        further = "".join(f" {score.title:>8}" for score in self.further)
+        short = f"val {self.first.title}"[: len("val acc")]
         return (
-            f"{'epoch':>9}  {'loss':>7} {HEADLINE.title:>8}  {'val loss':>8} {'val acc':>8}{further}  {'images/s':>8}"
+            f"{'epoch':>9}  {'loss':>7} {self.first.title:>8}  {'val loss':>8} {short:>8}{further}  {'images/s':>8}"
             f" {'wait':>5}  {'left':>12}"
         )
 
@@ -160,9 +162,9 @@ class ShowProgress(keras.callbacks.Callback):
         def number(name: str, width: int) -> str:
             return f"{row[name]:{width}.4f}" if name in row else " " * (width - 1) + "-"
 
-        further = "".join(f" {number(score.column, max(8, len(score.title)))}" for score in FURTHER)
+        further = "".join(f" {number(score.column, max(8, len(score.title)))}" for score in self.further)
         return (
-            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number(HEADLINE.name, 8)}"
-            f"  {number('val_loss', 8)} {number(HEADLINE.column, 8)}{further}{best}"
+            f"{int(row['epoch']):>4}/{self.epochs:<4}  {number('loss', 7)} {number(self.first.name, 8)}"
+            f"  {number('val_loss', 8)} {number(self.first.column, 8)}{further}{best}"
             f" {row['images_per_second']:>8.0f} {row['input_wait']:>5.1%}"
         )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from kerascnn.data import Splits
+from kerascnn.data import Splits, labels
 from kerascnn.scoring import metrics
 from kerascnn.scoring.split_scores import exploded
+from kerascnn.scoring.task import SINGLE, Task
 from kerascnn.training.callbacks import Row
 
 
@@ -34,7 +35,9 @@ def one_class(row: Mapping[str, float], images: np.ndarray) -> int | None:
     return None
 
 
-def of_epoch(row: Row, images: np.ndarray, class_names: Sequence[str], lr: float) -> dict[str, str]:
+def of_epoch(
+    row: Row, images: np.ndarray, class_names: Sequence[str], lr: float, task: Task = SINGLE
+) -> dict[str, str]:
     """Returns the problems after an epoch: one line by kind.
 
     Args:
@@ -42,16 +45,18 @@ def of_epoch(row: Row, images: np.ndarray, class_names: Sequence[str], lr: float
         images: Number of val images of each class, [C].
         class_names: C names.
         lr: The peak learning rate.
+        task: What the labels ask; the predictions of several labels have no class of their own.
     """
     found = {}
-    epoch, classes = int(row["epoch"]), len(class_names)
-    if "val_loss" in row and exploded(row["val_loss"], classes):
+    epoch, classes = int(row["epoch"]), 2 if task.several else len(class_names)
+    if "val_loss" in row and exploded(row["val_loss"], classes, task):
+        equal = "probabilities of one half" if task.several else "equal probabilities for all classes"
         found["exploded"] = (
-            f"note: val loss explodes: {row['val_loss']:,.4g} after epoch {epoch}, where equal probabilities for all"
-            f" classes give {math.log(classes):.2f}; if it stays so, give a lower --lr (it is {lr:.3g}), a longer --warmup"
+            f"note: val loss explodes: {row['val_loss']:,.4g} after epoch {epoch}, where {equal}"
+            f" give {math.log(classes):.2f}; if it stays so, give a lower --lr (it is {lr:.3g}), a longer --warmup"
             " or a larger --batch-size"
         )
-    if (only := one_class(row, images)) is not None:
+    if not task.several and (only := one_class(row, images)) is not None:
         found["one class"] = (
             f"note: after epoch {epoch} every val image is predicted as {class_names[only]}: if it stays so, give more"
             f" --epochs or another --lr (it is {lr:.3g})"
@@ -69,6 +74,7 @@ class Symptoms(keras.callbacks.Callback):
         lr: The peak learning rate.
         said: Kinds that were reported before; extended in place.
         say: Takes a line.
+        task: What the labels ask.
     """
 
     def __init__(
@@ -79,13 +85,14 @@ class Symptoms(keras.callbacks.Callback):
         lr: float,
         said: set[str],
         say: Callable[[str], None],
+        task: Task = SINGLE,
     ) -> None:
         super().__init__()
-        self.rows, self.images, self.class_names = rows, images, class_names
+        self.rows, self.images, self.class_names, self.task = rows, images, class_names, task
         self.lr, self.said, self.say = lr, said, say
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        found = of_epoch(self.rows[-1], self.images, self.class_names, self.lr)
+        found = of_epoch(self.rows[-1], self.images, self.class_names, self.lr, self.task)
         for kind, line in found.items():
             if kind not in self.said:
                 self.say(line)
@@ -94,5 +101,5 @@ class Symptoms(keras.callbacks.Callback):
 
 def watch(rows: list[Row], splits: Splits, lr: float, noticed: set[str], say: Callable[[str], None]) -> Symptoms:
     """Returns the callback that reports the symptoms of a training on `splits`; see `Symptoms`."""
-    images = np.bincount(splits.val.labels, minlength=len(splits.class_names))
-    return Symptoms(rows, images, splits.class_names, lr, noticed, say)
+    images = labels.counts(splits.val.labels, len(splits.class_names))
+    return Symptoms(rows, images, splits.class_names, lr, noticed, say, splits.task)

@@ -5,6 +5,7 @@ import pytest
 
 from kerascnn.scoring import metrics
 from kerascnn.scoring.metrics import SCORES
+from kerascnn.scoring.task import SINGLE, of_column
 from kerascnn.statistics import class_counts
 
 
@@ -53,12 +54,12 @@ def test_each_is_known_where_it_is_shown() -> None:
             assert score.each or score.of_counts, "differences are resampled"
             assert "run" in score.places, "val chooses among variants by it"
         assert score.measure or score.of_counts, "evaluate measures it"
-    assert set(metrics.MONITORS) == {"val_accuracy", "val_loss", *(score.column for score in metrics.counted())}
-    assert (metrics.MONITORS["val_loss"], metrics.MONITORS["val_macro_f1"]) == ("min", "max")
+    assert set(SINGLE.monitors) == {"val_accuracy", "val_loss", *(score.column for score in metrics.counted())}
+    assert (SINGLE.monitors["val_loss"], SINGLE.monitors["val_macro_f1"]) == ("min", "max")
 
 
 def test_text() -> None:
     assert SCORES["accuracy"].show_interval({"value": 0.9, "low": 0.85, "high": 1}, 8) == "  90.00%  [85.00%, 100.00%]"
     assert SCORES["loss"].show(0.5) == "0.5000"
-    assert metrics.of_column("val_loss") is metrics.of_column("loss") is SCORES["loss"]
-    assert metrics.of_column("seconds") is None
+    assert of_column("val_loss") is of_column("loss") is SCORES["loss"]
+    assert of_column("seconds") is None

@@ -7,7 +7,7 @@ import tensorflow as tf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 
 from kerascnn.config import MonitorName, choices
-from kerascnn.scoring.metrics import MONITORS
+from kerascnn.scoring.task import MONITORS, TASKS
 from kerascnn.training import keras_metrics
 
 
@@ -117,5 +117,6 @@ def test_two_replicas_equal_one():
 
 
 def test_monitors_are_the_configs():
-    names = {f"val_{metric.name}" for metric in keras_metrics.build(2)} | {"val_loss"}
+    built = [metric for task in TASKS.values() for metric in keras_metrics.build(2, task)]
+    names = {f"val_{metric.name}" for metric in built} | {"val_loss"}
     assert set(MONITORS) == set(choices(MonitorName)) - {"auto"} == names
