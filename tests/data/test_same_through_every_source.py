@@ -1,0 +1,138 @@
+"""The same images through every source: equal splits, an equal first batch, and equal weights after training, bit for bit."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from kerascnn import data, training
+from kerascnn.config import Config
+from kerascnn.data import pipeline
+from kerascnn.runs import default_name
+
+pytestmark = pytest.mark.training
+EMBEDDED = Path(data.__file__).parent / "fashion_mnist_mini/fashion_mnist_mini.npz"
+Made = tuple[str, dict]  # --dataset and other options
+
+
+def found(root: Path) -> list[tuple[str, str]]:
+    """(name, label) of all images."""
+    return [(path.relative_to(root).as_posix(), path.parent.name) for path in sorted(root.glob("*/*.*"))]
+
+
+def folder(root: Path, place: Path) -> Made:
+    return str(root), {}
+
+
+def csv(root: Path, place: Path) -> Made:
+    table = root / "photos.csv"
+    table.write_text("\n".join(["path,label", *(",".join(row) for row in found(root))]))
+    return str(table), {}
+
+
+def parquet_paths(root: Path, place: Path) -> Made:
+    names, labels = zip(*found(root), strict=True)
+    pq.write_table(
+        pa.table({"file_name": [str(root / name) for name in names], "label": labels}), place / "paths.parquet"
+    )
+    shutil.move(place / "paths.parquet", root)
+    return str(root / "paths.parquet"), {}
+
+
+def parquet_bytes(root: Path, place: Path, compression: str = "none") -> Made:
+    rows = [{"bytes": (root / name).read_bytes(), "path": name} for name, _ in found(root)]
+    table = pa.table({"image": rows, "label": [label for _, label in found(root)]})
+    pq.write_table(table, place / "photos.parquet", compression=compression, row_group_size=7)
+    return str(place / "photos.parquet"), {}
+
+
+def parquet_compressed(root: Path, place: Path) -> Made:
+    return parquet_bytes(root, place, "zstd")
+
+
+def json_lines(root: Path, place: Path) -> Made:
+    rows = [{"label": label, "image": str(root / name)} for name, label in found(root)][::-1]
+    (root / "photos.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(root / "photos.jsonl"), {"class_names": sorted({label for _, label in found(root)})}
+
+
+# Each writes the images of a folder as another source: one more source is one more function.
+SOURCES: tuple[Callable[[Path, Path], Made], ...] = (csv, parquet_paths, parquet_bytes, parquet_compressed, json_lines)
+
+
+@pytest.fixture(scope="module", params=["fashion_mnist_mini", "hymenoptera"])
+def images(request, tmp_path_factory) -> Path:
+    """A few images in a folder of class folders."""
+    root = tmp_path_factory.mktemp("images") / "photos"
+    if request.param == "hymenoptera":
+        theirs = request.getfixturevalue("real_data") / "hymenoptera/train"
+        for label in ("ants", "bees"):
+            (root / label).mkdir(parents=True)
+            for path in sorted((theirs / label).iterdir())[:16]:
+                shutil.copy(path, root / label)
+        return root
+    with np.load(EMBEDDED) as arrays:
+        for label in range(3):
+            (root / f"class{label}").mkdir(parents=True)
+            for place, pixels in enumerate(arrays["x_train"][arrays["y_train"] == label][:16]):
+                Image.fromarray(pixels).save(root / f"class{label}" / f"{place}.png")
+    return root
+
+
+class Seen(NamedTuple):
+    """What training sees of a source, and what comes out."""
+
+    splits: data.Splits
+    first: tuple[np.ndarray, ...]
+    weights: list[np.ndarray]
+    name: str
+
+
+def train(runs: Path, made: Made) -> Seen:
+    """A tiny network, trained for two epochs."""
+    dataset, options = made
+    config = Config(data={"dataset": dataset, "image_size": 32, **options})
+    splits = data.load(config.data, data.Room(runs))
+    batches = pipeline.training(splits, augment=config.augment, seed=0, batch_size=8)
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [layers.Rescaling(1 / 255), layers.Conv2D(4, 3, strides=2), layers.BatchNormalization(), layers.ReLU()]
+        + [layers.GlobalAveragePooling2D(), layers.Dense(len(splits.class_names), activation="softmax")]
+    )
+    model.compile(keras.optimizers.SGD(0.1, 0.9), "categorical_crossentropy")
+    model.fit(batches, steps_per_epoch=4, epochs=2, verbose=0)
+    resolved = training.resolve(config, splits)
+    return Seen(
+        splits,
+        tuple(part.numpy() for part in next(iter(batches))),
+        model.get_weights(),
+        default_name(resolved, splits.fingerprint, "photos"),
+    )
+
+
+@pytest.fixture(scope="module")
+def expected(images, tmp_path_factory) -> Seen:
+    """What the folder gives."""
+    return train(tmp_path_factory.mktemp("expected"), folder(images, images))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)
+def test_a_source(source, images, expected, tmp_path) -> None:
+    root = shutil.copytree(images, tmp_path / "images" / "photos")
+    seen = train(tmp_path / "runs", source(root, tmp_path))
+    assert seen.splits.fingerprint == expected.splits.fingerprint
+    assert seen.splits.rows() == expected.splits.rows()
+    for one, other in zip(seen.first, expected.first, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert seen.name == expected.name
+    for one, other in zip(seen.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
