@@ -86,7 +86,7 @@ def overrides(command: str, words: list[str]) -> list[str]:
             return ["--batch-size", "4", "--epochs", "2", "--head-epochs", "1"]
         if "tfds:cifar10" in words:
             return ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
-        return SMALL_PHOTOS if "photos" in words else SMALL
+        return SMALL_PHOTOS if any(word.startswith("photos") for word in words) else SMALL
     return {
         "evaluate": ["--most", "10"],
         # All of it but the training, which the slow tests of tests/comparison do.
@@ -111,6 +111,10 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         (tmp_path / "experiments/runs").symlink_to(request.getfixturevalue("finished").parent)
     if "photos" in words:
         photos(tmp_path / "photos")
+    if "photos.csv" in words:
+        photos(tmp_path)
+        names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.jpg"))
+        (tmp_path / "photos.csv").write_text("\n".join(["path,label", *(f"{n},{n.split('/')[0]}" for n in names)]))
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
     small = overrides(command, words)
