@@ -18,7 +18,7 @@ from kerascnn.artefacts.predictor import load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
 from kerascnn.cli.command import refused
-from kerascnn.cli.escaping import within
+from kerascnn.cli.escaping import as_output, within
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.recipes import dumps
 from kerascnn.config import Logging, defaults
@@ -131,11 +131,11 @@ def folder_of(exports_dir: Path, name: str) -> Path:
     """Returns `exports_dir / name`.
 
     Raises:
-        UserError: The name is not that of a single folder, or leads out of `exports_dir`.
+        UserError: The name is not that of a single folder, or leads out of `exports_dir`, or is not UTF-8.
     """
     if not name or name.startswith(".") or re.search(r'[/\\\0\n\r\t"]', name):
         raise UserError(f"--name: expected one folder's name, got {name!r}")
-    return within(exports_dir, name)
+    return as_output(within(exports_dir, name))
 
 
 def _temperature(run: Run, metrics: dict[str, Any], say: Callable[[str], None]) -> float | None:

@@ -6,6 +6,7 @@ is respected and recorded in environment.json. No TensorFlow at import.
 """
 
 import os
+import tempfile
 from collections.abc import Mapping, MutableMapping
 
 # Variables that would change results or the length of a training without the config: name -> the value that is set, None
@@ -54,9 +55,21 @@ def fix_variables(environment: MutableMapping[str, str]) -> dict[str, str]:
     return changed
 
 
+def give_keras_a_home(home: str, environment: MutableMapping[str, str]) -> None:
+    """Gives Keras a folder for its settings where there is no home folder: it would make a folder `~` in the current one.
+
+    Args:
+        home: What the system makes of `~`; the same where a container knows neither HOME nor the user.
+        environment: The variables, before Keras is imported.
+    """
+    if home == "~":
+        environment.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), ".keras"))  # noqa: PTH118 - as Keras does
+
+
 def start_keras() -> None:
     """Imports Keras with this program's settings, whatever the user's keras.json and variables say."""
     _overridden.update(fix_variables(os.environ))
+    give_keras_a_home(os.path.expanduser("~"), os.environ)  # noqa: PTH111 - pathlib raises where there is none
     import keras
 
     config = keras.config

@@ -82,6 +82,21 @@ def within(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path
     return place
 
 
+def as_output(path: Path) -> Path:
+    """Returns a path that TensorFlow writes to: its names must be UTF-8.
+
+    Raises:
+        UserError: A folder on the way has another name, as on old disks; standing in it or a link to it helps.
+    """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{one_line(os.fspath(path))}: TensorFlow writes only to UTF-8 names: rename the folder, or give a link to it"
+        ) from None
+    return path
+
+
 def resolved(path: Path) -> Path:
     """Returns `path.resolve()`.
 

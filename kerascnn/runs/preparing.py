@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from kerascnn.cli.escaping import within
+from kerascnn.cli.escaping import as_output, within
 from kerascnn.config import IDENTITY_SECTIONS, Config
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
@@ -59,7 +59,8 @@ def _meant(
     say: Callable[[str], None],
 ) -> Run:
     """Returns the directory by its name, or the one that an earlier version gave to this run."""
-    run = Run(within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset)))
+    named = within(config.logging.runs_dir, config.logging.run or default_name(config, fingerprint, dataset))
+    run = Run(as_output(named))
     if former is None or config.logging.overwrite:
         return run
     if config.logging.run is None and not run.config_file.exists():

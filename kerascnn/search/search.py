@@ -8,6 +8,7 @@ from typing import Any
 from kerascnn import data, runs, training
 from kerascnn.architectures import tables
 from kerascnn.architectures.counting import Counted
+from kerascnn.cli.escaping import as_output
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.config.defaults import with_lr
 from kerascnn.config.resolved import ResolvedConfig
@@ -59,7 +60,7 @@ class Search:
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
         self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen)
-        self.directory = SearchDirectory(self.tune.searches_dir / (self.tune.name or self._name()))
+        self.directory = SearchDirectory(as_output(self.tune.searches_dir / (self.tune.name or self._name())))
         self.trial_results: dict[str, TrialResult] = {}
         self.stop = threading.Event()
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_variables_are_fixed_or_left_alone(given, left, changed):
     environment = dict(given)
     assert ambient.fix_variables(environment) == changed
     assert environment == left
+
+
+def test_keras_makes_no_folder_where_there_is_no_home():
+    """In a container without HOME and user, `~/.keras` would be a folder `~` in the current one."""
+    environment: dict[str, str] = {}
+    ambient.give_keras_a_home("/home/somebody", environment)
+    assert environment == {}
+    ambient.give_keras_a_home("~", environment)
+    assert Path(environment["KERAS_HOME"]).is_absolute()
+    ambient.give_keras_a_home("~", given := {"KERAS_HOME": "/elsewhere"})
+    assert given == {"KERAS_HOME": "/elsewhere"}
 
 
 def test_no_variable_is_both_fixed_and_respected():

@@ -138,6 +138,12 @@ def test_a_path_below_stays(tmp_path: Path) -> None:
     assert escaping.within(tmp_path / "not yet", "b.png") == tmp_path / "not yet" / "b.png"
 
 
+def test_a_place_that_tensorflow_cannot_write_to_is_a_message() -> None:
+    assert escaping.as_output(Path("Grüße/图")) == Path("Grüße/图")
+    with pytest.raises(UserError, match=r"caf\\xe9/runs: .*link"):
+        escaping.as_output(Path(os.fsdecode(b"caf\xe9/runs")))
+
+
 def test_a_home_that_is_nobodys_is_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"~nosuchuser/photos: there is no user 'nosuchuser'"):
         expanded("~nosuchuser/photos")
