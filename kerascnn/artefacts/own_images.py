@@ -10,7 +10,7 @@ from pathlib import Path
 from kerascnn import data
 from kerascnn.cli.escaping import expanded
 from kerascnn.config import Data
-from kerascnn.data import Missing, Room, Splits
+from kerascnn.data import Missing, Room, Splits, shard_names
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.runs.earlier import alike
@@ -36,13 +36,17 @@ def section_of(run: Run, dataset: str | None = None, data_dir: str | None = None
 def _elsewhere(known: str, run: Run) -> str | None:
     prefix = next((f"{form}:" for form in data.PATHS if known.startswith(f"{form}:")), "")
     path = expanded(known.removeprefix(prefix))
-    if path.exists() or path.is_absolute():
+    if path.is_absolute() or _exists(prefix, path):
         return None
     for start in reversed(run.environment()):
         place = Path(start.get("directory", "."), path)
-        if place.exists():
+        if _exists(prefix, place):
             return f"{prefix}{place}"
     return None
+
+
+def _exists(prefix: str, path: Path) -> bool:
+    return shard_names.exist(str(path)) if prefix.rstrip(":") in data.PATTERNS else path.exists()
 
 
 def load(

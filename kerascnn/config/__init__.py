@@ -32,18 +32,21 @@ class Data(Section):
 
     dataset: Annotated[str, Field(min_length=1)] = Field(
         "fashion_mnist_mini",
-        description="fashion_mnist_mini (embedded), tfds:NAME, a folder of images (PATH, folder:PATH), or a table of"
-        " images in CSV, TSV, JSON lines or Parquet (PATH, table:PATH); images in JPEG, PNG, GIF, BMP, WebP, TIFF,"
+        description="fashion_mnist_mini (embedded), tfds:NAME, a folder of images (PATH, folder:PATH), a table of images in"
+        " CSV, TSV, JSON lines or Parquet (PATH, table:PATH), WebDataset or TFRecord shards (wds:PATTERN,"
+        " tfrecord:PATTERN), arrays (npz:FILE), or hf:NAME_OR_FOLDER of Hugging Face; images in JPEG, PNG, GIF, BMP, WebP, TIFF,"
         " AVIF, HEIC, JPEG 2000, PPM, TGA, ICO, PCX, SGI",
         json_schema_extra=VOLATILE,
     )
     data_dir: str | None = Field(
         None,
-        description="folder of the prepared data of TensorFlow Datasets",
+        description="folder of the prepared data of TensorFlow Datasets, or of what hf: fetched",
         json_schema_extra={**VOLATILE, "metavar": "DIR"},
     )
     download: bool = Field(
-        False, description="let TensorFlow Datasets download what is not prepared yet", json_schema_extra=VOLATILE
+        False,
+        description="let TensorFlow Datasets, or Hugging Face's library, download what is not there yet",
+        json_schema_extra=VOLATILE,
     )
     image_size: int | None = Field(
         None, ge=8, le=1024, description="height and width in pixels (default: the data set's own, else 224)"
@@ -84,12 +87,12 @@ class Data(Section):
     )
     image_column: str | None = Field(
         None,
-        description="table: column of paths or of image bytes (default: found by a usual name)",
+        description="table, hf: column of paths or of image bytes (default: found by a usual name)",
         json_schema_extra={**VOLATILE, "metavar": "NAME"},
     )
     label_column: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (),
-        description="table: column of labels, or one column of 0 and 1 per class; patterns are allowed",
+        description="table, hf: column of labels, or one column of 0 and 1 per class; patterns are allowed",
         json_schema_extra={**VOLATILE, "metavar": "NAME"},
     )
     split_column: str | None = Field(
@@ -110,7 +113,19 @@ class Data(Section):
     )
     class_names: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (),
-        description="table: names of the classes in their order (default: in order of appearance)",
+        description="names of the classes in their order: those of tables (default: in order of appearance), shards and arrays",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    image_key: str | None = Field(
+        None,
+        min_length=1,
+        description="tfrecord: feature of the encoded image (default: image/encoded, or image)",
+        json_schema_extra={**VOLATILE, "metavar": "NAME"},
+    )
+    label_key: str | None = Field(
+        None,
+        min_length=1,
+        description="tfrecord: feature of the label (default: image/class/label, or label); wds: key of .json files",
         json_schema_extra={**VOLATILE, "metavar": "NAME"},
     )
     allow_outside: bool = Field(

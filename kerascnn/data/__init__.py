@@ -28,6 +28,7 @@ class Form(NamedTuple):
     sizes: dict[str, int]
 
 
+SMALL_HF = ("cifar10", "cifar100", "mnist", "fashion_mnist", "svhn")  # names after the slash
 # A new kind of data set is one module with `listing` and one row.
 FORMS = {
     "": Form("kerascnn.data.embedded", {"fashion_mnist_mini": 32}),
@@ -37,10 +38,22 @@ FORMS = {
     ),
     "folder": Form("kerascnn.data.folder", {}),
     "table": Form("kerascnn.data.table", {}),
+    "wds": Form("kerascnn.data.wds", {}),
+    "tfrecord": Form("kerascnn.data.tfrecord", {}),
+    "npz": Form("kerascnn.data.npz", {}),
+    "hf": Form("kerascnn.data.hf", dict.fromkeys(SMALL_HF, 32)),
 }
 TABLE_SUFFIXES = frozenset((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"))
 LARGE = 224
-PATHS = {"folder": "photos", "table": "photos.csv"}  # forms that are named by a path, with an example
+# Forms that are named by a path or a pattern, with an example.
+PATHS = {
+    "folder": "photos",
+    "table": "photos.csv",
+    "wds": "photos/*.tar",
+    "tfrecord": "photos/*.tfrecord",
+    "npz": "photos.npz",
+}
+PATTERNS = ("wds", "tfrecord")
 LONGEST = 100  # characters of the data set in a name: file systems allow 255 bytes for the whole name
 
 
@@ -63,7 +76,15 @@ def _is_table(dataset: str) -> bool:
 def default_image_size(dataset: str) -> int:
     """Returns height and width without --image-size."""
     form, name = parse(dataset)
-    return FORMS[form].sizes.get(re.split(r"[/:\[]", name)[0] if form == "tfds" else name, LARGE)
+    if form == "npz":
+        from kerascnn.data import arrays
+
+        return arrays.small_side(expanded(name)) or LARGE
+    if form == "tfds":
+        name = re.split(r"[/:\[]", name)[0]
+    elif form == "hf":
+        name = re.split(r"[:@]", name)[0].rpartition("/")[2]
+    return FORMS[form].sizes.get(name, LARGE)
 
 
 def short_name(dataset: str) -> str:
@@ -71,8 +92,13 @@ def short_name(dataset: str) -> str:
     form, name = parse(dataset)
     if form == "folder":
         name = resolved(expanded(name)).name
-    elif form == "table":
+    elif form in ("table", "npz"):
         name = resolved(expanded(name)).stem
+    elif form in PATTERNS:
+        path = resolved(expanded(name))
+        name = path.parent.name if re.search(r"[*?\[{]", path.name) else path.stem
+    elif form == "hf" and os.path.isdir(expanded(name)):  # noqa: PTH112
+        name = resolved(expanded(name)).name
     plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.")
     return plain[:LONGEST].rstrip("_.") or "data"
 

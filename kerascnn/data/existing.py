@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kerascnn.cli.escaping import expanded, resolved
 from kerascnn.config import Data
-from kerascnn.data import FORMS, parse, prepared
+from kerascnn.data import FORMS, PATTERNS, parse, prepared, shard_names
 from kerascnn.data.room import Missing
 from kerascnn.errors import UserError
 from kerascnn.runs.files import nearest_path
@@ -22,6 +22,10 @@ def check(section: Data) -> None:
         folder(section.dataset)
     elif form == "table" and name:
         table(section.dataset)
+    elif form in PATTERNS and name:
+        shard_names.matched(form, name)
+    elif form == "npz" and name:
+        npz(section.dataset)
     elif form == "tfds":
         spec = prepared.parse(section.dataset)
         if not section.download:
@@ -61,4 +65,18 @@ def table(dataset: str) -> Path:
         raise Missing(f"there is no table {resolved(path)}{nearest_path(path)}")
     if not path.is_file():
         raise UserError(f"{path} is not a file: expected a table (CSV, TSV, JSON lines or Parquet)")
+    return resolved(path)
+
+
+def npz(dataset: str) -> Path:
+    """Returns the path of a file of arrays.
+
+    Raises:
+        UserError: It is missing, or is a folder.
+    """
+    path = expanded(dataset.removeprefix("npz:"))
+    if not path.exists():
+        raise Missing(f"there is no {resolved(path)}{nearest_path(path)}")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file: expected arrays that numpy.savez wrote")
     return resolved(path)

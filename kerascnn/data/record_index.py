@@ -29,6 +29,7 @@ class ImageFacts:
         problems: Why images cannot be used.
         offsets: Place of the image's bytes in its file, int64 [n]; -1 if they are not there as they are.
         sizes: Number of these bytes, int64 [n].
+        told: Further facts that the file tells about its images, as text.
     """
 
     digests: np.ndarray
@@ -36,6 +37,7 @@ class ImageFacts:
     problems: dict[int, str]
     offsets: np.ndarray
     sizes: np.ndarray
+    told: str = ""
 
     @classmethod
     def of(cls, count: int) -> ImageFacts:
@@ -95,9 +97,12 @@ class RecordIndex:
                     dict(zip(arrays["bad"].tolist(), arrays["reasons"].tolist(), strict=True)),
                     arrays["offsets"],
                     arrays["sizes"],
+                    arrays["told"].tobytes().decode(),
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError):
             return None
+        if any("pip install" in reason for reason in facts.problems.values()):
+            return None  # what was missing may be installed now
         lengths = {len(facts.digests), len(facts.kept), len(facts.offsets), len(facts.sizes)}
         return facts if len(lengths) == 1 and facts.digests.shape[1:] == (DIGEST,) else None
 
@@ -116,6 +121,7 @@ class RecordIndex:
             reasons=np.array(list(facts.problems.values()), "U"),
             offsets=facts.offsets,
             sizes=facts.sizes,
+            told=np.frombuffer(facts.told.encode(), np.uint8),
         )
         with contextlib.suppress(OSError):
             write_file(self.file, buffer.getvalue())

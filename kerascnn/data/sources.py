@@ -82,7 +82,7 @@ class Pixels(Source):
 
     def fetch(self, indices: tf.Tensor) -> tf.Tensor:
         """Returns uint8 [batch, size, size, 3] for int64 [batch] indices."""
-        images = tf.gather(self.images, indices)
+        images = self.gathered(indices)
         if images.shape.rank == 3:
             images = tf.repeat(images[..., None], 3, axis=-1)
         rows, columns = (self.size - side for side in images.shape[1:3])
@@ -94,6 +94,10 @@ class Pixels(Source):
             border = [[0, 0], [rows // 2, rows - rows // 2], [columns // 2, columns - columns // 2], [0, 0]]
             images = tf.pad(images, border)
         return tf.ensure_shape(images, [None, self.size, self.size, 3])
+
+    def gathered(self, indices: tf.Tensor) -> tf.Tensor:
+        """Returns the images at int64 [batch] indices as they are stored."""
+        return tf.gather(self.images, indices)
 
 
 class Encoded(Source):
