@@ -78,11 +78,11 @@ class Arrays:
         Raises:
             UserError: There are none.
         """
-        found = []
+        found: list[tuple[str, Member, Member]] = []
         for split in (TRAIN, VAL, TEST, ""):
             for pair in NAMES[split]:
                 if set(pair) <= self.members.keys() and not (split == "" and found):
-                    found.append((split, *(self.members[name] for name in pair)))
+                    found.append((split, self.members[pair[0]], self.members[pair[1]]))
                     break
         if not found:
             names = ", ".join(map(one_line, self.members)) or "none"

@@ -26,7 +26,7 @@ def crc32c(parts: Sequence[bytes]) -> np.ndarray:
         buffer[end - len(part) : end] = np.frombuffer(part, np.uint8)
         buffer[end - len(part) : min(end - len(part) + 4, end)] ^= 0xFF
     found = _joined(_registers(buffer), lanes) ^ np.uint32(0xFFFFFFFF)
-    for place in np.flatnonzero(lengths < 4):  # too short to hold the initial register
+    for place in np.flatnonzero(lengths < 4).tolist():  # too short to hold the initial register
         found[place] = _one_by_one(parts[place])
     return found
 

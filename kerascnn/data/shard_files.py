@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from kerascnn.cli.escaping import one_line
 from kerascnn.data.cache import free_memory
 from kerascnn.errors import UserError
@@ -140,9 +142,7 @@ class Parts:
         offsets, sizes: Place and number of its bytes, int [n].
     """
 
-    def __init__(
-        self, shards: Sequence[Shard], at: Sequence[int], offsets: Sequence[int], sizes: Sequence[int]
-    ) -> None:
+    def __init__(self, shards: Sequence[Shard], at: np.ndarray, offsets: np.ndarray, sizes: np.ndarray) -> None:
         self.shards, self.at, self.offsets, self.sizes = shards, at, offsets, sizes
 
     def get(self, index: int) -> bytes:

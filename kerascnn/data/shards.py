@@ -102,7 +102,7 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
     if not used:
         raise Missing(f"{section.dataset} has no images with a label, in {len(shards)} files")
     order = np.array(sorted(used, key=ids.__getitem__), np.int64)
-    numbers, names = raw_labels.arranged([labels[i] for i in order], section.class_names, known, notes)  # type: ignore[misc]
+    numbers, names = raw_labels.arranged([labels[i] for i in order], section.class_names, known, notes)
     facts = facts.taken(order)
     source = Records(
         Parts(shards, at[order], facts.offsets, facts.sizes).get,
@@ -163,8 +163,10 @@ def _index(form: Form, asked: str, shard: Shard, room: Room, told: Callable[[int
     facts = remembered.load()
     if facts is not None:
         told(shard.status.st_size)
-        return ShardIndex(*json.loads(facts.told), facts)
-    names, labels, found, offsets = [], [], list[FileContent](), list[int]()
+        names, labels = json.loads(facts.told)
+        return ShardIndex(names, labels, facts)
+    names, labels = list[str](), list[Any]()
+    found, offsets = list[FileContent](), list[int]()
     scale, before = shard.status.st_size / max(1, shard.size), 0
     for sample in form.samples(shard, asked):
         names.append(_name(sample.name))

@@ -89,7 +89,8 @@ def _records(shard: Shard) -> Iterator[tuple[int, bytes]]:
 
 def _framed(shard: Shard, block: bytes, at: int, number: int) -> list[tuple[int, int]]:
     """Returns start and end of the whole records in a block."""
-    places, start = [], 0
+    places: list[tuple[int, int]] = []
+    start = 0
     while start + _HEAD <= len(block):
         length = _length(shard, block[start : start + _HEAD], at + start, number + len(places))
         end = start + _HEAD + length

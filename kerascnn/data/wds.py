@@ -95,7 +95,7 @@ def _members(shard: Shard) -> Iterator[tarfile.TarInfo]:
     try:
         with shard.open() as file, tarfile.open(fileobj=file, mode="r:") as archive:
             while member := archive.next():
-                archive.members = []  # they would all be kept
+                archive.members = []  # type: ignore[attr-defined]  # they would all be kept
                 if member.offset_data + max(0, member.size) > shard.size or member.size < 0:
                     raise tarfile.ReadError(f"{member.name!r} reaches beyond its end")
                 if member.isreg() and not member.issparse():
