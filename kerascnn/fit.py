@@ -36,6 +36,13 @@ def main(argv: list[str]) -> int:
     orders, argv = Orders.taken_from(argv)
     child = orders is not None
     asked = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=OfData).config
+    if asked.data.folds is not None and asked.data.fold is None:
+        from kerascnn import cross_validation
+
+        screen = Screen()
+        cross_validation.of_config(asked, told(argv, OfData), screen)
+        screen.close()
+        return DONE
     with _images_may_return(child):
         config, start = preflight.adopt(preflight.check(asked), told(argv, OfData))
     preflight.check_shape(config)

@@ -182,7 +182,7 @@ def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     from kerascnn.report.overlays import Overlays
 
     if predictor.network is None:
-        raise UserError(f"--cam: {asked.artefact} has no layers to explain: give the run or its .keras file")
+        raise UserError(f"--cam: {asked.artefact} is no single network to explain: give a run or its .keras file")
     return Overlays(asked.cam, predictor.network, predictor.image_size, predictor.resize)
 
 

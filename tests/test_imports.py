@@ -32,7 +32,7 @@ FLOORS = (
     {"training"},
     {"evaluation"},
     {"studies"},
-    {"comparison", "prediction", "search", "speed"},
+    {"comparison", "cross_validation", "prediction", "search", "speed"},
     {"fit", "evaluate", "compare", "tune", "export", "predict", "benchmark", "archs", "list"},
     {"__main__"},
     {"__init__"},

@@ -168,8 +168,8 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         f"- **Network**: {as_markdown(config.model.arch)}, {metrics['params']:,} parameters, {metrics['macs'] / 1e6:,.1f} M"
         f" multiply-adds at {known['image_size']} px.",
         f"- **Probabilities**: softmax of the logits{cooled}.",
-        f"- **Trained** {metrics['epochs']} epochs (best by {as_markdown(str(metrics['monitor']))}: {metrics['best_epoch']}),"
-        f" finished {as_markdown(metrics['finished'])}, seed {config.fit.seed}; the config is assets/config.toml.",
+        f"- **Trained** {_training(metrics)}, finished {as_markdown(metrics['finished'])}, seed {config.fit.seed};"
+        " the config is assets/config.toml.",
         "",
         "## Data",
         "",
@@ -184,7 +184,7 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         "",
         "## Scores",
         "",
-        f"95 % intervals over {_units(metrics)}, of one training run.",
+        f"95 % intervals over {_units(metrics)}, of {'the ensemble' if 'members' in metrics else 'one training run'}.",
         "",
         *_scores(metrics),
         "",
@@ -205,6 +205,17 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         *_environment(starts, metadata),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _training(metrics: Mapping[str, Any]) -> str:
+    """Returns how long the network was trained, or what an ensemble is made of."""
+    if "members" in metrics:
+        count = len(metrics["members"])
+        return (
+            f"as {count} networks, each without one fold of the images; their mean costs {count} times as much as one"
+        )
+    chosen = f"best by {as_markdown(str(metrics['monitor']))}: {metrics['best_epoch']}"
+    return f"{metrics['epochs']} epochs ({chosen})"
 
 
 def _units(metrics: Mapping[str, Any]) -> str:

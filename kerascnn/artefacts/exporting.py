@@ -142,6 +142,10 @@ def _temperature(run: Run, metrics: dict[str, Any], say: Callable[[str], None]) 
     """Returns the temperature that val determined; None, which is reported, if there is none."""
     val = metrics.get("val", {})
     found = val.get("temperature")
+    if "members" in metrics:
+        raise UserError(
+            "--calibrate: an ensemble of folds has no val that all of its networks have not seen: leave it out"
+        )
     if found is None:
         raise UserError(
             f"--calibrate: run {run.name} has no temperature yet:"

@@ -12,6 +12,7 @@ from kerascnn.architectures.steps import Conv, Norm
 from kerascnn.compat import keras as compat
 from kerascnn.layers import ConvBN, SeparableConvBN
 from kerascnn.layers.described import Described
+from kerascnn.models import ensemble
 
 
 class Shift(keras.layers.Layer):
@@ -77,7 +78,7 @@ def served(model: keras.Model) -> keras.Model:
     channels].
     """
     probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
-    features = model.get_layer("pool").output
+    features = ensemble.pooled(model)
     if len(features.shape) == 4:  # inception_article averages scores, not features
         features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(features)
     outputs = {"probabilities": probabilities, "features": features}

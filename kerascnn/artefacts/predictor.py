@@ -20,6 +20,7 @@ from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
 from kerascnn.errors import UserError
+from kerascnn.models.ensemble import members_of
 from kerascnn.runs import Run, described
 from kerascnn.runs.scratch import in_text
 
@@ -58,7 +59,7 @@ class Predictor:
         image_size: Height and width of the network's input.
         resize: Resize mode: crop, pad or squash.
         infer: float32 [batch, image_size, image_size, 3] in 0-255 -> float32 [batch, classes], rows that sum to 1.
-        network: The network behind `infer` for a run or a `.keras` file, else None.
+        network: The network behind `infer` for a run or a `.keras` file, else None, as for an ensemble.
     """
 
     class_names: tuple[str, ...]
@@ -211,7 +212,8 @@ def _open_keras(path: Path, given: Given) -> Predictor:
 
 def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
     found = _described(path, model.input_shape[1], model.output_shape[-1], given, probabilities_of(model))
-    return replace(found, network=model)
+    # An ensemble has no maps of its own: its members look at different places.
+    return found if members_of(model) > 1 else replace(found, network=model)
 
 
 def _open_onnx(path: Path, given: Given) -> Predictor:

@@ -12,7 +12,6 @@ from kerascnn.cli.screen import Screen
 from kerascnn.comparison import network_costs
 from kerascnn.comparison.compare_config import Compare, CompareConfig, check_metric, seconds
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
-from kerascnn.comparison.network_costs import Target
 from kerascnn.config import Config
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
@@ -20,6 +19,7 @@ from kerascnn.runs import Run, default_name, identity, prepare
 from kerascnn.studies.budget import Match
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
+from kerascnn.studies.targets import Target, targets
 
 # First seed of the runs that choose among variants: for any --seeds, none of them judges.
 FIRST_CHOOSING = 1000
@@ -194,7 +194,7 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
     ]
     if compare.native:
         pairs = [(name, _native(config)) for name, config in pairs]
-    found = executor.call(network_costs.subjects, [config for _, config in pairs], slot=executor.slots[0])
+    found = executor.call(targets, [config for _, config in pairs], slot=executor.slots[0])
     check_metric(compare.metric, len(found[0].class_names))
     archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
     if len(set(archs)) < len(archs):

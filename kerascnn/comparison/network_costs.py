@@ -1,8 +1,7 @@
-"""The parts of a plan that need TensorFlow: data and costs. Its functions are called in subprocesses."""
+"""The parts of a plan that need TensorFlow: costs. Its functions are called in subprocesses."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,67 +10,16 @@ from kerascnn.architectures import filters
 from kerascnn.architectures.shape import Shape
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.screen import quiet, starting
-from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
-from kerascnn.errors import UserError
 from kerascnn.runs.scratch import scratch
 from kerascnn.studies.budget import Match, solve_width
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
+from kerascnn.studies.targets import Target
 
 ROUNDS, CALLS = 3, 20  # rounds of inference, in each of which every network is timed once
 _UNMATCHED = "choose another first arch, or --match none"
 PROCESSES = 5  # processes that measure latencies, since each process gives different values
-
-
-@dataclass(frozen=True)
-class Target:
-    """A resolved config with its data.
-
-    Args:
-        config: Of its runs, but for the seed.
-        dataset: Short name of the data.
-        fingerprint: Of the data.
-        class_names: In the labels' order.
-        images: Number of images in train, val and test.
-        former: The fingerprint of the same images in earlier versions.
-    """
-
-    config: ResolvedConfig
-    dataset: str
-    fingerprint: str
-    class_names: tuple[str, ...]
-    images: dict[str, int]
-    former: str = ""
-
-
-def subjects(configs: list[Config], phases: Phases = SILENT) -> list[Target]:
-    """Returns each config with its data; each data set is loaded once."""
-    with quiet(configs[0].logging.verbose):
-        with starting(phases):
-            from kerascnn.devices.plan import setup
-
-            setup(configs[0].devices, configs[0].fit.batch_size)
-        return _subjects(configs, phases)
-
-
-def _subjects(configs: list[Config], phases: Phases) -> list[Target]:
-    from kerascnn import data, training
-
-    loaded: dict[str, Any] = {}
-    found = []
-    for config in configs:
-        key = repr(config.data)
-        if key not in loaded:
-            loaded[key] = data.load(config.data, data.Room(config.logging.runs_dir), phases)
-        splits = loaded[key]
-        images = {"train": len(splits.train), "val": len(splits.val), "test": len(splits.test)}
-        if not images["test"]:
-            raise UserError(f"{splits.name} has no test images: nothing to compare on")
-        resolved = training.resolve(config, splits)
-        former = splits.former.fingerprint if splits.former else ""
-        found.append(Target(resolved, splits.name, splits.fingerprint, splits.class_names, images, former))
-    return found
 
 
 def counted(config: ResolvedConfig, classes: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import HEADLINE, SCORES
 from kerascnn.studies.executor import Executor
+from kerascnn.studies.time_limit import time_limit
 
 
 def lines(plan: ComparisonPlan) -> Iterator[str]:
@@ -108,36 +109,35 @@ def train(
         ChildLost: A run's process was killed or found no space on the disk, which would also affect others: the same command
             continues.
     """
-    stop = threading.Event()
-    timer = threading.Timer(hours * 3600, stop.set) if hours else None
-    if timer:
-        timer.daemon = True
-        timer.start()
     pace = Pace()
-    try:
-        every, choosing = list(plan.every()), {run.name for _, _, run in plan.choosing()}
-        for number, (seed, cell, run) in enumerate(every, 1):
-            head = f"{number}/{len(every)}  {run.name}"
-            if run.finished:
-                screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
-                continue
-            left, start = _left(cell, run), time.monotonic()
-            try:
-                _train(run, cell, seed, head, stop, executor, screen, candidate=run.name in choosing)
-                pace.ended(left, time.monotonic() - start)
-                said = _result(run, plan.compare.metric)
-            except TrainingFailed as error:
-                failed[run.name] = said = str(error)
-            screen.say(f"{head}: {said}; {_rest(plan, failed, pace)}")
-    except Stopped:
-        if stop.is_set():
-            raise Stopped(
-                f"--max-hours {hours:g} is up: the same command continues ({_rest(plan, failed, pace)})"
-            ) from None
-        raise
-    finally:
-        if timer:
-            timer.cancel()
+    with time_limit(hours) as stop:
+        try:
+            _train_all(plan, executor, screen, failed, pace, stop)
+        except Stopped:
+            if stop.is_set():
+                raise Stopped(
+                    f"--max-hours {hours:g} is up: the same command continues ({_rest(plan, failed, pace)})"
+                ) from None
+            raise
+
+
+def _train_all(
+    plan: ComparisonPlan, executor: Executor, screen: Screen, failed: dict[str, str], pace: Pace, stop: threading.Event
+) -> None:
+    every, choosing = list(plan.every()), {run.name for _, _, run in plan.choosing()}
+    for number, (seed, cell, run) in enumerate(every, 1):
+        head = f"{number}/{len(every)}  {run.name}"
+        if run.finished:
+            screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
+            continue
+        left, start = _left(cell, run), time.monotonic()
+        try:
+            _train(run, cell, seed, head, stop, executor, screen, candidate=run.name in choosing)
+            pace.ended(left, time.monotonic() - start)
+            said = _result(run, plan.compare.metric)
+        except TrainingFailed as error:
+            failed[run.name] = said = str(error)
+        screen.say(f"{head}: {said}; {_rest(plan, failed, pace)}")
 
 
 def _train(

@@ -383,6 +383,11 @@ class Logging(Section):
     exports_dir: Path = Field(
         Path("saved_models"), description="folder of the exports", json_schema_extra={"metavar": "DIR"}
     )
+    folds_dir: Path = Field(
+        Path("experiments/folds"),
+        description="folder of what all folds of --folds give together",
+        json_schema_extra={"metavar": "DIR"},
+    )
     export: bool = Field(True, description="export a SavedModel at the end")
     overwrite: bool = Field(False, description="delete the run of this name and start anew")
     steps_per_log: int = Field(20, ge=1, description="steps between two points of TensorBoard's batch curves")

@@ -58,7 +58,9 @@ class EvaluatedModel:
         """Returns the network, which maps need; UserError for a format without one."""
         if self.predictor.network is not None:
             return self.predictor.network
-        raise UserError(f"{self.path}: maps need the network itself: give the run or its .keras file")
+        raise UserError(
+            f"{self.path}: maps need a single network: give its run or its .keras file (an ensemble has none)"
+        )
 
     def groups(self, ids: np.ndarray) -> np.ndarray | None:
         """Returns the group of each of these images in the run's data, int [n], or None if there are no groups."""

@@ -210,7 +210,7 @@ def _gallery(subject: EvaluatedModel, predictions: Predictions) -> Gallery:
     """Returns the worst mistakes as the network's input, with maps of the predicted classes."""
     assert predictions.indices is not None  # they were made just now
     images = subject.at(predictions.indices[predictions.worst(PICTURED)])
-    return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.network())
+    return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.predictor.network)
 
 
 def _maps(subject: EvaluatedModel) -> dict[str, bytes]:

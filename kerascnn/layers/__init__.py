@@ -3,9 +3,10 @@
 The `__all__` of each module lists its public classes.
 """
 
-from kerascnn.layers import article, conv, inception, norm, parts, paths, preprocess, residual, xception
+from kerascnn.layers import article, conv, ensemble, inception, norm, parts, paths, preprocess, residual, xception
 from kerascnn.layers.article import *
 from kerascnn.layers.conv import *
+from kerascnn.layers.ensemble import *
 from kerascnn.layers.inception import *
 from kerascnn.layers.norm import *
 from kerascnn.layers.parts import *
@@ -17,6 +18,7 @@ from kerascnn.layers.xception import *
 __all__ = (
     article.__all__
     + conv.__all__
+    + ensemble.__all__
     + inception.__all__
     + norm.__all__
     + parts.__all__

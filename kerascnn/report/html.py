@@ -17,7 +17,7 @@ from kerascnn.report import (
     score_chart,
     training_curves,
 )
-from kerascnn.report.page import ComparisonPage, Gallery, RunPage, SearchPage
+from kerascnn.report.page import ComparisonPage, FoldsPage, Gallery, RunPage, SearchPage
 from kerascnn.report.page_svg import page_figure
 from kerascnn.report.tables import ReportTable
 
@@ -38,6 +38,11 @@ def comparison_html(page: ComparisonPage) -> str:
 def search_html(page: SearchPage) -> str:
     """Returns the page of a search."""
     return _environment().get_template("search.html").render(page=page)
+
+
+def folds_html(page: FoldsPage) -> str:
+    """Returns the page of a cross-validation."""
+    return _environment().get_template("folds.html").render(page=page)
 
 
 @cache

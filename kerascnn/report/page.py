@@ -5,6 +5,7 @@ TensorFlow.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -188,6 +189,48 @@ class SearchPage:
     promotion: ReportTable | None = None
     picture: Picture | None = None
     importance: ReportTable | None = None
+    config: ReportTable | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    repeat: tuple[str, ...] = ()
+
+
+class Link(NamedTuple):
+    """A link to another page: its title, and its address relative to this page."""
+
+    title: str
+    href: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsPage:
+    """The page of a cross-validation.
+
+    Args:
+        name: Name of the cross-validation.
+        about: A line with arch, data, folds and images.
+        verdict: The out-of-fold score, the spread over folds, the ensemble's score and cost.
+        scores: One row per score: its mean over folds with the corrected interval.
+        folds: One row per fold: images and scores.
+        ensemble: One network and the ensemble: costs, and scores of the given test.
+        chart: The score of each fold.
+        classes: Precision, recall and F1 by class, of all images out of fold.
+        confusion: Of all images out of fold, if each has one class.
+        links: The pages of the runs.
+        config: Values that differ from the defaults.
+        environment: (name, value): versions, device, commit.
+        repeat: Commands that repeat it.
+    """
+
+    name: str
+    about: str
+    verdict: Statement
+    scores: ReportTable
+    folds: ReportTable
+    ensemble: ReportTable
+    chart: ScoreChart
+    classes: ClassBars
+    confusion: ConfusionMatrix | None = None
+    links: tuple[Link, ...] = ()
     config: ReportTable | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()

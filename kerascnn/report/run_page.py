@@ -36,7 +36,7 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
     config, data, task = run.config(), run.data(), run.task
     there = [name for name in SPLITS if name in metrics]
     scored = there[0]
-    start = run.environment()[-1]
+    start, history = run.environment()[-1], run.history()
     images = ", ".join(f"{count:,} {name}" for name, count in data["images"].items())
     return RunPage(
         name=run.name,
@@ -46,7 +46,9 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         scores=_scores(metrics, there, task),
         losses=_losses(metrics, there, task),
         costs=_costs(metrics, config.model.arch),
-        curve=TrainingCurve(config.model.arch, {config.fit.seed: tuple(run.history())}, metrics["best_epoch"]),
+        curve=TrainingCurve(config.model.arch, {config.fit.seed: tuple(history)}, metrics["best_epoch"])
+        if history
+        else None,  # of an ensemble
         classes=run_pictures.class_bars(metrics[scored], scored),
         confusions=run_pictures.confusions(run, there),
         calibrations=run_pictures.reliability(run, metrics, there),
@@ -74,7 +76,7 @@ def _verdict(metrics: Mapping[str, Any], split: str, task: Task) -> Statement:
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
     said = (
         f"{split} {headline.title} {first.value * 100:.2f} % [{first.low * 100:.2f}, {first.high * 100:.2f}]"
-        f" (95 %, n = {first.n:,} images{groups}, 1 seed)"
+        f" (95 %, n = {first.n:,} images{groups}, {_networks(metrics)})"
     )
     return Statement(said, tuple(lines))
 
@@ -99,6 +101,10 @@ def _by_labels(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[st
     chosen = metrics["thresholds"]["chosen_on"]
     how = f"were chosen on {chosen}, by the highest F1" if chosen else "are 0.5: there was no val to choose them"
     return [*lines, f"A label is predicted from its threshold on; thresholds {how}."]
+
+
+def _networks(metrics: Mapping[str, Any]) -> str:
+    return f"an ensemble of {len(metrics['members'])} networks" if "members" in metrics else "1 seed"
 
 
 def _scores(metrics: Mapping[str, Any], there: Sequence[str], task: Task) -> ReportTable:

@@ -88,6 +88,8 @@ def in_order(summaries: list[Summary]) -> list[Summary]:
 
 def _final(metrics: dict[str, Any], task: Task) -> dict[str, Any]:
     split = "test" if "test" in metrics else "val"
+    if "members" in metrics and split not in metrics:  # an ensemble without images that none of its networks has seen
+        return {}
     headline = task.leading(metrics[split])
     found = metrics[split][headline.name]
     interval = float(found["low"]), float(found["high"])

@@ -104,6 +104,10 @@ class Score:
         """Returns a value as text."""
         return f"{value:.2%}" if self.unit == "share" else f"{value:.4f}"
 
+    def show_amount(self, value: float) -> str:
+        """Returns a difference or a spread as text."""
+        return f"{value * 100:.1f} points" if self.points else f"{value:.4f}"
+
     def show_interval(self, found: Mapping[str, Any], width: int = 0) -> str:
         """Returns an entry of metrics.json as text: the value in `width` columns, then its interval."""
         return f"{self.show(found['value']):>{width}}  [{self.show(found['low'])}, {self.show(found['high'])}]"

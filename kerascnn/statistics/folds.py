@@ -19,16 +19,16 @@ OVER_FOLDS = "folds"  # `Difference.over` of a difference over folds
 
 
 class FoldSizes(NamedTuple):
-    """The number of images that one fold tests and the number that its network is trained on, means over folds."""
+    """The number of images that one fold tests, and the number of the other folds, which train; means over folds."""
 
     test: float
     train: float
 
     @classmethod
-    def of(cls, counts: Sequence[tuple[int, int]]) -> "FoldSizes":
-        """Returns the means of (test, train) over folds."""
-        test, train = np.mean(np.asarray(counts, float).reshape(-1, 2), axis=0).tolist()
-        return cls(test, train)
+    def of_folds(cls, tested: Sequence[int]) -> "FoldSizes":
+        """Returns the means over folds from the number of images of each."""
+        test = sum(tested) / len(tested)
+        return cls(test, sum(tested) - test)
 
 
 class FoldScore(NamedTuple):

@@ -24,12 +24,14 @@ class StudyDirectory:
     Attributes:
         kind: Kind of study, which is also the name of the file of terms.
         flag: Flag that names the parent folder.
+        naming: Flag that names it.
         way_out: What to do, besides choosing another name, if it contains a study on other terms.
     """
 
     kind: ClassVar[str]
     flag: ClassVar[str]
     way_out: ClassVar[str]
+    naming: ClassVar[str] = "--name"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -54,7 +56,7 @@ class StudyDirectory:
         """
         if not self.terms_file.exists():
             if names_in(self.path) - {LOCK_FILE, self.log_file.name}:
-                raise UserError(f"{self.path} exists and is not a {self.kind}: choose another --name")
+                raise UserError(f"{self.path} exists and is not a {self.kind}: choose another {self.naming}")
             return None
         content = load_toml(self.terms_file)
         differ = _differing(_flat(self.terms_in(content)), _flat(terms))
@@ -65,7 +67,7 @@ class StudyDirectory:
         raise UserError(
             f"{self.kind} {self.name} exists on other terms:\n"
             + "\n".join(differ)
-            + f"\nway out: another --name, or {self.way_out.format(path=self.path)}"
+            + f"\nway out: another {self.naming}, or {self.way_out.format(path=self.path)}"
         )
 
     def write_table(self, path: Path, rows: Sequence[dict[str, Any]]) -> None:

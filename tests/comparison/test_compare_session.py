@@ -12,12 +12,12 @@ from kerascnn.comparison import comparing, training_order
 from kerascnn.comparison.compare_config import Compare
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
-from kerascnn.comparison.network_costs import Target
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import ChildLost
 from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.targets import Target
 from tests.comparison.make_runs import NAMES, finish
 
 COST = Cost(1000, 2000, 100.0, 2.0, 2.5, 900.0, 70_000)

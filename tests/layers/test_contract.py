@@ -74,6 +74,8 @@ LAYERS = [  # class, arguments, input shape, output shape
     (layers.ArticleResidual, {"filters": 4}, (2, 8, 8, 4), (2, 8, 8, 4)),
     (layers.ArticleModule, {"filters": [3, 4, 5, 6]}, (2, 8, 8, 4), (2, 8, 8, 4)),
     (layers.GridPool, {"grid": 4, "window": (5, 3)}, (2, 14, 9, 3), (2, 4, 4, 3)),
+    (layers.EnsembleLogits, {"members": 3}, (2, 15), (2, 5)),
+    (layers.EnsembleLogits, {"members": 2, "activation": "sigmoid"}, (2, 8), (2, 4)),
     (
         layers.AuxiliaryHead,
         {"num_classes": 5, "steps": ((8, 1), (9, 3, 1, "valid")), "grid": 4, "hidden": 6, "dropout": 0.5},
@@ -82,7 +84,7 @@ LAYERS = [  # class, arguments, input shape, output shape
     ),
 ]
 ABSTRACT = {"Described", "ResidualBlock"}
-FLOAT32_OUT = {layers.AuxiliaryHead}  # logits
+FLOAT32_OUT = {layers.AuxiliaryHead, layers.EnsembleLogits}  # logits
 
 every_layer = pytest.mark.parametrize(
     ("cls", "options", "shape", "expected"), LAYERS, ids=[f"{i}-{row[0].__name__}" for i, row in enumerate(LAYERS)]

@@ -42,7 +42,7 @@ def test_one_fold_has_no_spread() -> None:
 
 
 def test_sizes_are_means() -> None:
-    assert FoldSizes.of([(80, 320), (82, 318)]) == (81, 319)
+    assert FoldSizes.of_folds([80, 82, 78]) == (80, 160)
 
 
 @pytest.mark.slow
