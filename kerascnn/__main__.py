@@ -10,6 +10,7 @@ from kerascnn.config.section import nearest
 COMMANDS = {
     "fit": ("kerascnn.fit", "train one network on your images; the same command resumes"),
     "evaluate": ("kerascnn.evaluate", "score a trained network: intervals, calibration, robustness, explanations"),
+    "audit": ("kerascnn.audit", "find damaged files, copies across splits and wrong labels before training"),
     "compare": ("kerascnn.compare", "compare archs on your images, with a verdict that says how sure it is"),
     "list": ("kerascnn.list", "list runs with state, score, interval and date; the best first"),
     "predict": ("kerascnn.predict", "predict the classes of images"),

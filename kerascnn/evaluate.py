@@ -13,6 +13,7 @@ from kerascnn.errors import DONE, UserError
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.runs import finding
 from kerascnn.scoring.metrics import HEADLINE, SCORES, shown_in
+from kerascnn.scoring.task import of_facts
 
 # Which pixels are gray, and the width of the column.
 _GREYED = {"before": 7, "hottest": 8, "elsewhere": 9, "scattered": 9}
@@ -40,6 +41,8 @@ def main(argv: list[str]) -> int:
 
 
 def _show(screen: Screen, found: dict[str, Any]) -> None:
+    from kerascnn.scoring import without_copies
+
     scores = found["scores"]
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
     n = scores[HEADLINE.name]["n"]
@@ -53,6 +56,8 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
                 f"  with chance's part {null['plain']:>8.2%}  a calibrated network: {null['median']:.2%},"
                 f" below {null['high']:.2%} in 97.5 % of splits"
             )
+    if said := without_copies.line(found["split"], scores, of_facts(found)):
+        screen.say(said)
     _show_temperature(screen, scores)
     if "tta" in found:
         interval = HEADLINE.show_interval(found["tta"][HEADLINE.name], 8)

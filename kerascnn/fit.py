@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from kerascnn.architectures import tables
 from kerascnn.architectures.shape import SHAPE
 from kerascnn.cli import flags
@@ -19,7 +21,7 @@ from kerascnn.cli.screen import Screen, duration, quiet, starting
 from kerascnn.config import Config, Model
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
-from kerascnn.errors import DONE, FULL, Stopped
+from kerascnn.errors import DONE, FULL, Stopped, UserError
 from kerascnn.runs import Run, prepare
 from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
@@ -30,21 +32,32 @@ if TYPE_CHECKING:
 _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 
 
+class FitFlags(OfData):
+    """The flags of `kerascnn fit`."""
+
+    strict: bool = Field(
+        False, description="refuse test images with a copy in train, and copies with different labels (kerascnn audit)"
+    )
+
+
 @command
 def main(argv: list[str]) -> int:
     """`kerascnn fit`: trains, scores, exports."""
     orders, argv = Orders.taken_from(argv)
     child = orders is not None
-    asked = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=OfData).config
+    typed = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=FitFlags)
+    asked = typed.config
     if asked.data.folds is not None and asked.data.fold is None:
+        if typed.strict:
+            raise UserError("--strict checks the splits of one run: give --fold too, or audit the images first")
         from kerascnn import cross_validation
 
         screen = Screen()
-        cross_validation.of_config(asked, told(argv, OfData), screen)
+        cross_validation.of_config(asked, told(argv, FitFlags), screen)
         screen.close()
         return DONE
     with _images_may_return(child):
-        config, start = preflight.adopt(preflight.check(asked), told(argv, OfData))
+        config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
     preflight.check_shape(config)
     if orders:
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))  # what was trained is saved
@@ -53,12 +66,15 @@ def main(argv: list[str]) -> int:
     with quiet(config.logging.verbose), starting(screen) as phase:
         from kerascnn import data, training
         from kerascnn.artefacts import exporting
+        from kerascnn.auditing import leaks
         from kerascnn.devices.plan import setup
 
         setup(config.devices, config.fit.batch_size)
     with _images_may_return(child):
-        splits = data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
-    for line in [*splits.lines(), *([start] if start else [])]:
+        room = data.Room(config.logging.runs_dir, screen.counting)
+        splits = data.load(config.data, room, screen)
+        audited = leaks.check(splits, config.data, room, typed.strict)
+    for line in [*splits.lines(), *filter(None, (start, audited))]:
         screen.say(line)
     config = training.resolve(config, splits)
     run = prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)

@@ -32,8 +32,8 @@ FLOORS = (
     {"training"},
     {"evaluation"},
     {"studies"},
-    {"comparison", "cross_validation", "prediction", "search", "speed"},
-    {"fit", "evaluate", "compare", "tune", "export", "predict", "benchmark", "archs", "list"},
+    {"auditing", "comparison", "cross_validation", "prediction", "search", "speed"},
+    {"fit", "evaluate", "compare", "tune", "export", "predict", "benchmark", "archs", "list", "audit"},
     {"__main__"},
     {"__init__"},
 )
@@ -133,6 +133,7 @@ def test_never_tf_keras(path: Path) -> None:
         "kerascnn.architectures.tables",
         "kerascnn.fit",
         "kerascnn.compare",
+        "kerascnn.audit",
         "kerascnn.studies.study_directory",
         "kerascnn.studies.executors.local",
     ],

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import keras
 
 from kerascnn.artefacts import card, folding, litert, onnx, own_images, proof, savedmodel
-from kerascnn.artefacts.extras import require
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
 from kerascnn.cli.command import refused
 from kerascnn.cli.escaping import as_output, within
+from kerascnn.cli.extras import require
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.recipes import dumps
 from kerascnn.config import Logging, defaults
@@ -272,6 +272,6 @@ def _placeless(run: Run) -> str:
     """Returns the run's config as TOML without the paths of its images and weights, since exports are given to other people."""
     config = run.config()
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
-    data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None}
+    data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None, "exclude": None, "relabel": None}
     used = defaults.used(config, run.data()["image_size"])
     return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())), used)

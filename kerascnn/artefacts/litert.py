@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact
-from kerascnn.artefacts.extras import require
 from kerascnn.cli.escaping import one_line
+from kerascnn.cli.extras import require
 from kerascnn.devices.hardware import available_cpus
 from kerascnn.layers.conv import finite_padding
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts.extras import require
+from kerascnn.cli.extras import require
 from kerascnn.devices.hardware import available_cpus
 
 OPSET = 18  # the newest of tf2onnx 1.17; onnxruntime 1.14 (2023) and later run it

@@ -26,10 +26,15 @@ def section_of(run: Run, dataset: str | None = None, data_dir: str | None = None
     """
     section = run.config().data
     fields = {key: value for key, value in (("dataset", dataset), ("data_dir", data_dir)) if value is not None}
-    for key in ("dataset", "data_dir", "split_file"):
+    for key in ("dataset", "data_dir", "split_file", "exclude", "relabel"):
         known = getattr(section, key)
         if key not in fields and known and (found := _elsewhere(known, run)):
             fields[key] = found
+    fields["dedupe"] = "none"  # split.csv has the result
+    # The lists as they were when the run was trained.
+    for key, kept in (("exclude", run.exclude_file), ("relabel", run.relabel_file)):
+        if getattr(section, key) is not None and kept.exists():
+            fields[key] = str(kept)
     return section.model_copy(update=fields)
 
 

@@ -121,6 +121,10 @@ def _groups(
     own = [FlagHelp("-h, --help", "show this help and exit")]
     if not issubclass(schema, Config):
         yield "options", [*(_entry(*field) for field in loose if not field[0].positional), *own]
+        taken = {flag.name for flag, _, _ in loose}  # a command's own flag stands for one of the same name in a section
+        for name, fields in sections.items():
+            rest = [_entry(*field) for field in fields if field[0].name not in taken]
+            yield f"{name} options: {_summary(schema, name)}", rest
         return
     common = {field[0].name: _entry(*field) for fields in sections.values() for field in fields}
     yield "common options", [common[name] for name in COMMON if name in common]

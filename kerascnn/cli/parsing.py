@@ -56,6 +56,7 @@ _TYRO = (tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff)
 
 Parsed = TypeVar("Parsed", bound=Section)
 ParsedConfig = TypeVar("ParsedConfig", bound=Config)
+Naming = TypeVar("Naming", bound="NamesData")
 
 
 def parse_config(
@@ -87,19 +88,24 @@ def parse_config(
     # tyro would make a flag of each entry of a dict that is not empty (a second --stem of filters.stem).
     bare = start.replace(model={"filters": {}})
     config = parse(schema, rest, prog=prog, description=description, default=schema(**dict(bare)), decided=decided)
-    config = _with_dataset(_with_filters(config, start.model.filters), flags.given(schema, rest))
+    config = _with_filters(config, start.model.filters)
     if print_config:
         print(dumps(Config(**{name: getattr(config, name) for name in Config.model_fields})), end="")
         raise SystemExit(DONE)
     return config
 
 
-class OfData(Config):
-    """A config whose data set may be given without its flag: `kerascnn fit photos`."""
+class NamesData(Section):
+    """A command whose data set may be given without its flag: `kerascnn fit photos`."""
 
     images: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DATASET]")] = Field(
         "", description="same as --dataset DATASET"
     )
+    data: Data = Data()
+
+
+class OfData(NamesData, Config):
+    """A config whose data set may be given without its flag."""
 
     @property
     def config(self) -> Config:
@@ -107,14 +113,18 @@ class OfData(Config):
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
 
 
-def _with_dataset(config: ParsedConfig, given: set[str]) -> ParsedConfig:
-    """Returns `config` with the data set that was given without its flag."""
-    if not isinstance(config, OfData) or not config.images:
-        return config
-    if "dataset" in given:
-        raise UserError(f"{config.images} and --dataset {config.data.dataset}: give one of the two")
-    values = {**dict(config), "images": "", "data": Data(**{**dict(config.data), "dataset": config.images})}
-    return type(config)(**values)
+def _with_dataset(asked: Naming, argv: Sequence[str]) -> Naming:
+    """Returns what the flags describe, with the data set that was given without its flag.
+
+    Raises:
+        UserError: It was also given with its flag.
+    """
+    if not asked.images:
+        return asked
+    if "dataset" in flags.given(type(asked), argv):
+        raise UserError(f"{asked.images} and --dataset {asked.data.dataset}: give one of the two")
+    values = {**dict(asked), "images": "", "data": type(asked.data)(**{**dict(asked.data), "dataset": asked.images})}
+    return type(asked)(**values)
 
 
 def told(argv: Sequence[str], schema: type[Section] = Config) -> set[str]:
@@ -165,7 +175,8 @@ def parse(
         if not any(word.startswith("--tyro-") for word in argv):  # tyro's own, such as --tyro-print-completion
             flags.check(schema, argv, further=(CONFIG, PRINT_CONFIG, HELP_ALL))
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(schema, args=list(argv), default=default, prog=prog, config=_TYRO)
+            asked = tyro.cli(schema, args=list(argv), default=default, prog=prog, config=_TYRO)
+        return _with_dataset(asked, argv) if isinstance(asked, NamesData) else asked
     except FieldError as error:
         flag = f"--{error.key.replace('_', '-')}: " if error.key else ""
         raise UserError(f"{flag}{error.problem} ({prog} --help)") from None

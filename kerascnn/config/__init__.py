@@ -136,6 +136,19 @@ class Data(Section):
         description="regular expression on the path: images with the same match stay in one split",
         json_schema_extra={"metavar": "REGEX"},
     )
+    exclude: str | None = Field(
+        None,
+        description="CSV with the column path: images that are left out, such as an audit's exclude.csv",
+        json_schema_extra={**VOLATILE, "metavar": "FILE"},
+    )
+    relabel: str | None = Field(
+        None,
+        description="CSV with the columns path,label: corrected labels, such as an audit's relabel.csv",
+        json_schema_extra={**VOLATILE, "metavar": "FILE"},
+    )
+    dedupe: Literal["none", "group"] = Field(
+        "none", description="group: near-copies of an image stay in its split, as groups of --group-by do (extra audit)"
+    )
     val_is_val: bool = Field(
         False, description="keep a given val folder as val although no test is left; scores are marked"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from kerascnn.cli.escaping import expanded, resolved
@@ -122,15 +123,7 @@ def load(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:
     Raises:
         UserError: The data set does not exist, or is not suitable for training and test; the message says what to do.
     """
-    from kerascnn.data import folds
-    from kerascnn.data.cut import cut
-
-    listing, size, resize = _listed(section, room, phases)
-    if section.folds is None:
-        return cut(listing, section, size, resize)
-    if section.fold is None:
-        return folds.whole(listing, section, size, resize)
-    return cut(folds.applied(listing, section), section, size, resize)
+    return cut_of(listed(section, room, phases), section, room)
 
 
 def load_as_given(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Splits:  # noqa: B008
@@ -143,21 +136,42 @@ def load_as_given(section: Data, room: Room = Room(), phases: Phases = SILENT) -
     """
     from kerascnn.data.as_given import as_given
 
-    return as_given(*_listed(section, room, phases))
+    found = listed(section, room, phases)
+    return as_given(found, found.source.size, found.source.mode)
 
 
-def _listed(section: Data, room: Room, phases: Phases) -> tuple[Listing, int, Mode]:
-    from kerascnn.data import labels
+def cut_of(listing: Listing, section: Data, room: Room = Room()) -> Splits:  # noqa: B008 - frozen
+    """Returns a data set of `listed`, split into train, val and test; raises as `load`."""
+    from kerascnn.data import folds
+    from kerascnn.data.cut import cut
+
+    if section.dedupe == "group":
+        from kerascnn.data import copies
+
+        listing = copies.grouped(listing, section, room)
+        section = section.model_copy(update={"group_by": None})  # the listing's groups now hold these too
+    size, resize = listing.source.size, listing.source.mode
+    if section.folds is None:
+        return cut(listing, section, size, resize)
+    if section.fold is None:
+        return folds.whole(listing, section, size, resize)
+    return cut(folds.applied(listing, section), section, size, resize)
+
+
+def listed(section: Data, room: Room = Room(), phases: Phases = SILENT) -> Listing:  # noqa: B008 - frozen
+    """Returns the images of a data set with their corrections, before they are split; raises as `load`."""
+    from kerascnn.data import corrections, labels
 
     form, name = parse(section.dataset)
     size = section.image_size or default_image_size(section.dataset)
     resize = resize_mode(section, size)
     if form in PATHS and not name:
         raise UserError(f"{form}: needs a path, as in {form}:{PATHS[form]}")
+    room = replace(room, excluded=corrections.excluded(section))
     with phases.phase(f"listing {short_name(section.dataset)}"):
         listing = importlib.import_module(FORMS[form].module).listing(section, size, resize, room)
     labels.for_task(listing, section.task)
-    return listing, size, resize
+    return corrections.applied(listing, section)
 
 
 def __getattr__(name: str) -> object:

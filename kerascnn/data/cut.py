@@ -24,7 +24,7 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
     """
     source, notes = listing.source, list(listing.notes)
     shares, marked, given = _plan(listing.given, section, notes)
-    keys = _groups(listing, section.group_by, notes)
+    keys = _groups(listing, section, notes)
     if section.group_by or listing.groups is not None:
         _report_straddling(keys, given, notes)
     free = np.flatnonzero(given == TRAIN)
@@ -122,16 +122,16 @@ def majority(unit_of: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return cells[order][first] % classes
 
 
-def _groups(listing: Listing, pattern: str | None, notes: list[str]) -> list[str]:
+def _groups(listing: Listing, section: Data, notes: list[str]) -> list[str]:
     """Returns the key of each image: its group in the source, or the part of its id that `pattern` matches, else the id."""
-    ids = listing.source.ids
+    ids, pattern = listing.source.ids, section.group_by
     if pattern is None and listing.groups is None:
         return list(ids)
     keys, lonely = grouping.keys(listing, pattern)
     if lonely == len(ids):
         told = "--group-column names no group" if pattern is None else f"--group-by {pattern!r} matches no path"
         raise UserError(f"{told}; a path here is {ids[0]!r}")
-    by = "the table's column" if pattern is None else "--group-by"
+    by = "--group-by" if pattern is not None else "--dedupe" if section.dedupe == "group" else "the table's column"
     notes.append(
         f"{len(set(keys))} groups by {by}" + (f"; {lonely} images match nothing and stand alone" if lonely else "")
     )

@@ -75,7 +75,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         size=image_size,
         mode=resize,
     )
-    source.counted(skipped, str(root))
+    source.counted(room.counted(skipped), str(root))
     given = np.array([image.found.given for image in images])
     labels = [image.found.label for image in images]
     sizes = [str(image.size) for image in images]
@@ -176,7 +176,7 @@ def _by_file(root: Path, section: Data, walk: Walk, notes: list[str]) -> Layout:
         if name in found:
             raise UserError(f"{root} has two files called {name!r} in different Unicode forms: rename one")
         found[name] = path
-    rows = split_file.matched(split_file.read(file), found, file, str(root))
+    rows = split_file.matched(split_file.read(file), found, f"--split-file {file}", str(root))
     labels = {row.label for row in rows.values()}
     unnamed = [name for name in found if name not in rows]
     new = [name for name in unnamed if _may_be_image(found[name]) and _class_of(name) in labels]
@@ -219,7 +219,7 @@ def _probe(
     if foreign:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in foreign.most_common(5))
         notes.append(f"not used: {foreign.total()} files that are not images in {NAMES} ({kinds})")
-    notes += without_damaged(skipped, len(images), str(root))
+    notes += without_damaged(room.counted(skipped), len(images), str(root))
     twice = [name for name, times in Counter(image.id for image in images).items() if times > 1]
     if twice:
         raise UserError(f"{root} has two files called {twice[0]!r} in different Unicode forms: rename one")

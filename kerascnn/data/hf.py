@@ -55,7 +55,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     labels = [label for part in parts for label in part.labels]
     facts = _facts(parts, ids, root, room)
     _, skipped = facts.valid(ids)
-    notes += without_damaged(skipped, len(ids) - len(skipped), section.dataset)
+    notes += without_damaged(room.counted(skipped), len(ids) - len(skipped), section.dataset)
     missing = [label is None or (isinstance(label, int) and label < 0) for label in labels]
     if any(missing):
         notes.append(f"not used: {sum(missing)} images without a label")
@@ -76,7 +76,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         size=image_size,
         mode=resize,
     )
-    source.counted(skipped, section.dataset)
+    source.counted(room.counted(skipped), section.dataset)
     digests = fingerprint(source, given[order], facts.hexadecimal())
     name = short_name(section.dataset)
     found = Listing(source, given[order], digests, name, tuple(notes), tuple(sorted(skipped)))

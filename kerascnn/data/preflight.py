@@ -27,8 +27,7 @@ def check(config: Config, archs: Sequence[str] = ()) -> Config:
     """
     for arch in archs or (config.model.arch,):
         tables.resolve(arch, tables.SMALL_IMAGE)
-    existing.check(config.data)
-    _check_split_file(config.data)
+    images(config.data)
     if config.data.folds is not None and config.data.fold is None:
         raise UserError(
             f"--folds {config.data.folds}: which one? --fold 1 (fit and compare train the runs of all folds)"
@@ -53,10 +52,16 @@ def check_shape(config: Config) -> None:
     filters.resolve(tables.resolve(model.arch, size), Shape.of(model))
 
 
-def _check_split_file(section: Data) -> None:
-    if section.split_file is not None and not expanded(section.split_file).is_file():
-        near = nearest_path(expanded(section.split_file))
-        raise UserError(f"--split-file: there is no file {one_line(section.split_file)}{near}")
+def images(section: Data) -> None:
+    """Checks that the data set of a section exists, and the files that split or correct it.
+
+    Raises:
+        UserError: One does not; names the most similar.
+    """
+    existing.check(section)
+    for flag, file in (("split-file", section.split_file), ("exclude", section.exclude), ("relabel", section.relabel)):
+        if file is not None and not expanded(file).is_file():
+            raise UserError(f"--{flag}: there is no file {one_line(file)}{nearest_path(expanded(file))}")
 
 
 def dataset(name: str | None, data_dir: str | None) -> None:

@@ -95,7 +95,7 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
     given = _given([shard.path for shard in shards], at, ids, section.dataset)
     facts = _joined([index.facts for index in indexes])
     _, skipped = facts.valid(ids)
-    notes += without_damaged(skipped, len(ids) - len(skipped), section.dataset)
+    notes += without_damaged(room.counted(skipped), len(ids) - len(skipped), section.dataset)
     used = [i for i in range(len(ids)) if i not in facts.problems and labels[i] is not None]
     if len(used) + len(skipped) < len(ids):
         notes.append(f"not used: {len(ids) - len(skipped) - len(used)} images without a label")
@@ -113,7 +113,7 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
         size=image_size,
         mode=resize,
     )
-    source.counted(skipped, section.dataset)
+    source.counted(room.counted(skipped), section.dataset)
     found = Listing(
         source,
         given[order],

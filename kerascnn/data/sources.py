@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,14 @@ class Source:
         """Returns uint8 [n, size, size, 3], the images at `indices`."""
         raise NotImplementedError
 
+    def stored(self, index: int) -> bytes | np.ndarray:
+        """Returns an image as it is stored: the bytes of its file, or its pixels, uint8 [h, w] or [h, w, 3].
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        raise NotImplementedError
+
     def failures(self) -> list[tuple[str, str]]:
         """Returns (id, reason) of the images that could not be decoded so far."""
         return []
@@ -99,6 +108,10 @@ class Pixels(Source):
         """Returns the images at int64 [batch] indices as they are stored."""
         return tf.gather(self.images, indices)
 
+    def stored(self, index: int) -> np.ndarray:
+        """Returns the pixels of an image, before they are resized."""
+        return self.gathered(tf.constant([index], tf.int64))[0].numpy()
+
 
 class Encoded(Source):
     """Encoded images: `read` returns the bytes of one, `fetch` decodes and resizes several.
@@ -127,6 +140,10 @@ class Encoded(Source):
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """Returns the bytes of an image, string [], for an int64 [] index."""
         raise NotImplementedError
+
+    def stored(self, index: int) -> bytes | np.ndarray:
+        """Returns the bytes of an image."""
+        return self.read(tf.constant(index, tf.int64)).numpy()
 
     def encoded_size(self, indices: np.ndarray) -> int:
         """Returns the bytes that these images would take in encoded form; 0 if they are in memory already."""
@@ -221,6 +238,10 @@ class Files(Encoded):
         """Returns the bytes of a file in a format that TensorFlow decodes."""
         return stream.read_file(self.paths[index])
 
+    def stored(self, index: int) -> bytes:
+        """Returns the bytes of a file in its own format, which `read` may have converted."""
+        return Path(os.fsdecode(self.paths[index].numpy())).read_bytes()
+
     def why(self, index: int) -> tuple[str, bool]:
         """Returns why a file could not be decoded, and whether it is damaged."""
         path = self.paths[index].numpy()
@@ -254,6 +275,10 @@ class Records(Encoded):
         """Returns the bytes of an image in a format that TensorFlow decodes."""
         content = tf.numpy_function(stream.as_written(lambda at: self.get(int(at))), [index], tf.string)
         return stream.native(tf.ensure_shape(content, []))
+
+    def stored(self, index: int) -> bytes:
+        """Returns the bytes of an image in its own format."""
+        return self.get(index)
 
     def why(self, index: int) -> tuple[str, bool]:
         """Returns why an image could not be decoded, and whether it is damaged."""

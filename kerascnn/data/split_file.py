@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from kerascnn.data.walking import composed
 from kerascnn.errors import UserError
 
 COLUMNS = ("path", "label", "split")
+Row = TypeVar("Row")
 
 
 class SplitRow(NamedTuple):
@@ -40,20 +41,10 @@ def read(file: str, several: bool = False) -> dict[str, SplitRow]:
         UserError: The file is missing or empty, lacks a column, names a path twice, or has a split other than train, val and
             test.
     """
-    try:
-        with expanded(file).open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise UserError(
-                    f"--split-file {file}: expected the columns path,label,split; missing: {', '.join(missing)}"
-                )
-            table = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--split-file {file}: cannot be read as CSV in UTF-8: {error}") from None
+    lines = table(file, "--split-file", COLUMNS)
     rows: dict[str, SplitRow] = {}
-    for number, line in enumerate(table, 1):
-        path, label, split = (line[name] or "" for name in COLUMNS)
+    for number, line in enumerate(lines, 1):
+        path, label, split = (line[name] for name in COLUMNS)
         path, label = composed(path.removeprefix("./")), composed(label)
         if split.strip().lower() not in SPLIT_NAMES:
             raise UserError(f"--split-file {file}: row {number}: expected train, val or test, got {split!r}")
@@ -67,8 +58,33 @@ def read(file: str, several: bool = False) -> dict[str, SplitRow]:
     return rows
 
 
-def matched(rows: dict[str, SplitRow], ids: Collection[str], file: str, where: str) -> dict[str, SplitRow]:
+def table(file: str, flag: str, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file that a flag names; a cell that a row lacks is empty.
+
+    Raises:
+        UserError: The file cannot be read, or lacks one of `columns`.
+    """
+    try:
+        with expanded(file).open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines, restkey="")
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(
+                    f"{flag} {file}: expected the columns {','.join(columns)}; missing: {', '.join(missing)}"
+                )
+            return [{key: value if isinstance(value, str) else "" for key, value in row.items()} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{flag} {file}: cannot be read as CSV in UTF-8: {error}") from None
+
+
+def matched(rows: dict[str, Row], ids: Collection[str], told: str, where: str) -> dict[str, Row]:
     """Returns the rows by id: a path as it is, or with the slashes of Windows replaced.
+
+    Args:
+        rows: Path -> row.
+        ids: All images.
+        told: The flag with its file, for messages.
+        where: The data set.
 
     Raises:
         UserError: Some paths have no image, or two have the same.
@@ -81,13 +97,13 @@ def matched(rows: dict[str, SplitRow], ids: Collection[str], file: str, where: s
         if name not in known:
             unknown.append(path)
         elif name in found:
-            raise UserError(f"--split-file {file}: {path!r} occurs twice, with both kinds of slashes")
+            raise UserError(f"{told}: {path!r} occurs twice, with both kinds of slashes")
         else:
             found[name] = row
     if unknown:
         example = next(iter(ids), "none")
         raise UserError(
-            f"--split-file {file} names {len(unknown)} images that {where} lacks, first {unknown[0]!r}; "
+            f"{told} names {len(unknown)} images that {where} lacks, first {unknown[0]!r}; "
             f"a path here looks like {example!r}"
         )
     return found
@@ -151,7 +167,7 @@ def applied(listing: Listing, section: Data) -> Listing:
     if section.split_file is None:
         return listing
     file, source = section.split_file, listing.source
-    rows = matched(read(file, source.several), source.ids, file, section.dataset)
+    rows = matched(read(file, source.several), source.ids, f"--split-file {file}", section.dataset)
     for name, label in zip(source.ids, labels.names(source.labels, source.class_names), strict=True):
         if name in rows and rows[name].label != composed(label):
             raise UserError(f"--split-file {file}: {name} is {label!r}, the file says {rows[name].label!r}")

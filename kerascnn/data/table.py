@@ -44,7 +44,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         raise UserError(f"{path}: {error}") from None
     images = table_images.inside(path, columns.image, room) if columns.binary else _files(path, form, rows, room)
     good, skipped = images.facts.valid(rows.ids)
-    notes += without_damaged(skipped, len(good), str(path))
+    notes += without_damaged(room.counted(skipped), len(good), str(path))
     rows, facts = rows.taken(good), images.facts.taken(good)
     labels = rows.labels
     if not section.class_names:
@@ -52,7 +52,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     source = images.source(
         good, facts, ids=rows.ids, labels=labels, class_names=class_names, size=image_size, mode=resize
     )
-    source.counted(skipped, str(path))
+    source.counted(room.counted(skipped), str(path))
     found = Listing(
         source,
         rows.given,

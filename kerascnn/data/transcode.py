@@ -129,6 +129,17 @@ def transcode(content: bytes) -> bytes:
     """Returns an image file as a plain RGB PNG: upright, its first frame or page, 8 bits, alpha over white.
 
     Raises:
+        ValueError: As `decoded`.
+    """
+    png = io.BytesIO()
+    upright_rgb(decoded(content)).save(png, "PNG", compress_level=1)
+    return png.getvalue()
+
+
+def decoded(content: bytes) -> Image.Image:
+    """Returns the first frame or page of an image file as it is stored: not turned, in the file's own mode.
+
+    Raises:
         ValueError: The content cannot be decoded, or has more than `MAX_PIXELS` pixels or `MAX_BYTES` bytes.
     """
     header = content[:HEADER]
@@ -139,14 +150,25 @@ def transcode(content: bytes) -> bytes:
         readers.check_bytes(kind, len(content), header)
         image = readers.opened(kind, io.BytesIO(_told(content) if kind == "png" else content), header)
         image.load()
-        rgb = _over_white(_eight_bit(_upright(image), image))
     except (TooLarge, Unreadable):
         raise
     except Exception as error:  # parsing a malicious file may raise anything
         raise ValueError(f"broken {FORMATS[kind].name}: {_sentence(error)}") from error
-    png = io.BytesIO()
-    rgb.save(png, "PNG", compress_level=1)
-    return png.getvalue()
+    return image
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Returns an image of `decoded` as every command sees it: turned by its EXIF orientation, 8 bits, alpha over white, RGB.
+
+    Raises:
+        ValueError: Its pixels have an unknown range, or cannot be converted.
+    """
+    try:
+        return _over_white(_eight_bit(_upright(image), image))
+    except Unreadable:
+        raise
+    except Exception as error:  # a malicious palette or profile
+        raise ValueError(f"broken {image.format or 'image'}: {_sentence(error)}") from error
 
 
 def _told(content: bytes) -> bytes:

@@ -32,6 +32,10 @@ class Evaluate(Section):
     )
     resolutions: bool = Field(False, description="also score images that are scaled down and up again")
     explain: bool = Field(False, description="also measure Grad-CAM: deletion score and sanity check of each stage")
+    dedupe: bool = Field(
+        False,
+        description="also score without images that have a near-copy in train; known after an audit (extra audit)",
+    )
     most: int | None = Field(
         1000, ge=1, description="largest number of images for the last three, spread over the split"
     )

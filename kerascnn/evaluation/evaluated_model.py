@@ -24,6 +24,7 @@ from kerascnn.scoring.predictions import Predictions
 
 BATCH = 64
 HELD = 500_000_000
+_LISTS = ("split_file", "exclude", "relabel")  # fields of the data that name images of a run
 # uint8 images [n, H, W, 3] and their indices in the split -> versions of them, whose probabilities are averaged.
 View = Callable[[np.ndarray, np.ndarray], Iterator[np.ndarray]]
 
@@ -179,10 +180,10 @@ def _images_of(
         try:
             splits = data.load_as_given(asked, room, phases)
         except UserError:
-            if asked.split_file is None:
+            if all(getattr(asked, name) is None for name in _LISTS):
                 raise
-            # The file lists the run's own images: a data set without them is another one, with its own splits.
-            return data.load_as_given(asked.model_copy(update={"split_file": None}), room, phases), False
+            # The files list the run's own images: a data set without them is another one, with its own splits.
+            return data.load_as_given(asked.model_copy(update=dict.fromkeys(_LISTS)), room, phases), False
         # The run's images under another path are still its own: its training images are never scored as test.
         if run is None or not alike(run, splits.fingerprint, splits.former):
             return splits, False

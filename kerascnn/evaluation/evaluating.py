@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 from kerascnn.cli.command import explained
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import Room
+from kerascnn.data.copies import Copies, known
+from kerascnn.data.copies import find as find_copies
 from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.evaluate_flags import Evaluate
@@ -21,7 +24,7 @@ from kerascnn.report.run_page import run_page
 from kerascnn.report.run_pictures import PICTURED, worst
 from kerascnn.runs import Busy, Run
 from kerascnn.runs.files import make_output
-from kerascnn.scoring import grad_cam
+from kerascnn.scoring import grad_cam, without_copies
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import calibration
 from kerascnn.statistics.calibration import Temperature
@@ -55,7 +58,7 @@ def evaluate(
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     for note in subject.notes():
         say(f"        {note}")
-    found = _scored(subject, asked, say, phases)
+    found = _scored(subject, asked, _copies(subject, asked, room), say, phases)
     if asked.corruptions:
         found["corruptions"] = robustness.under_corruptions(subject, asked.most, phases)
     if asked.resolutions:
@@ -102,7 +105,9 @@ def _kept_beside(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], 
         return None
 
 
-def _scored(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], None], phases: Phases) -> dict[str, Any]:
+def _scored(
+    subject: EvaluatedModel, asked: Evaluate, copies: Copies | None, say: Callable[[str], None], phases: Phases
+) -> dict[str, Any]:
     names = subject.predictor.class_names
     count = len(subject.split)
     with phases.phase(f"scoring {subject.split.name}", count) as phase:
@@ -112,6 +117,7 @@ def _scored(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], None]
     with phases.phase("resampling the scores"):
         groups = subject.groups(plain.ids)
         found: dict[str, Any] = {"predictions": plain, "scores": scores.of(plain, names, groups)}
+        found["scores"] |= without_copies.scores(plain, subject.splits, copies, groups)
     if subject.split.name == "val" and subject.own:
         found["scores"] |= _kept(calibration.temperature(plain.probabilities, plain.labels))
     elif (temperature := _of_val(subject)) is not None:
@@ -124,6 +130,22 @@ def _scored(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], None]
             several = subject.predictions(robustness.VIEWS[asked.tta], phase=phase)
         found["tta"] = {"views": asked.tta, **scores.of(several, names, subject.groups(several.ids))}
     return found
+
+
+def _copies(subject: EvaluatedModel, asked: Evaluate, room: Room) -> Copies | None:
+    """Returns the copies among the run's own images: what an audit knows, or with --dedupe what is found now.
+
+    Raises:
+        UserError: --dedupe for images that are not the run's own, or for those that it was trained on.
+    """
+    if not subject.own or subject.run is None or subject.split.name == "train":
+        if asked.dedupe:
+            raise UserError("--dedupe compares val or test images of a run with its own training images")
+        return None
+    place, fingerprint = subject.run.path.parent, subject.splits.fingerprint
+    if not asked.dedupe:
+        return known(place, fingerprint)
+    return find_copies(subject.splits.train.source, fingerprint, replace(room, contents=place))
 
 
 def _kept(temperature: Temperature) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from kerascnn.report import (
     score_chart,
     training_curves,
 )
-from kerascnn.report.page import ComparisonPage, FoldsPage, Gallery, RunPage, SearchPage
+from kerascnn.report.page import AuditPage, ComparisonPage, FoldsPage, Gallery, RunPage, SearchPage
 from kerascnn.report.page_svg import page_figure
 from kerascnn.report.tables import ReportTable
 
@@ -43,6 +43,11 @@ def search_html(page: SearchPage) -> str:
 def folds_html(page: FoldsPage) -> str:
     """Returns the page of a cross-validation."""
     return _environment().get_template("folds.html").render(page=page)
+
+
+def audit_html(page: AuditPage) -> str:
+    """Returns the page of an audit."""
+    return _environment().get_template("audit.html").render(page=page)
 
 
 @cache

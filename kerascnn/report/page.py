@@ -234,3 +234,72 @@ class FoldsPage:
     config: ReportTable | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShownImage:
+    """An image with its name.
+
+    Args:
+        image: Pixels, uint8 [H, W, 3].
+        name: Path or index of the image.
+        text: What the page says of it: split, label.
+    """
+
+    image: np.ndarray
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """Images side by side, such as two copies.
+
+    Args:
+        note: What they have in common.
+        images: The images.
+        wrong: Whether something is wrong with them, such as different labels of copies.
+    """
+
+    note: str
+    images: tuple[ShownImage, ...]
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """A part of a page with rows of images.
+
+    Args:
+        title: Title, with the number of all rows.
+        note: A sentence below it, or "".
+        rows: The rows that are shown.
+    """
+
+    title: str
+    note: str
+    rows: tuple[ImageRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditPage:
+    """The page of an audit.
+
+    Args:
+        name: Title.
+        about: A line with the data set and its splits.
+        verdict: Leaks and conflicts.
+        tables: Classes, copies, findings, groups, files.
+        galleries: Copies in pairs, suspect labels, odd images.
+        config, environment: As on other pages.
+        repeat: The command that repeats it, and those that use its result.
+    """
+
+    name: str
+    about: str
+    verdict: Statement
+    tables: tuple[ReportTable, ...]
+    galleries: tuple[ImageRows, ...] = ()
+    config: ReportTable | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    repeat: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from kerascnn.report.page import Gallery, RunPage, Statement
 from kerascnn.report.tables import Column, ReportTable, Unit
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import Run, identity, with_door
+from kerascnn.scoring import without_copies
 from kerascnn.scoring.split_scores import symptoms
 from kerascnn.scoring.task import Task
 from kerascnn.statistics import Interval
@@ -70,7 +71,8 @@ def _verdict(metrics: Mapping[str, Any], split: str, task: Task) -> Statement:
     headline = task.leading(scores)
     first = Interval(**scores[headline.name])
     marked = metrics["test_is_val"] or split == "val"
-    lines = _by_labels(metrics, scores) if task.several else _by_class(scores)
+    lines = [said] if (said := without_copies.line(split, scores, task)) else []
+    lines += _by_labels(metrics, scores) if task.several else _by_class(scores)
     lines += ["Val chose this model: no test set was kept apart."] if marked else []
     lines += symptoms(scores, split, task)
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""

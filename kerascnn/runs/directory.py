@@ -1,7 +1,7 @@
 """The directory of a run: the only module that knows its file names, and its lock. No TensorFlow.
 
 config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
-checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt failure.txt
+exclude.csv relabel.csv checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt failure.txt
 """
 
 import contextlib
@@ -52,6 +52,8 @@ class Run:
         self.data_file = self.path / "data.json"
         self.split_file = self.path / "split.csv"
         self.skipped_file = self.path / "skipped.csv"
+        self.exclude_file = self.path / "exclude.csv"
+        self.relabel_file = self.path / "relabel.csv"
         self.history_file = self.path / "history.csv"
         self.metrics_file = self.path / "metrics.json"
         self.best_model = self.path / "best.keras"
@@ -215,6 +217,12 @@ class Run:
         self._write(self.split_file, _csv_bytes(columns, rows))
         self._write(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
         self._write(self.data_file, _json_bytes(summary))
+
+    def write_corrections(self, exclude: bytes | None, relabel: bytes | None) -> None:
+        """Writes copies of the files of --exclude and --relabel: later edits change other runs, not this one."""
+        for file, content in ((self.exclude_file, exclude), (self.relabel_file, relabel)):
+            if content is not None:
+                self._write(file, content)
 
     def write_history(self, rows: Sequence[dict[str, float]]) -> None:
         """Rewrites history.csv as a whole, never appends, so that no epoch occurs twice."""

@@ -12,11 +12,12 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.cli.screen import Screen
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Split, Splits
+from kerascnn.data.copies import known
 from kerascnn.data.grouping import groups_of
 from kerascnn.models.cost import Counts
 from kerascnn.report import pictures, run_report, tensorboard
 from kerascnn.runs import Run, now
-from kerascnn.scoring import split_scores
+from kerascnn.scoring import split_scores, without_copies
 from kerascnn.scoring.inference import predict
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.predictions import Predictions
@@ -105,6 +106,7 @@ class Finish:
             best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)
         found: dict[str, Any] = {}
         answered, thresholds = [], None
+        copies = known(self.config.logging.runs_dir, self.splits.fingerprint)
         for split in self.splits.parts()[1:]:
             if not len(split) or (split.name == "test" and not self.read_test):
                 continue
@@ -116,6 +118,7 @@ class Finish:
                 predictions = replace(predictions, thresholds=thresholds)
             groups = groups_of(predictions.ids, self.run)
             found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
+            found[split.name] |= without_copies.scores(predictions, self.splits, copies, groups)
             predictions.save(self.run, split.name)
             answered.append((split, predictions))
             if self.draw and split.name == "val":

@@ -14,7 +14,7 @@ from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
 from kerascnn.config import Config, defaults
 from kerascnn.config.resolved import ResolvedConfig
-from kerascnn.data import Splits, pipeline
+from kerascnn.data import Splits, corrections, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.devices.plan import Plan, host_values, setup
 from kerascnn.models import cost
@@ -84,6 +84,7 @@ def train(
             return run.metrics()
         run.write_config(resolved)
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
+        run.write_corrections(*corrections.contents(config.data))
         screen.log_to(run.log_file)
         try:
             with failing.noted(run), pipeline.telling(splits.train.source):

@@ -1,4 +1,4 @@
-"""Packages that only some formats need. No TensorFlow."""
+"""Packages that only some formats and commands need. No TensorFlow."""
 
 import importlib.util
 

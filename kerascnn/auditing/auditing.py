@@ -1,0 +1,256 @@
+"""An audit from its flags to its conclusion. It reads the images once, and changes nothing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kerascnn import data
+from kerascnn.artefacts import own_images
+from kerascnn.auditing import feature_neighbors, leaks, suspects
+from kerascnn.auditing.audit_config import Audit
+from kerascnn.auditing.audit_directory import AuditDirectory
+from kerascnn.auditing.feature_neighbors import FeaturePair
+from kerascnn.auditing.findings import KINDS, Finding, findings, of_problem
+from kerascnn.auditing.leaks import Leaks
+from kerascnn.auditing.name_groups import NameGroups, suggested
+from kerascnn.auditing.suspects import Suspects
+from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.config import Data
+from kerascnn.data import Room, Splits, copies
+from kerascnn.data.as_given import as_given
+from kerascnn.data.copies import Copies, CopyPair
+from kerascnn.data.corrections import excluded
+from kerascnn.data.listing import FINGERPRINT, Listing
+from kerascnn.data.looks import Looks, looks
+from kerascnn.errors import UserError
+from kerascnn.runs import Run, finding
+from kerascnn.runs.earlier import alike
+from kerascnn.scoring.predictions import Predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Audited:
+    """What an audit found.
+
+    Attributes:
+        section: The images, as the flags name them.
+        splits: The data set in the splits in which `fit` would use it, or those of the run.
+        seen: The look of each image of the source.
+        skipped: (id, reason) of the files that the listing could not use.
+        odd: Findings about single images.
+        copies: The copies among the images that are used.
+        pairs: Those as pairs, the most important first.
+        leaks: The copies that matter.
+        groups: Groups that the names suggest.
+        excluded: (id, reason) for exclude.csv.
+        neighbors: Neighbors in feature space that are no copies, or None without a run.
+        suspects: Suspect labels, or None without a run or folds.
+        run: The run, or None.
+        notes: Lines about the splits.
+    """
+
+    section: Data
+    splits: Splits
+    seen: Looks
+    skipped: tuple[tuple[str, str], ...]
+    odd: tuple[Finding, ...]
+    copies: Copies
+    pairs: tuple[CopyPair, ...]
+    leaks: Leaks
+    groups: tuple[NameGroups, ...]
+    excluded: tuple[tuple[str, str], ...]
+    neighbors: tuple[FeaturePair, ...] | None
+    suspects: Suspects | None
+    run: Run | None
+    notes: tuple[str, ...]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of all images of the source."""
+        return self.splits.train.source.ids
+
+    @functools.cached_property
+    def where(self) -> dict[str, str]:
+        """Id -> split of the images that are used."""
+        return {name: part.name for part in self.splits.parts() for name in part.ids()}
+
+    @functools.cached_property
+    def places(self) -> dict[str, int]:
+        """Id -> index in the source."""
+        return {name: index for index, name in enumerate(self.ids)}
+
+
+def audit(asked: Audit, room: Room, say: Callable[[str], None], phases: Phases = SILENT) -> Audited:
+    """Returns what is found in a data set.
+
+    Args:
+        asked: The flags.
+        room: Resources of the listing; copies are remembered in its folder.
+        say: Takes lines.
+        phases: Where the progress is shown.
+
+    Raises:
+        UserError: There is no such data set or run, the run was trained on other images, or an extra is missing.
+        Stopped: The disk or the network share fails.
+    """
+    run = None if asked.run is None else _finished(asked)
+    section = asked.data if run is None else _section_of(run, asked)
+    listing = data.listed(section, room, phases)
+    if run is not None and not alike(run, listing.fingerprint, listing.former):
+        raise UserError(
+            f"--run: {run.name} was trained on other images, labels or corrections: train one on these, or audit its own"
+        )
+    splits, notes = _splits(listing, section, run, room)
+    for line in [*splits.lines(), *notes]:
+        say(line)
+    with phases.phase("looking at images", len(listing.source)) as phase:
+        seen = looks(listing.source, phase.advance)
+    found = copies.search(listing.source.ids, seen, room)
+    copies.remember(room.contents, listing.fingerprint, found)
+    where = {name: part.name for part in splits.parts() for name in part.ids()}
+    labels = leaks.labels_of(splits)
+    used = found.kept(where)
+    odd = _odd(listing, splits, seen)
+    pairs = leaks.by_importance(list(used.pairs({name: (where[name], labels[name]) for name in where})), where, labels)
+    neighbors = None if run is None else _neighbors(run, splits, used, phases)
+    gone = excluded(section)
+    skipped = tuple((name, reason) for name, reason in listing.skipped if name not in gone)
+    return Audited(
+        section,
+        splits,
+        seen,
+        skipped,
+        tuple(odd),
+        used,
+        tuple(pairs),
+        leaks.leaks(used, where, labels),
+        tuple(suggested([name for name in listing.source.ids if name in where], where, labels)),
+        tuple(_excluded(skipped, listing.source.ids, odd, used, where, labels, seen)),
+        neighbors,
+        _suspects(asked, run, splits, listing.fingerprint, used, phases),
+        run,
+        tuple(notes),
+    )
+
+
+def _finished(asked: Audit) -> Run:
+    run = Run(finding.find(asked.run or "", asked.runs_dir))
+    run.metrics()  # says what to do if it is not finished
+    return run
+
+
+def _section_of(run: Run, asked: Audit) -> Data:
+    """Returns the run's images, at the place that the flags give."""
+    given = asked.data.dataset != Data().dataset
+    section = own_images.section_of(run, asked.data.dataset if given else None, asked.data.data_dir)
+    fields = {
+        name: getattr(asked.data, name) for name in ("exclude", "relabel") if getattr(asked.data, name) is not None
+    }
+    return section.model_copy(update=fields)
+
+
+def _splits(listing: Listing, section: Data, run: Run | None, room: Room) -> tuple[Splits, list[str]]:
+    """Returns the splits of the run, or those of `fit`; as given where `fit` would refuse the data."""
+    if run is not None:
+        return data.cut_of(listing, section, room).arranged(run.split_rows()), []
+    try:
+        return data.cut_of(listing, section, room), []
+    except UserError as error:
+        given = as_given(listing, listing.source.size, listing.source.mode)
+        return given, [f"        fit would refuse these data: {error}"]
+
+
+def _odd(listing: Listing, splits: Splits, seen: Looks) -> list[Finding]:
+    """Returns the findings about the images that are used."""
+    indices = np.concatenate([part.indices for part in splits.parts()])
+    return findings(seen, listing.source.ids, indices.tolist(), splits.image_size)
+
+
+def _excluded(
+    skipped: Sequence[tuple[str, str]],
+    ids: Sequence[str],
+    odd: Sequence[Finding],
+    used: Copies,
+    where: dict[str, str],
+    labels: dict[str, str],
+    seen: Looks,
+) -> list[tuple[str, str]]:
+    """Returns (id, reason) of the images to leave out: damaged, blank, and all but one of copies; each once."""
+    found = dict(skipped)
+    for one in odd:
+        if KINDS[one.kind].damaged:
+            found.setdefault(ids[one.place], f"{KINDS[one.kind].title}: {one.detail}")
+    facts = seen.facts
+    pixels = {name: int(facts["height"][i]) * int(facts["width"][i]) for i, name in enumerate(ids)}
+    left = {name: split for name, split in where.items() if name not in found}
+    for name, reason in leaks.proposals(used, left, labels, pixels):
+        found.setdefault(name, reason)
+    return list(found.items())
+
+
+def _neighbors(run: Run, splits: Splits, used: Copies, phases: Phases) -> tuple[FeaturePair, ...]:
+    """Returns neighbors in feature space that are not known as copies."""
+    ids, found = feature_neighbors.features(run, splits, phases)
+    groups = used.groups()
+    pairs = feature_neighbors.neighbors(ids, found, phases)
+    return tuple(pair for pair in pairs if pair.first not in groups or groups[pair.first] != groups.get(pair.second))
+
+
+def _suspects(
+    asked: Audit, run: Run | None, splits: Splits, fingerprint: str, used: Copies, phases: Phases
+) -> Suspects | None:
+    if asked.folds is not None:
+        found, folds = suspects.of_folds(Path(asked.folds), splits.class_names)
+        _check_ids(found, splits, asked.folds)
+        trained = _across_folds(found.ids, folds, used)
+    elif run is not None:
+        found = suspects.of_run(run, fingerprint)
+        trained = used.having([str(name) for name in found.ids], set(splits.train.ids()))
+    else:
+        return None
+    with phases.phase("ranking labels"):
+        return suspects.suspects(found, splits.class_names, trained)
+
+
+def _across_folds(ids: np.ndarray, folds: np.ndarray, used: Copies) -> set[str]:
+    """Returns the images with a copy in another fold: the network that predicts them has learned that copy's label."""
+    found: set[str] = set()
+    for fold in np.unique(folds):
+        found |= used.having(ids[folds == fold].tolist(), ids[folds != fold].tolist())
+    return found
+
+
+def _check_ids(found: Predictions, splits: Splits, folder: str) -> None:
+    """Refuses predictions of images that are not here, or that have another label here."""
+    labels = {name: label for part in splits.parts() for name, label in zip(part.ids(), part.labels, strict=True)}
+    strange = [name for name in found.ids.tolist() if name not in labels]
+    if strange:
+        raise UserError(
+            f"--folds {folder} has predictions of {len(strange)} images that are not here, first {strange[0]!r}"
+        )
+    pairs = zip(found.ids.tolist(), found.labels, strict=True)
+    wrong = sum(not np.array_equal(labels[name], label) for name, label in pairs)
+    if wrong:
+        raise UserError(f"--folds {folder}: {wrong} images had another label in training: train the folds anew")
+
+
+def of_skipped(skipped: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+    """Returns (id, kind of finding, reason) of files that the listing could not use."""
+    return [(name, of_problem(reason), reason) for name, reason in skipped]
+
+
+def directory(asked: Audit, splits: Splits) -> AuditDirectory:
+    """Returns the folder of the results: that of --output, or one by the fingerprint of the data.
+
+    Raises:
+        UserError: It cannot be written, or is something else.
+    """
+    name = f"{splits.name}-{splits.fingerprint.removeprefix(FINGERPRINT)[:6]}"
+    found = AuditDirectory(asked.output or asked.audits_dir / name)
+    found.check()
+    return found
