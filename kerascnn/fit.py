@@ -209,7 +209,7 @@ def _other_family(asked: Config, arch: str) -> list[str]:
     model: dict[str, Any] = {name: _MODEL[name] for name in (*SHAPE, "aux_weight")}
     if asked.model.weights is not None and not asked.model.weights.startswith("imagenet"):
         return []
-    model["arch"] = "inception" if tables.row(arch).family == "resnet" else "resnet"
+    model["arch"] = "inception" if tables.family(arch) == "resnet" else "resnet"
     same = asked.replace(
         model=model, fit={"stop_epoch": None}, logging={"run": None, "overwrite": False, "verbose": False}
     )

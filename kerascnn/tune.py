@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kerascnn.architectures import own
 from kerascnn.cli.command import command
 from kerascnn.cli.parsing import told
 from kerascnn.cli.recipes import recipe_path
@@ -70,7 +71,9 @@ def _introduce(search: "Search") -> None:
         )
         if limit is not None
     ]
-    screen.say(f"search  {search.base.model.arch} over {search.space.name}: {len(search.space.parameters)} parameters")
+    screen.say(
+        f"search  {own.shown(search.base.model.arch)} over {search.space.name}: {len(search.space.parameters)} parameters"
+    )
     screen.say(f"        {tune.trials} candidates by {tune.tuner}, {search.epochs} epochs, best by {search.column}")
     screen.say(f"        at most {', '.join(limits) if limits else 'anything: no budget was given'}")
     screen.say(f"kept    {search.directory.path}")

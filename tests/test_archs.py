@@ -1,6 +1,7 @@
 """The table of networks as a command."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,16 @@ def test_layers_lists_the_names_that_filters_takes(capsys: pytest.CaptureFixture
 def test_an_unknown_name_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resnet5x"]) == 2
     assert "perhaps you meant" in capsys.readouterr().err
+
+
+def test_functions_are_counted_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(__file__).parent / "models" / "own_networks.py"
+    assert main([f"{file}:build", "--image-size", "32", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    convolutions, head = 8 * 27 + 16 * 72, 16 * 10
+    assert (facts["name"], facts["family"], facts["classes"]) == ("own_networks.py:build", "own", 10)
+    assert facts["params"] == convolutions + 5 * (8 + 16) + head + 10
+    assert facts["macs"] == 8 * 27 * 32 * 32 + 16 * 72 * 16 * 16 + head
+    assert main([f"{file}:biuld"]) == 2
+    assert main(["keras:MobileNetV3Smal"]) == 2
+    assert "perhaps you meant keras:MobileNetV3Small" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,8 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     if "latest" in words:
         (tmp_path / "experiments").mkdir()
         (tmp_path / "experiments/runs").symlink_to(request.getfixturevalue("finished").parent)
+    if "network.py:build" in words:
+        shutil.copyfile(ROOT / "examples/own_network.py", tmp_path / "network.py")
     if "photos" in words:
         photos(tmp_path / "photos")
     if "photos.csv" in words:

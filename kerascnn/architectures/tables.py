@@ -8,7 +8,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
-from kerascnn.architectures import modules
+from kerascnn.architectures import modules, own
 from kerascnn.architectures.modules import AVG, AVG_ZEROS, POOL, POOL_CEIL, POOL_VALID
 from kerascnn.architectures.rows import (
     Arch,
@@ -249,17 +249,30 @@ SMALL_IMAGE = 64
 
 
 def resolve(name: str, image_size: int) -> str:
-    """Returns the arch of `name` (an arch or a family) for images of `image_size` px. UserError if unknown."""
+    """Returns the arch of `name` (an arch, a family or a function) for images of `image_size` px. UserError if unknown."""
     if name in FAMILIES:
         return FAMILIES[name][image_size > SMALL_IMAGE]
-    row(name)
+    if found := own.parse(name):
+        own.check(found)
+    else:
+        row(name)
     return name
+
+
+def family(arch: str) -> str:
+    """Returns the family of an arch: resnet, inception, or own for a function."""
+    return "own" if own.parse(arch) else row(arch).family
 
 
 def row(arch: str) -> Arch:
     """Returns the row of `arch`. UserError with the most similar name if there is none."""
+    if found := own.parse(arch):
+        raise UserError(f"{found.name} has no row in the tables: only networks of `kerascnn archs` do this")
     if arch not in ARCHS:
         near = get_close_matches(arch.lower().replace("-", "_"), [*ARCHS, *FAMILIES], n=3, cutoff=0.4)
         hint = f"; perhaps you meant {' or '.join(near)}" if near else ""
-        raise UserError(f"unknown arch {arch!r}{hint} (`kerascnn archs` lists all)")
+        raise UserError(
+            f"unknown arch {arch!r}{hint} (`kerascnn archs` lists all; keras:NAME or"
+            " FILE.py:FUNCTION is another network)"
+        )
     return ARCHS[arch]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from kerascnn.architectures import own
 from kerascnn.artefacts import onnx, savedmodel
 from kerascnn.cli.escaping import as_markdown
 from kerascnn.data.decode import MAX_PIXELS
@@ -165,7 +166,8 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
     lines = [
         f"# Model card: {as_markdown(run.name)}",
         "",
-        f"- **Network**: {as_markdown(config.model.arch)}, {metrics['params']:,} parameters, {metrics['macs'] / 1e6:,.1f} M"
+        f"- **Network**: {as_markdown(own.shown(config.model.arch))},"
+        f" {metrics['params']:,} parameters, {metrics['macs'] / 1e6:,.1f} M"
         f" multiply-adds at {known['image_size']} px.",
         f"- **Probabilities**: softmax of the logits{cooled}.",
         f"- **Trained** {_training(metrics)}, finished {as_markdown(metrics['finished'])}, seed {config.fit.seed};"

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import keras
 
+from kerascnn.architectures import own
 from kerascnn.artefacts import card, folding, litert, onnx, own_images, proof, savedmodel
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.predictor import NETWORK_FILE, load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
 from kerascnn.cli.command import refused
@@ -209,7 +210,7 @@ class _Making:
         run, known = self.run, self.known
         facts = {
             "run": run.name,
-            "arch": run.config().model.arch,
+            "arch": own.shown(run.config().model.arch),
             "finished": run.metrics()["finished"],
             "export": made_of,
         }
@@ -266,6 +267,8 @@ class _Making:
             onnx.write(network, path, contract)
         else:
             self.model.save(path)
+            if self.run.network_file.exists():
+                shutil.copyfile(self.run.network_file, self.folder / NETWORK_FILE)
 
 
 def _placeless(run: Run) -> str:
@@ -274,4 +277,5 @@ def _placeless(run: Run) -> str:
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
     data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None, "exclude": None, "relabel": None}
     used = defaults.used(config, run.data()["image_size"])
-    return dumps(config.replace(data=data, model={"weights": weights}, logging=dict(Logging())), used)
+    model = {"weights": weights, "arch": own.placeless(config.model.arch)}
+    return dumps(config.replace(data=data, model=model, logging=dict(Logging())), used)

@@ -68,7 +68,11 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
     if not 0 < temperature < np.inf:
         raise ValueError(f"expected a temperature above 0, got {temperature}")
     copy = models.float32_twin(model)
-    for variable in models.head(copy).variables:
+    head = models.head(copy)
+    if head.name not in models.HEADS:  # of another network, where a bias or an activation may follow
+        x = keras.layers.Rescaling(1 / temperature, dtype="float32", name="temperature")(copy.layers[-1].input)
+        return keras.Model(copy.inputs[0], keras.layers.Identity(dtype="float32", name="logits")(x), name=copy.name)
+    for variable in head.variables:
         variable.assign(variable / temperature)
     return copy
 
@@ -81,6 +85,8 @@ def served(model: keras.Model) -> keras.Model:
     features = ensemble.pooled(model)
     if len(features.shape) == 4:  # inception_article averages scores, not features
         features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(features)
+    elif len(features.shape) == 3:  # tokens
+        features = keras.layers.GlobalAveragePooling1D(dtype="float32", name="features")(features)
     outputs = {"probabilities": probabilities, "features": features}
     return keras.Model(model.inputs[0], outputs, name="served")
 

@@ -20,12 +20,14 @@ from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
 from kerascnn.errors import UserError
+from kerascnn.models import functions
 from kerascnn.models.ensemble import members_of
 from kerascnn.runs import Run, described
 from kerascnn.runs.scratch import in_text
 
 Item = str | os.PathLike[str] | np.ndarray
 BATCH = 32
+NETWORK_FILE = "network.py"  # beside an exported `.keras` file: the source of layers of its own
 
 
 class Given(NamedTuple):
@@ -263,13 +265,25 @@ def _damage(path: Path, kind: str) -> Iterator[None]:
 def load_keras(path: Path) -> keras.Model:
     """Loads the network of a `.keras` file in safe mode: a file that would run its own code is refused.
 
+    The best model of a run may need classes of the file that defines its network: they come from the copy that the run keeps,
+    which runs. Nothing runs beside any other file.
+
     Raises:
         UserError: It is damaged, unsafe, or not a network of `models.build` (which ends in a layer `logits`).
     """
+    run = Run(path.parent)
+    if path == run.best_model and run.network_file.exists():
+        functions.provide(run.network_file)
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # errors of zip, JSON, HDF5 and of every layer
-        raise UserError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        reason = " ".join(str(error).split())
+        if functions.MODULE in reason:
+            raise UserError(
+                f"{path} has layers of {NETWORK_FILE}, which is not run for a single file: give the run's directory, or a"
+                " SavedModel, .onnx or .tflite file, which need no code"
+            ) from error
+        raise UserError(f"{path} cannot be loaded: {reason[:300]}") from error
     if not isinstance(model, keras.Model) or model.layers[-1].name != "logits":
         raise UserError(f"{path} is not a network of kerascnn: it does not end in a layer called logits")
     return model

@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 BATCH = 32
@@ -90,7 +91,11 @@ def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None,
     import tensorflow as tf
 
     import kerascnn.layers  # noqa: F401 - the file names these classes
+    from kerascnn.models import functions
 
+    source = Path(path).with_name("network.py")  # of layers of its own
+    if source.exists():
+        functions.provide(source)
     model = keras.models.load_model(path, compile=False, safe_mode=True)
     infer = tf.function(lambda batch: tf.nn.softmax(model(batch, training=False)), reduce_retracing=True)
     return lambda batch: infer(tf.constant(batch)).numpy(), None, BATCH

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kerascnn.architectures import tables
+from kerascnn.architectures import own, tables
+from kerascnn.cli.escaping import as_file_name
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import network_costs
 from kerascnn.comparison.compare_config import Compare, CompareConfig, check_metric, seconds
@@ -196,20 +197,22 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
         pairs = [(name, _native(config)) for name, config in pairs]
     found = executor.call(targets, [config for _, config in pairs], slot=executor.slots[0])
     check_metric(compare.metric, len(found[0].class_names))
-    archs = [subject.config.model.arch for subject in found[: len(compare.archs)]]
+    archs = [own.shown(subject.config.model.arch) for subject in found[: len(compare.archs)]]
     if len(set(archs)) < len(archs):
         raise UserError(f"--archs {' '.join(compare.archs)}: these are {' and '.join(archs)}: give each once")
     cells = []
     for i, ((name, config), subject) in enumerate(zip(pairs, found, strict=True)):
         epochs = config.fit.epochs or found[i - i % len(archs)].config.fit.epochs
         resolved = subject.config.replace(fit={"epochs": epochs})
-        cells.append(Cell(resolved.model.arch, name, replace(subject, config=resolved)))
+        cells.append(Cell(own.shown(resolved.model.arch), name, replace(subject, config=resolved)))
     return cells
 
 
 def _native(config: Config) -> Config:
     """Sets each arch to its published size; a family's name means its member for the data set's own size."""
     arch = tables.resolve(config.model.arch, default_image_size(config.data.dataset))
+    if function := own.parse(arch):
+        raise UserError(f"--image-size native: {function.name} names no image size; give --image-sizes")
     return config.replace(model={"arch": arch}, data={"image_size": tables.row(arch).image_size})
 
 
@@ -224,7 +227,7 @@ def _request(compare: Compare, cells: list[Cell]) -> dict[str, Any]:
 
 
 def _name(compare: Compare, cells: list[Cell], asked: dict[str, Any]) -> str:
-    archs = "_".join(dict.fromkeys(cell.arch for cell in cells))
+    archs = as_file_name("_".join(dict.fromkeys(cell.arch for cell in cells)).replace(":", "-"))
     terms = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:6]
     return f"{archs}_{cells[0].subject.dataset}_{compare.match}-{terms}"
 
@@ -261,8 +264,8 @@ def _matched(
 
 def _met(found: Match, first: Target, other: Target, compare: Compare) -> str:
     return (
-        f"{other.config.model.arch} at width {found.width:g}, counts rounded to {found.width_divisor}:"
-        f" {found.off:+.2%} of {first.config.model.arch}'s {compare.match}"
+        f"{own.shown(other.config.model.arch)} at width {found.width:g}, counts rounded to {found.width_divisor}:"
+        f" {found.off:+.2%} of {own.shown(first.config.model.arch)}'s {compare.match}"
     )
 
 
@@ -282,7 +285,9 @@ def _costs(cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
     subjects = {_network(cell): cell.subject for cell in reversed(cells)}
     known = {}
     for network, subject in reversed(subjects.items()):
-        screen.say(f"measure {subject.config.model.arch} at {subject.config.data.image_size} px: a few warm steps")
+        screen.say(
+            f"measure {own.shown(subject.config.model.arch)} at {subject.config.data.image_size} px: a few warm steps"
+        )
         start = time.monotonic()
         trained = executor.call(network_costs.trained, subject, slot=executor.slots[0])
         # All but the warm steps is the start-up of a run: process, TensorFlow, images, compilation.

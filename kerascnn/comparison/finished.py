@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kerascnn.architectures import own
 from kerascnn.cli.escaping import as_file_name, resolved
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import network_costs
@@ -89,7 +90,9 @@ class FinishedRuns:
     def _costs(self, executor: Executor) -> dict[str, Cost]:
         """Returns costs of inference measured here, and training speed as recorded by the runs."""
         firsts = [next(iter(runs.values())) for runs in self.groups.values()]
-        networks = [(run.resolved_config(), tuple(run.data()["class_names"])) for run in firsts]
+        # Where they are now: a run keeps the file of a network that is not one of this package.
+        configs = [run.resolved_config().replace(logging={"runs_dir": run.path.parent}) for run in firsts]
+        networks = [(c, tuple(run.data()["class_names"])) for c, run in zip(configs, firsts, strict=True)]
         facts = network_costs.inference(networks, executor)
         speeds = [[run.metrics()["images_per_second"] for run in runs.values()] for runs in self.groups.values()]
         return {
@@ -174,7 +177,7 @@ def _labelled(ready: list[RunState]) -> dict[str, dict[int, Run]]:
 
 
 def _arch(run: Run) -> str:
-    return run.config().model.arch
+    return own.shown(run.config().model.arch)
 
 
 def _label(group: str, flats: dict[str, dict[str, Any]], archs: dict[str, str]) -> str:

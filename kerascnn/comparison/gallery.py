@@ -86,7 +86,8 @@ def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> 
     """Returns the predictions of the entry's run of `seed` for each image, with their maps."""
     found = entry.answers
     probabilities = found.by_seed[seed].probabilities[places]
-    heat = grad_cam.grad_cam(load_keras(entry.runs[seed].best_model), images)
+    model = load_keras(entry.runs[seed].best_model)
+    heat = grad_cam.grad_cam(model, images) if grad_cam.has_maps(model) else np.zeros(images.shape[:3], "float32")
     return [
         ShownPrediction(
             entry.arch,

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kerascnn.architectures import filters
+from kerascnn.architectures import filters, own
 from kerascnn.architectures.shape import Shape
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.screen import quiet, starting
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.runs.scratch import scratch
-from kerascnn.studies.budget import Match, solve_width
+from kerascnn.studies.budget import WIDTH_DIVISORS, Match, solve_width
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.targets import Target
@@ -26,7 +26,8 @@ def counted(config: ResolvedConfig, classes: int) -> tuple[int, int]:
     """Returns parameters and MACs of a resolved config's network."""
     with quiet(config.logging.verbose):
         from kerascnn import training
-    return training.network_cost(config, classes)
+
+        return training.network_cost(config, classes)
 
 
 def scaled(
@@ -35,7 +36,9 @@ def scaled(
     """Returns for each pair the width at which the second network has the first's macs, params or latency."""
     found = []
     for first, other in pairs:
-        with phases.phase(f"looking for the width at which {other.model.arch} has the {by} of {first.model.arch}"):
+        with phases.phase(
+            f"looking for the width of {own.shown(other.model.arch)} for the {by} of {own.shown(first.model.arch)}"
+        ):
             found.append(_scaled(first, other, classes, by))
     return found
 
@@ -44,13 +47,30 @@ def _scaled(first: ResolvedConfig, other: ResolvedConfig, classes: int, by: str)
     if by == "latency":
         return _by_latency(first, other, classes)
     place = ("params", "macs").index(by)
+    _check_scalable(other)
     limit = counted(first, classes)[place]
 
     def count(config: ResolvedConfig) -> float:
         return counted(config, classes)[place]
 
     unit = "parameters" if by == "params" else "MACs"
-    return solve_width(_once(other, count), limit, what=f"{unit} of {first.model.arch}", hint=_UNMATCHED)
+    return _solved(other, count, limit, f"{unit} of {own.shown(first.model.arch)}")
+
+
+def _check_scalable(config: ResolvedConfig) -> None:
+    """Raises UserError for a function without a width."""
+    function = own.parse(config.model.arch)
+    if function and own.takes(function, "width") is None:
+        raise UserError(
+            f"--match: {function.name} takes no argument width or alpha: name it first, and the others match its cost,"
+            " or --match none"
+        )
+
+
+def _solved(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float], limit: float, what: str) -> Match:
+    """Returns the width at which a network has a cost; a function rounds its own counts."""
+    divisors = (config.model.width_divisor,) if own.parse(config.model.arch) else WIDTH_DIVISORS
+    return solve_width(_once(config, cost), limit, what=what, hint=_UNMATCHED, divisors=divisors)
 
 
 def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Callable[[float, int], float]:
@@ -58,7 +78,10 @@ def _once(config: ResolvedConfig, cost: Callable[[ResolvedConfig], float]) -> Ca
     known: dict[Any, float] = {}
 
     def at(width: float, width_divisor: int) -> float:
-        row, _ = filters.resolve(config.model.arch, Shape(width=width, width_divisor=width_divisor))
+        if own.parse(config.model.arch):
+            row: Any = width
+        else:
+            row, _ = filters.resolve(config.model.arch, Shape(width=width, width_divisor=width_divisor))
         if row not in known:
             known[row] = cost(config.replace(model={"width": width, "width_divisor": width_divisor}))
         return known[row]
@@ -72,7 +95,10 @@ def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> M
         from kerascnn import training
         from kerascnn.devices import timing
 
+    _check_scalable(other)
+
     def single(config: ResolvedConfig) -> Callable[[], object]:
+        training.find_network(config)
         return timing.inference(
             training.network(config.model, config.data.image_size, classes), 1, config.data.image_size
         )
@@ -84,8 +110,8 @@ def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> M
         found = timing.interleaved(calls)
         return float(np.median(found["other"]) / np.median(found["first"]))
 
-    what = f"latency at batch 1, as a share of {first.model.arch}'s,"
-    return solve_width(_once(other, ratio), 1.0, what=what, hint=_UNMATCHED)
+    what = f"latency at batch 1, as a share of {own.shown(first.model.arch)}'s,"
+    return _solved(other, ratio, 1.0, what)
 
 
 class Trained(NamedTuple):
@@ -106,7 +132,7 @@ def trained(subject: Target, phases: Phases = SILENT) -> Trained:
 
             plan = setup(subject.config.devices, subject.config.fit.batch_size)
         splits = data.load(subject.config.data, data.Room(subject.config.logging.runs_dir), phases)
-        with phases.phase(f"building {subject.config.model.arch}"):
+        with phases.phase(f"building {own.shown(subject.config.model.arch)}"):
             model = training.build_and_compile(subject.config, splits, plan)
     step, warm = training.seconds_per_step(model, subject.config, splits, phases)
     return Trained(subject.config.fit.batch_size / step, timing.peak_memory(), warm)
@@ -195,6 +221,7 @@ def _float32(config: ResolvedConfig, class_names: tuple[str, ...]) -> Any:
     """Returns the network as it is scored and exported."""
     from kerascnn import training
 
+    training.find_network(config)
     return training.network(config.model, config.data.image_size, len(class_names))
 
 

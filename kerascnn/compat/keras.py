@@ -11,6 +11,17 @@ def nested_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers(include_self=False))
 
 
+def state_of(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The variables that a layer itself keeps and no gradient reaches, such as moving statistics."""
+    return list(layer._non_trainable_variables)
+
+
+def nodes(model: keras.Model) -> list[Any]:
+    """The nodes of a functional model, each after those that it depends on."""
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
 def exchange(holder: keras.layers.Layer, name: str, layer: keras.layers.Layer) -> None:
     """Put `layer` in the place of the built layer `holder.name`, as Keras itself does to add LoRA's weights."""
     holder._tracker.unlock()

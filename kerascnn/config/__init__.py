@@ -231,7 +231,11 @@ class Augment(Section):
 class Model(Section):
     """The network."""
 
-    arch: str = Field("resnet", description="a network of `kerascnn archs`, or a family: resnet, inception")
+    arch: str = Field(
+        "resnet",
+        description="a network of `kerascnn archs`, a family (resnet, inception), keras:NAME, or FILE.py:FUNCTION, which"
+        " takes input_shape and num_classes and returns a Keras model of logits",
+    )
     width: float = Field(1.0, gt=0, le=16, description="factor of every filter count; 1: the paper's counts")
     width_divisor: Literal[8, 4, 2, 1] = Field(8, description="filter counts scaled by --width are multiples of this")
     filters: dict[str, Annotated[int, Field(gt=0)]] = Field(

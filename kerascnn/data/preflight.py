@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from kerascnn.architectures import filters, tables
+from kerascnn.architectures import filters, own, tables
 from kerascnn.architectures.shape import SHAPE, Shape
 from kerascnn.cli.escaping import expanded, one_line
 from kerascnn.config import Config, Data, Model
@@ -49,7 +49,10 @@ def check_shape(config: Config) -> None:
         UserError: It does not; names the most similar.
     """
     model, size = config.model, config.data.image_size or default_image_size(config.data.dataset)
-    filters.resolve(tables.resolve(model.arch, size), Shape.of(model))
+    if function := own.parse(model.arch):
+        own.check_options(function, model)
+    else:
+        filters.resolve(tables.resolve(model.arch, size), Shape.of(model))
 
 
 def images(section: Data) -> None:
@@ -84,15 +87,18 @@ def adopt(config: Config, told: Collection[str]) -> tuple[Config, str]:
         return config, ""
     theirs = run.config()
     family = tables.FAMILIES.get(config.model.arch, ())
-    if "arch" in told and config.model.arch != theirs.model.arch and not _member(theirs.model.arch, family):
+    same = own.shown(config.model.arch) == own.shown(theirs.model.arch)
+    if "arch" in told and not same and not _member(theirs.model.arch, family):
         return config, ""  # its weights cannot be loaded, which is reported later
     fields = ["arch", *(name for name in SHAPE if name not in told)]
+    if "arch" in told and same:  # a file of that name, which may have changed
+        fields.remove("arch")
     taken = {name: getattr(theirs.model, name) for name in fields}
     size = config.data.image_size if "image_size" in told else theirs.data.image_size
     adopted = config.replace(model=taken, data={"image_size": size})
     differs = [name for name in SHAPE if getattr(adopted.model, name) != Model.model_fields[name].get_default()]
     shape = "".join(f", --{name.replace('_', '-')} {_shown(getattr(adopted.model, name))}" for name in differs)
-    return adopted, f"start   {theirs.model.arch}{shape}, {size} px: as in {run.path}"
+    return adopted, f"start   {own.shown(theirs.model.arch)}{shape}, {size} px: as in {run.path}"
 
 
 def source(path: Path) -> Run | None:
@@ -111,7 +117,7 @@ def _place(model: Model) -> str | None:
 
 def _member(arch: str, family: tuple[str, ...]) -> bool:
     """Returns whether an arch belongs to the family of these two."""
-    return bool(family) and tables.row(arch).family == tables.row(family[0]).family
+    return bool(family) and tables.family(arch) == tables.family(family[0])
 
 
 def _shown(value: object) -> str:

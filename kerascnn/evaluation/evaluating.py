@@ -232,7 +232,9 @@ def _gallery(subject: EvaluatedModel, predictions: Predictions) -> Gallery:
     """Returns the worst mistakes as the network's input, with maps of the predicted classes."""
     assert predictions.indices is not None  # they were made just now
     images = subject.at(predictions.indices[predictions.worst(PICTURED)])
-    return worst(subject.split.name, predictions, subject.predictor.class_names, images, subject.predictor.network)
+    network = subject.predictor.network
+    model = network if network is not None and grad_cam.has_maps(network) else None
+    return worst(subject.split.name, predictions, subject.predictor.class_names, images, model)
 
 
 def _maps(subject: EvaluatedModel) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kerascnn.architectures import filters, networks
+from kerascnn.architectures import filters, networks, own
 from kerascnn.architectures.rows import HEADS, Inception
 from kerascnn.architectures.shape import PUBLISHED, Shape
 from kerascnn.architectures.tables import ARCHS, FAMILIES, resolve
@@ -45,8 +45,8 @@ def build(
     `logits`; blocks are called `stage2_block3`. Weights are fresh: He normal, as in He et al. 2015.
 
     Args:
-        arch: A name in ARCHS, or a family (`resolve`).
-        input_shape: Height, width and 3; height and width may be None.
+        arch: A name in ARCHS, a family (`resolve`), `keras:NAME` or `FILE.py:FUNCTION` (`architectures.own`).
+        input_shape: Height, width and 3; height and width may be None, but for functions.
         num_classes: Number of logits, at least 1.
         shape: Differences from the published network.
         zero_init_residual: Whether residual blocks begin as identities.
@@ -63,9 +63,27 @@ def build(
     if num_classes < 1:
         raise UserError(f"expected at least one class, got {num_classes}")
     arch = resolve(arch, max(side or 224 for side in input_shape[:2]))
+    if function := own.parse(arch):
+        return _built_by(function, input_shape, num_classes, replace(shape, **choices), drop_path, dropout)
     row = networks.concrete(arch, replace(shape, **choices), input_shape[:2])
     options = graph.Options(zero_init_residual, drop_path, dropout)
     return graph.build(row, arch, input_shape, num_classes, options)
+
+
+def _built_by(
+    function: own.OwnArch,
+    input_shape: tuple[int | None, int | None, int],
+    num_classes: int,
+    shape: Shape,
+    drop_path: float,
+    dropout: float | None,
+) -> keras.Model:
+    """Returns the network of a function, which takes few of the options."""
+    from kerascnn.models import functions
+
+    given = {"width": shape.width, "drop_path": drop_path, "dropout": dropout}
+    given = {name: value for name, value in given.items() if value != own.OPTIONS[name]}
+    return functions.build(function, input_shape, num_classes, given)
 
 
 class AuxiliaryOutput(NamedTuple):
@@ -88,6 +106,8 @@ def auxiliary_heads(
 
     Raises UserError where the network's height or width is None: a head's hidden layer needs them.
     """
+    if own.parse(arch):
+        return {}
     row, _ = filters.resolve(resolve(arch, 224), replace(shape, **choices))
     if not isinstance(row, Inception) or not row.auxiliary:
         return {}
@@ -110,5 +130,6 @@ def float32_twin(model: keras.Model) -> keras.Model:
 
 
 def head(model: keras.Model) -> keras.layers.Layer:
-    """Returns the layer whose weights compute the logits: `logits`, or the layer that it averages (HEADS)."""
-    return next(layer for name in HEADS for layer in model.layers if layer.name == name and layer.weights)
+    """Returns the layer whose weights compute the logits: `logits`, the layer that it averages (HEADS), or the last one."""
+    named = (layer for name in HEADS for layer in model.layers if layer.name == name and layer.weights)
+    return next(named, None) or next(layer for layer in reversed(model.layers) if layer.weights)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kerascnn.architectures import own
 from kerascnn.report import run_pictures
 from kerascnn.report.page import Gallery, RunPage, Statement
 from kerascnn.report.tables import Column, ReportTable, Unit
@@ -35,26 +36,27 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
     """
     metrics = run.metrics() if metrics is None else metrics
     config, data, task = run.config(), run.data(), run.task
+    arch = own.shown(config.model.arch)
     there = [name for name in SPLITS if name in metrics]
     scored = there[0]
     start, history = run.environment()[-1], run.history()
     images = ", ".join(f"{count:,} {name}" for name, count in data["images"].items())
     return RunPage(
         name=run.name,
-        about=f"{config.model.arch} on {data['name']} ({images}; {len(data['class_names'])} classes,"
+        about=f"{arch} on {data['name']} ({images}; {len(data['class_names'])} classes,"
         f" {data['image_size']} px), {start['reason']}, finished {metrics['finished']}",
         verdict=_verdict(metrics, scored, task),
         scores=_scores(metrics, there, task),
         losses=_losses(metrics, there, task),
-        costs=_costs(metrics, config.model.arch),
-        curve=TrainingCurve(config.model.arch, {config.fit.seed: tuple(history)}, metrics["best_epoch"])
+        costs=_costs(metrics, arch),
+        curve=TrainingCurve(arch, {config.fit.seed: tuple(history)}, metrics["best_epoch"])
         if history
         else None,  # of an ensemble
         classes=run_pictures.class_bars(metrics[scored], scored),
         confusions=run_pictures.confusions(run, there),
         calibrations=run_pictures.reliability(run, metrics, there),
         ranking=run_pictures.ranking(run, scored),
-        charts=run_pictures.robustness(metrics[scored], config.model.arch, task),
+        charts=run_pictures.robustness(metrics[scored], arch, task),
         tables=_tables(metrics[scored], task),
         gallery=gallery,
         config=_differences(identity(config, data["fingerprint"])),

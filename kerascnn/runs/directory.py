@@ -1,6 +1,6 @@
 """The directory of a run: the only module that knows its file names, and its lock. No TensorFlow.
 
-config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json
+config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json network.py
 exclude.csv relabel.csv checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt failure.txt
 """
 
@@ -49,6 +49,7 @@ class Run:
         self.name = self.path.name if self.path.name not in ("", "..") else resolved(self.path).name
         self.config_file = self.path / "config.toml"
         self.environment_file = self.path / "environment.json"
+        self.network_file = self.path / "network.py"
         self.data_file = self.path / "data.json"
         self.split_file = self.path / "split.csv"
         self.skipped_file = self.path / "skipped.csv"
@@ -257,6 +258,10 @@ class Run:
         if not self.latency_file.exists():
             return None
         return read_json(self.latency_file)["p50_ms"]
+
+    def write_network(self, source: bytes) -> None:
+        """Writes the file that defines the network, where it is not one of this package."""
+        self._write(self.network_file, source)
 
     def write_latency(self, facts: dict[str, Any]) -> None:
         """Writes the latency of one image."""

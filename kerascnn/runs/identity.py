@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+from kerascnn.architectures import own
 from kerascnn.config import IDENTITY_SECTIONS, Config
 from kerascnn.config.resolved import ResolvedConfig
 
@@ -24,8 +25,8 @@ _FORMER = {
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
     """Returns the identity of a run: `section.field` of all values that are not defaults, and the data's fingerprint.
 
-    Fields at their defaults are left out, so that a new field does not change the identity of old runs. Weights count by
-    content, not by path.
+    Fields at their defaults are left out, so that a new field does not change the identity of old runs. Weights and files of
+    networks count by content, not by path.
     """
     flat: dict[str, Any] = {"data.fingerprint": fingerprint}
     for name in IDENTITY_SECTIONS:
@@ -35,6 +36,8 @@ def identity(config: Config, fingerprint: str) -> dict[str, Any]:
     flat = {key: value for key, value in flat.items() if key not in _FORMER or value != _FORMER[key]}
     if "model.weights" in flat:
         flat["model.weights"] = flat["model.weights"].rpartition(WEIGHTS_PIN)[2]
+    if "model.arch" in flat:
+        flat["model.arch"] = own.content(flat["model.arch"])
     return flat
 
 
@@ -46,4 +49,5 @@ def digest(identity: dict[str, Any]) -> str:
 def default_name(config: ResolvedConfig, fingerprint: str, dataset: str) -> str:
     """Returns `<arch>_<dataset>_s<seed>-<6 hex of the identity>`."""
     plain = re.sub(r"[^\w.-]+", "-", dataset).strip("-.") or "data"
-    return f"{config.model.arch}_{plain}_s{config.fit.seed}-{digest(identity(config, fingerprint))}"
+    arch = re.sub(r"[^\w.-]+", "-", own.shown(config.model.arch)).strip("-.")
+    return f"{arch}_{plain}_s{config.fit.seed}-{digest(identity(config, fingerprint))}"

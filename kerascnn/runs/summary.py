@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kerascnn.architectures import own
 from kerascnn.cli.escaping import one_line
 from kerascnn.config import Config
 from kerascnn.errors import UserError
@@ -70,7 +71,7 @@ def summarize(run: Run) -> Summary:
     known: dict[str, Any] = {"when": when(run)}
     try:
         config = run.config()
-        known |= {"arch": config.model.arch, "dataset": config.data.dataset}
+        known |= {"arch": own.shown(config.model.arch), "dataset": config.data.dataset}
         if run.data_file.exists():
             known |= {"dataset": str(run.data()["name"]), "headline": run.task.headline}
         if run.finished:

@@ -22,8 +22,13 @@ def stages(model: keras.Model) -> list[str]:
     names = {layer.name for layer in model.layers}
     found = [f"stage{i}" for i in range(1, len(names)) if f"stage{i}" in names]
     if not found:
-        raise UserError(f"{model.name} has no layers stage1, stage2, ...: Grad-CAM explains networks of kerascnn")
+        raise UserError(f"{model.name} has no map, and no layers stage1, stage2, ...: Grad-CAM has nothing to show")
     return found
+
+
+def has_maps(model: keras.Model) -> bool:
+    """Returns whether Grad-CAM can explain a network: one of functions may have no maps."""
+    return any(layer.name == "stage1" for layer in model.layers)
 
 
 def grad_cam(

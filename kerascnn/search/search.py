@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from kerascnn import data, runs, training
-from kerascnn.architectures import tables
+from kerascnn.architectures import own, tables
 from kerascnn.architectures.counting import Counted
-from kerascnn.cli.escaping import as_output
+from kerascnn.cli.escaping import as_file_name, as_output
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.config.defaults import with_lr
 from kerascnn.config.resolved import ResolvedConfig
@@ -65,7 +65,7 @@ class Search:
         self.stop = threading.Event()
 
     def _name(self) -> str:
-        model, dataset = self.base.model.arch, data.short_name(self.base.data.dataset)
+        model, dataset = as_file_name(own.shown(self.base.model.arch)), data.short_name(self.base.data.dataset)
         return f"{model}_{dataset}_{self.space.name}_{self.tune.tuner}_s{self.base.fit.seed}"
 
     @property
@@ -84,8 +84,8 @@ class Search:
 
     @property
     def family(self) -> str:
-        """The family of the arch: resnet or inception."""
-        return tables.row(self.base.model.arch).family
+        """The family of the arch: resnet, inception, or own for a function."""
+        return tables.family(self.base.model.arch)
 
     def request(self) -> dict[str, Any]:
         """Returns the terms of this search: a directory with other terms is refused.
@@ -169,7 +169,7 @@ class Search:
         fits = solve_width(
             lambda width, _: self._latency(found.replace(model={"width": width})),
             limit,
-            what=f"milliseconds of {self.base.model.arch}",
+            what=f"milliseconds of {own.shown(self.base.model.arch)}",
             hint="raise --max-latency-ms",
             at_most=True,
             tolerance=CLOSE,
@@ -198,7 +198,7 @@ class Search:
         found = solve_width(
             lambda width, width_divisor: self.budget.excess(self.cost(at(width, width_divisor))),
             1.0,
-            what=f"budgets of {self.base.model.arch}",
+            what=f"budgets of {own.shown(self.base.model.arch)}",
             hint="raise the budget",
             at_most=True,
             tries=COUNTED,

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from kerascnn.architectures import own
 from kerascnn.report.page import SearchPage, Statement
 from kerascnn.report.tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import shown_command
@@ -31,7 +32,8 @@ def page(search: Search, said: Sequence[str] = ()) -> SearchPage:
     tune, base = search.tune, search.base
     return SearchPage(
         name=search.directory.path.name,
-        about=f"{base.model.arch} on {search.splits.name}, space {search.space.name}: {len(candidates(search.trial_results))} of"
+        about=f"{own.shown(base.model.arch)} on {search.splits.name}, space {search.space.name}:"
+        f" {len(candidates(search.trial_results))} of"
         f" {tune.trials} candidates by {tune.tuner}, {search.epochs} epochs, best by {search.column}",
         verdicts=(*_promoted(said), _best(search)),
         trials=_trials(search),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerascnn.architectures import filters, tables
+from kerascnn.architectures import filters, own, tables
 from kerascnn.architectures.rows import ResNet
 from kerascnn.cli.recipes import load_toml, recipe_path
 from kerascnn.config import IDENTITY_SECTIONS
@@ -199,7 +199,7 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
 
 def _check(path: Path, space: Space, base: ResolvedConfig) -> None:
     """Checks that every name exists in this network, and that the config accepts both ends of every range."""
-    names = filters.names(base.model.arch)
+    names = {} if own.parse(base.model.arch) else filters.names(base.model.arch)
     for name in [*space.fixed, *(parameter.name for parameter in space.parameters)]:
         _check_name(path, name, names, base)
     before: dict[str, Parameter] = {}

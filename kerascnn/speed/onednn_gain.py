@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from kerascnn.architectures import own
 from kerascnn.cli.screen import quiet
 from kerascnn.config import Config
 from kerascnn.devices import hardware
@@ -42,11 +43,11 @@ def worth(figures: Sequence[Figures], configs: Sequence[Config], asked: Benchmar
     for config in configs:
         found = _measured(config, parts, asked, executor)
         if isinstance(found, str):
-            shown.append(f"  {config.model.arch}: {found}")
+            shown.append(f"  {own.shown(config.model.arch)}: {found}")
             continue
         shown += [
-            f"  {config.model.arch} {SHOWN[name][0]}: {found[name]:.1f} images/s, {found[name] / mine:.2f} x"
-            for name, mine in here[config.model.arch].items()
+            f"  {own.shown(config.model.arch)} {SHOWN[name][0]}: {found[name]:.1f} images/s, {found[name] / mine:.2f} x"
+            for name, mine in here[own.shown(config.model.arch)].items()
             if name in MEASURED and name in found
         ]
     return shown

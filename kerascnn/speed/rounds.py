@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kerascnn import data, layers, models, training
+from kerascnn.architectures import own
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits
@@ -52,7 +53,7 @@ class TimedNetwork:
         self, config: ResolvedConfig, form: str, splits: Splits, plan: Plan, parts: tuple[str, ...], executor: Executor
     ) -> None:
         self.config, self.splits, self.plan = config, splits, plan
-        self.figures = Figures(config.model.arch, form, self._facts())
+        self.figures = Figures(own.shown(config.model.arch), form, self._facts())
         self.parts: list[Part] = []
         with layers.stock_paths() if form == STOCK else contextlib.nullcontext():
             if "input" in parts and form == FAST:
@@ -66,7 +67,7 @@ class TimedNetwork:
 
     def _facts(self) -> dict[str, Any]:
         size, classes = self.splits.image_size, len(self.splits.class_names)
-        with cost.weightless():
+        with contextlib.nullcontext() if own.parse(self.config.model.arch) else cost.weightless():
             found = cost.count(assembly.network(self.config.model, size, classes))
         facts = {"image_size": size, "batch_size": self.config.fit.batch_size, "policy": self.plan.policy}
         return {**facts, "params": found.params, "macs": found.macs}
@@ -153,7 +154,7 @@ def run(
     for config in configs:
         resolved = training.resolve(config, splits)
         for form in forms:
-            with phases.phase(f"compiling {resolved.model.arch} ({form})"):
+            with phases.phase(f"compiling {own.shown(resolved.model.arch)} ({form})"):
                 subjects.append(TimedNetwork(resolved, form, splits, plan, asked.parts, executor))
     with phases.phase("timing", asked.rounds * len(subjects)) as phase:
         for subject in phase.over(asked.rounds * subjects):
@@ -192,6 +193,6 @@ def trace(request: BenchmarkConfig) -> list[str]:
     shown = []
     for config in request.configs():
         step = training_step(training.resolve(config, splits), splits, plan)
-        shown += ["", f"{config.model.arch}: share of a training step, ms a step, times a step, operation"]
+        shown += ["", f"{own.shown(config.model.arch)}: share of a training step, ms a step, times a step, operation"]
         shown += [f"  {line}" for line in tracing.dearest(step)]
     return shown

@@ -1,6 +1,14 @@
 """Training: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
 
-from kerascnn.training.assembly import RunSchedule, averaged, build_and_compile, network, network_of, resolve
+from kerascnn.training.assembly import (
+    RunSchedule,
+    averaged,
+    build_and_compile,
+    find_network,
+    network,
+    network_of,
+    resolve,
+)
 from kerascnn.training.loop import train
 from kerascnn.training.measuring import network_cost, seconds_per_step
 from kerascnn.training.mending import mend
@@ -9,6 +17,7 @@ __all__ = [
     "RunSchedule",
     "averaged",
     "build_and_compile",
+    "find_network",
     "mend",
     "network",
     "network_cost",

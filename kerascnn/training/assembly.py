@@ -1,12 +1,13 @@
 """Turns a config into a compiled model: settings that depend on the data, the schedule, the network and its optimizer."""
 
+import itertools
 from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from kerascnn import models
-from kerascnn.architectures import tables
+from kerascnn.architectures import own, tables
 from kerascnn.architectures.shape import Shape
 from kerascnn.compat import keras as compat
 from kerascnn.config import Config, Model
@@ -15,7 +16,8 @@ from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
-from kerascnn.models import auxiliary
+from kerascnn.models import auxiliary, functions
+from kerascnn.runs import Run
 from kerascnn.training import finetune, keras_metrics, losses, optim, whitening
 
 # Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
@@ -36,11 +38,14 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     size = splits.image_size
     chosen = augment.chosen(config.augment, size)
     task, smoothing = splits.task, config.optim.label_smoothing
-    arch = tables.resolve(config.model.arch, size)
+    arch = tables.resolve(own.pinned(config.model.arch), size)
     stem = config.model.stem
     config = with_optimizer(config, size)
     epochs, low_res_epochs = length(config, arch, size)
-    if low_res_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto":
+    function = own.parse(arch)
+    if function:
+        _check_function(function, config, splits, low_res_epochs)
+    if low_res_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto" and not function:
         stem = "large"  # the stem for the full image size, as small images would choose another one
     resolved = ResolvedConfig.of(
         with_lr(config, size),
@@ -72,16 +77,39 @@ def _monitor(config: Config, splits: Splits) -> str:
     return "val_macro_f1" if counts.max() > IMBALANCE * counts.min() else "val_accuracy"
 
 
+def _check_function(function: own.OwnArch, config: Config, splits: Splits, low_res_epochs: int) -> None:
+    """Checks the network of a function before a run begins."""
+    own.check_options(function, config.model)
+    find_network(config)
+    size, classes, options = splits.image_size, len(splits.class_names), own.options(config.model)
+    shapes = functions.check(function, size, classes, options)
+    if low_res_epochs and functions.check(function, small_size(size), classes, options) != shapes:
+        raise UserError(
+            f"--low-res-epochs {low_res_epochs}: the weights of {function.name} have other shapes for"
+            f" {small_size(size)} px than for {size} px"
+        )
+
+
+def find_network(config: Config) -> None:
+    """Makes the function of a resolved arch known from the copy of a run, if its own file has changed or is gone."""
+    function = own.parse(config.model.arch)
+    if function and function.pin:
+        copies = config.logging.runs_dir.glob(f"*/{Run('').network_file.name}")
+        functions.find(function, itertools.chain(finetune.copies(config.model), copies))
+
+
 def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
     """Returns the epochs, and those on small images, of a config with a resolved optimizer.
 
     A config without either gets both: the default number, fewer if Muon trains small images from scratch. A config with one
-    of the two has no other epochs on small images than it sets.
+    of the two has no other epochs on small images than it sets, nor has one of a function, whose weights may have another
+    shape for them.
     """
     fit = config.fit
     whole = EPOCHS.get(arch, DEFAULT_EPOCHS)
     short = config.optim.optimizer == "muon" and image_size <= tables.SMALL_IMAGE and config.model.weights is None
-    if fit.epochs is None and fit.low_res_epochs is None and short and small_size(image_size) < image_size:
+    both = fit.epochs is None and fit.low_res_epochs is None and own.parse(arch) is None
+    if both and short and small_size(image_size) < image_size:
         epochs = round(whole * MUON_EPOCHS)
         return epochs, round(epochs * SMALL_SHARE)
     return fit.epochs or (round(whole * MUON_EPOCHS) if short else whole), fit.low_res_epochs or 0
@@ -150,8 +178,30 @@ def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> ker
     keras.utils.set_random_seed(config.draw_seed)
     with plan.scope():
         model = with_heads(config.model, splits.image_size, len(splits.class_names))
+        if plan.replicas > 1 and own.parse(config.model.arch):
+            _check_shared(model, plan.replicas)
     compile_for(model, config, splits, plan)
     return model
+
+
+def _check_shared(model: keras.Model, replicas: int) -> None:
+    """Raises UserError for statistics of which each replica would keep its own: files would have those of the first one.
+
+    Normalizations of Keras are replaced by ours, which share theirs (`models.adapting`).
+    """
+    apart = [
+        variable.path
+        for layer in compat.nested_layers(model)
+        for variable in compat.state_of(layer)
+        if not isinstance(layer, keras.layers.Normalization)  # whose statistics are given
+        and keras.backend.is_float_dtype(variable.dtype)
+        and variable.aggregation != "mean"
+    ]
+    if apart:
+        raise UserError(
+            f"{replicas} replicas would each keep their own {apart[0]}: --devices cpu:1 or gpu:1, or"
+            ' aggregation="mean" in its add_weight'
+        )
 
 
 def compile_for(

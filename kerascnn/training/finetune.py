@@ -15,7 +15,8 @@ from typing import IO
 
 import keras
 
-from kerascnn import weights
+from kerascnn import models, weights
+from kerascnn.architectures import own
 from kerascnn.architectures.shape import SHAPE
 from kerascnn.architectures.tables import SMALL_IMAGE
 from kerascnn.cli.escaping import expanded
@@ -24,7 +25,6 @@ from kerascnn.data import Splits
 from kerascnn.data.preflight import source
 from kerascnn.errors import UserError
 from kerascnn.layers import AuxiliaryHead
-from kerascnn.models import HEADS
 from kerascnn.runs import WEIGHTS_PIN, Run
 from kerascnn.weights.published import has_published, locate
 
@@ -61,6 +61,14 @@ def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
     return config.replace(model={"weights": f"{place}{WEIGHTS_PIN}{found}", "stem": stem})
 
 
+def copies(section: Model) -> list[Path]:
+    """Returns the copy of a network's file that the run of `--weights` keeps, if there is one."""
+    if section.weights is None:
+        return []
+    run = source(expanded(_place_and_pin(section.weights)[0]))
+    return [run.network_file] if run is not None and run.network_file.exists() else []
+
+
 def _place_and_pin(weights: str) -> tuple[str, str]:
     """Returns the path of weights, and the digest that they must have, or an empty text."""
     place, mark, pin = weights.partition(WEIGHTS_PIN)
@@ -84,7 +92,7 @@ def _needs_weights(config: Config) -> None:
 
 def _stem(section: Model, place: str, image_size: int) -> str:
     """Returns the stem of the weights, a run's own or the published one, if `auto` would choose the other."""
-    if section.stem != "auto":
+    if section.stem != "auto" or own.parse(section.arch):
         return section.stem
     small = image_size <= SMALL_IMAGE
     path = expanded(place)
@@ -163,7 +171,8 @@ def _as_flag(name: str, value: object) -> str:
 
 def heads(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the layers with fresh weights if the number of classes differs: the head, and auxiliary heads in training."""
-    return [layer for layer in model.layers if layer.name in HEADS or isinstance(layer, AuxiliaryHead)]
+    extra = [layer for layer in model.layers if isinstance(layer, AuxiliaryHead)]
+    return [models.head(getattr(model, "network", model)), *extra]
 
 
 def choose(
@@ -180,9 +189,11 @@ def choose(
     Raises:
         UserError: The network has fewer stages.
     """
-    below = _below(network, freeze) if freeze else set()
+    below = {*(_below(network, freeze) if freeze else ()), *getattr(network, "frozen", ())}
     for layer in model.layers:
-        layer.trainable = layer in alone if alone is not None else layer.name not in below
+        trained = layer in alone if alone is not None else layer.name not in below
+        if layer.trainable != trained:  # setting it sets it for all layers inside
+            layer.trainable = trained
 
 
 def _below(network: keras.Model, stages: int) -> set[str]:
@@ -200,7 +211,7 @@ def advice(splits: Splits, config: Config) -> str | None:
     each = len(splits.train) / len(splits.class_names)
     if config.model.weights is not None or each >= FEW:
         return None
-    arch = config.model.arch
+    arch = own.shown(config.model.arch)
     if has_published(arch):
         source = "--weights imagenet (a network once), a file or a run"
     else:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from kerascnn import data, models
+from kerascnn.architectures import own
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
@@ -17,7 +18,7 @@ from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, corrections, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.devices.plan import Plan, host_values, setup
-from kerascnn.models import cost
+from kerascnn.models import cost, functions
 from kerascnn.report import pictures, tensorboard, tensorboard_callbacks
 from kerascnn.runs import Run
 from kerascnn.training import (
@@ -78,11 +79,15 @@ def train(
     screen = screen or Screen()
     plan = setup(config.devices, config.fit.batch_size)
     splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
+    if run.network_file.exists():  # its own file may have changed since, or be gone
+        functions.provide(run.network_file)
     resolved = resolve(config, splits)
     with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
         if run.finished:
             return run.metrics()
         run.write_config(resolved)
+        if (function := own.parse(resolved.model.arch)) and function.file is not None:
+            run.write_network(functions.source(function))
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         run.write_corrections(*corrections.contents(config.data))
         screen.log_to(run.log_file)
@@ -127,7 +132,7 @@ class Training:
     def go(self, until: int | None) -> dict[str, Any]:
         """Fits the rest, then scores the best model."""
         schedule = RunSchedule.of(self.config.fit, len(self.splits.train), until)
-        with self.screen.phase(f"building {self.config.model.arch}") as phase:
+        with self.screen.phase(f"building {own.shown(self.config.model.arch)}") as phase:
             self.model = build_and_compile(self.config, self.splits, self.plan)
         self.ending.build = phase.seconds
         with self.screen.phase("loading weights"):
@@ -173,7 +178,9 @@ class Training:
         self.ending.trace = phase.seconds
         optimizer, fit = self.config.optim, self.config.fit
         size = f"{self.count.params:,} parameters, {self.count.macs / 1e6:,.1f} M MACs at {self.splits.image_size} px"
-        self.screen.say(f"model   {self.config.model.arch}: {size}")
+        self.screen.say(f"model   {own.shown(self.config.model.arch)}: {size}")
+        if self.count.unknown:
+            self.screen.say(f"        MACs are without {', '.join(self.count.unknown)}")
         self.screen.say(f"device  {self.plan.reason}")
         self.screen.say(
             f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
@@ -251,7 +258,7 @@ class Training:
         """Continues with the same weights in a network for the other image size; a checkpoint restores the rest."""
         self.trained_on = assembly.small(self.splits) if small else self.splits
         weights = host_values(self.model.weights)
-        with self.screen.phase(f"building {self.config.model.arch} for {self.trained_on.image_size} px"):
+        with self.screen.phase(f"building {own.shown(self.config.model.arch)} for {self.trained_on.image_size} px"):
             self.model = build_and_compile(self.config, self.trained_on, self.plan)
         with self.plan.scope():
             self.model.set_weights(weights)

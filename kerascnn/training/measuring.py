@@ -7,23 +7,29 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn.architectures import counting
+from kerascnn.architectures import counting, own
 from kerascnn.architectures.shape import Shape
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
+from kerascnn.models import cost
+from kerascnn.training import assembly
 
 # Steps before the measurement, its seconds, and its most steps: the first steps compile and fill the cache.
 WARM_STEPS, SECONDS, MOST_STEPS = 4, 3.0, 60
 
 
 def network_cost(config: ResolvedConfig, classes: int) -> counting.Counted:
-    """Returns parameters and multiply-adds of a resolved config's network, from its row or by building it without weights.
+    """Returns parameters and multiply-adds of a resolved config's network, from its row, or by building that of a function.
 
     Raises:
         UserError: There is no such network.
     """
+    if own.parse(config.model.arch):
+        assembly.find_network(config)
+        found = cost.count(assembly.network(config.model, config.data.image_size, classes))
+        return counting.Counted(found.params, found.macs)
     return counting.counted(config.model.arch, config.data.image_size, classes, Shape.of(config.model))
 
 

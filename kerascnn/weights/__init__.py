@@ -12,9 +12,10 @@ from pathlib import Path
 import keras
 
 from kerascnn import models
+from kerascnn.architectures import own
 from kerascnn.architectures.rows import HEADS
 from kerascnn.errors import UserError
-from kerascnn.weights import keras_files, names, pickled, safetensors
+from kerascnn.weights import by_order, keras_files, names, pickled, safetensors
 from kerascnn.weights.published import locate, published
 from kerascnn.weights.tensors import Tensor, WeightFile
 
@@ -39,7 +40,7 @@ def load(model: keras.Model, arch: str, source: str | Path) -> list[str]:
 
     Args:
         model: The network; its weights must be float32 (also under a mixed policy).
-        arch: Its row.
+        arch: Its row, or the function that built it.
         source: "imagenet", "hf://timm/NAME", or a file: torchvision's or timm's `.pth` or `.safetensors`,
             keras.applications' `.h5`, `.weights.h5` or `.keras`, or a `.keras` file of this program.
 
@@ -48,7 +49,10 @@ def load(model: keras.Model, arch: str, source: str | Path) -> list[str]:
     Raises UserError for a file that cannot be read or fits another arch, which the message names, and for tensors that are
     missing, unknown or have another shape, which the message names as well.
     """
-    content = _read(locate(source, arch), arch)
+    path = locate(source, arch)
+    if function := own.parse(arch):
+        return by_order.load(model, function, path)
+    content = _read(path, arch)
     fits = _match(model.weights, arch, content)
     if not fits.perfect:
         raise UserError(_complaint(fits, arch, content))

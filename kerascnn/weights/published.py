@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 
+from kerascnn.architectures import own
 from kerascnn.architectures.tables import ARCHS, PIXELS
 from kerascnn.cli.escaping import expanded
 from kerascnn.errors import UserError
-from kerascnn.weights import names
+from kerascnn.weights import by_order, names
 
 HUB = "hf://"
 # The default weights of timm for these networks.
@@ -42,7 +43,7 @@ TIMM = {
 
 def has_published(arch: str) -> bool:
     """Returns whether `--weights imagenet` exists for `arch`."""
-    return arch in names.KERAS or arch in TIMM
+    return arch in names.KERAS or arch in TIMM or arch.startswith(own.KERAS)
 
 
 def published(arch: str) -> Path:
@@ -51,6 +52,8 @@ def published(arch: str) -> Path:
     Raises UserError if there are no published weights for this network, without network access, and if huggingface_hub is
     needed but not installed.
     """
+    if function := own.parse(arch):
+        return by_order.published(function)
     if arch in names.KERAS:
         return _from_keras(arch)
     if arch in TIMM:

@@ -31,3 +31,18 @@ def test_image_size_where_the_model_has_none():
     assert cost.count(model, 7).macs == 7 * 7 * 3 * 2
     with pytest.raises(ValueError, match="image_size"):
         cost.count(model)
+
+
+def test_products_of_networks_from_elsewhere_count_and_what_is_unknown_is_named():
+    inputs = keras.Input((6, 6, 4))
+    x = keras.layers.Conv2DTranspose(3, 2, strides=2, use_bias=False)(
+        inputs
+    )  # 6 x 6 x 4 inputs reach 2 x 2 x 3 outputs
+    x = keras.layers.Reshape((36, 12))(x)
+    x = keras.layers.MultiHeadAttention(2, 5)(x, x)  # three projections, scores, their sums, and the way back
+    x = keras.ops.real(keras.ops.ifft2((x, keras.ops.zeros_like(x)))[0])
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    counted = cost.count(model)
+    attention = 3 * 36 * 12 * 10 + 2 * 36 * 36 * 10 + 36 * 10 * 12
+    assert counted.macs == 6 * 6 * 4 * 2 * 2 * 3 + attention + 36 * 12 * 3
+    assert any("FFT" in name for name in counted.unknown)
