@@ -11,6 +11,7 @@ from kerascnn.architectures.shape import Shape
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.cli.screen import quiet, starting
 from kerascnn.config.resolved import ResolvedConfig
+from kerascnn.errors import UserError
 from kerascnn.runs.scratch import scratch
 from kerascnn.studies.budget import WIDTH_DIVISORS, Match, solve_width
 from kerascnn.studies.cost import Cost

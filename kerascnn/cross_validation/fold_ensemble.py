@@ -54,6 +54,9 @@ def make(plan: FoldPlan, runs: Mapping[int, Run], screen: Screen) -> tuple[Run, 
         with screen.phase("loading the networks of all folds"):
             members = [load_keras(each.best_model) for each in runs.values()]
         run.write_config(config)
+        for each in runs.values():
+            if each.network_file.exists():
+                run.write_network(each.network_file.read_bytes())
         run.write_data(splits.summary(), splits.rows(), splits.skipped)
         with screen.phase("averaging their probabilities"):
             model = ensemble(members, run.task.activation)
