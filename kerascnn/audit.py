@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
     screen = Screen(errors=asked.as_json)
     if asked.output is not None:
         AuditDirectory(asked.output).check()
-    with quiet(), starting(screen):
+    with starting(screen), quiet():
         from kerascnn.auditing import audit_page, audit_summary, auditing
         from kerascnn.data import Room
         from kerascnn.report import html

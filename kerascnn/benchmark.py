@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     data_only = asked.as_json or asked.csv
     # With rows for programs, everything else goes to standard error.
     screen = Screen(errors=data_only)
-    with quiet(request.logging.verbose), starting(screen):
+    with starting(screen), quiet(request.logging.verbose):
         from kerascnn.speed import onednn_gain, rounds, tracing
     if asked.trace:
         tracing.require()

@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     asked = asked.model_copy(update={"target": str(finding.find(asked.target))})
     preflight.dataset(asked.dataset, asked.data_dir)
     screen = Screen(errors=asked.as_json)
-    with quiet(), starting(screen):
+    with starting(screen), quiet():
         from kerascnn.data import Room
         from kerascnn.evaluation import evaluating
     say = (lambda line: None) if asked.as_json else screen.say

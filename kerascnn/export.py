@@ -1,5 +1,6 @@
 """Export a finished run as artefacts that are proven equal to it: SavedModel, LiteRT, ONNX, Keras."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,6 +15,7 @@ from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.config.section import Section
 from kerascnn.data import preflight
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
+from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run, finding
 
 if TYPE_CHECKING:
@@ -61,10 +63,10 @@ def main(argv: list[str]) -> int:
     run.metrics()
     preflight.dataset(asked.dataset, asked.data_dir)
     screen = Screen()
-    with quiet(asked.verbose):
-        with starting(screen):
-            from kerascnn.artefacts import exporting
-
+    with starting(screen), quiet(asked.verbose):
+        server = ForkServer.here()
+        from kerascnn.artefacts import exporting
+    with quiet(asked.verbose), server or contextlib.nullcontext():
         done = exporting.export(
             run,
             asked.exports_dir,
@@ -73,6 +75,7 @@ def main(argv: list[str]) -> int:
             data_dir=asked.data_dir,
             say=screen.say,
             phases=screen,
+            server=server,
         )
     return report(done)
 

@@ -22,6 +22,7 @@ from kerascnn.config import Config, Model
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped, UserError
+from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run, prepare
 from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
@@ -63,7 +64,8 @@ def main(argv: list[str]) -> int:
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))  # what was trained is saved
         orders.pin()
     screen = Screen(tell=orders.tell() if orders else None)
-    with quiet(config.logging.verbose), starting(screen) as phase:
+    with starting(screen) as phase, quiet(config.logging.verbose):
+        server = ForkServer.here() if config.logging.export else None
         from kerascnn import data, training
         from kerascnn.artefacts import exporting
         from kerascnn.auditing import leaks
@@ -84,9 +86,9 @@ def main(argv: list[str]) -> int:
     if run.finished:
         if read_test and training.mend(run, splits, draw=not child):
             screen.say(f"report  {run.report_file}, which was missing")
-        done = run.metrics()["finished"]
+        when = run.metrics()["finished"]
         screen.say(
-            f"run {run.name}: finished on {done}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
+            f"run {run.name}: finished on {when}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
         )
     trained = not run.finished
     with _goes_on(config.logging.overwrite):
@@ -100,12 +102,14 @@ def main(argv: list[str]) -> int:
                 read_test=read_test,
                 # Two comparisons may share a run: the second one waits for it.
                 patience=math.inf if child else 0.0,
-                export_start=phase.seconds if config.logging.export else None,
+                export_start=None if not config.logging.export else 0.0 if server else phase.seconds,
             )
         if trained and run.finished:
             screen.log_to(run.log_file)
         if run.finished and config.logging.export:
-            _export(screen, exporting.export(run, config.logging.exports_dir, splits=splits, phases=screen))
+            with server or contextlib.nullcontext():
+                done = exporting.export(run, config.logging.exports_dir, splits=splits, phases=screen, server=server)
+            _export(screen, done)
     if run.finished:
         _say_scores(screen, run.metrics(), run.task)
         _say_next(screen, run, asked)

@@ -103,15 +103,14 @@ def main(argv: list[str]) -> int:
     asked = asked.model_copy(update={"artefact": str(finding.find(asked.artefact))})
     # On the terminal of the predictions if there is one, else on standard error.
     screen = Screen(errors=sys.stdout is None or not sys.stdout.isatty())
-    with quiet():
-        with starting(screen):
-            from kerascnn import artefacts
-            from kerascnn.data import named
-        with screen.phase("loading the network"):
-            predictor = artefacts.open(
-                asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
-            )
-            overlays = _overlays(asked, predictor)
+    with starting(screen), quiet():
+        from kerascnn import artefacts
+        from kerascnn.data import named
+    with quiet(), screen.phase("loading the network"):
+        predictor = artefacts.open(
+            asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
+        )
+        overlays = _overlays(asked, predictor)
     sorting = _sorting(asked, predictor)
     with Output(asked, len(predictor.class_names), screen) as output:
         files: Iterable[str] = named.files(

@@ -13,7 +13,9 @@ from kerascnn.cli.recipes import recipe_path
 from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.data import preflight
 from kerascnn.errors import DONE
+from kerascnn.processes.fork_server import ForkServer
 from kerascnn.search import tune_config
+from kerascnn.studies.executors.local import PRELOADED
 
 if TYPE_CHECKING:
     from kerascnn.search.search import Search
@@ -30,10 +32,11 @@ def main(argv: list[str]) -> int:
     screen = Screen()
     if start:
         screen.say(start)
+    with starting(screen), quiet(request.logging.verbose):
+        server = ForkServer.here(PRELOADED)
+        from kerascnn.search.search import Search
     with quiet(request.logging.verbose):
-        with starting(screen):
-            from kerascnn.search.search import Search
-        search = Search(request, screen)
+        search = Search(request, screen, server)
     with contextlib.closing(search.executor):
         return _search(search)
 

@@ -21,7 +21,7 @@ FLOORS = (
     {"config"},
     {"architectures"},
     {"cli"},
-    {"devices"},
+    {"devices", "processes"},
     {"runs"},
     {"data", "layers"},
     {"models"},

@@ -25,6 +25,7 @@ from kerascnn.cli.recipes import dumps
 from kerascnn.config import Logging, defaults
 from kerascnn.data import Splits
 from kerascnn.errors import FULL, PASSING, CheckFailed, UserError
+from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run
 from kerascnn.runs.files import read_json
 from kerascnn.runs.scratch import scratch
@@ -75,6 +76,7 @@ def export(
     data_dir: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     phases: Phases = SILENT,
+    server: ForkServer | None = None,
 ) -> Exported:
     """Exports the best model of a finished run as the next version; the same run and options reuse an existing version.
 
@@ -87,6 +89,7 @@ def export(
         data_dir: The present folder of the prepared data of TensorFlow Datasets.
         say: Called with a line per artefact.
         phases: Shows the progress.
+        server: Forks the processes that prove, or None: they import TensorFlow.
 
     Raises:
         UserError: The run is not finished or not calibrated, a package is missing, its data are gone or have changed, or the
@@ -117,7 +120,7 @@ def export(
     with scratch() as place, aside(folder) as version:
         with phases.phase("reading images for the proof"):
             sample = draw(splits, place)
-        making = _Making(run, options, temperature, sample, version, say, phases)
+        making = _Making(run, options, temperature, sample, version, say, phases, server)
         try:
             rows = making.all(made_of)
         finally:
@@ -194,6 +197,7 @@ class _Making:
         folder: Path,
         say: Callable[[str], None],
         phases: Phases,
+        server: ForkServer | None,
     ) -> None:
         self.run, self.options, self.sample, self.folder, self.say = run, options, sample, folder, say
         self.phases = phases
@@ -203,7 +207,7 @@ class _Making:
         self.model = best if temperature is None else folding.calibrated(best, temperature)
         savedmodel.check(self.model, self.known["class_names"])
         with phases.phase("predicting the proof's images with the run"):
-            self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop)
+            self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop, server)
 
     def all(self, made_of: dict[str, Any]) -> list[dict[str, Any]]:
         """Writes and proves every artefact; returns the rows of parity.json."""

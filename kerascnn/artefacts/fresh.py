@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.artefacts import run_artefact
+from kerascnn.processes.fork_server import ForkServer
+from kerascnn.processes.starting import start
 from kerascnn.runs.scratch import scratch
 
 
@@ -40,21 +41,23 @@ class FreshProcess:
             package: only a process for "keras" can import the package, and only one for another format proves that the
             package is not needed.
         environment: Environment variables of the process, in addition to those of this one.
+        server: Forks the process, which then has imported TensorFlow already; None starts it.
     """
 
-    def __init__(self, form: str, environment: Mapping[str, str] | None = None) -> None:
-        # independent of the working directory
-        home = Path(__file__).resolve().parents[2]
-        paths = {"PYTHONPATH": os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    def __init__(
+        self, form: str, environment: Mapping[str, str] | None = None, server: ForkServer | None = None
+    ) -> None:
         self.packaged = form == "keras"
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._child = subprocess.Popen(
-            [sys.executable, run_artefact.__file__, form],
-            env={**os.environ, **(paths if self.packaged else {}), **(environment or {})},
-            stdin=subprocess.PIPE,
+        self._child = start(
+            [run_artefact.__file__, form],
+            server=server,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            text=True,
+            environment={**os.environ, **(environment or {})},
+            without="" if self.packaged else "kerascnn",
+            # independent of the working directory
+            package=Path(__file__).resolve().parents[2] if self.packaged else None,
         )
 
     def ask(self, form: str, path: Path, images: np.ndarray, contents: Sequence[bytes] = ()) -> Outputs:
@@ -85,11 +88,11 @@ class FreshProcess:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         try:
-            self._child.stdin.write(json.dumps(request) + "\n")
+            self._child.stdin.write(f"{json.dumps(request)}\n".encode())
             self._child.stdin.flush()
             answer = self._child.stdout.readline()
         except BrokenPipeError:
-            answer = ""
+            answer = b""
         if answer:
             return json.loads(answer)
         self._child.wait()

@@ -17,6 +17,7 @@ from kerascnn.artefacts.fresh import FreshProcess
 from kerascnn.artefacts.parity import Agreement
 from kerascnn.artefacts.sample import Sample
 from kerascnn.data import decode
+from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run
 
 TOLERANCE = 1e-4  # largest difference of a probability, for float32
@@ -63,12 +64,19 @@ class Prover:
         temperature: Divisor of the logits; 1 without calibration.
         sample: Images and files.
         allow_drop: Percentage of images whose most probable class may differ in types other than float32.
+        server: Forks the new processes, or None.
     """
 
     def __init__(
-        self, run: Run, model: keras.Model, temperature: float, sample: Sample, allow_drop: float = MAX_DROP
+        self,
+        run: Run,
+        model: keras.Model,
+        temperature: float,
+        sample: Sample,
+        allow_drop: float = MAX_DROP,
+        server: ForkServer | None = None,
     ) -> None:
-        self.sample, self.allow_drop = sample, allow_drop
+        self.sample, self.allow_drop, self._server = sample, allow_drop, server
         self._fresh: FreshProcess | None = None
         self.images = sample.images.astype("float32")
         asked = predictor.of_run(run, model)
@@ -88,7 +96,7 @@ class Prover:
         if self._fresh is not None and (not self._fresh.alive or self._fresh.packaged != (form == "keras")):
             self.close()
         if self._fresh is None:
-            self._fresh = FreshProcess(form)
+            self._fresh = FreshProcess(form, server=self._server)
 
     def close(self) -> None:
         """Ends the new process."""

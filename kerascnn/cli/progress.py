@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -119,10 +120,29 @@ class Phases:
 SILENT = Phases()
 
 
+_watched: "weakref.WeakSet[Watched]" = weakref.WeakSet()
+
+
+def _hold() -> None:
+    """Called before a fork: no thread that watches phases is about to write, and holds no lock that the fork would lack."""
+    for each in list(_watched):
+        each._turn.acquire()
+
+
+def _release() -> None:
+    for each in list(_watched):
+        each._turn.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release)
+
+
 class Watched(Phases):
     """Phases that a thread watches as long as there are any; subclasses define `began`, `ended` and `look`."""
 
     def __init__(self) -> None:
+        _watched.add(self)
         self._active: dict[int, Phase] = {}
         self._turn = threading.RLock()
         self._count = 0

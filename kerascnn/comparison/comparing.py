@@ -24,7 +24,7 @@ def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> N
         Stopped: By a signal or the time limit; the conclusion covers the finished seeds.
         TrainingFailed: Some runs cannot be trained, or a process was lost; the conclusion covers the others.
     """
-    with LocalExecutor(phases=screen) as executor:
+    with LocalExecutor.forking(screen, request.logging.verbose) as executor:
         _of_archs(request, configs, executor, screen)
 
 

@@ -289,9 +289,10 @@ def _costs(cells: list[Cell], executor: Executor, screen: Screen) -> list[Cell]:
             f"measure {own.shown(subject.config.model.arch)} at {subject.config.data.image_size} px: a few warm steps"
         )
         start = time.monotonic()
-        trained = executor.call(network_costs.trained, subject, slot=executor.slots[0])
-        # All but the warm steps is the start-up of a run: process, TensorFlow, images, compilation.
+        trained = executor.call(network_costs.trained, subject, slot=executor.slots[0], alone=True)
+        # All but the warm steps is the start-up of a run: process, TensorFlow unless it is forked, images, compilation.
         start_up = time.monotonic() - start - trained.warm_seconds
+        start_up -= trained.import_seconds if executor.forks else 0.0
         known[network] = trained, start_up
     screen.say(f"measure inference of {len(subjects)} networks in turn, latency in {network_costs.PROCESSES} processes")
     networks = [(subject.config, subject.class_names) for subject in subjects.values()]

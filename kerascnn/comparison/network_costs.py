@@ -116,27 +116,30 @@ def _by_latency(first: ResolvedConfig, other: ResolvedConfig, classes: int) -> M
 
 
 class Trained(NamedTuple):
-    """Warm training steps: their speed, the peak bytes of this process, and their seconds."""
+    """Warm training steps: their speed, the peak bytes of this process, their seconds, and those of TensorFlow's import."""
 
     images_per_second: float
     memory: int
     warm_seconds: float
+    import_seconds: float
 
 
 def trained(subject: Target, phases: Phases = SILENT) -> Trained:
-    """Trains a few steps."""
-    with quiet(subject.config.logging.verbose):
-        with starting(phases):
-            from kerascnn import data, training
-            from kerascnn.devices import timing
-            from kerascnn.devices.plan import setup
+    """Trains a few steps. Called in a process that shares no memory, whose peak would not be that of a training alone."""
+    verbose = subject.config.logging.verbose
+    with starting(phases) as start, quiet(verbose):
+        from kerascnn import data, training
+        from kerascnn.devices import timing
+        from kerascnn.devices.plan import setup
 
-            plan = setup(subject.config.devices, subject.config.fit.batch_size)
+        plan = setup(subject.config.devices, subject.config.fit.batch_size)
+    import_seconds = start.seconds
+    with quiet(verbose):
         splits = data.load(subject.config.data, data.Room(subject.config.logging.runs_dir), phases)
         with phases.phase(f"building {own.shown(subject.config.model.arch)}"):
             model = training.build_and_compile(subject.config, splits, plan)
     step, warm = training.seconds_per_step(model, subject.config, splits, phases)
-    return Trained(subject.config.fit.batch_size / step, timing.peak_memory(), warm)
+    return Trained(subject.config.fit.batch_size / step, timing.peak_memory(), warm, import_seconds)
 
 
 def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], executor: Executor) -> list[dict[str, Any]]:
@@ -146,10 +149,10 @@ def inference(networks: list[tuple[ResolvedConfig, tuple[str, ...]]], executor: 
     each number is the median of the rounds. Latency is measured in `PROCESSES` processes.
     """
     slot = executor.slots[0]
-    found = executor.call(_inference, networks, slot=slot)
+    found = executor.call(_inference, networks, slot=slot, alone=True)
     apiece = [[(one["latency_p50"], one["latency_p95"]) for one in found]]
     for _ in range(PROCESSES - 1):
-        apiece.append(executor.call(_latencies, networks, slot=slot))
+        apiece.append(executor.call(_latencies, networks, slot=slot, alone=True))
     for i, one in enumerate(found):
         p50, p95 = zip(*(each[i] for each in apiece), strict=True)
         one |= {"latency_p50": float(np.median(p50)), "latency_p95": float(np.median(p95)), "latencies": p50}
@@ -160,9 +163,10 @@ def _latencies(
     networks: list[tuple[ResolvedConfig, tuple[str, ...]]], phases: Phases = SILENT
 ) -> list[tuple[float, float]]:
     """Returns the median and the 95th percentile of each network's latency in this process, in milliseconds."""
-    with quiet(networks[0][0].logging.verbose):
-        with starting(phases):
-            from kerascnn.devices import timing
+    verbose = networks[0][0].logging.verbose
+    with starting(phases), quiet(verbose):
+        from kerascnn.devices import timing
+    with quiet(verbose):
         with phases.phase("building the networks"):
             calls = [timing.inference(_float32(*network), 1, network[0].data.image_size) for network in networks]
         with phases.phase("timing latency", ROUNDS) as phase:

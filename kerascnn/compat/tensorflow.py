@@ -1,6 +1,7 @@
 """Private names of TensorFlow 2.21."""
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.util import _pywrap_util_port
 
@@ -13,6 +14,12 @@ def under_xla() -> bool:
 def onednn_on() -> bool:
     """Whether this process runs oneDNN's CPU kernels."""
     return bool(_pywrap_util_port.IsMklEnabled())
+
+
+def started() -> bool:
+    """Whether this process has run an op, or looked for devices: from then on it has threads, which a fork loses."""
+    present = context.context_safe()
+    return present is not None and (present._initialized or present._physical_devices is not None)
 
 
 def called_graph(graph: tf.Graph, call: tf.Operation) -> tf.Graph:

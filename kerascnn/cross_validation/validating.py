@@ -33,7 +33,7 @@ def of_config(asked: Config, told: Collection[str], screen: Screen) -> None:
         TrainingFailed: A run cannot be trained.
     """
     config = _checked(asked, told, screen)
-    with LocalExecutor(phases=screen) as executor:
+    with LocalExecutor.forking(screen, config.logging.verbose) as executor:
         plan = fold_plan.make(config, executor)
         with plan.directory.lock():
             request = plan.request()

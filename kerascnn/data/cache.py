@@ -38,7 +38,8 @@ Store = Decoded | Undecoded
 class Cache:
     """Keeps train and val in memory, up to a budget in bytes (auto: a quarter of the free memory; off: none).
 
-    Test is read once and is not kept.
+    Test is read once, at the end. It is kept only if its decoded images fit, since each image is otherwise decoded twice: to
+    see whether it can be, and to be scored.
     """
 
     def __init__(self, mode: str = "auto"):
@@ -62,15 +63,13 @@ class Cache:
     def _kept(self, source: Encoded, split: Split, whole: bool, phases: Phases) -> Store:
         indices, count = tf.constant(split.indices), len(split)
         direct = Undecoded(source, lambda position: source.read(indices[position]))
-        if split.name == TEST:
-            return direct
         if whole and self._take(count * source.size**2 * 3):
             images = table((count, source.size, source.size, 3))
             with phases.phase(f"decoding {split.name} into memory", count) as phase:
                 source.know(split.indices, stream.decode_all(direct.read, images, source.mode, phase.advance))
             kept = resident(images)
             return Decoded(lambda positions: tf.gather(kept, positions))
-        if self._take(source.encoded_size(split.indices)):
+        if split.name != TEST and self._take(source.encoded_size(split.indices)):
             with phases.phase(f"reading {split.name} into memory", count) as phase:
                 buffers = stream.read_all(direct.read, count, phase)
             source.judge(split.indices[tf.strings.length(buffers).numpy() == 0])

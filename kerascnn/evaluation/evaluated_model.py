@@ -15,6 +15,7 @@ from kerascnn.cli.progress import SILENT, Phase, Phases
 from kerascnn.config import Data
 from kerascnn.config.section import nearest
 from kerascnn.data import Room, Split, Splits, pipeline
+from kerascnn.data.cache import Cache
 from kerascnn.data.grouping import groups_of
 from kerascnn.data.walking import composed
 from kerascnn.errors import UserError
@@ -89,7 +90,7 @@ class EvaluatedModel:
     def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
         first = 0
-        batches = pipeline.scoring(part, self.splits, BATCH)
+        batches = pipeline.scoring(part, self.splits, BATCH, Cache("auto"))  # decoded once if they fit
         with pipeline.telling(self.split.source):
             for images, _, weights in batches:
                 # Padding rows and images that cannot be decoded have weight 0.

@@ -14,6 +14,7 @@ from kerascnn.config.defaults import with_lr
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits
 from kerascnn.errors import UserError
+from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run
 from kerascnn.search import brackets, candidates, space
 from kerascnn.search.candidates import Budget
@@ -39,12 +40,13 @@ class Search:
     Args:
         request: The flags.
         screen: Takes lines.
+        server: Forks the trainings and measurements, or None.
 
     Raises:
         UserError: A space that does not fit the arch, data that cannot be loaded, more workers than cores.
     """
 
-    def __init__(self, request: TuneConfig, screen: Screen) -> None:
+    def __init__(self, request: TuneConfig, screen: Screen, server: ForkServer | None = None) -> None:
         self.tune, self.screen = request.tune, screen
         hours = request.fit.max_hours
         self._end = None if hours is None else time.monotonic() + hours * 3600
@@ -59,7 +61,7 @@ class Search:
         self.column = self.base.fit.monitor if self.tune.objective == "auto" else self.tune.objective
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
-        self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen)
+        self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen, server)
         self.directory = SearchDirectory(as_output(self.tune.searches_dir / (self.tune.name or self._name())))
         self.trial_results: dict[str, TrialResult] = {}
         self.stop = threading.Event()

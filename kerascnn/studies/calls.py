@@ -21,7 +21,7 @@ from kerascnn.cli.progress import SILENT, Phases, Relay
 from kerascnn.errors import CHECK_FAILED, TRAINING_FAILED, USER_ERROR, CheckFailed, Stopped, TrainingFailed, UserError
 from kerascnn.studies.child import Orders, when_parent_ends
 
-COMMAND = (sys.executable, "-m", "kerascnn.studies.calls")
+COMMAND = ("-m", "kerascnn.studies.calls")  # words after `python`
 _KINDS: dict[int, type[Exception]] = {
     USER_ERROR: UserError,
     CHECK_FAILED: CheckFailed,

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -38,6 +37,10 @@ class Executor(Protocol):
     def slots(self) -> Sequence[Slot]:
         """The slots that can be used at the same time; they share nothing."""
 
+    @property
+    def forks(self) -> bool:
+        """Whether trainings are forked from a process that has imported TensorFlow."""
+
     def train(
         self,
         run_dir: str | os.PathLike[str],
@@ -67,8 +70,11 @@ class Executor(Protocol):
             Stopped: `stop` was set; everything is kept.
         """
 
-    def call(self, function: Callable[..., Found], *args: Any, slot: Slot) -> Found:
+    def call(self, function: Callable[..., Found], *args: Any, slot: Slot, alone: bool = False) -> Found:
         """Returns the result of `function` in a new process, whose memory and GPU are released at its end.
+
+        The process may be forked from one that has imported TensorFlow. With `alone` it shares nothing with others, also
+        no memory and no layout of it.
 
         Arguments and result travel as JSON, by the annotations of `function`, which is a function of a module. If it has a
         parameter `phases`, it gets phases that are shown here.
@@ -100,8 +106,8 @@ class ChildLost(Stopped):
 
 
 def fit_command(run: Run, until: int | None) -> list[str]:
-    """Returns the command that trains a run with its own config.toml."""
-    command = [sys.executable, "-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
+    """Returns the words after `python` of the command that trains a run with its own config.toml."""
+    command = ["-m", "kerascnn.fit", "--config", str(run.config_file), "--run", run.name]
     command += ["--runs-dir", str(run.path.parent), "--no-export", "--no-overwrite"]
     return command + (["--stop-epoch", str(until)] if until else [])
 

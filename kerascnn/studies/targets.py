@@ -33,11 +33,12 @@ class Target:
 
 def targets(configs: list[Config], phases: Phases = SILENT) -> list[Target]:
     """Returns each config with its data; each data set is loaded once."""
-    with quiet(configs[0].logging.verbose):
-        with starting(phases):
-            from kerascnn.devices.plan import setup
+    verbose = configs[0].logging.verbose
+    with starting(phases), quiet(verbose):
+        from kerascnn.devices.plan import setup
 
-            setup(configs[0].devices, configs[0].fit.batch_size)
+        setup(configs[0].devices, configs[0].fit.batch_size)
+    with quiet(verbose):
         return _targets(configs, phases)
 
 

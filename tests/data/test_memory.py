@@ -127,8 +127,13 @@ def test_a_part_of_a_split_is_not_taken_for_the_whole(tmp_path):
     np.testing.assert_array_equal(some.fetch(places), whole.fetch(2 * places + 1))
 
 
-def test_test_is_read_once_and_not_kept(tmp_path):
+def test_test_is_decoded_once_if_it_fits_and_its_files_are_never_kept(tmp_path):
     splits = data.load(Data(dataset=str(make(tmp_path / "digits", 60)), image_size=64))
     cache = Cache("memory")
-    assert isinstance(cache.store(splits.val, whole=True), Decoded)
+    kept = cache.store(splits.test, whole=True)
+    assert isinstance(kept, Decoded)
+    assert splits.test.source.tried[splits.test.indices].all()  # scoring does not decode them once more to see this
+    cache = Cache("auto")
+    cache.left = splits.test.source.encoded_size(splits.test.indices)
     assert isinstance(cache.store(splits.test, whole=True), Undecoded)
+    assert cache.left > 0

@@ -1,15 +1,19 @@
 """A process of its own ends with the one that asked it, however that one ends, and what it does is shown there."""
 
 import errno
+import json
 import math
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import pytest
 
 from kerascnn.cli.progress import SILENT, Phases
@@ -139,3 +143,77 @@ def test_what_is_raised_there_is_raised_here(kind: str, error: type[BaseExceptio
         LocalExecutor().call(raises, kind, slot=Slot())
     if isinstance(caught.value, Stopped):
         assert caught.value.code == (INTERRUPTED if kind == "stop" else STOPPED)
+
+
+TRAINS = """
+import json, os, signal, sys, threading
+from pathlib import Path
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.config import Config
+from kerascnn.devices import timing
+from kerascnn.processes.fork_server import ForkedProcess, ForkServer
+from kerascnn.runs import Run
+from kerascnn.studies.executor import Slot
+from kerascnn.studies.executors.local import PRELOADED, LocalExecutor
+
+screen = Screen()
+with starting(screen), quiet():
+    server = ForkServer.here(PRELOADED)
+config = Config().replace(
+    model={"arch": "resnet20", "blocks": (1, 1, 1), "width": 0.25}, optim={"warmup": 0.0},
+    data={"fraction": 0.05, "image_size": 16}, fit={"batch_size": 16, "epochs": 3}, devices={"dtype": "float32"},
+)
+
+def train(name, executor, kill=False):
+    run = Run(Path(name) / "run")
+    run.write_config(config.replace(logging={"runs_dir": Path(name)}))
+    kinds = set()
+    for row in executor.train(run.path, None, Slot(), candidate=False, stop=threading.Event()):
+        child, = executor._children
+        kinds.add(type(child).__name__)
+        if kill and row["epoch"] == 1:
+            os.kill(server.process, signal.SIGKILL)
+            os.kill(child.pid, signal.SIGKILL)
+    print(name, sorted(kinds), run.finished, flush=True)
+
+train("started", LocalExecutor())
+with LocalExecutor(server=server) as executor:
+    train("forked", executor)
+    train("killed", executor, kill=True)
+"""
+
+
+def weights(run: Path) -> list[bytes]:
+    found: list[bytes] = []
+    with (
+        zipfile.ZipFile(run / "best.keras") as archive,
+        archive.open("model.weights.h5") as inner,
+        h5py.File(inner) as file,
+    ):
+        file.visititems(lambda name, node: found.append(node[()].tobytes()) if isinstance(node, h5py.Dataset) else None)
+    return found
+
+
+def environment(run: Path) -> dict[str, object]:
+    """What the run keeps about its only start, but for its time and place."""
+    (found,) = json.loads((run / "environment.json").read_text())
+    return {key: value for key, value in found.items() if key not in ("started", "command")}
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="processes are forked on Linux only")
+def test_a_forked_training_gives_the_bits_of_a_started_one(tmp_path: Path) -> None:
+    """Also if the server and the training are killed: another process continues it."""
+    found = subprocess.run(
+        [sys.executable, "-c", TRAINS], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=500
+    )
+    assert found.returncode == 0, found.stderr
+    said = [line for line in found.stdout.splitlines() if line.endswith("True")]
+    assert said == [
+        "started ['Popen'] True",
+        "forked ['ForkedProcess'] True",
+        "killed ['ForkedProcess', 'Popen'] True",
+    ]
+    runs = [tmp_path / name / "run" for name in ("started", "forked", "killed")]
+    assert len(weights(runs[0])) > 30
+    assert weights(runs[0]) == weights(runs[1]) == weights(runs[2])
+    assert environment(runs[0]) == environment(runs[1])

@@ -11,13 +11,17 @@ from types import TracebackType
 from typing import IO, Any
 
 from kerascnn.cli.progress import SILENT, Mirror, Phases
+from kerascnn.cli.screen import quiet, starting
 from kerascnn.errors import Stopped, UserError
+from kerascnn.processes.fork_server import ForkServer
+from kerascnn.processes.starting import Child, lost, start
 from kerascnn.runs import Run
 from kerascnn.studies import calls, child
 from kerascnn.studies.executor import CHILD_LOG, Found, Row, Slot, check_ending, fit_command, killed_by
 
 LOOK = 0.2  # seconds between two checks of a child
-Child = subprocess.Popen[bytes]
+# What trainings and measurements import besides TensorFlow: imported by a fork server before its first fork.
+PRELOADED = ("kerascnn.fit", "kerascnn.training", "kerascnn.artefacts.exporting", "kerascnn.devices.timing")
 
 
 class LocalExecutor:
@@ -29,12 +33,30 @@ class LocalExecutor:
     Args:
         slots: Slots that can be used at the same time.
         phases: Shows the phases of the children.
+        server: Forks the children where it can, and ends with the executor; None starts them.
     """
 
-    def __init__(self, slots: Sequence[Slot] = (Slot(),), phases: Phases = SILENT) -> None:
+    def __init__(
+        self, slots: Sequence[Slot] = (Slot(),), phases: Phases = SILENT, server: ForkServer | None = None
+    ) -> None:
         self.slots = tuple(slots)
         self.phases = phases
+        self.server = server
         self._children: set[Child] = set()
+
+    @classmethod
+    def forking(cls, phases: Phases, verbose: bool = False) -> "LocalExecutor":
+        """Imports TensorFlow in this process; returns an executor whose children are forked from it, if that is safe.
+
+        TensorFlow is imported once, for all children and for the conclusions of this process.
+        """
+        with starting(phases), quiet(verbose):
+            return cls(phases=phases, server=ForkServer.here(PRELOADED))
+
+    @property
+    def forks(self) -> bool:
+        """See `Executor.forks`."""
+        return self.server is not None
 
     def __enter__(self) -> "LocalExecutor":
         return self
@@ -48,6 +70,9 @@ class LocalExecutor:
         """Ends all children, also of trainings whose rows were not consumed to the end."""
         for left in list(self._children):
             _end(left)
+        if self.server is not None:
+            self.server.close()
+            self.server = None
 
     def train(
         self,
@@ -64,35 +89,43 @@ class LocalExecutor:
         seen = len(run.history())
         run.path.mkdir(parents=True, exist_ok=True)
         orders = child.Orders(read_test=not candidate, cpus=slot.cpus)
-        with (
-            (run.path / CHILD_LOG).open("ab") as log,
-            self._started(fit_command(run, until), orders, slot, label, log, log) as (process, show),
-        ):
-            while True:
-                ended = process.poll() is not None
-                show()
-                rows = run.history()
-                yield from rows[seen:]
-                seen = max(seen, len(rows))
-                if ended or stop.is_set():
-                    break
-                time.sleep(LOOK)
+        again = True
+        while again:
+            with (
+                (run.path / CHILD_LOG).open("ab") as log,
+                self._started(fit_command(run, until), orders, slot, label, log, log) as (process, show),
+            ):
+                while True:
+                    ended = process.poll() is not None
+                    show()
+                    rows = run.history()
+                    yield from rows[seen:]
+                    seen = max(seen, len(rows))
+                    if ended or stop.is_set():
+                        break
+                    time.sleep(LOOK)
+            again = lost(process) and not stop.is_set()  # the next one is started, and continues or is finished
         if stop.is_set():
             raise Stopped(f"run {run.name} was stopped")
+        assert process.returncode is not None
         check_ending(run, process.returncode)
 
-    def call(self, function: Callable[..., Found], *args: Any, slot: Slot) -> Found:
+    def call(self, function: Callable[..., Found], *args: Any, slot: Slot, alone: bool = False) -> Found:
         """Returns the result of `function` in a new process; see `Executor.call`."""
         line = calls.request(function, args)
         orders = child.Orders(cpus=slot.cpus)
-        with self._started(calls.COMMAND, orders, slot, "", subprocess.PIPE, None) as (process, show):
-            try:
-                answer = _asked(process, line, show)
-            except BaseException:  # a stop does not wait for a measurement
-                process.terminate()
-                raise
+        again = True
+        while again:
+            with self._started(calls.COMMAND, orders, slot, "", subprocess.PIPE, None, alone=alone) as (process, show):
+                try:
+                    answer = _asked(process, line, show)
+                except BaseException:  # a stop does not wait for a measurement
+                    process.terminate()
+                    raise
+            again = lost(process) and not answer.endswith(b"\n")
         if not answer.endswith(b"\n"):
             code = process.returncode
+            assert code is not None
             how = f"{killed_by(code)}: a smaller --batch-size needs less" if code < 0 else f"ended with code {code}"
             raise UserError(f"the process that ran {function.__name__} {how}")
         found: Found = calls.result(function, answer.decode())
@@ -107,6 +140,7 @@ class LocalExecutor:
         label: str,
         stdout: IO[bytes] | int,
         stderr: IO[bytes] | None,
+        alone: bool = False,
     ) -> Iterator[tuple[Child, Callable[[], None]]]:
         """Yields a running child, and a function that shows its present phases."""
         heard, told = os.pipe()
@@ -114,14 +148,13 @@ class LocalExecutor:
         mirror = Mirror(self.phases, label)
         try:
             try:
-                process = subprocess.Popen(
+                process = start(
                     [*command, orders.model_copy(update={"progress": told}).flag()],
-                    stdin=subprocess.PIPE,
+                    server=None if alone else self.server,
                     stdout=stdout,
                     stderr=stderr,
-                    env=child.variables(slot.cpus, slot.gpu),
-                    pass_fds=(told,),
-                    start_new_session=True,
+                    environment=child.variables(slot.cpus, slot.gpu),
+                    numbers=(told,),
                 )
             finally:
                 os.close(told)
