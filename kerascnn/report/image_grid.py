@@ -13,6 +13,9 @@ from kerascnn.scoring.predictions import Predictions
 # Largest number of images in a grid.
 GALLERY = 24
 _COLUMNS = 6
+# Inches: width and height of an image with its title, side of the image, distance to its neighbors.
+_CELL, _GAP = (1.75, 2.1), 0.05
+_SIDE = _CELL[0] - 2 * _GAP
 
 
 def images_with_titles(
@@ -32,16 +35,22 @@ def images_with_titles(
 
     def draw(figure: Panel) -> None:
         small = images.shape[1] <= 64
-        for i, axis in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-            axis.axis("off")
-            if i >= shown:
-                continue
+        # One pair of axes: the layout of 24 takes a second. Its unit is an inch, from the top left corner.
+        axis = figure.subplots()
+        axis.axis("off")
+        for i in range(shown):
+            row, column = divmod(i, columns)
+            left, bottom = column * _CELL[0] + _GAP, (row + 1) * _CELL[1] - _GAP
             pixels = np.clip(np.asarray(images[i]), 0, 255).astype("uint8")
-            axis.imshow(pixels, interpolation="nearest" if small else "antialiased")
+            place = (left, left + _SIDE, bottom, bottom - _SIDE)
+            axis.imshow(pixels, extent=place, interpolation="nearest" if small else "antialiased")
             color = INK if wrong is None else WRONG if wrong[i] else RIGHT
-            axis.set_title("\n".join(short(line, 32) for line in titles[i].split("\n")), fontsize=8, color=color)
+            words = "\n".join(short(line, 32) for line in titles[i].split("\n"))
+            middle = left + _SIDE / 2, bottom - _SIDE - _GAP
+            axis.text(*middle, words, fontsize=8, color=color, ha="center", va="bottom")
+        axis.set(xlim=(0, columns * _CELL[0]), ylim=(rows * _CELL[1], 0))
 
-    size = (1.75 * max(columns, 3), 2.3 * rows if shown else 0.3)
+    size = (_CELL[0] * max(columns, 3), _CELL[1] * rows if shown else 0.3)
     return Picture(heading, "", size, draw if shown else lambda figure: None, "images")
 
 

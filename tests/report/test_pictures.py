@@ -69,10 +69,12 @@ def test_image_grid(n):
     images, labels, _ = answers(n, 3)
     titles = [f"number {label}" for label in labels]
     picture = image_grid.images_with_titles(images, titles, heading="first batch")
-    drawn = [axis for axis in axes(picture) if axis.images]
+    drawn = [image for axis in axes(picture) for image in axis.images]
     assert len(drawn) == min(n, image_grid.GALLERY)
-    for axis, image in zip(drawn, images, strict=False):
-        np.testing.assert_array_equal(axis.images[0].get_array(), image)
+    for shown, image in zip(drawn, images, strict=False):
+        np.testing.assert_array_equal(shown.get_array(), image)
+    places = [tuple(shown.get_extent()) for shown in drawn]
+    assert all(one[1] <= other[0] or one[2] <= other[3] for one, other in itertools.pairwise(places))
     assert "first batch" in texts(picture)
     assert pixels(picture).std() > 0
 
@@ -85,7 +87,7 @@ def test_image_grid_takes_float_pixels():
 def test_predictions_name_prediction_and_truth():
     images, _, _ = answers(2, 2)
     picture = image_grid.predictions(images, np.array([0, 1]), np.array([[0.9, 0.1], [0.7, 0.3]]), ["ants", "bees"])
-    right, wrong = (axis.title for axis in axes(picture))
+    right, wrong = axes(picture)[0].texts
     assert (right.get_text(), right.get_color()) == ("ants 90%", drawing.RIGHT)
     assert (wrong.get_text(), wrong.get_color()) == ("ants 70%\ntruth: bees 30%", drawing.WRONG)
 
