@@ -29,15 +29,22 @@ from kerascnn.data.trouble import without_damaged
 from kerascnn.data.walking import composed
 from kerascnn.errors import UserError
 
+NAMES = (
+    "file_name",
+    "filename",
+    "image_path",
+    "id",
+)  # columns of names; the library cuts folders off the images' own paths
 LABELS = ("label", "labels", "class", "fine_label", "target")  # usual names
 
 
 class Part(NamedTuple):
-    """One split: its name, the column of images (struct of bytes and path), and the column of labels."""
+    """One split: its name, the column of images (struct of bytes and path), its labels and names, and its files."""
 
     name: str
     images: pa.ChunkedArray
     labels: list[Any]
+    names: list[str]
     files: tuple[str, ...]
 
 
@@ -177,6 +184,7 @@ def _parts(section: Data, splits: dict[str, Any], notes: list[str]) -> tuple[lis
     )
     label = _column(features, next(iter(section.label_column), None), [k for k in LABELS if k in features], "label")
     inner = getattr(features[label], "feature", features[label])
+    own = next((name for name in NAMES if getattr(features.get(name), "dtype", None) == "string"), None)
     parts = []
     for name in known:
         table = splits[name].with_format(None).data
@@ -184,7 +192,9 @@ def _parts(section: Data, splits: dict[str, Any], notes: list[str]) -> tuple[lis
         if not pa.types.is_struct(column.type):
             raise UserError(f"{section.dataset}: column {one_line(image)!r} holds no images, but {column.type}")
         files = tuple(file["filename"] for file in splits[name].cache_files)
-        parts.append(Part(name, column, table.column(label).to_pylist(), files))
+        names = pc.struct_field(column, "path") if own is None else table.column(own)
+        names = [text or "" for text in names.to_pylist()]
+        parts.append(Part(name, column, table.column(label).to_pylist(), names, files))
     return parts, tuple(getattr(inner, "names", None) or ())
 
 
@@ -200,10 +210,9 @@ def _column(features: Any, told: str | None, usual: Sequence[str], what: str) ->
 
 
 def _ids(parts: Sequence[Part], root: Path) -> list[str]:
-    """Returns the path of each image, below the folder where it lies there, if each has its own; else split and number."""
-    paths = [path or "" for part in parts for path in pc.struct_field(part.images, "path").to_pylist()]
+    """Returns the name or path of each image, below the folder where it lies there, if each has its own; else split, number."""
     above = f"{root}{os.sep}"
-    names = [composed(path.removeprefix(above).replace(os.sep, "/")) for path in paths]
+    names = [composed(name.removeprefix(above).replace(os.sep, "/")) for part in parts for name in part.names]
     if all(names) and len(set(names)) == len(names):
         return names
     return [f"{part.name}/{place}" for part in parts for place in range(len(part.labels))]
