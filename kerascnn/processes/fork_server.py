@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import IO
 
@@ -54,7 +55,10 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()  # the fork must not write it again
-        process = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 warns if there are other threads: here those of numpy's BLAS, which start anew, and `phases`.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = os.fork()
         if process == 0:
             serving.serve(theirs, preloaded)
         theirs.close()
