@@ -28,7 +28,7 @@ OTHERS = re.compile(
     r"|(KERASCNN_TEST_DATA=FOLDER )?python -m pytest .*|ruff check \.|ruff format --check \.|mypy"
 )
 # What runs and exports leave behind, which the pages name and no checkout has.
-MADE = ("experiments/runs", "experiments/comparisons", "experiments/searches", "saved_models")
+MADE = ("experiments/runs", "experiments/folds", "experiments/comparisons", "experiments/searches", "saved_models")
 
 
 def blocks(language: str, text: str) -> list[str]:
@@ -52,6 +52,16 @@ def typed(text: str) -> list[str]:
 
 
 TYPED = sorted({line for text in TEXTS.values() for line in typed(text) if OURS.fullmatch(line)})
+
+
+def of_all_folds(line: str) -> bool:
+    """Whether a command trains a run for each fold."""
+    return line.startswith("python -m kerascnn.fit") and "--folds" in line and "--fold " not in line
+
+
+def slow_if(line: str) -> list[pytest.MarkDecorator]:
+    """A mark for commands that train several runs."""
+    return [pytest.mark.slow] if of_all_folds(line) else []
 
 
 def photos(folder: Path) -> None:
@@ -100,7 +110,7 @@ def overrides(command: str, words: list[str]) -> list[str]:
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("line", [pytest.param(line, id=line) for line in TYPED])
+@pytest.mark.parametrize("line", [pytest.param(line, id=line, marks=slow_if(line)) for line in TYPED])
 def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
     command, *words = shlex.split(line)[2:]
     command = command.removeprefix("kerascnn.")
@@ -134,6 +144,9 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         assert plans[0] == plans[1]
     elif command == "tune":
         assert "in all      6 epochs" in out
+    elif of_all_folds(line):
+        assert "out-of-fold accuracy" in out
+        assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
     elif command == "fit" and small:
         assert re.search(r"test accuracy \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
         assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from pydantic import Field, field_validator, model_validator
 
+from kerascnn.cli import flags
 from kerascnn.cli.parsing import parse_config
 from kerascnn.config import Config
 from kerascnn.config.section import Section
@@ -153,6 +154,8 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[CompareC
     """
     words = _native(list(argv))
     request = parse_config(words, prog=prog, description=description, schema=CompareConfig, decided=_DECIDED)
+    if by_folds(request):
+        request = _of_folds(request, words)
     if not request.compare.recipes:
         return request, [_whole(request.config)]
     if any(word.split("=", 1)[0] == "--config" for word in words):
@@ -166,8 +169,27 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[CompareC
     return request, [_whole(config) for config in configs]
 
 
+def by_folds(request: CompareConfig) -> bool:
+    """Returns whether the runs are those of all folds, paired by fold in place of seeds."""
+    return request.data.folds is not None and request.data.fold is None
+
+
+def _of_folds(request: CompareConfig, words: Sequence[str]) -> CompareConfig:
+    """Returns the request with a run for each fold in place of each seed."""
+    if "seeds" in flags.given(CompareConfig, words):
+        raise UserError("--folds and --seeds: each fold is trained once, with its own seed; give one of the two")
+    if request.compare.chooses:
+        raise UserError(
+            "--folds with --recipes or --lr-grid: val of one fold is test of another, so that what chooses would judge;"
+            " choose first, without --folds"
+        )
+    return request.replace(compare={"seeds": request.data.folds})
+
+
 def _whole(config: Config) -> Config:
-    """Returns a config without the settings of a single run: its name, `overwrite` and `stop_epoch`."""
+    """Returns a config without the settings of a single run: its name, `overwrite` and `stop_epoch`; of folds the first."""
+    if config.data.folds is not None and config.data.fold is None:
+        config = config.replace(data={"fold": 1})
     return config.replace(logging={"run": None, "overwrite": False}, fit={"stop_epoch": None})
 
 

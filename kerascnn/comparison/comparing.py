@@ -77,11 +77,15 @@ def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> 
         from kerascnn.comparison.conclude import Entry
         from kerascnn.comparison.publish import publish
     runs: dict[int, list[Run]] = {}
+    unit = "fold" if plan.by_folds else "seed"
     for seed, _, run in plan.runs():
         runs.setdefault(seed, []).append(run)
     complete = [seed for seed, mine in runs.items() if all(run.finished or run.name in failed for run in mine)]
     if not complete:
-        screen.say("no seed is finished for every arch yet: no verdict")
+        screen.say(f"no {unit} is finished for every arch yet: no verdict")
+        return
+    if plan.by_folds and len(complete) < 2:
+        screen.say("one fold alone is finished for every arch: no verdict yet")
         return
     choosing = list(plan.choosing())
     if not all(run.finished or run.name in failed for _, _, run in choosing):
@@ -93,9 +97,9 @@ def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> 
         missing = tuple(seed for seed in complete if seed not in finished)
         if finished:
             by = {seed: run for seed, mine, run in choosing if mine is cell and run.finished}
-            entries.append(Entry(cell.arch, cell.variant, finished, cell.cost, by, missing))
+            entries.append(Entry(cell.arch, cell.variant, finished, cell.cost, by, missing, cell.by_folds))
         if missing:
-            lost.append(f"{cell.key} (seed{'s' if len(missing) > 1 else ''} {' '.join(map(str, missing))})")
+            lost.append(f"{cell.key} ({unit}{'s' if len(missing) > 1 else ''} {' '.join(map(str, missing))})")
     try:
         publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen, lost)
     except UserError as error:

@@ -85,9 +85,9 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
     )
 
 
-def _over_seeds(values: Sequence[float], score: Score) -> Cell:
-    """Returns the mean over seeds with its t interval, or the values if there are too few seeds."""
-    over = statistics.over_seeds(values, score.bounds)
+def _over_runs(entry: Entry, values: Sequence[float], score: Score) -> Cell:
+    """Returns the mean over runs with its interval, or the values if there are too few runs."""
+    over = entry.over(values, score)
     if over is not None or len(values) == 1:
         return over or float(values[0])
     return ", ".join(show(value, score.unit) for value in values)
@@ -96,17 +96,20 @@ def _over_seeds(values: Sequence[float], score: Score) -> Cell:
 def _scores(found: Conclusion) -> ReportTable:
     scores = list(dict.fromkeys((SCORES[found.metric], *shown_in("columns"))))
     split = found.best[0].split
-    columns = [Column("arch"), Column("seeds", "count")]
+    unit = "fold" if found.best[0].by_folds else "seed"
+    columns = [Column("arch"), Column(f"{unit}s", "count")]
     columns += [Column(f"{split} {score.title}", score.unit) for score in scores]
     columns.append(Column(f"val {HEADLINE.title}", HEADLINE.unit))
     rows = []
     for entry in found.entries:
         val = entry.score("val", HEADLINE.name)
-        values = [_over_seeds(list(entry.answers.values(score.name).values()), score) for score in scores]
-        rows.append((entry.label, len(entry.runs), *values, _over_seeds(val, HEADLINE) if val else None))
+        values = [_over_runs(entry, list(entry.answers.values(score.name).values()), score) for score in scores]
+        rows.append((entry.label, len(entry.runs), *values, _over_runs(entry, val, HEADLINE) if val else None))
     images = len(found.entries[0].answers.labels)
     few = f"under {MIN_SEEDS} seeds each value"
     note = f"Means over seeds with 95 % t intervals over seeds ({few}), on the same {images:,} {split} images."
+    if unit == "fold":
+        note = f"Means over folds with the corrected resampled t; each of {images:,} images is tested once."
     return ReportTable("scores", "Scores", tuple(columns), tuple(rows), note)
 
 
@@ -124,7 +127,8 @@ def _costs(found: Conclusion) -> ReportTable:
 def _charts(found: Conclusion) -> list[ScoreChart]:
     """Returns charts of the score against the axis of variants, and against costs."""
     rule, first = SCORES[found.metric], found.best[0]
-    title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: t over seeds)"
+    over = "corrected t over folds" if first.by_folds else "t over seeds"
+    title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: {over})"
     axes = [
         ("score_by_macs", "multiply-adds", lambda entry: float(entry.cost.macs), True),
         ("score_by_latency", "milliseconds at batch 1", lambda entry: entry.cost.latency_p50, True),
@@ -149,7 +153,7 @@ def _point(entry: Entry, metric: str) -> Interval:
     values = list(entry.answers.values(metric).values())
     mean = float(np.mean(values))
     # With too few seeds, whiskers extend from the lowest to the highest value.
-    return statistics.over_seeds(values, SCORES[metric].bounds) or Interval(mean, min(values), max(values), len(values))
+    return entry.over(values, SCORES[metric]) or Interval(mean, min(values), max(values), len(values))
 
 
 def _classes(found: Conclusion) -> ClassBars:
@@ -170,7 +174,9 @@ def _classes(found: Conclusion) -> ClassBars:
     over = pair.contrast.difference.over
     tested = f"p of the difference with {over} resampled, corrected for {len(rows)} classes (Holm)"
     note = f"Means over {seeds} seeds with t intervals; {tested}."
-    if seeds < MIN_SEEDS:
+    if pair.contrast.unit == "fold":
+        note = "All images out of fold, intervals over images; no class is said to differ."
+    elif seeds < MIN_SEEDS:
         means = "Means of two seeds, from the lower to the higher" if seeds == 2 else "One seed, intervals over images"
         note = f"{means}; under {MIN_SEEDS} seeds no class is said to differ."
     return ClassBars(title, (pair.first.label, pair.second.label), tuple(rows), note)
@@ -181,7 +187,7 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     mine = found.labels == c
     if not mine.any():
         return None
-    right = [found.by_seed[seed].correct[mine] for seed in seeds]
+    right = [found.by_seed[seed].correct[mine] for seed in (found.by_seed if entry.by_folds else seeds)]
     if len(right) == 1:
         return statistics.proportion(right[0], None if found.groups is None else found.groups[mine])
     values = [float(one.mean()) for one in right]
@@ -222,7 +228,7 @@ def _two_way(found: Conclusion) -> ReportTable:
     rows = []
     for variant in dict.fromkeys(pair.first.variant for pair in found.table):
         scores: dict[str, Any] = {
-            entry.arch: _over_seeds(list(entry.answers.values(found.metric).values()), rule)
+            entry.arch: _over_runs(entry, list(entry.answers.values(found.metric).values()), rule)
             for entry in found.entries
             if entry.variant == variant
         }
@@ -251,7 +257,7 @@ def _pairs(pair: Pair) -> ReportTable:
     """Returns the pairs of runs by seed."""
     found, rule = pair.contrast, SCORES[pair.contrast.metric]
     columns = (
-        Column("seed"),
+        Column(found.unit),
         Column(pair.first.label, rule.unit),
         Column(pair.second.label, rule.unit),
         Column(f"right only by {pair.first.label}", "count"),

@@ -10,10 +10,11 @@ from typing import Any
 from kerascnn.architectures import own, tables
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import network_costs
+from kerascnn.comparison import compare_config, network_costs
 from kerascnn.comparison.compare_config import Compare, CompareConfig, check_metric, seconds
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.config import Config
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, default_name, identity, prepare
@@ -36,6 +37,7 @@ class Cell:
         subject: Config and data.
         match: The match of its width, or None.
         measured: The cost of its network, or None before it is measured.
+        by_folds: Whether its runs are those of folds: their numbers are folds, not seeds.
     """
 
     arch: str
@@ -43,6 +45,7 @@ class Cell:
     subject: Target
     match: Match | None = None
     measured: Cost | None = None
+    by_folds: bool = False
 
     @property
     def key(self) -> str:
@@ -76,14 +79,19 @@ class Cell:
         """Seconds of a run before and after its epochs."""
         return network_costs.seconds_around(self.subject, self.cost)
 
+    def config(self, seed: int) -> ResolvedConfig:
+        """Returns the config of a run by its seed, or by its fold."""
+        if self.by_folds:
+            return self.subject.config.replace(data={"fold": seed})
+        return self.subject.config.replace(fit={"seed": seed})
+
     def run(self, seed: int) -> Run:
-        """Returns the run that `fit` would create for this cell and seed."""
-        config = self.subject.config.replace(fit={"seed": seed})
-        return prepare(config, self.subject.fingerprint, self.subject.dataset)
+        """Returns the run that `fit` would create for this cell and seed, or fold."""
+        return prepare(self.config(seed), self.subject.fingerprint, self.subject.dataset)
 
     def earlier(self, seed: int) -> bool:
         """Returns whether an earlier version trained this cell and seed, with splits by another rule."""
-        config = self.subject.config.replace(fit={"seed": seed})
+        config = self.config(seed)
         name = default_name(config, self.subject.former, self.subject.dataset)
         return bool(self.subject.former) and Run(config.logging.runs_dir / name).trained
 
@@ -105,8 +113,9 @@ class ComparisonPlan:
     directory: ComparisonDirectory
 
     def runs(self) -> Iterator[tuple[int, Cell, Run]]:
-        """Yields the runs seed by seed, so that a comparison that stops early is balanced."""
-        for seed in range(self.compare.seeds):
+        """Yields the runs seed by seed, or fold by fold, so that a comparison that stops early is balanced."""
+        first = 1 if self.by_folds else 0
+        for seed in range(first, first + self.compare.seeds):
             for cell in self.cells:
                 yield seed, cell, cell.run(seed)
 
@@ -122,6 +131,11 @@ class ComparisonPlan:
         """Yields all runs in the order of training: first those that choose."""
         yield from self.choosing()
         yield from self.runs()
+
+    @property
+    def by_folds(self) -> bool:
+        """Whether its runs are those of folds, paired by fold."""
+        return self.cells[0].by_folds
 
     @property
     def archs(self) -> tuple[str, ...]:
@@ -157,7 +171,7 @@ def make(
         UserError: A budget that cannot be met, weights that do not fit a scaled width, an unknown arch, or no data.
     """
     compare = request.compare
-    cells = _cells(compare, configs, executor)
+    cells = [replace(cell, by_folds=compare_config.by_folds(request)) for cell in _cells(compare, configs, executor)]
     asked = _request(compare, cells)
     directory = ComparisonDirectory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
     hold(directory)

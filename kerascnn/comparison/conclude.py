@@ -12,10 +12,12 @@ from scipy import stats
 from kerascnn import statistics
 from kerascnn.comparison.compare_config import Compare, check_metric
 from kerascnn.comparison.contrasts import ArchPredictions, Contrast, contrast, scored_split
+from kerascnn.comparison.fold_contrasts import FoldPredictions, fold_contrast
 from kerascnn.comparison.verdict import MetricUnit, Side, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import SCORES
+from kerascnn.scoring.metrics import SCORES, Score
+from kerascnn.statistics import Interval, fold_score
 from kerascnn.studies.cost import Cost
 
 # Axes of variants by flag: a short name, and the title of the axis.
@@ -38,6 +40,7 @@ class Entry:
         cost: Cost of its network.
         choosing: Finished runs of other seeds whose val chooses a variant; their test was not read.
         failed: Seeds whose runs cannot be trained.
+        by_folds: Whether its runs are those of folds, by fold in place of seed.
     """
 
     arch: str
@@ -46,6 +49,7 @@ class Entry:
     cost: Cost
     choosing: dict[int, Run] = field(default_factory=dict)
     failed: tuple[int, ...] = ()
+    by_folds: bool = False
 
     @property
     def label(self) -> str:
@@ -60,7 +64,15 @@ class Entry:
     @cached_property
     def answers(self) -> ArchPredictions:
         """Its predictions on test, or on val where that is all there is."""
+        if self.by_folds:
+            return FoldPredictions.of_folds(self.label, self.runs)
         return ArchPredictions.read(self.label, self.runs, self.split)
+
+    def over(self, values: Sequence[float], score: Score) -> Interval | None:
+        """Returns the mean of one value per run with its interval: t over seeds, corrected over folds; None of too few."""
+        if not isinstance(self.answers, FoldPredictions):
+            return statistics.over_seeds(values, score.bounds)
+        return fold_score(values, self.answers.sizes(), score.bounds).interval if len(values) > 1 else None
 
     @property
     def split(self) -> str:
@@ -242,7 +254,10 @@ class _Contrasted:
 
 
 def _contrast(first: Entry, second: Entry, compare: Compare, level: float) -> _Contrasted:
-    return _Contrasted(first, second, contrast(first.answers, second.answers, compare.metric, level))
+    one, other = first.answers, second.answers
+    if isinstance(one, FoldPredictions) and isinstance(other, FoldPredictions):
+        return _Contrasted(first, second, fold_contrast(one, other, compare.metric, level))
+    return _Contrasted(first, second, contrast(one, other, compare.metric, level))
 
 
 def _rows(found: Sequence[_Contrasted], compare: Compare, seeds: int) -> tuple[Pair, ...]:
@@ -273,7 +288,9 @@ def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     verdict = judge(one, other, found.contrast.difference, unit, margin, seeds)
     beside = [line for answers in (first.answers, second.answers) for line in answers.weak()]
     failed = sorted({*first.failed, *second.failed})
-    if failed:
+    if failed and first.by_folds:
+        beside.append(f"without the folds that could not be trained: {' '.join(map(str, failed))}")
+    elif failed:
         beside += [line for entry in (first, second) for line in _failures(entry)]
         # The same with failed runs counted as chance, to see whether the advice changes.
         answers, others = (entry.answers.with_failed(entry.failed) for entry in (first, second))

@@ -169,6 +169,11 @@ class Contrast:
     pairs: tuple[McNemar, ...]
     classes: tuple[ClassDifference, ...]
 
+    @property
+    def unit(self) -> str:
+        """What its runs are paired by: seed, or fold."""
+        return "fold" if self.difference.over == statistics.OVER_FOLDS else "seed"
+
 
 def contrast(
     first: ArchPredictions, second: ArchPredictions, metric: str, level: float = 0.95, rounds: int = 2000
@@ -200,7 +205,7 @@ def contrast(
         tuple(np.subtract(scores[1], scores[0]).tolist()),
         statistics.compare_seeds(*scores) if len(seeds) >= statistics.MIN_SEEDS else None,
         tuple(statistics.mcnemar(x, y) for x, y in zip(right_a, right_b, strict=True)),
-        _by_class(labels, right_a, right_b, first.class_names, level, first.groups),
+        by_class(labels, right_a, right_b, first.class_names, level, first.groups),
     )
 
 
@@ -246,7 +251,7 @@ def _difference(
     )
 
 
-def _by_class(
+def by_class(
     labels: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
@@ -254,6 +259,7 @@ def _by_class(
     level: float,
     groups: np.ndarray | None,
 ) -> tuple[ClassDifference, ...]:
+    """Returns the difference of recall by class, from which images both predict correctly, bool [seeds, m] each."""
     found: list[Difference | None] = []
     p_values = []
     for c in range(len(names)):

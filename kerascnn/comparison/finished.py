@@ -31,7 +31,7 @@ class RunState:
         problem: Why it cannot take part; empty if it can.
         val: Its val accuracy, finished or not, or None.
         group: Its config without the seed.
-        seed: Its seed.
+        seed: Its seed, or its fold.
         fingerprint: Fingerprint of its data; empty if it has not begun.
     """
 
@@ -65,7 +65,8 @@ class FinishedRuns:
     def lines(self) -> Iterator[str]:
         """Returns the participants, and the other runs with their problems, sorted by val."""
         for label, runs in self.groups.items():
-            yield f"runs    {label}: seeds {' '.join(map(str, sorted(runs)))}"
+            unit = "folds" if all(run.config().data.fold for run in runs.values()) else "seeds"
+            yield f"runs    {label}: {unit} {' '.join(map(str, sorted(runs)))}"
         rest = [state for state in self.states if state.problem]
         for state in sorted(rest, key=lambda state: -(state.val if state.val is not None else -1)):
             val = "no val score" if state.val is None else f"val {HEADLINE.title} {state.val:.4f}"
@@ -85,7 +86,10 @@ class FinishedRuns:
         directory.path.mkdir(parents=True, exist_ok=True)
         cells = {label: {"arch": label, "variant": "", "cost": cost.kept()} for label, cost in costs.items()}
         directory.keep(shown_command(), request, cells, request["runs"])
-        return [Entry(label, "", runs, costs[label]) for label, runs in self.groups.items()]
+        return [
+            Entry(label, "", runs, costs[label], by_folds=all(run.config().data.fold for run in runs.values()))
+            for label, runs in self.groups.items()
+        ]
 
     def _costs(self, executor: Executor) -> dict[str, Cost]:
         """Returns costs of inference measured here, and training speed as recorded by the runs."""
@@ -142,7 +146,10 @@ def _state(run: Run) -> RunState:
     if not run.data_file.exists():
         return RunState(run, "not begun", val)
     data = run.data()
-    differs = {key: value for key, value in identity(config, data["fingerprint"]).items() if key != "fit.seed"}
+    # Runs of folds are paired by fold, others by seed.
+    fold = config.data.fold
+    pairs_by = "fit.seed" if fold is None else "data.fold"
+    differs = {key: value for key, value in identity(config, data["fingerprint"]).items() if key != pairs_by}
     group = json.dumps(differs, sort_keys=True)
     problem = ""
     if not run.finished:
@@ -150,7 +157,7 @@ def _state(run: Run) -> RunState:
         problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} continues"
     else:
         val = run.metrics().get("val", {}).get(HEADLINE.name, {}).get("value", val)
-    return RunState(run, problem, val, group, config.fit.seed, data["fingerprint"])
+    return RunState(run, problem, val, group, config.fit.seed if fold is None else fold, data["fingerprint"])
 
 
 def _on_same_data(state: RunState, reference: RunState) -> RunState:

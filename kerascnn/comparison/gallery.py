@@ -17,9 +17,11 @@ EACH_WAY = 4  # images per arch: with two maps each, the gallery has 24 pictures
 
 
 def gallery(pair: Pair) -> Gallery | None:
-    """Returns images that only one arch predicts correctly with the first seed, or None if there are none or the data are
-    gone.
+    """Returns images that only one arch predicts correctly with the first seed, or None if there are none, the data are
+    gone, or runs are paired by fold.
     """
+    if pair.contrast.unit == "fold":
+        return None  # each image has networks of its own
     seed = pair.contrast.seeds[0]
     alone = _ahead(pair, [seed])
     chosen = _chosen(pair, alone)

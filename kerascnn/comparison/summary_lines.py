@@ -14,7 +14,8 @@ def about(found: Conclusion) -> str:
     first = found.best[0]
     run = next(iter(first.runs.values()))
     done = len(first.runs)
-    seeds = f"{done} of {found.seeds} seeds" if done < found.seeds else f"{done} seed{'s' if done > 1 else ''}"
+    unit = "fold" if first.by_folds else "seed"
+    seeds = f"{done} of {found.seeds} {unit}s" if done < found.seeds else f"{done} {unit}{'s' if done > 1 else ''}"
     archs = " against ".join(dict.fromkeys(entry.arch for entry in found.entries))
     mark = "" if first.split == "test" else "; val chose these models: no test was kept apart"
     lost = f"; {_lost(found)}" if found.lost else ""
@@ -64,7 +65,7 @@ def _spread(entry: Entry, metric: str) -> str:
     """A score with its t interval over seeds; the values themselves where seeds are too few for one."""
     rule = SCORES[metric]
     values = list(entry.answers.values(metric).values())
-    over = statistics.over_seeds(values, rule.bounds)
+    over = entry.over(values, rule)
     shown = [f"{number * 100:.2f}" if rule.points else f"{number:.4f}" for number in (over[:3] if over else values)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]" if over else ", ".join(shown)
 
@@ -81,10 +82,11 @@ def beside(pair: Pair) -> list[str]:
             f" [{over.low * scale:+.2f}, {over.high * scale:+.2f}]{unit}"
         )
     elif len(found.seeds) > 1:
-        each = ", ".join(f"seed {s}: {d * scale:+.2f}" for s, d in zip(found.seeds, found.by_seed, strict=True))
-        out.append(f"difference by seed (an interval over seeds takes {statistics.MIN_SEEDS}): {each}{unit}")
+        each = ", ".join(f"{found.unit} {s}: {d * scale:+.2f}" for s, d in zip(found.seeds, found.by_seed, strict=True))
+        takes = f" (an interval over seeds takes {statistics.MIN_SEEDS})" if found.unit == "seed" else ""
+        out.append(f"difference by {found.unit}{takes}: {each}{unit}")
     tests = "; ".join(
-        f"seed {seed}: {test.only_first} to {test.only_second}, {p_value(test.p)}"
+        f"{found.unit} {seed}: {test.only_first} to {test.only_second}, {p_value(test.p)}"
         for seed, test in zip(found.seeds, found.pairs, strict=True)
     )
     out.append(
@@ -96,6 +98,8 @@ def beside(pair: Pair) -> list[str]:
 
 def _classes(found: Contrast) -> str:
     which = f"Holm over {len(found.classes)}, {found.second.arch} minus {found.first.arch}"
+    if found.unit == "fold":
+        return f"classes whose recall differs ({which}): not said over folds"
     if len(found.seeds) < statistics.MIN_SEEDS:
         return f"classes whose recall differs ({which}): not said under {statistics.MIN_SEEDS} seeds"
     sure = [one for one in found.classes if one.p is not None and one.p < 0.05]

@@ -24,7 +24,7 @@ def lines(plan: ComparisonPlan) -> Iterator[str]:
     terms += f" ({compare.budget} each)" if compare.budget else ""
     yield f"data    {data.dataset}: {images}; {len(data.class_names)} classes"
     scored = "val" if data.config.data.val_is_val else "test"
-    seeds = f"{compare.seeds} seed{'s' if compare.seeds > 1 else ''}"
+    seeds = f"{compare.seeds} {'fold' if plan.by_folds else 'seed'}{'s' if compare.seeds > 1 else ''}"
     yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on {scored} {SCORES[compare.metric].title}"
     width = max(len(cell.key) for cell in cells) + 2
     yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
@@ -153,7 +153,7 @@ def _train(
     """Trains one run in a process of its own, from its last state; the test of a candidate is not read."""
     if stop.is_set():
         raise Stopped("time is up")
-    run.write_config(cell.subject.config.replace(fit={"seed": seed, "max_hours": None}))
+    run.write_config(cell.config(seed).replace(fit={"max_hours": None}))
     begun = len(run.history())
     screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
     slot = executor.slots[0]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kerascnn import statistics
-from kerascnn.statistics import Difference
+from kerascnn.statistics import OVER_FOLDS, Difference
 from kerascnn.statistics.paired import MIN_SEEDS
 
 # Costs that differ by less are called alike, even if the difference is certain.
@@ -96,12 +96,17 @@ def judge(
         take = other.name
     else:
         decision, take = _undecided(cheap, other, share, value, difference, margin, unit, best), None
-    if take and difference.seeds < MIN_SEEDS:
+    if take and difference.seeds < MIN_SEEDS and difference.over != OVER_FOLDS:
         decision += f" That is said of these runs: {MIN_SEEDS} seeds or more would say it of the archs."
     return Verdict(seen, decision, _power(difference, unit), take)
 
 
 def _seen(first: Side, second: Side, difference: Difference, unit: MetricUnit, planned: int | None) -> str:
+    if difference.over == OVER_FOLDS:
+        about = (
+            f"({difference.level * 100:.4g} %; {_folds(difference, planned)}, each tested once; corrected resampled t)"
+        )
+        return _seen_about(first, second, difference, unit, about)
     seeds = f"{difference.seeds} of {planned}" if planned and planned > difference.seeds else f"{difference.seeds}"
     plural = "s" if (planned or difference.seeds) > 1 else ""
     over = f"{difference.over} resampled"
@@ -111,6 +116,15 @@ def _seen(first: Side, second: Side, difference: Difference, unit: MetricUnit, p
     if difference.groups:
         images += f" in {difference.groups:,} groups"
     about = f"({difference.level * 100:.4g} %; {seeds} seed{plural}, {images}; {over})"
+    return _seen_about(first, second, difference, unit, about)
+
+
+def _folds(difference: Difference, planned: int | None = None) -> str:
+    of = f" of {planned}" if planned and planned > difference.seeds else ""
+    return f"{difference.seeds}{of} folds, {difference.images:,} images"
+
+
+def _seen_about(first: Side, second: Side, difference: Difference, unit: MetricUnit, about: str) -> str:
     score = f"{unit.split} {unit.title}"
     span = f"[{unit.signed(difference.low)}, {unit.signed(difference.high)}]"
     if difference.low <= 0 <= difference.high:
@@ -184,6 +198,8 @@ def _undecided(
 
 def _it_would_take(difference: Difference, distance: float, split: str) -> str:
     """Returns seeds, images, or both, that show `distance`, if it is true, in 80 of 100 comparisons."""
+    if difference.over == OVER_FOLDS:
+        return "more images (more folds of the same ones say little more)"
     if difference.seeds < MIN_SEEDS:
         return f"{MIN_SEEDS} seeds or more"
     seeds, images = statistics.seeds_needed(difference, distance), statistics.images_needed(difference, distance)
@@ -210,4 +226,6 @@ def _round(count: int) -> int:
 def _power(difference: Difference, unit: MetricUnit) -> str:
     seeds = f"{difference.seeds} seed{'s' if difference.seeds > 1 else ''}"
     amount = unit.amount(statistics.detectable(difference))
+    if difference.over == OVER_FOLDS:
+        return f"{_folds(difference)}: these see a true difference of {amount} in 80 of 100 comparisons."
     return f"{seeds} and {difference.images:,} images see a true difference of {amount} in 80 of 100 comparisons."
