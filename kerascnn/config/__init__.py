@@ -18,6 +18,8 @@ OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
 ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
 ResizeMode = Literal["auto", "crop", "pad", "squash"]
 TaskName = Literal["auto", "single", "multi"]
+LossName = Literal["auto", "softmax", "bce", "focal", "asymmetric"]
+SamplingName = Literal["shuffle", "balanced", "sqrt"]
 if TYPE_CHECKING:
     MonitorName = str
 else:  # a type checker knows no Literal of values
@@ -309,6 +311,25 @@ class Optim(Section):
     step_epochs: tuple[float, ...] = Field(
         (0.5, 0.75), description="step: shares of the epochs after which the rate is divided by 10"
     )
+    loss: LossName = Field(
+        "auto",
+        description="softmax: cross-entropy of one class; bce: binary cross-entropy of each class; focal, asymmetric: with less"
+        " weight where the network is sure; auto: softmax, or bce with several labels per image",
+    )
+    bce_threshold: float | None = Field(
+        None, ge=0, lt=1, description="bce: targets above this are 1, others 0 (default: as mixed and smoothed)"
+    )
+    bce_sum: bool = Field(False, description="bce: sum over classes instead of their mean")
+    focal_gamma: float = Field(2.0, ge=0, le=10, description="focal: power of what the network gets wrong")
+    focal_alpha: float = Field(
+        0.25, gt=0, lt=1, description="focal: weight of present labels; the rest is that of absent ones"
+    )
+    asymmetric_gamma: tuple[Annotated[float, Field(ge=0, le=10)], Annotated[float, Field(ge=0, le=10)]] = Field(
+        (4.0, 1.0), description="asymmetric: powers for absent and for present labels"
+    )
+    asymmetric_clip: float = Field(
+        0.05, ge=0, lt=1, description="asymmetric, several labels: absent labels below this probability do not count"
+    )
     label_smoothing: float | None = Field(
         None,
         ge=0,
@@ -342,6 +363,16 @@ class Fit(Section):
     batch_size: int = Field(64, ge=1, description="global batch size, shared by all replicas")
     accumulate: int = Field(
         1, ge=1, description="average the gradients of N batches before an update, on one device only"
+    )
+    sampling: SamplingName = Field(
+        "shuffle",
+        description="shuffle: each image once an epoch; balanced: all classes equally often; sqrt: by the root of their size",
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="show each image N times in a batch, augmented anew; an epoch keeps its number of images",
     )
     seed: int = Field(
         0, ge=0, le=2**32 - 1, description="seed of initial weights, order and augmentation, not of the split"

@@ -10,10 +10,11 @@ import tensorflow as tf
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Augment
 from kerascnn.data import augment as augmentation
-from kerascnn.data import decode, stream, trouble
+from kerascnn.data import decode, sampling, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Cache, Decoded, Undecoded
 from kerascnn.data.input_wait import InputWait, timed
+from kerascnn.data.sampling import PLAIN, Sampling
 from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
@@ -40,6 +41,7 @@ def training(
     start_step: int = 0,
     label_smoothing: float | None = 0.0,
     class_weights: np.ndarray | None = None,
+    sampled: Sampling = PLAIN,
     cache: Cache | None = None,
     phases: Phases = SILENT,
 ) -> tf.data.Dataset:
@@ -52,6 +54,7 @@ def training(
     Args:
         label_smoothing: Share of a label's weight that is spread; None for the task's default.
         class_weights: Weights of the classes in the loss, float [classes], or None.
+        sampled: Which images an epoch shows.
         cache: Keeps the images in memory for this stream and later ones, or None.
         phases: Shows the reading and decoding into memory.
 
@@ -73,7 +76,8 @@ def training(
         return images, *targets(used, valid, share)
 
     store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)
-    pairs = stream.order(len(splits.train), seed, batch_size, start_step)
+    epoch_of = sampling.epoch_of(sampled, splits.train.labels, seed, batch_size)
+    pairs = stream.order(epoch_of, len(splits.train), batch_size, start_step)
     if isinstance(store, Decoded):
         batches = _fetched(pairs, splits, store, windows, augment, seed, phases)
     else:

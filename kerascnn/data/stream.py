@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kerascnn.cli.progress import Phase
 from kerascnn.data import decode
+from kerascnn.data.sampling import Epoch
 
 TRIES = 101  # an image and its successors; a data set with more damaged files in a row is unusable
 # AutoGraph is not needed here: it is slow, and fails on bound methods.
@@ -27,18 +28,17 @@ def _nobody(parts: int) -> None:
 
 
 @as_written
-def order(count: int, seed: int, batch_size: int, start_step: int = 0) -> tf.data.Dataset:
-    """Returns endless batches of (epoch, index), int64 [batch] each; every epoch is a permutation of `count` images.
+def order(epoch_of: Epoch, count: int, batch_size: int, start_step: int = 0) -> tf.data.Dataset:
+    """Returns endless batches of (showing, index), int64 [batch] each, of epochs that show `count` images each (`sampling`).
 
     A batch continues over the end of an epoch. A stream from `start_step` has the batches of a stream from 0 after that many.
     """
     first_epoch, offset = divmod(start_step * batch_size, count)
-    key = tf.constant(seed % 2**63, tf.int64)
 
     def one_epoch(epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        index = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed=tf.stack([key, epoch]))
-        index = index[tf.where(tf.equal(epoch, first_epoch), tf.constant(offset, tf.int64), 0) :]
-        return tf.fill(tf.shape(index), epoch), index
+        showing, index = epoch_of(epoch)
+        start = tf.where(tf.equal(epoch, first_epoch), tf.constant(offset, tf.int64), 0)
+        return showing[start:], index[start:]
 
     return tf.data.Dataset.counter(first_epoch).map(one_epoch).rebatch(batch_size, drop_remainder=True)
 

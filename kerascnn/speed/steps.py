@@ -9,6 +9,7 @@ from kerascnn import training
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
+from kerascnn.data.sampling import Sampling
 from kerascnn.devices.plan import Plan
 
 WARM = 3
@@ -22,6 +23,7 @@ def training_data(config: ResolvedConfig, splits: Splits, cache: Cache | None = 
         seed=config.fit.seed,
         batch_size=config.fit.batch_size,
         label_smoothing=config.optim.label_smoothing,
+        sampled=Sampling(config.fit.sampling, config.fit.repeats),
         cache=cache,
     )
 

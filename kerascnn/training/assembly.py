@@ -50,7 +50,10 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     resolved = ResolvedConfig.of(
         with_lr(config, size),
         data={"image_size": size, "resize": splits.resize, "task": task.name},
-        optim={"label_smoothing": task.label_smoothing if smoothing is None else smoothing},
+        optim={
+            "label_smoothing": task.label_smoothing if smoothing is None else smoothing,
+            "loss": losses.resolve(config.optim, task),
+        },
         augment={"augment": chosen or ("none",)},
         model={"arch": arch, "stem": stem},
         fit={"monitor": _monitor(config, splits), "epochs": epochs, "low_res_epochs": low_res_epochs},
@@ -237,7 +240,7 @@ def compile_for(
         )
         model.compile(
             optimizer,
-            losses.of_task(splits.task),
+            losses.build(config.optim, splits.task),
             weighted_metrics=keras_metrics.build(len(splits.class_names), splits.task),
             jit_compile=plan.jit,
         )

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from kerascnn.cli.screen import Screen
 from kerascnn.config.resolved import ResolvedConfig
-from kerascnn.data import Split, Splits, pipeline
+from kerascnn.data import Split, Splits, pipeline, sampling
 from kerascnn.data.cache import Cache
+from kerascnn.data.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,17 @@ class Batches:
     cache: Cache
     screen: Screen
 
+    @property
+    def sampling(self) -> Sampling:
+        """Which images an epoch shows."""
+        return Sampling(self.config.fit.sampling, self.config.fit.repeats)
+
+    def shown(self, first_step: int, steps: int) -> np.ndarray:
+        """Returns how often each class is shown by `steps` batches from number `first_step` on."""
+        batch, labels = self.config.fit.batch_size, self.splits.train.labels
+        epoch = sampling.epoch_of(self.sampling, labels, self.config.draw_seed, batch)
+        return sampling.shown(epoch, labels, len(self.splits.class_names), first_step * batch, steps * batch)
+
     def training(self, step: int, size: int | None = None) -> tf.data.Dataset:
         """Returns batches of train without end, from batch number `step` on; at `size` pixels where that is given."""
         weights = None
@@ -39,6 +52,7 @@ class Batches:
             start_step=step,
             label_smoothing=self.config.optim.label_smoothing,
             class_weights=weights,
+            sampled=self.sampling,
             cache=self.cache,
             phases=self.screen,
         )

@@ -97,6 +97,23 @@ class EpochStats(keras.callbacks.Callback):
         logs["lr"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
 
+class ShownClasses(keras.callbacks.Callback):
+    """Adds `shown_least` and `shown_most` to the logs: images of the least and of the most frequent class of an epoch.
+
+    Args:
+        counts: Function from the number of an epoch, from 0 on, to how often each class is shown.
+    """
+
+    def __init__(self, counts: Callable[[int], Any]) -> None:
+        super().__init__()
+        self.counts = counts
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        assert logs is not None
+        counts = self.counts(epoch)
+        logs["shown_least"], logs["shown_most"] = int(counts.min()), int(counts.max())
+
+
 class History(keras.callbacks.Callback):
     """Collects one row per epoch in `rows`, and passes all of them to `write`.
 
@@ -107,7 +124,7 @@ class History(keras.callbacks.Callback):
 
     # All val columns are kept except the loss of auxiliary heads, which only training has.
     COLUMNS = (
-        *("seconds", "images_per_second", "input_wait", "lr", "loss", "aux_loss"),
+        *("seconds", "images_per_second", "input_wait", "lr", "shown_least", "shown_most", "loss", "aux_loss"),
         *(score.name for task in tasks.TASKS.values() for score in task.counted() if score.trained),
     )
 

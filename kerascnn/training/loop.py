@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kerascnn import data, models
@@ -101,6 +102,9 @@ def train(
             screen.close()
 
 
+NAMED = 20  # classes whose counts are reported: of many, the most and the least frequent ones
+
+
 class Training:
     """One start of a run: the state that its parts share during `train`."""
 
@@ -186,6 +190,11 @@ class Training:
             f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
             f" {optimizer.optimizer} at {optim.peak(optimizer):g}, {optimizer.schedule}; best by {self.monitor}"
         )
+        if not self.batches.sampling.plain:
+            counts = zip(self.splits.class_names, self._shown(0), strict=True)
+            most = sorted(counts, key=lambda pair: -pair[1])
+            named = most if len(most) <= NAMED else [*most[: NAMED // 2], *most[-NAMED // 2 :]]
+            self.screen.say(f"shown   in epoch 1: {', '.join(f'{name} {count:,}' for name, count in named)}")
         for line in loaded:
             self.screen.say(line)
         if advice := finetune.advice(self.splits, self.config):
@@ -366,6 +375,7 @@ class Training:
             finite,
             stats,
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
+            *([] if self.batches.sampling.plain else [callbacks.ShownClasses(self._shown)]),
             callbacks.History(rows, self.run.write_history),
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             board,
@@ -373,6 +383,11 @@ class Training:
             symptoms.watch(rows, self.splits, optim.peak(self.config.optim), self.noticed, self.screen.say),
             save,
         ]
+
+    def _shown(self, epoch: int) -> np.ndarray:
+        """Returns how often each class is shown in an epoch."""
+        steps = pipeline.steps_per_epoch(len(self.splits.train), self.config.fit.batch_size)
+        return self.batches.shown(epoch * steps, steps)
 
     def _size(self) -> int | None:
         return self.trained_on.image_size if self.small else None

@@ -13,6 +13,7 @@ from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
+from kerascnn.data.sampling import Sampling
 from kerascnn.models import cost
 from kerascnn.training import assembly
 
@@ -67,6 +68,7 @@ def seconds_per_step(
         seed=config.fit.seed,
         batch_size=config.fit.batch_size,
         label_smoothing=config.optim.label_smoothing,
+        sampled=Sampling(config.fit.sampling, config.fit.repeats),
         cache=Cache(config.data.cache),
         phases=phases,
     )

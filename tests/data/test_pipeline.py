@@ -11,7 +11,7 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Augment, Data
-from kerascnn.data import pipeline, stream, trouble
+from kerascnn.data import pipeline, sampling, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Cache
 from kerascnn.data.splits import Split
@@ -98,7 +98,8 @@ def test_each_epoch_shows_every_image_once(embedded):
 
 
 def test_the_order_is_a_fair_shuffle():
-    orders = stream.order(5, seed=3, batch_size=5).take(600)
+    epoch_of = sampling.epoch_of(sampling.PLAIN, np.zeros(5, "int32"), seed=3, batch_size=5)
+    orders = stream.order(epoch_of, 5, batch_size=5).take(600)
     counts = np.zeros((5, 5))
     for epoch, index in orders.as_numpy_iterator():
         assert len(set(epoch)) == 1
