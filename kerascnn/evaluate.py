@@ -12,8 +12,8 @@ from kerascnn.data import preflight
 from kerascnn.errors import DONE, UserError
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.runs import finding
-from kerascnn.scoring.metrics import HEADLINE, SCORES, shown_in
-from kerascnn.scoring.task import of_facts
+from kerascnn.scoring import task as tasks
+from kerascnn.scoring.metrics import Score
 
 # Which pixels are gray, and the width of the column.
 _GREYED = {"before": 7, "hottest": 8, "elsewhere": 9, "scattered": 9}
@@ -43,27 +43,31 @@ def main(argv: list[str]) -> int:
 def _show(screen: Screen, found: dict[str, Any]) -> None:
     from kerascnn.scoring import without_copies
 
-    scores = found["scores"]
+    scores, task = found["scores"], tasks.of_facts(found)
+    first = task.leading(scores)
     groups = f" in {scores['groups']:,} groups" if "groups" in scores else ""
-    n = scores[HEADLINE.name]["n"]
-    screen.say(f"{'':<20} {'value':>8}  95 % interval      (n = {n:,} images{groups}, 1 network)")
-    for row in SCORES.values():
+    n, width = scores[first.name]["n"], max(20, *(len(row.title) for row in task.rows))
+    screen.say(f"{'':<{width}} {'value':>8}  95 % interval      (n = {n:,} images{groups}, 1 network)")
+    for row in task.rows:
         if scores.get(row.name) is not None:
-            screen.say(f"{row.title:<20} {row.show_interval(scores[row.name], 8)}")
+            screen.say(f"{row.title:<{width}} {row.show_interval(scores[row.name], 8)}")
         if row.name == "ece" and "ece_null" in scores:
             null = scores["ece_null"]
             screen.say(
                 f"  with chance's part {null['plain']:>8.2%}  a calibrated network: {null['median']:.2%},"
                 f" below {null['high']:.2%} in 97.5 % of splits"
             )
-    if said := without_copies.line(found["split"], scores, of_facts(found)):
+    if said := without_copies.line(found["split"], scores, task):
         screen.say(said)
     _show_temperature(screen, scores)
     if "tta" in found:
-        interval = HEADLINE.show_interval(found["tta"][HEADLINE.name], 8)
+        interval = first.show_interval(found["tta"][first.name], 8)
         screen.say(f"{'with views: ' + found['tta']['views']:<20} {interval}")
-    _show_classes(screen, scores)
-    _show_robustness(screen, found)
+    if task.several:
+        _show_labels(screen, scores)
+    else:
+        _show_classes(screen, scores)
+    _show_robustness(screen, found, first)
     if "explanation" in found:
         _show_explanation(screen, found["explanation"])
 
@@ -77,7 +81,7 @@ def _show_temperature(screen: Screen, scores: dict[str, Any]) -> None:
         cooled = scores["calibrated"]
         said = f"kept: val has {cooled['reason']}" if cooled.get("reason") else "fitted on val"
         screen.say(f"at temperature {cooled['temperature']:.3f}, {said}:")
-        for row in shown_in("calibrated"):
+        for row in tasks.SINGLE.shown_in("calibrated"):
             screen.say(f"  {row.title:<18} {row.show_interval(cooled[row.name], 8)}")
 
 
@@ -97,19 +101,50 @@ def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:
         screen.say(f"worst mistake: {name}: {truth} predicted as {answer}, {one['probability']:.1%} sure")
 
 
-def _show_robustness(screen: Screen, found: dict[str, Any]) -> None:
+def _show_labels(screen: Screen, scores: dict[str, Any]) -> None:
+    """Prints a row for each label, the lowest average precision first, and the worst mistakes."""
+    screen.say()
+    if scores["chance"] is not None:
+        screen.say(f"{tasks.MULTI.headline.title} of a random order: {scores['chance']:.2%}")
+    if scores["left_out"]:
+        named = ", ".join(map(one_line, scores["left_out"]))
+        screen.say(f"left out of it, since all images or none have the label: {named}")
+    columns = f"{'threshold':>10} {'precision':>10} {'recall':>8} {'F1':>8} {'AUC':>8} {'AP':>8}  95 % interval of AP"
+    screen.say(f"{'label':<24} {'n':>6} {columns}")
+
+    def rank(row: dict[str, Any]) -> tuple[bool, float]:
+        found = row["average_precision"]
+        return found is None, found["value"] if found else 0.0
+
+    for row in sorted(scores["per_class"], key=rank):
+        known = [row[key] and row[key]["value"] for key in ("precision", "recall")]
+        known += [row["f1"], *(row[key] and row[key]["value"] for key in ("auroc", "average_precision"))]
+        widths = (10, 8, 8, 8, 8)
+        values = " ".join(
+            f"{'-' if value is None else f'{value:.4f}':>{width}}" for value, width in zip(known, widths, strict=True)
+        )
+        found = row["average_precision"]
+        spread = f"  [{found['low']:.4f}, {found['high']:.4f}]" if found else ""
+        screen.say(f"{one_line(row['name'])[:24]:<24} {row['n']:>6} {row['threshold']:>10.4f} {values}{spread}")
+    for one in scores["worst_mistakes"][:3]:
+        truth, answer = (", ".join(one[key]) or "no label" for key in ("truth", "answer"))
+        said = one_line(f"{one['id']}: {truth} predicted as {answer}; {one['label']} {one['probability']:.1%}")
+        screen.say(f"worst mistake: {said}")
+
+
+def _show_robustness(screen: Screen, found: dict[str, Any], first: Score) -> None:
     rows = found.get("corruptions", [])
     if rows:
         screen.say()
         severities = sorted({row["severity"] for row in rows})
-        screen.say(f"accuracy under (n = {rows[0]['n']:,})" + "".join(f"{severity:>9}" for severity in severities))
+        screen.say(f"{first.title} under (n = {rows[0]['n']:,})" + "".join(f"{severity:>9}" for severity in severities))
         for name in dict.fromkeys(row["corruption"] for row in rows):
             values = [row["value"] for row in rows if row["corruption"] == name]
             screen.say(f"  {name:<24}" + "".join(f"{value:>9.2%}" for value in values))
         mean = sum(row["value"] for row in rows) / len(rows)
         screen.say(f"  {'mean of all':<24}{mean:>9.2%}")
     for row in found.get("resolutions", []):
-        screen.say(f"accuracy at {row['pixels']:>4} px      {HEADLINE.show_interval(row, 8)}")
+        screen.say(f"{first.title} at {row['pixels']:>4} px      {first.show_interval(row, 8)}")
 
 
 def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:

@@ -38,7 +38,10 @@ class Export(Section):
     name: str | None = Field(None, description="name of the folder below --exports-dir (default: the run's name)")
     calibrate: bool = Field(False, description="include the temperature that `kerascnn evaluate` fitted on val")
     allow_drop: float = Field(
-        1.0, ge=0, le=100, description="percentage of images whose predicted class may change in float16 and int8"
+        1.0,
+        ge=0,
+        le=100,
+        description="percentage of images (or labels) whose prediction may change in float16 and int8",
     )
     exports_dir: Path = Field(
         Path("saved_models"), description="folder of the exports", json_schema_extra={"metavar": "DIR"}
@@ -90,7 +93,7 @@ def report(done: "Exported") -> int:
     print(f"{'there already' if done.reused else 'exported'}: {one_line(str(done.version))}")
     missing = proof.failed(done.rows)
     for lacking in missing:
-        drop = " (--allow-drop P)" if lacking.get("limit", "").startswith("top-1") else ""
+        drop = " (--allow-drop P)" if lacking.get("limit", "").startswith(("top-1", "same labels")) else ""
         print(f"kerascnn: {lacking['artefact']} was not kept: {one_line(proof.why(lacking))}{drop}", file=sys.stderr)
     return CHECK_FAILED if missing else DONE
 

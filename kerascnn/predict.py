@@ -1,4 +1,4 @@
-"""Predict the classes of images: files, folders, patterns, or a list on standard input."""
+"""Predict the classes or labels of images: files, folders, patterns, or a list on standard input."""
 
 import contextlib
 import csv
@@ -22,6 +22,7 @@ from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.config.section import Section
 from kerascnn.data import formats
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
+from kerascnn.prediction import decisions
 from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
 from kerascnn.runs import finding
 
@@ -43,6 +44,16 @@ class Predict(Section):
         f"{formats.NAMES}",
     )
     top: int = Field(5, ge=1, description="number of classes per image, the most probable first")
+    threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of a network of several labels per image: every label from this probability on (default: those that"
+        " val chose, of each class its own)",
+    )
+    task: Literal["single", "multi"] | None = Field(
+        None, description="for a bare .keras file: as --task of fit (default: single)"
+    )
     batch_size: int = Field(32, ge=1, description="images of one call of the network")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
         False, description="print one JSON object per image and line, nothing else on standard output"
@@ -52,12 +63,12 @@ class Predict(Section):
     )
     cam: str | None = Field(
         None,
-        description="folder for Grad-CAM overlays of the predicted class (of a run or a .keras file)",
+        description="folder for Grad-CAM overlays of the predicted class or labels (of a run or a .keras file)",
         json_schema_extra={"metavar": "DIR"},
     )
     sort_into: str | None = Field(
         None,
-        description="folder into which each image is copied, below the name of its predicted class",
+        description="folder into which each image is copied, below the name of its predicted class, or of each label",
         json_schema_extra={"metavar": "DIR"},
     )
     min_confidence: float = Field(
@@ -81,14 +92,16 @@ class ImagePrediction(NamedTuple):
     Attributes:
         image: Its path as given.
         top: (class, probability), the most probable first.
-        cam: The overlay, or None.
-        sorted: Where it was sorted to, or None.
+        cam: The overlay, or None; that of the most probable label.
+        sorted: Where it was sorted to, or None; the folder of the most probable label.
+        labels: (class, probability) of every predicted label, the most probable first, or None of one class per image.
     """
 
     image: str
     top: Sequence[tuple[str, float]]
     cam: Path | None
     sorted: Path | None = None
+    labels: Sequence[tuple[str, float]] | None = None
 
 
 @command
@@ -108,11 +121,17 @@ def main(argv: list[str]) -> int:
         from kerascnn.data import named
     with quiet(), screen.phase("loading the network"):
         predictor = artefacts.open(
-            asked.artefact, class_names=_class_names(asked), image_size=asked.image_size, resize=asked.resize
+            asked.artefact,
+            class_names=_class_names(asked),
+            image_size=asked.image_size,
+            resize=asked.resize,
+            task=asked.task,
         )
+        if asked.threshold is not None and not predictor.task.several:
+            raise UserError(f"--threshold: {asked.artefact} predicts one class per image, the most probable one")
         overlays = _overlays(asked, predictor)
     sorting = _sorting(asked, predictor)
-    with Output(asked, len(predictor.class_names), screen) as output:
+    with Output(asked, len(predictor.class_names), screen, several=predictor.task.several) as output:
         files: Iterable[str] = named.files(
             asked.images,
             output.refuse,
@@ -150,19 +169,22 @@ def predictions(
                     refuse(str(file), str(problem))
                 else:
                     usable.append((str(file), probabilities))
+            decided = [decisions.decided(predictor, probabilities, asked.threshold) for _, probabilities in usable]
             pictures: Sequence[Path | None] = [None] * len(usable)
             if overlays and usable:
-                classes = [int(probabilities.argmax()) for _, probabilities in usable]
-                pictures = overlays.write([file for file, _ in usable], classes, predictor.class_names)
-            for (file, probabilities), picture in zip(usable, pictures, strict=True):
+                pictures = decisions.drawn(overlays, [file for file, _ in usable], decided, predictor.class_names)
+            for (file, probabilities), picture, decision in zip(usable, pictures, decided, strict=True):
                 order = (-probabilities).argsort(kind="stable")[: asked.top]
-                top = [(predictor.class_names[place], float(probabilities[place])) for place in order]
+                top, labels = (
+                    [(predictor.class_names[place], float(probabilities[place])) for place in places]
+                    for places in (order, decision.labels)
+                )
                 try:
-                    place = None if sorting is None else sorting.put(file, int(order[0]), top[0][1])
+                    place = None if sorting is None else decisions.sort(sorting, file, decision, probabilities)
                 except FileNotFoundError:
                     refuse(file, "it is gone and could not be sorted")
                     continue
-                yield ImagePrediction(file, top, picture, place)
+                yield ImagePrediction(file, top, picture, place, labels if predictor.task.several else None)
 
 
 def _class_names(asked: Predict) -> list[str] | None:
@@ -207,12 +229,13 @@ class Output:
         asked: The flags.
         classes: Number of classes.
         screen: The screen of the phase, above which predictions are printed on a terminal.
+        several: Whether images have several labels.
 
     Attributes:
         refused: Number of images that could not be used, and of folders and patterns without any.
     """
 
-    def __init__(self, asked: Predict, classes: int, screen: Screen) -> None:
+    def __init__(self, asked: Predict, classes: int, screen: Screen, several: bool = False) -> None:
         self._screen, self._phase = screen, SILENT.phase("predicting")
         self.refused = 0
         self._shown = 0
@@ -221,11 +244,15 @@ class Output:
             # A path is printed with its own bytes, UTF-8 or not.
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(errors="surrogateescape")
-            columns = [
-                f"{name}_{place}"
-                for place in range(1, min(asked.top, classes) + 1)
-                for name in ("class", "probability")
-            ]
+            columns = (
+                list(decisions.COLUMNS)
+                if several
+                else [
+                    f"{name}_{place}"
+                    for place in range(1, min(asked.top, classes) + 1)
+                    for name in ("class", "probability")
+                ]
+            )
             self._write(
                 _csv_line(
                     ["image", *columns, *(["cam"] if asked.cam else []), *(["sorted"] if asked.sort_into else [])]
@@ -278,6 +305,8 @@ class Output:
 
 
 def _as_text(prediction: ImagePrediction) -> str:
+    if prediction.labels is not None:
+        return f"{one_line(prediction.image)}  {one_line(decisions.text(prediction.labels, prediction.top[0]))}"
     top = "  ".join(f"{one_line(name)} {probability:.2%}" for name, probability in prediction.top)
     return f"{one_line(prediction.image)}  {top}"
 
@@ -286,11 +315,16 @@ def _as_json(prediction: ImagePrediction) -> str:
     top = [{"class": name, "probability": _short(probability)} for name, probability in prediction.top]
     places = {"cam": prediction.cam, "sorted": prediction.sorted}
     made = {key: str(place) for key, place in places.items() if place is not None}
+    if prediction.labels is not None:
+        labels = [{"class": name, "probability": _short(probability)} for name, probability in prediction.labels]
+        return json.dumps({"image": prediction.image, "labels": labels, "top": top, **made}, allow_nan=False)
     return json.dumps({"image": prediction.image, "class": top[0]["class"], "top": top, **made}, allow_nan=False)
 
 
 def _as_csv(prediction: ImagePrediction) -> str:
-    cells = [cell for name, probability in prediction.top for cell in (name, _short(probability))]
+    cells: list[Any] = [cell for name, probability in prediction.top for cell in (name, _short(probability))]
+    if prediction.labels is not None:
+        cells = decisions.cells(prediction.labels)
     made = [place for place in (prediction.cam, prediction.sorted) if place is not None]
     return _csv_line([prediction.image, *cells, *made])
 

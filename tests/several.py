@@ -1,6 +1,9 @@
 """Small images with several labels: each label is a colored square in its own place, so that tiny networks learn them."""
 
+from pathlib import Path
+
 import numpy as np
+from PIL import Image
 
 from kerascnn.config import Data
 from kerascnn.data import Splits
@@ -36,3 +39,16 @@ def listing(n: int = 240, seed: int = 0, given: str = "") -> Listing:
 def splits(n: int = 240, seed: int = 0, **options) -> Splits:
     """The images, split as `options` of the data section say."""
     return cut(listing(n, seed), Data(**options), SIDE, "squash")
+
+
+def folder(place: Path, n: int = 160) -> Path:
+    """The images as PNG files below `place`; returns a table of them whose labels are joined by "|"."""
+    images, labels = drawn(n)
+    place.mkdir(parents=True, exist_ok=True)
+    rows = ["path,label"]
+    for i, (pixels, row) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(pixels).save(place / f"{i:04}.png")
+        rows.append(f"{i:04}.png,{'|'.join(np.array(NAMES)[row])}")
+    table = place / "squares.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table

@@ -14,6 +14,7 @@ from PIL import Image
 from kerascnn.__main__ import COMMANDS, main
 from kerascnn.architectures.tables import ARCHS
 from kerascnn.comparison import network_costs
+from tests import several
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -97,6 +98,19 @@ def overrides(command: str, words: list[str]) -> list[str]:
             return ["--batch-size", "4", "--epochs", "2", "--head-epochs", "1"]
         if "tfds:cifar10" in words:
             return ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
+        if "mosaics.csv" in words:
+            return [
+                "--epochs",
+                "1",
+                "--arch",
+                "resnet20",
+                "--width",
+                "0.25",
+                "--image-size",
+                "16",
+                "--batch-size",
+                "16",
+            ]
         return SMALL_PHOTOS if any(word.startswith("photos") for word in words) else SMALL
     return {
         "evaluate": ["--most", "10"],
@@ -128,6 +142,8 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         photos(tmp_path)
         names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.jpg"))
         (tmp_path / "photos.csv").write_text("\n".join(["path,label", *(f"{n},{n.split('/')[0]}" for n in names)]))
+    if "mosaics.csv" in words:
+        several.folder(tmp_path).rename(tmp_path / "mosaics.csv")
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
     small = overrides(command, words)
@@ -148,7 +164,7 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         assert "out-of-fold accuracy" in out
         assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
     elif command == "fit" and small:
-        assert re.search(r"test accuracy \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
+        assert re.search(r"test (accuracy|mAP) \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
         assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
 
 

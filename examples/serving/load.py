@@ -82,7 +82,7 @@ def _outcome(response: httpx.Response, expected: str) -> str:
     if response.status_code != 200:
         return str(response.status_code)
     (answer,) = response.json()["predictions"]
-    if abs(sum(answer["probabilities"]) - 1) > 1e-4:
+    if "labels" not in answer and abs(sum(answer["probabilities"]) - 1) > 1e-4:  # several labels have no common sum
         return "probabilities that do not sum to 1"
     return "ok" if answer["classes"][0] == expected else "another class than when asked alone"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kerascnn.artefacts.predictor import Predictor
     from kerascnn.data.decode import Mode
+    from kerascnn.scoring.task import TaskName
 
 __all__ = ["Predictor", "open"]
 
@@ -20,21 +21,24 @@ def open(
     class_names: Sequence[str] | None = None,
     image_size: int | None = None,
     resize: Mode | None = None,
+    task: TaskName | None = None,
 ) -> Predictor:
     """Returns the predictor at `path`: a run's directory, a SavedModel (a version, or the newest below a name), or a file.
 
     Files are `.keras`, `.tflite` (LiteRT; needs the extra litert) and `.onnx` (needs the extra onnx). A run, a SavedModel and
     an ONNX file know their class names, image size and resize mode, as does a file in the directory of its run or version.
-    For another file the arguments give them; by default classes are numbered, the size is the model's input, and the mode is
-    crop above 64 px and squash up to it.
+    For another file the arguments give them; by default classes are numbered, the size is the model's input, the mode is
+    crop above 64 px and squash up to it, and the task is single: one class per image.
 
     Raises:
         kerascnn.errors.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or an argument
             contradicts it.
     """
     from kerascnn.artefacts import predictor
+    from kerascnn.scoring.task import TASKS
 
-    given = predictor.Given(None if class_names is None else tuple(class_names), image_size, resize)
+    names = None if class_names is None else tuple(class_names)
+    given = predictor.Given(names, image_size, resize, None if task is None else TASKS[task])
     return predictor.open_any(Path(path), given)
 
 

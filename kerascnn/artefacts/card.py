@@ -2,17 +2,18 @@
 
 import hashlib
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from kerascnn.architectures import own
-from kerascnn.artefacts import onnx, savedmodel
+from kerascnn.artefacts import onnx, proof, savedmodel
 from kerascnn.cli.escaping import as_markdown
 from kerascnn.data.decode import MAX_PIXELS
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import SCORES
+from kerascnn.scoring import task as tasks
+from kerascnn.scoring.task import Task
 
 README_FILE, CARD_FILE = "README.md", "MODEL_CARD.md"
 SHOWN = 20  # number of classes; the others are in classes.txt
@@ -41,10 +42,11 @@ def readme(metadata: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, A
         "See MODEL_CARD.md for its intended use and parity.json for the proof that it equals the trained network."
     )
     if any(row["artefact"] == "savedmodel" and row["passed"] for row in rows):
-        parts += [_serving(url, name), _client(url), _signatures(size, len(names), metadata["resize"])]
+        task = tasks.of_facts(metadata)
+        parts += [_serving(url, name), _client(url, task), _signatures(size, len(names), metadata["resize"], task)]
     if any(row["file"].startswith("model") for row in rows if row["passed"]):
         parts.append(_files(size, len(names), metadata["resize"]))
-    parts += [_classes(names), _table(rows)]
+    parts += [_classes(names, metadata.get("thresholds")), _table(rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -65,7 +67,13 @@ One line, photo.jpg being a JPEG or PNG (a file of any size: the line itself sta
     (printf '{{"instances": [{{"b64": "'; base64 < photo.jpg | tr -d '\\n'; printf '"}}]}}') | curl -s -d @- {url}"""
 
 
-def _client(url: str) -> str:
+def _client(url: str, task: Task) -> str:
+    shown = """for name, score in zip(answer["classes"], answer["scores"]):
+    print(f"{score:.4f} {name}")"""
+    if task.several:  # names are in assets/classes.txt
+        shown = """for number, there in enumerate(answer["labels"]):
+    if there:
+        print(f"{answer['probabilities'][number]:.4f} class {number}")"""
     return f"""Ten lines of Python, without TensorFlow:
 
 ```python
@@ -78,13 +86,18 @@ try:
     answer = json.load(urllib.request.urlopen(url, body))["predictions"][0]
 except urllib.error.HTTPError as error:
     sys.exit(f"{{error.code}}: {{error.read().decode()}}")
-for name, score in zip(answer["classes"], answer["scores"]):
-    print(f"{{score:.4f}} {{name}}")
+{shown}
 ```"""
 
 
-def _signatures(size: int, classes: int, resize: str) -> str:
+def _signatures(size: int, classes: int, resize: str, task: Task) -> str:
     top = min(savedmodel.TOP, classes)
+    what = "0 to 1, they sum to 1, in the order of the classes below"
+    labels = ""
+    if task.several:
+        what = "0 to 1 for each label, in the order of the classes below"
+        labels = f"""
+| `labels` | the first two | bool | [batch, {classes}] | probabilities at or above the thresholds below |"""
     return f"""## Signatures of the SavedModel
 
 | signature | input | type | shape | what |
@@ -95,7 +108,7 @@ def _signatures(size: int, classes: int, resize: str) -> str:
 
 | output | of | type | shape | what |
 |---|---|---|---|---|
-| `probabilities` | the first two | float32 | [batch, {classes}] | 0 to 1, they sum to 1, in the order of the classes below |
+| `probabilities` | the first two | float32 | [batch, {classes}] | {what} |{labels}
 | `classes` | the first two | string | [batch, {top}] | names, the most probable first |
 | `scores` | the first two | float32 | [batch, {top}] | their probabilities |
 | `features` | `features` | float32 | [batch, channels] | pooled, 0 or more in most networks: for search and clustering |
@@ -116,21 +129,24 @@ def _files(size: int, classes: int, resize: str) -> str:
 ({as_markdown(resize)}) are left to the caller; `kerascnn predict FILE photo.jpg` does both."""
 
 
-def _classes(names: Sequence[str]) -> str:
-    rows = "\n".join(f"| {place} | {as_markdown(name)} |" for place, name in enumerate(names[:SHOWN]))
+def _classes(names: Sequence[str], thresholds: Mapping[str, Any] | None) -> str:
+    each = [f" {value:.4g} |" for value in thresholds["each"]] if thresholds else [""] * len(names)
+    rows = "\n".join(f"| {place} | {as_markdown(name)} |{each[place]}" for place, name in enumerate(names[:SHOWN]))
+    head = "| index | class |\n|---|---|" if thresholds is None else "| index | class | threshold |\n|---|---|---|"
     rest = f"\n\n... and {len(names) - SHOWN} more." if len(names) > SHOWN else ""
     return f"""## Classes
 
 In the order of `probabilities`; all of them, one per line, in assets/classes.txt.
 
-| index | class |
-|---|---|
+{head}
 {rows}{rest}"""
 
 
-def _table(rows: Iterable[Mapping[str, Any]]) -> str:
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [_line(row) for row in rows]
-    head = "| artefact | file | MB | ms per image | same top-1 | largest difference of a probability | n images |"
+    made = next((row for row in rows if "error" not in row), None)
+    what = "same top-1" if made is None or proof.same(made)[0] == "top-1" else proof.same(made)[0]
+    head = f"| artefact | file | MB | ms per image | {what} | largest difference of a probability | n images |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *lines])
     return f"""## Proof
 
@@ -145,7 +161,7 @@ def _line(row: Mapping[str, Any]) -> str:
         return f"| {row['artefact']} | not kept: {as_markdown(row['error'])} | | | | | |"
     return (
         f"| {row['artefact']} | {row['file'] if row['passed'] else 'not kept: ' + row['limit']} | {row['bytes'] / 1e6:.2f} |"
-        f" {row['latency_ms']:.2f} | {row['images']['top1']:.2%} | {_short(row['images']['max_difference'])} |"
+        f" {row['latency_ms']:.2f} | {proof.same(row)[1]:.2%} | {_short(row['images']['max_difference'])} |"
         f" {row['images']['n']} |"
     )
 
@@ -159,7 +175,7 @@ def _checksums(version: Path) -> str:
 def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
     """Returns the page about the network: its data, scores, intended use and limits."""
     known, metrics, config, starts = run.data(), run.metrics(), run.config(), run.environment()
-    names = known["class_names"]
+    names, task = known["class_names"], run.task
     counts = ", ".join(f"{n:,} {split}" for split, n in known.get("images", {}).items())
     calibrated = metadata["export"]["temperature"]
     cooled = f", divided by a temperature of {calibrated:.4g} that was fitted on val" if calibrated else ", as trained"
@@ -169,7 +185,7 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         f"- **Network**: {as_markdown(own.shown(config.model.arch))},"
         f" {metrics['params']:,} parameters, {metrics['macs'] / 1e6:,.1f} M"
         f" multiply-adds at {known['image_size']} px.",
-        f"- **Probabilities**: softmax of the logits{cooled}.",
+        f"- **Probabilities**: {_probabilities(metadata, task)}{cooled}.",
         f"- **Trained** {_training(metrics)}, finished {as_markdown(metrics['finished'])}, seed {config.fit.seed};"
         " the config is assets/config.toml.",
         "",
@@ -181,18 +197,18 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         "",
         "## Intended use",
         "",
-        "To classify images like those that it was trained on, one class per image, with a person or a further check after it"
+        f"To classify images like those that it was trained on, {_answers(task)}, with a person or a further check after it"
         " wherever a mistake would do harm.",
         "",
         "## Scores",
         "",
         f"95 % intervals over {_units(metrics)}, of {'the ensemble' if 'members' in metrics else 'one training run'}.",
         "",
-        *_scores(metrics),
+        *_scores(metrics, task),
         "",
         "## Limits",
         "",
-        f"- Every image gets one of the {len(names)} classes, even one that shows none of them: there is no other class.",
+        f"- {_closed(len(names), task)}",
         "- Scores hold for images from the same source; other cameras, places or times were not measured.",
         f"- A probability says how sure the network is{'' if calibrated else ', and was not calibrated'}; it is not a guarantee.",
         f"- The network sees {known['image_size']} x {known['image_size']} pixels: small details of a large photo are lost.",
@@ -220,6 +236,24 @@ def _training(metrics: Mapping[str, Any]) -> str:
     return f"{metrics['epochs']} epochs ({chosen})"
 
 
+def _probabilities(metadata: Mapping[str, Any], task: Task) -> str:
+    if not task.several:
+        return "softmax of the logits"
+    chosen = metadata["thresholds"]["chosen_on"]
+    how = f"from the threshold on that {chosen} chose by F1" if chosen else "from 0.5 on"
+    return f"sigmoid of each logit; a label is predicted {how}, of each class its own"
+
+
+def _answers(task: Task) -> str:
+    return "any number of labels per image" if task.several else "one class per image"
+
+
+def _closed(classes: int, task: Task) -> str:
+    if task.several:
+        return f"It knows {classes} labels and is silent about everything else; an image may get none."
+    return f"Every image gets one of the {classes} classes, even one that shows none of them: there is no other class."
+
+
 def _units(metrics: Mapping[str, Any]) -> str:
     """Returns the units that the intervals resample."""
     return (
@@ -227,18 +261,26 @@ def _units(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _scores(metrics: Mapping[str, Any]) -> list[str]:
+def _scores(metrics: Mapping[str, Any], task: Task) -> list[str]:
     rows = ["| split | score | value | 95 % interval | n |", "|---|---|---|---|---|"]
     for split in ("test", "val"):
-        for score in SCORES.values():
+        for score in task.rows:
             if found := metrics.get(split, {}).get(score.name):
                 interval = f"{score.show(found['low'])} to {score.show(found['high'])}"
                 rows.append(f"| {split} | {score.title} | {score.show(found['value'])} | {interval} | {found['n']} |")
         worst = metrics.get(split, {}).get("worst_class")
-        if worst:
+        if worst and task.several:
+            precision = worst["average_precision"]
+            shown = (
+                f"{precision['value']:.4f} | {precision['low']:.4f} to {precision['high']:.4f} | {worst['n']} with it |"
+            )
+            rows.append(f"| {split} | average precision of the worst class, {as_markdown(worst['name'])} | {shown}")
+        elif worst:
             rows.append(
                 f"| {split} | F1 of the worst class, {as_markdown(worst['name'])} | {worst['f1']:.4f} | | {worst['n']} |"
             )
+    if left := metrics.get("test", metrics.get("val", {})).get("left_out"):
+        rows += ["", f"Left out of mAP, since all images or none have the label: {', '.join(map(as_markdown, left))}."]
     return rows
 
 

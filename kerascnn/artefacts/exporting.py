@@ -144,6 +144,8 @@ def folder_of(exports_dir: Path, name: str) -> Path:
 
 def _temperature(run: Run, metrics: dict[str, Any], say: Callable[[str], None]) -> float | None:
     """Returns the temperature that val determined; None, which is reported, if there is none."""
+    if run.task.several:
+        raise UserError("--calibrate: a temperature is fitted to one label per image; these have several")
     val = metrics.get("val", {})
     found = val.get("temperature")
     if "members" in metrics:
@@ -204,6 +206,7 @@ class _Making:
         self.known = run.data()
         with phases.phase("loading the best model"):
             best = load_keras(run.best_model)
+        self.task, self.labels = run.task, savedmodel.of_labels(run.task, run.thresholds, self.known["class_names"])
         self.model = best if temperature is None else folding.calibrated(best, temperature)
         savedmodel.check(self.model, self.known["class_names"])
         with phases.phase("predicting the proof's images with the run"):
@@ -217,6 +220,7 @@ class _Making:
             "arch": own.shown(run.config().model.arch),
             "finished": run.metrics()["finished"],
             "export": made_of,
+            **self.labels,
         }
         assets = savedmodel.describe(known["class_names"], known["image_size"], known["resize"], facts)
         assets |= {run.config_file.name: _placeless(run).encode(), run.metrics_file.name: run.metrics_file.read_bytes()}
@@ -224,7 +228,7 @@ class _Making:
         for name, content in assets.items():
             (self.folder / "assets" / name).write_bytes(content)
         with self.phases.phase("folding the normalizations"):
-            network = folding.served(folding.folded(self.model))
+            network = folding.served(folding.folded(self.model), self.task)
         rows = []
         for artefact in dict.fromkeys(artefact for form in self.options.formats for artefact in proof.FORMATS[form]):
             rows.append(self._made(artefact, network, assets))
@@ -263,12 +267,12 @@ class _Making:
         path, known = self.folder / artefact.file, self.known
         contract = {name: known[name] for name in ("class_names", "image_size", "resize")}
         if artefact.form == "savedmodel":
-            savedmodel.write_served(network, self.folder, **contract, assets=assets)
+            savedmodel.write_served(network, self.folder, **contract, assets=assets, thresholds=self.prover.thresholds)
         elif artefact.form == "litert":
             images = self.sample.images[:: max(1, len(self.sample.images) // CALIBRATION)]
             litert.write(network, path, artefact.name.split()[1], images)  # type: ignore[arg-type]
         elif artefact.form == "onnx":
-            onnx.write(network, path, contract)
+            onnx.write(network, path, {**contract, **self.labels})
         else:
             self.model.save(path)
             if self.run.network_file.exists():

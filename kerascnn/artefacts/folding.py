@@ -13,6 +13,7 @@ from kerascnn.compat import keras as compat
 from kerascnn.layers import ConvBN, SeparableConvBN
 from kerascnn.layers.described import Described
 from kerascnn.models import ensemble
+from kerascnn.scoring.task import SINGLE, Task
 
 
 class Shift(keras.layers.Layer):
@@ -77,11 +78,14 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
     return copy
 
 
-def served(model: keras.Model) -> keras.Model:
+def served(model: keras.Model, task: Task = SINGLE) -> keras.Model:
     """Returns the network with the outputs of an artefact: `probabilities` [batch, classes] and pooled `features` [batch,
     channels].
     """
-    probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
+    if task.several:
+        probabilities = keras.layers.Activation(task.activation, dtype="float32", name="probabilities")(model.output)
+    else:
+        probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
     features = ensemble.pooled(model)
     if len(features.shape) == 4:  # inception_article averages scores, not features
         features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(features)

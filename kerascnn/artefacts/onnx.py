@@ -16,6 +16,7 @@ from kerascnn.devices.hardware import available_cpus
 
 OPSET = 18  # the newest of tf2onnx 1.17; onnxruntime 1.14 (2023) and later run it
 KNOWN = ("class_names", "image_size", "resize")
+OF_LABELS = ("task", "thresholds")  # of networks for several labels per image
 
 
 def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
@@ -57,7 +58,8 @@ def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int, dict[str,
     side = {value.name: value.shape for value in session.get_inputs()}["images"][1]
     classes = {value.name: value.shape for value in session.get_outputs()}["probabilities"][1]
     props = session.get_modelmeta().custom_metadata_map
-    known = {name: json.loads(props[name]) for name in KNOWN} if props.keys() >= set(KNOWN) else {}
+    told = [name for name in (*KNOWN, *OF_LABELS) if name in props]
+    known = {name: json.loads(props[name]) for name in told} if props.keys() >= set(KNOWN) else {}
 
     def infer(images: Any) -> np.ndarray:
         return session.run(["probabilities"], {"images": np.asarray(images, "float32")})[0]

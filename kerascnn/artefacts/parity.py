@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact, savedmodel
 from kerascnn.artefacts.fresh import FreshProcess, Outputs
-from kerascnn.artefacts.predictor import probabilities_of
+from kerascnn.artefacts.predictor import Given, probabilities_of
 from kerascnn.data import decode
+from kerascnn.scoring.label_metrics import Thresholds
+from kerascnn.scoring.task import SINGLE
 
 
 class Agreement(NamedTuple):
@@ -20,7 +22,8 @@ class Agreement(NamedTuple):
 
     Attributes:
         n: Number of images.
-        top1: Share of images with the same most probable class.
+        top1: Share of images with the same most probable class; of labels on the same side of their thresholds where images
+            have several.
         max_difference: Largest difference of a probability.
         mean_difference: Mean difference over all images and classes.
     """
@@ -31,8 +34,8 @@ class Agreement(NamedTuple):
     mean_difference: float
 
     @classmethod
-    def of(cls, expected: np.ndarray, got: np.ndarray) -> "Agreement":
-        """Compares two arrays [n, classes]. NaN agrees with nothing.
+    def of(cls, expected: np.ndarray, got: np.ndarray, thresholds: Thresholds | None = None) -> "Agreement":
+        """Compares two arrays [n, classes], with `thresholds` those of labels. NaN agrees with nothing.
 
         Raises:
             ValueError: They have different shapes, or n is 0.
@@ -42,6 +45,8 @@ class Agreement(NamedTuple):
         difference = np.abs(expected.astype("float64") - got)
         difference[~np.isfinite(difference)] = np.inf
         same = (expected.argmax(1) == got.argmax(1)) & np.isfinite(got).all(1)
+        if thresholds is not None:
+            same = (thresholds.decide(expected) == thresholds.decide(got)) & np.isfinite(got)
         return cls(len(expected), float(same.mean()), float(difference.max()), float(difference.mean()))
 
 
@@ -75,15 +80,16 @@ def compare(
     with FreshProcess("savedmodel", environment) as fresh:
         output = fresh.ask("savedmodel", version, shown, contents)
     found = {}
-    infer = probabilities_of(model)
+    known = Given.of(metadata)
+    infer = probabilities_of(model, known.task or SINGLE)
     if len(shown):
-        found["images"] = Agreement.of(batched(infer, shown), output.images)
+        found["images"] = Agreement.of(batched(infer, shown), output.images, known.thresholds)
     if contents:
         fit = tf.function(
             lambda one: decode.preprocess(one, size, resize), input_signature=[tf.TensorSpec([], tf.string)]
         )
         pixels = np.stack([fit(content) for content in contents]).astype("float32")
-        found["files"] = Agreement.of(batched(infer, pixels), output.files)
+        found["files"] = Agreement.of(batched(infer, pixels), output.files, known.thresholds)
     return found
 
 

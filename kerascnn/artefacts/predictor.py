@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,9 @@ from kerascnn.models import functions
 from kerascnn.models.ensemble import members_of
 from kerascnn.runs import Run, described
 from kerascnn.runs.scratch import in_text
+from kerascnn.scoring import task as tasks
+from kerascnn.scoring.label_metrics import Thresholds
+from kerascnn.scoring.task import SINGLE, Task
 
 Item = str | os.PathLike[str] | np.ndarray
 BATCH = 32
@@ -36,6 +39,15 @@ class Given(NamedTuple):
     class_names: tuple[str, ...] | None = None
     image_size: int | None = None
     resize: decode.Mode | None = None
+    task: Task | None = None
+    thresholds: Thresholds | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], thresholds: Thresholds | None = None) -> "Given":
+        """Returns what data.json, or an export's metadata, says; `thresholds` are a run's own."""
+        kept = facts.get("thresholds")
+        known = thresholds if kept is None else Thresholds.read(kept)
+        return cls(tuple(facts["class_names"]), facts["image_size"], facts["resize"], tasks.of_facts(facts), known)
 
 
 class Prediction(NamedTuple):
@@ -60,8 +72,11 @@ class Predictor:
         class_names: Names of the classes, in the order of the probabilities.
         image_size: Height and width of the network's input.
         resize: Resize mode: crop, pad or squash.
-        infer: float32 [batch, image_size, image_size, 3] in 0-255 -> float32 [batch, classes], rows that sum to 1.
+        infer: float32 [batch, image_size, image_size, 3] in 0-255 -> float32 [batch, classes]: rows that sum to 1, or with
+            several labels per image a probability of each label.
         network: The network behind `infer` for a run or a `.keras` file, else None, as for an ensemble.
+        task: What the network answers: one class per image, or any number of labels.
+        thresholds: With several labels the probabilities from which they are predicted; None for 0.5.
     """
 
     class_names: tuple[str, ...]
@@ -69,6 +84,8 @@ class Predictor:
     resize: decode.Mode
     infer: Callable[[Any], Any]
     network: keras.Model | None = field(default=None, kw_only=True)
+    task: Task = field(default=SINGLE, kw_only=True)
+    thresholds: Thresholds | None = field(default=None, kw_only=True)
 
     def predict(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> np.ndarray:
         """Returns probabilities, float32 [n, classes], in the order of the items.
@@ -189,22 +206,21 @@ def _known_nearby(path: Path, given: Given) -> Given:
     """Returns the facts of the run or export that contains `path`, or `given` if there is none; arguments must agree."""
     run = Run(path.parent)
     if path == run.best_model and run.data_file.exists():
-        data = run.data()
-        return _agreed(str(run.path), Given(tuple(data["class_names"]), data["image_size"], data["resize"]), given)
+        return _agreed(str(run.path), Given.of(run.data(), run.thresholds), given)
     try:
         metadata = savedmodel.read_metadata(path.parent)
     except OSError:
         return given
     if not metadata.keys() >= {"class_names", "image_size", "resize"}:  # a file of another program with that name
         return given
-    known = Given(tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"])
-    return _agreed(str(path.parent), known, given)
+    return _agreed(str(path.parent), Given.of(metadata), given)
 
 
 def _agreed(where: str, known: Given, given: Given) -> Given:
     for name, mine, yours in zip(Given._fields, known, given, strict=True):
         if yours is not None and yours != mine:
-            raise UserError(f"{where} has {name} {mine!r}, but {yours!r} was given: leave it out")
+            said = [one.name if isinstance(one, Task) else repr(one) for one in (mine, yours)]
+            raise UserError(f"{where} has {name} {said[0]}, but {said[1]} was given: leave it out")
     return known
 
 
@@ -213,7 +229,8 @@ def _open_keras(path: Path, given: Given) -> Predictor:
 
 
 def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
-    found = _described(path, model.input_shape[1], model.output_shape[-1], given, probabilities_of(model))
+    infer = probabilities_of(model, given.task or SINGLE)
+    found = _described(path, model.input_shape[1], model.output_shape[-1], given, infer)
     # An ensemble has no maps of its own: its members look at different places.
     return found if members_of(model) > 1 else replace(found, network=model)
 
@@ -223,8 +240,7 @@ def _open_onnx(path: Path, given: Given) -> Predictor:
         infer, side, classes, known = onnx.reader(path)
     if known:  # the file itself knows
         described(known, path)
-        told = Given(tuple(known["class_names"]), known["image_size"], known["resize"])
-        given = _agreed(str(path), told, given)
+        given = _agreed(str(path), Given.of(known), given)
     return _described(path, side, classes, given, infer)
 
 
@@ -247,7 +263,8 @@ def _described(path: Path, side: int | None, classes: int, given: Given, infer: 
     names = given.class_names or tuple(str(number) for number in range(classes))
     if len(names) != classes:
         raise UserError(f"{path} has {classes} classes, but {len(names)} class names were given")
-    return Predictor(names, size, given.resize or resize_mode(Data(), size), infer)
+    resize, task = given.resize or resize_mode(Data(), size), given.task or SINGLE
+    return Predictor(names, size, resize, infer, task=task, thresholds=given.thresholds)
 
 
 @contextlib.contextmanager
@@ -289,11 +306,12 @@ def load_keras(path: Path) -> keras.Model:
     return model
 
 
-def probabilities_of(model: keras.Model) -> Callable[[Any], Any]:
+def probabilities_of(model: keras.Model, task: Task = SINGLE) -> Callable[[Any], Any]:
     """Returns `Predictor.infer` of a network with logits as output."""
+    activation = getattr(tf.nn, task.activation)
 
     def infer(images):
-        return tf.nn.softmax(tf.cast(model(images, training=False), tf.float32))
+        return activation(tf.cast(model(images, training=False), tf.float32))
 
     spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
     return tf.function(infer, input_signature=[spec], autograph=False, jit_compile=False)
@@ -302,16 +320,17 @@ def probabilities_of(model: keras.Model) -> Callable[[Any], Any]:
 def _open_saved_model(version: Path, given: Given) -> Predictor:
     with _damage(version, "a SavedModel"):
         metadata = savedmodel.read_metadata(version)
-        names, size, resize = tuple(metadata["class_names"]), metadata["image_size"], metadata["resize"]
+        known = Given.of(metadata)
+        names, size, resize = known.class_names or (), metadata["image_size"], metadata["resize"]
         with in_text(version) as named:
             loaded = tf.saved_model.load(str(named))
         classes = loaded.signatures["images"].structured_outputs["probabilities"].shape[-1]
     if classes != len(names):
         raise UserError(f"{version} has {classes} classes, but its metadata.json names {len(names)}: it is damaged")
-    _agreed(str(version), Given(names, size, resize), given)
+    _agreed(str(version), known, given)
 
     def infer(images):
         # The signature alone does not keep the weights alive.
         return loaded.signatures["images"](images=tf.constant(images))["probabilities"]
 
-    return Predictor(names, size, resize, infer)
+    return Predictor(names, size, resize, infer, task=known.task or SINGLE, thresholds=known.thresholds)

@@ -19,8 +19,11 @@ from kerascnn.artefacts.sample import Sample
 from kerascnn.data import decode
 from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run
+from kerascnn.scoring.label_metrics import Thresholds
+from kerascnn.scoring.task import MULTI, SINGLE
 
 TOLERANCE = 1e-4  # largest difference of a probability, for float32
+SAME_LABELS = "same_labels"  # in rows of several labels per image, in place of top1
 MAX_DROP = 1.0  # percentage of images whose predicted class may change, for other types
 
 
@@ -63,7 +66,8 @@ class Prover:
         model: That model, loaded.
         temperature: Divisor of the logits; 1 without calibration.
         sample: Images and files.
-        allow_drop: Percentage of images whose most probable class may differ in types other than float32.
+        allow_drop: Percentage of images whose most probable class, or of labels whose prediction, may differ in types other
+            than float32.
         server: Forks the new processes, or None.
     """
 
@@ -80,6 +84,9 @@ class Prover:
         self._fresh: FreshProcess | None = None
         self.images = sample.images.astype("float32")
         asked = predictor.of_run(run, model)
+        self.task, self.thresholds = asked.task, asked.thresholds
+        if self.task.several and self.thresholds is None:
+            self.thresholds = Thresholds.half(len(asked.class_names))
         infer = asked.infer if temperature == 1 else _cooled(model, temperature)
         self.expected = parity.batched(infer, self.images)
         # As read by `predict RUN`; a file that it refuses proves nothing.
@@ -88,8 +95,10 @@ class Prover:
             file: prediction.probabilities for file, prediction in predictions if prediction.probabilities is not None
         }
         self.contents = [decode.read(os.fsencode(file)).numpy() for file in read]
-        powers = np.stack(list(read.values())).astype("float64") ** (1 / temperature)
-        self.expected_of_files = (powers / powers.sum(1, keepdims=True)).astype("float32")
+        self.expected_of_files = np.stack(list(read.values()))
+        if not self.task.several:
+            powers = self.expected_of_files.astype("float64") ** (1 / temperature)
+            self.expected_of_files = (powers / powers.sum(1, keepdims=True)).astype("float32")
 
     def expect(self, form: str) -> None:
         """Starts the new process for an artefact of this format, unless there is one."""
@@ -115,20 +124,27 @@ class Prover:
         self.expect(artefact.form)
         assert self._fresh is not None
         output = self._fresh.ask(artefact.form, path, self.images, contents)
-        found = {"images": Agreement.of(self.expected, output.images)}
+        found = {"images": Agreement.of(self.expected, output.images, self.thresholds)}
         if contents:
-            found["files"] = Agreement.of(self.expected_of_files, output.files)
+            found["files"] = Agreement.of(self.expected_of_files, output.files, self.thresholds)
         passed = all(self._agrees(artefact, agreement) for agreement in found.values())
         return {
             "artefact": artefact.name,
             "file": artefact.file or "saved_model.pb",
-            **{name: _finite(agreement._asdict()) for name, agreement in found.items()},
+            **{name: self._row(agreement) for name, agreement in found.items()},
             "bytes": size_of(artefact, folder),
             "latency_ms": float(np.median(output.milliseconds)),
-            "limit": f"difference <= {TOLERANCE:g}" if artefact.exact else f"top-1 >= {100 - self.allow_drop:g} %",
+            "limit": (
+                f"difference <= {TOLERANCE:g}" if artefact.exact else f"{self.task.same} >= {100 - self.allow_drop:g} %"
+            ),
             "passed": bool(passed),
             **({"note": output.note} if output.note else {}),
         }
+
+    def _row(self, agreement: Agreement) -> dict[str, Any]:
+        """Returns an agreement as in parity.json, whose share has the name of what is compared."""
+        values = _finite(agreement._asdict())
+        return {SAME_LABELS if name == "top1" and self.task.several else name: value for name, value in values.items()}
 
     def _agrees(self, artefact: Artefact, agreement: Agreement) -> bool:
         if artefact.exact:
@@ -147,9 +163,16 @@ def why(row: Mapping[str, Any]) -> str:
         return str(row["error"])
     images = row["images"]
     return (
-        f"{images['top1']:.2%} of {images['n']} predictions are the same, the largest difference is"
+        f"{same(row)[1]:.2%} of {images['n']} predictions are the same, the largest difference is"
         f" {_number(images['max_difference'])}; the limit is {row['limit']}"
     )
+
+
+def same(row: Mapping[str, Any]) -> tuple[str, float]:
+    """Returns what a row compares in words, and the share of it that is the same."""
+    images = row["images"]
+    task = MULTI if SAME_LABELS in images else SINGLE
+    return task.same, images[SAME_LABELS if task.several else "top1"]
 
 
 def size_of(artefact: Artefact, folder: Path) -> int:
@@ -165,9 +188,10 @@ def line(row: Mapping[str, Any]) -> str:
     if "error" in row:
         return f"{row['artefact']:<14} FAILED: {row['error']}"
     images: Mapping[str, Any] = row["images"]
+    what, share = same(row)
     files = f", {row['files']['n']} files {_number(row['files']['max_difference'])}" if "files" in row else ""
     return (
-        f"{row['artefact']:<14} {row['bytes'] / 1e6:>7.2f} MB {row['latency_ms']:>7.2f} ms  top-1 {images['top1']:.2%}"
+        f"{row['artefact']:<14} {row['bytes'] / 1e6:>7.2f} MB {row['latency_ms']:>7.2f} ms  {what} {share:.2%}"
         f"  difference {_number(images['max_difference'])} (mean {_number(images['mean_difference'])})"
         f" on {images['n']} images{files}{'' if row['passed'] else '  FAILED: ' + row['limit']}"
         f"{'  (' + row['note'] + ')' if 'note' in row else ''}"

@@ -97,7 +97,11 @@ def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None,
     if source.exists():
         functions.provide(source)
     model = keras.models.load_model(path, compile=False, safe_mode=True)
-    infer = tf.function(lambda batch: tf.nn.softmax(model(batch, training=False)), reduce_retracing=True)
+    # The file ends in logits; metadata.json beside it says whether images have several labels.
+    described = Path(path).parent / "assets" / "metadata.json"
+    several = described.exists() and json.loads(described.read_text(encoding="utf-8")).get("task") == "multi"
+    activation = tf.nn.sigmoid if several else tf.nn.softmax
+    infer = tf.function(lambda batch: activation(model(batch, training=False)), reduce_retracing=True)
     return lambda batch: infer(tf.constant(batch)).numpy(), None, BATCH
 
 

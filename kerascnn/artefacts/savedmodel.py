@@ -8,13 +8,16 @@ The contract, which further formats extend:
                                                                   other sizes are resized like a file
     features          images       as for `images`
 
-    the first two     probabilities  float32 [batch, classes]     they sum to 1, in the order of the class names
+    the first two     probabilities  float32 [batch, classes]     in the order of the class names; they sum to 1, but for
+                                                                  networks of several labels per image, which also have
+                      labels         bool [batch, classes]        the probabilities at or above the thresholds
     as well           classes        string  [batch, min(5, classes)]   names, the most probable first
                       scores         float32 [batch, min(5, classes)]   their probabilities
     the third         features       float32 [batch, channels]    the layer `pool`: for search and clustering
 
     assets/classes.txt     the class names, one per line, in order (a line break within a name as \\n, a backslash as \\\\)
-    assets/metadata.json   class_names, image_size, resize, versions, and what the caller adds
+    assets/metadata.json   class_names, image_size, resize, versions, and what the caller adds; task and thresholds where
+                           images have several labels
 
 A signature takes one type, and a server turns JSON's numbers into it. In Python the loaded object may be called with either:
 `tf.saved_model.load(path)(images)` acts as `images` for uint8 and for float32.
@@ -41,6 +44,8 @@ from kerascnn.data import decode
 from kerascnn.runs import described
 from kerascnn.runs.files import read_json
 from kerascnn.runs.scratch import in_text, scratch
+from kerascnn.scoring.label_metrics import Thresholds
+from kerascnn.scoring.task import SINGLE, Task
 
 TOP = 5
 ANY = (None, None, None, 3)  # a batch of images of any size
@@ -55,6 +60,8 @@ def export(
     image_size: int,
     resize: decode.Mode,
     metadata: Mapping[str, Any] | None = None,
+    task: Task = SINGLE,
+    thresholds: Thresholds | None = None,
 ) -> Path:
     """Writes `model` as the next version below `path`; returns the version's directory.
 
@@ -68,16 +75,35 @@ def export(
         image_size: Height and width in training.
         resize: crop, pad or squash.
         metadata: Further JSON values for metadata.json.
+        task: What the network answers.
+        thresholds: With several labels per image the probabilities from which they are predicted; None for 0.5.
 
     Raises:
         ValueError: The model does not compute in float32, or has another number of classes.
         RuntimeError: Called in a strategy's scope, whose devices would be stored in the graph.
     """
-    described = describe(class_names, image_size, resize, metadata or {})
+    described = describe(
+        class_names, image_size, resize, {**(metadata or {}), **of_labels(task, thresholds, class_names)}
+    )
     check(model, class_names)
     with aside(path) as folder:
-        write(model, folder, class_names=class_names, image_size=image_size, resize=resize, assets=described)
+        write_served(
+            served(folded(model), task),
+            folder,
+            class_names=class_names,
+            image_size=image_size,
+            resize=resize,
+            assets=described,
+            thresholds=(thresholds or Thresholds.half(len(class_names))) if task.several else None,
+        )
         return publish(folder, path)
+
+
+def of_labels(task: Task, thresholds: Thresholds | None, class_names: Sequence[str]) -> dict[str, Any]:
+    """Returns the facts of an artefact about several labels per image; none with one label each."""
+    if not task.several:
+        return {}
+    return {"task": task.name, "thresholds": (thresholds or Thresholds.half(len(class_names))).kept()}
 
 
 def describe(
@@ -98,26 +124,6 @@ def describe(
     }
 
 
-def write(
-    model: keras.Model,
-    folder: Path,
-    *,
-    class_names: Sequence[str],
-    image_size: int,
-    resize: decode.Mode,
-    assets: Mapping[str, bytes],
-) -> None:
-    """Writes the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content). See `export`."""
-    write_served(
-        served(folded(model)),
-        folder,
-        class_names=class_names,
-        image_size=image_size,
-        resize=resize,
-        assets=assets,
-    )
-
-
 def write_served(
     network: keras.Model,
     folder: Path,
@@ -126,14 +132,24 @@ def write_served(
     image_size: int,
     resize: decode.Mode,
     assets: Mapping[str, bytes],
+    thresholds: Thresholds | None = None,
 ) -> None:
-    """As `write`, for a network of `folding.served`."""
+    """Writes the SavedModel into `folder`: `saved_model.pb`, `variables/`, and `assets` (name -> content).
+
+    Args:
+        network: A network of `folding.served`.
+        folder: The directory of the version.
+        class_names, image_size, resize: As in `export`.
+        assets: Files beside it.
+        thresholds: With several labels per image the probabilities from which they are predicted.
+    """
     with scratch() as place:
         files = []
         for name, content in assets.items():
             files.append(Path(place, name))
             files[-1].write_bytes(content)
-        saved = _Served(network, [_as_bytes(name) for name in class_names], image_size, resize, files)
+        names = [_as_bytes(name) for name in class_names]
+        saved = _Served(network, names, image_size, resize, files, thresholds)
         with in_text(folder) as named:
             tf.saved_model.save(
                 saved,
@@ -188,9 +204,11 @@ class _Served(tf.Module):
         image_size: int,
         resize: decode.Mode,
         assets: Sequence[Path],
+        thresholds: Thresholds | None,
     ) -> None:
         super().__init__(name="kerascnn")
         self._names, self._size, self._resize = list(class_names), image_size, resize
+        self._thresholds = None if thresholds is None else tf.constant(thresholds.each, tf.float32)
         self._assets = [tf.saved_model.Asset(str(asset)) for asset in assets]
         shape = (image_size, image_size, 3)
         # Every signature calls the graph itself: a tf.function would be traced, and saved, twice.
@@ -235,7 +253,10 @@ class _Served(tf.Module):
         fitted = tf.ensure_shape(tf.cast(images, tf.float32), [None, self._size, self._size, 3])
         probabilities = self._network(fitted)["probabilities"]
         scores, places = tf.math.top_k(probabilities, min(TOP, len(self._names)))
-        return {"probabilities": probabilities, "classes": tf.gather(self._names, places), "scores": scores}
+        answer = {"probabilities": probabilities, "classes": tf.gather(self._names, places), "scores": scores}
+        if self._thresholds is not None:
+            answer["labels"] = probabilities >= self._thresholds
+        return answer
 
 
 def _plain(function, spec: tf.TensorSpec):

@@ -13,13 +13,14 @@ from kerascnn.cli.parsing import parse_config
 from kerascnn.config import Config
 from kerascnn.config.section import Section
 from kerascnn.errors import UserError
-from kerascnn.scoring import metrics
+from kerascnn.scoring.task import SINGLE, TASKS, Task
 
 MatchName = Literal["none", "macs", "params", "latency", "train-time"]
 if TYPE_CHECKING:
     MetricName = str
 else:  # a type checker knows no Literal of values
-    MetricName = Literal[tuple(row.name for row in metrics.shown_in("compare"))]
+    _NAMES = dict.fromkeys(row.name for task in TASKS.values() for row in task.shown_in("compare"))
+    MetricName = Literal[("auto", *_NAMES)]
 # Flags of fit that compare decides itself, with what to type instead.
 _DECIDED = {
     "--arch": "compare takes several: --archs resnet inception",
@@ -80,7 +81,10 @@ class Compare(Section):
         (), description="compare at each of these learning rates, then each arch at its best by val"
     )
     native: bool = Field(False, description="compare each arch at its published image size (--image-size native)")
-    metric: MetricName = Field("accuracy", description="score of the verdict")
+    metric: MetricName = Field(
+        "auto",
+        description="score of the verdict; auto: accuracy, or mean_average_precision with several labels per image",
+    )
     margin: Annotated[float, Field(gt=0, le=100)] = Field(
         1.0, description="largest difference that does not matter to you, in points (hundredths for loss)"
     )
@@ -136,14 +140,16 @@ class CompareConfig(Config):
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
 
 
-def check_metric(metric: str, classes: int) -> None:
-    """Refuses a metric that says nothing of so few classes.
+def judged(compare: Compare, task: Task, classes: int) -> Compare:
+    """Returns the flags with the score of the verdict in place of `auto`.
 
     Raises:
-        UserError: It needs more.
+        UserError: The score is one of the other task, or says nothing of so few classes.
     """
-    if classes < metrics.SCORES[metric].classes:
-        raise UserError(f"--metric {metric} of {classes} classes says nothing: --metric {metrics.HEADLINE.name}")
+    score = task.score(compare.metric)
+    if classes < score.classes:
+        raise UserError(f"--metric {score.name} of {classes} classes says nothing: --metric {SINGLE.headline.name}")
+    return compare.model_copy(update={"metric": score.name})
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[CompareConfig, list[Config]]:

@@ -8,6 +8,7 @@ import numpy as np
 from kerascnn import statistics
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
+from kerascnn.comparison.contrasts import ArchPredictions
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.summary_lines import about, beside, p_value
 from kerascnn.report.cells import show
@@ -19,8 +20,9 @@ from kerascnn.report.score_chart import ScoreChart, ScoreLine
 from kerascnn.report.tables import Cell, Column, ReportTable
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import identity
-from kerascnn.scoring.metrics import HEADLINE, SCORES, Score, shown_in
-from kerascnn.statistics import MIN_SEEDS, Interval, calibration
+from kerascnn.scoring.metrics import Score
+from kerascnn.statistics import MIN_SEEDS, Interval, calibration, several_labels
+from kerascnn.statistics.calibration import ReliabilityBin
 
 # The columns of the table of costs, each with its value for one arch.
 COSTS: tuple[tuple[Column, Callable[[Entry], Any]], ...] = (
@@ -52,7 +54,7 @@ COSTS: tuple[tuple[Column, Callable[[Entry], Any]], ...] = (
     (Column("peak memory", "bytes", "Of a process that trains."), lambda arch: arch.cost.memory),
     (Column("export", "bytes", "SavedModel."), lambda arch: arch.cost.export),
     (
-        Column("points per second", "number", f"{HEADLINE.title.capitalize()} in points over seconds of training."),
+        Column("points per second", "number", "The main score, such as accuracy, in points over seconds of training."),
         lambda arch: 100 * _headline(arch) / arch.train_seconds if arch.train_seconds else None,
     ),
 )
@@ -75,7 +77,7 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
         ),
         charts=tuple(_charts(found)),
         classes=_classes(found),
-        confusions=tuple(_confusion(entry) for entry in found.best),
+        confusions=() if found.task.several else tuple(_confusion(entry) for entry in found.best),
         calibrations=tuple(_calibration(entry) for entry in found.best),
         tables=tuple(_tables(found)),
         gallery=gallery(found.verdicts[0]),
@@ -94,17 +96,18 @@ def _over_runs(entry: Entry, values: Sequence[float], score: Score) -> Cell:
 
 
 def _scores(found: Conclusion) -> ReportTable:
-    scores = list(dict.fromkeys((SCORES[found.metric], *shown_in("columns"))))
+    first = found.task.headline
+    scores = list(dict.fromkeys((found.rule, *found.task.shown_in("columns"))))
     split = found.best[0].split
     unit = "fold" if found.best[0].by_folds else "seed"
     columns = [Column("arch"), Column(f"{unit}s", "count")]
     columns += [Column(f"{split} {score.title}", score.unit) for score in scores]
-    columns.append(Column(f"val {HEADLINE.title}", HEADLINE.unit))
+    columns.append(Column(f"val {first.title}", first.unit))
     rows = []
     for entry in found.entries:
-        val = entry.score("val", HEADLINE.name)
+        val = entry.score("val", first.name)
         values = [_over_runs(entry, list(entry.answers.values(score.name).values()), score) for score in scores]
-        rows.append((entry.label, len(entry.runs), *values, _over_runs(entry, val, HEADLINE) if val else None))
+        rows.append((entry.label, len(entry.runs), *values, _over_runs(entry, val, first) if val else None))
     images = len(found.entries[0].answers.labels)
     few = f"under {MIN_SEEDS} seeds each value"
     note = f"Means over seeds with 95 % t intervals over seeds ({few}), on the same {images:,} {split} images."
@@ -115,7 +118,7 @@ def _scores(found: Conclusion) -> ReportTable:
 
 def _headline(arch: Entry) -> float:
     """Returns the mean over seeds of the headline score."""
-    return float(np.mean(list(arch.answers.values(HEADLINE.name).values())))
+    return float(np.mean(list(arch.answers.values(arch.answers.task.headline.name).values())))
 
 
 def _costs(found: Conclusion) -> ReportTable:
@@ -126,7 +129,7 @@ def _costs(found: Conclusion) -> ReportTable:
 
 def _charts(found: Conclusion) -> list[ScoreChart]:
     """Returns charts of the score against the axis of variants, and against costs."""
-    rule, first = SCORES[found.metric], found.best[0]
+    rule, first = found.rule, found.best[0]
     over = "corrected t over folds" if first.by_folds else "t over seeds"
     title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: {over})"
     axes = [
@@ -153,11 +156,11 @@ def _point(entry: Entry, metric: str) -> Interval:
     values = list(entry.answers.values(metric).values())
     mean = float(np.mean(values))
     # With too few seeds, whiskers extend from the lowest to the highest value.
-    return entry.over(values, SCORES[metric]) or Interval(mean, min(values), max(values), len(values))
+    return entry.over(values, entry.answers.task.score(metric)) or Interval(mean, min(values), max(values), len(values))
 
 
 def _classes(found: Conclusion) -> ClassBars:
-    """Returns the recall by class of the first pair; the other pairs are in their statements."""
+    """Returns the recall, or average precision, by class of the first pair; the other pairs are in their statements."""
     pair = found.verdicts[0]
     rows = []
     for c, one in enumerate(pair.contrast.classes):
@@ -169,7 +172,8 @@ def _classes(found: Conclusion) -> ClassBars:
     if len(rows) > BARS:  # if not all are drawn, those that differ most come first
         gaps = [abs(one.difference.value) if one.difference else 0.0 for one in pair.contrast.classes]
         rows = [rows[c] for c in sorted(range(len(rows)), key=lambda c: -gaps[c])]
-    title = f"Recall by class: {pair.first.label} and {pair.second.label}"
+    what = "Average precision" if found.task.several else "Recall"
+    title = f"{what} by class: {pair.first.label} and {pair.second.label}"
     seeds = len(pair.contrast.seeds)
     over = pair.contrast.difference.over
     tested = f"p of the difference with {over} resampled, corrected for {len(rows)} classes (Holm)"
@@ -184,6 +188,8 @@ def _classes(found: Conclusion) -> ClassBars:
 
 def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     found = entry.answers
+    if found.task.several:
+        return _average_precision(found, seeds, c)
     mine = found.labels == c
     if not mine.any():
         return None
@@ -191,6 +197,18 @@ def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     if len(right) == 1:
         return statistics.proportion(right[0], None if found.groups is None else found.groups[mine])
     values = [float(one.mean()) for one in right]
+    mean = float(np.mean(values))
+    return statistics.over_seeds(values, statistics.SHARE) or Interval(mean, min(values), max(values), len(values))
+
+
+def _average_precision(found: ArchPredictions, seeds: Sequence[int], c: int) -> Interval | None:
+    areas = [
+        several_labels.ranking(found.by_seed[s].probabilities, found.labels, found.groups).classes[c] for s in seeds
+    ]
+    known = [area.average_precision for area in areas if area is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    values = [one.value for one in known]
     mean = float(np.mean(values))
     return statistics.over_seeds(values, statistics.SHARE) or Interval(mean, min(values), max(values), len(values))
 
@@ -205,6 +223,9 @@ def _calibration(entry: Entry) -> ReliabilityCurve:
     """Returns the calibration over seeds: confidences of all seeds in one diagram, the error as a mean over seeds."""
     found = entry.answers
     probabilities = [one.probabilities for one in found.by_seed.values()]
+    if found.task.several:
+        kept = several_labels.reliability(np.concatenate(probabilities), np.tile(found.labels, (len(probabilities), 1)))
+        return ReliabilityCurve(entry.label, tuple(ReliabilityBin(*one) for one in kept), of_labels=True)
     bins = calibration.reliability(np.concatenate(probabilities), np.tile(found.labels, len(probabilities)))
     errors = [calibration.ece(each, found.labels, found.groups).interval for each in probabilities]
     # Seeds share their images, and with them most of the chance: the mean interval is that of an average seed.
@@ -220,7 +241,7 @@ def _tables(found: Conclusion) -> list[ReportTable]:
 
 def _two_way(found: Conclusion) -> ReportTable:
     """Returns variants by arch, and their differences with the verdict's interval."""
-    rule = SCORES[found.metric]
+    rule = found.rule
     unit: Any = (rule.unit, "points" if rule.points else rule.unit)
     archs = [entry.arch for entry in found.best]
     columns = [Column(found.axis_title), *(Column(arch, unit[0]) for arch in archs)]
@@ -255,7 +276,7 @@ def _interval(pair: Pair) -> Interval:
 
 def _pairs(pair: Pair) -> ReportTable:
     """Returns the pairs of runs by seed."""
-    found, rule = pair.contrast, SCORES[pair.contrast.metric]
+    found, rule = pair.contrast, pair.contrast.first.task.score(pair.contrast.metric)
     columns = (
         Column(found.unit),
         Column(pair.first.label, rule.unit),
@@ -268,7 +289,8 @@ def _pairs(pair: Pair) -> ReportTable:
     rows = tuple(
         (str(seed), first[seed], second[seed], *test) for seed, test in zip(found.seeds, found.pairs, strict=True)
     )
-    note = "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
+    note = "Right means all labels right. " if found.first.task.several else ""
+    note += "McNemar asks whether these two runs differ on other images; it says nothing of other seeds, and is never pooled."
     title = f"Pairs of runs: {pair.first.label} and {pair.second.label}, {pair.first.split} {rule.title}"
     return ReportTable(f"pairs_{as_file_name(pair.second.arch)}", title, columns, rows, note)
 

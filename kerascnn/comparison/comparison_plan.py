@@ -11,7 +11,7 @@ from kerascnn.architectures import own, tables
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import compare_config, network_costs
-from kerascnn.comparison.compare_config import Compare, CompareConfig, check_metric, seconds
+from kerascnn.comparison.compare_config import Compare, CompareConfig, judged, seconds
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
@@ -172,6 +172,7 @@ def make(
     """
     compare = request.compare
     cells = [replace(cell, by_folds=compare_config.by_folds(request)) for cell in _cells(compare, configs, executor)]
+    compare = judged(compare, cells[0].subject.task, len(cells[0].subject.class_names))
     asked = _request(compare, cells)
     directory = ComparisonDirectory(compare.comparisons_dir / (compare.name or _name(compare, cells, asked)))
     hold(directory)
@@ -210,7 +211,6 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
     if compare.native:
         pairs = [(name, _native(config)) for name, config in pairs]
     found = executor.call(targets, [config for _, config in pairs], slot=executor.slots[0])
-    check_metric(compare.metric, len(found[0].class_names))
     archs = [own.shown(subject.config.model.arch) for subject in found[: len(compare.archs)]]
     if len(set(archs)) < len(archs):
         raise UserError(f"--archs {' '.join(compare.archs)}: these are {' and '.join(archs)}: give each once")

@@ -10,13 +10,14 @@ import numpy as np
 from scipy import stats
 
 from kerascnn import statistics
-from kerascnn.comparison.compare_config import Compare, check_metric
+from kerascnn.comparison.compare_config import Compare, judged
 from kerascnn.comparison.contrasts import ArchPredictions, Contrast, contrast, scored_split
 from kerascnn.comparison.fold_contrasts import FoldPredictions, fold_contrast
 from kerascnn.comparison.verdict import MetricUnit, Side, Verdict, judge
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import SCORES, Score
+from kerascnn.scoring.metrics import Score
+from kerascnn.scoring.task import Task
 from kerascnn.statistics import Interval, fold_score
 from kerascnn.studies.cost import Cost
 
@@ -81,12 +82,12 @@ class Entry:
 
     def score(self, split: str, metric: str) -> list[float]:
         """Returns the metric by seed, from the runs' own scores."""
-        return [found[split][metric]["value"] for found in self.metrics.values() if split in found]
+        return [found[split][metric]["value"] for found in self.metrics.values() if found.get(split, {}).get(metric)]
 
     def choosing_scores(self, metric: str) -> list[float]:
         """Returns val's metric of the runs that choose."""
         found = [run.metrics() for run in self.choosing.values()]
-        return [each["val"][metric]["value"] for each in found if metric in each.get("val", {})]
+        return [each["val"][metric]["value"] for each in found if each.get("val", {}).get(metric)]
 
     @property
     def place(self) -> float:
@@ -156,6 +157,16 @@ class Conclusion:
     axis_title: str
     lost: tuple[str, ...]
 
+    @property
+    def task(self) -> Task:
+        """What the labels ask of a network."""
+        return self.best[0].answers.task
+
+    @property
+    def rule(self) -> Score:
+        """The score of the verdict."""
+        return self.task.score(self.metric)
+
 
 def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = ()) -> Conclusion:
     """Returns the conclusion from finished runs; `lost` are the runs that could not be trained.
@@ -167,7 +178,7 @@ def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Seque
     if len(archs) < 2:
         raise UserError(f"expected finished runs of two archs, got {' '.join(archs) or 'none'}")
     for entry in entries:
-        _check(entry, compare.metric)
+        compare = _judged(entry, compare)
     best, why = _spokesmen(entries, archs, compare)
     # All verdicts together hold with 95 %, for any number of archs (Bonferroni).
     level = 1 - 0.05 / (len(archs) - 1)
@@ -199,10 +210,10 @@ def _places(entries: Sequence[Entry], archs: Sequence[str]) -> Iterator[tuple[En
             yield first, other
 
 
-def _check(entry: Entry, metric: str) -> None:
+def _judged(entry: Entry, compare: Compare) -> Compare:
     if not entry.runs:
         raise UserError(f"{entry.label} has no finished run yet: no verdict")
-    check_metric(metric, len(entry.answers.class_names))
+    return judged(compare, entry.answers.task, len(entry.answers.class_names))
 
 
 def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
@@ -221,7 +232,7 @@ def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare)
 
 def _chosen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
     """Returns each arch's best variant, chosen by separate runs: the runs that judge would overestimate their own choice."""
-    rule = SCORES[compare.metric]
+    rule = entries[0].answers.task.score(compare.metric)
 
     def by_val(entry: Entry) -> tuple[int, float]:
         """Sorts by the number of runs first: if a seed could not be trained, the mean of the others is too optimistic."""
@@ -280,7 +291,7 @@ def _rows(found: Sequence[_Contrasted], compare: Compare, seeds: int) -> tuple[P
 
 def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     first, second = found.first, found.second
-    rule = SCORES[compare.metric]
+    rule = first.answers.task.score(compare.metric)
     unit = MetricUnit(rule.title, rule.sign, rule.points, first.split)
     alike = first.variant == second.variant
     one, other = _side(first, alike), _side(second, alike)

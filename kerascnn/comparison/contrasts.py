@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 
 from kerascnn import statistics
+from kerascnn.data import labels
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import HEADLINE, SCORES, Score
+from kerascnn.scoring import paired_scores
+from kerascnn.scoring.paired_scores import OfClass, Sampler
 from kerascnn.scoring.predictions import Predictions
+from kerascnn.scoring.task import Task
 from kerascnn.statistics import Difference, Interval, McNemar
 
 
@@ -43,8 +46,13 @@ class ArchPredictions:
 
     @property
     def labels(self) -> np.ndarray:
-        """True classes, [m]."""
+        """True classes, [m], or several labels, bool [m, C]."""
         return next(iter(self.by_seed.values())).labels
+
+    @property
+    def task(self) -> Task:
+        """What the labels ask of a network."""
+        return next(iter(self.by_seed.values())).task
 
     @classmethod
     def read(cls, arch: str, runs: dict[int, Run], split: str = "test") -> "ArchPredictions":
@@ -75,18 +83,15 @@ class ArchPredictions:
 
     def values(self, metric: str) -> dict[int, float]:
         """Returns the metric by seed."""
-        rule, classes = SCORES[metric], len(self.class_names)
-        return {
-            seed: float(rule.resampled(one.labels[None], rule.sample(one.probabilities, one.labels)[None], classes)[0])
-            for seed, one in self.by_seed.items()
-        }
+        rule, whole = self.task.score(metric), np.arange(len(self.labels))[None]
+        return {seed: float(rule.sampler(one)(whole)[0]) for seed, one in self.by_seed.items()}
 
     def with_failed(self, seeds: Sequence[int]) -> "ArchPredictions":
         """Returns the same with a constant run at each of these seeds: every class as probable as it is frequent.
 
-        Such a run predicts the largest class for every image, which is chance.
+        Such a run predicts the largest class for every image, or ranks images at random, which is chance.
         """
-        shares = np.bincount(self.labels, minlength=len(self.class_names)) / len(self.labels)
+        shares = labels.counts(self.labels, len(self.class_names)) / len(self.labels)
         chance = np.broadcast_to(shares.astype("float32"), (len(self.labels), len(shares)))
         failed = replace(next(iter(self.by_seed.values())), probabilities=chance)
         return replace(self, by_seed={**self.by_seed, **dict.fromkeys(seeds, failed)})
@@ -95,6 +100,8 @@ class ArchPredictions:
         """Returns a sentence for each run that is no better than a constant: it predicts one class, or is as right as the
         largest.
         """
+        if self.task.several:
+            return self._weak_labels()
         largest = int(np.bincount(self.labels).max())
         said: dict[str, list[int]] = {}
         for seed, one in self.by_seed.items():
@@ -105,6 +112,17 @@ class ArchPredictions:
                 share = f"{largest / len(found):.1%}"
                 said.setdefault(f"cannot be told from always answering the largest class ({share})", []).append(seed)
         return [f"{self.arch} {what}: seed{'s'[: len(seeds) > 1]} {_numbers(seeds)}" for what, seeds in said.items()]
+
+    def _weak_labels(self) -> list[str]:
+        """Returns `weak` of several labels per image: a run whose order of images is no better than a random one."""
+        row, seeds = self.task.headline, []
+        for seed, one in self.by_seed.items():
+            found = self.task.measured([row], one, self.groups)[row.name]
+            if found is not None and found["low"] <= self.labels.mean(axis=0)[self.labels.any(axis=0)].mean():
+                seeds.append(seed)
+        plural = "s"[: len(seeds) > 1]
+        what = f"cannot be told from a random order of the images by {row.title}"
+        return [f"{self.arch} {what}: seed{plural} {_numbers(seeds)}"] if seeds else []
 
 
 def check_same(first: ArchPredictions, second: ArchPredictions, name: str) -> None:
@@ -117,6 +135,8 @@ def check_same(first: ArchPredictions, second: ArchPredictions, name: str) -> No
         differ = sorted(set(first.class_names) ^ set(second.class_names))
         what = f"these are in one only: {', '.join(differ[:6])}" if differ else "their order differs"
         raise UserError(f"{name} knows other classes than {first.arch}: {what}; only runs on the same classes compare")
+    if first.task is not second.task:
+        raise UserError(f"{name} is of images with {second.task.about}, {first.arch} of images with {first.task.about}")
     if not (np.array_equal(first.ids, second.ids) and np.array_equal(first.labels, second.labels)):
         shared = len(np.intersect1d(first.ids, second.ids))
         raise UserError(
@@ -127,11 +147,11 @@ def check_same(first: ArchPredictions, second: ArchPredictions, name: str) -> No
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """Difference of the recall of one class, second minus first.
+    """Difference of the recall of one class, second minus first; of its average precision with several labels per image.
 
     Args:
         name: The class.
-        images: Number of its test images.
+        images: Number of its test images, or of those with the label.
         difference: The difference with images and seeds resampled; None for a class with fewer than two images (or groups).
         p: P value corrected for the number of classes (Holm); all those below 0.05 hold together. None with fewer than three
             seeds: the classes of one seed differ by the luck of that seed, so nothing is claimed.
@@ -155,8 +175,8 @@ class Contrast:
         difference: The interval of the verdict: second minus first.
         by_seed: The difference at each seed.
         over_seeds: Student's interval over seeds; None with fewer than three.
-        pairs: McNemar's test by seed.
-        classes: Recall by class.
+        pairs: McNemar's test by seed: an image is right if its class, or all its labels are.
+        classes: Recall, or average precision, by class.
     """
 
     first: ArchPredictions
@@ -191,11 +211,12 @@ def contrast(
         )
     if len(first.labels) < 2:
         raise UserError("one test image is no comparison: two at least")
-    rule, labels = SCORES[metric], first.labels
-    a, b = (_table(answers, seeds, rule) for answers in (first, second))
-    difference = _difference(rule, labels, a, b, len(first.class_names), level, rounds, first.groups)
+    rule, images = first.task.score(metric), len(first.labels)
+    a, b = ([rule.sampler(answers.by_seed[seed]) for seed in seeds] for answers in (first, second))
+    difference = paired_scores.difference(a, b, images, rule.largest_difference, level, rounds, first.groups)
     scores = [[values[seed] for seed in seeds] for values in (first.values(metric), second.values(metric))]
     right_a, right_b = (np.stack([one.by_seed[seed].correct for seed in seeds]) for one in (first, second))
+    classes = by_class(first, second, seeds, (right_a, right_b), level)
     return Contrast(
         first,
         second,
@@ -205,7 +226,7 @@ def contrast(
         tuple(np.subtract(scores[1], scores[0]).tolist()),
         statistics.compare_seeds(*scores) if len(seeds) >= statistics.MIN_SEEDS else None,
         tuple(statistics.mcnemar(x, y) for x, y in zip(right_a, right_b, strict=True)),
-        by_class(labels, right_a, right_b, first.class_names, level, first.groups),
+        classes,
     )
 
 
@@ -217,72 +238,61 @@ def _numbers(seeds: Sequence[int]) -> str:
     return " ".join(map(str, seeds))
 
 
-def _table(answers: ArchPredictions, seeds: Sequence[int], rule: Score) -> np.ndarray:
-    """Returns the metric's value of each seed and image, [seeds, m]."""
-    return np.stack([rule.sample(answers.by_seed[seed].probabilities, answers.labels) for seed in seeds])
-
-
-def _difference(
-    rule: Score,
-    labels: np.ndarray,
-    a: np.ndarray,
-    b: np.ndarray,
-    classes: int,
-    level: float,
-    rounds: int,
-    groups: np.ndarray | None,
-) -> Difference:
-    def differences(index: np.ndarray) -> np.ndarray:
-        drawn = labels[index]
-        by_seed = [
-            rule.resampled(drawn, second[index], classes) - rule.resampled(drawn, first[index], classes)
-            for first, second in zip(a, b, strict=True)
-        ]
-        return np.stack(by_seed, axis=1)
-
-    return statistics.two_way(
-        differences,
-        images=len(labels),
-        seeds=len(a),
-        most=rule.largest_difference,
-        groups=groups,
-        rounds=rounds,
-        level=level,
-    )
-
-
 def by_class(
-    labels: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    names: Sequence[str],
+    first: ArchPredictions,
+    second: ArchPredictions,
+    seeds: Sequence[int],
+    right: tuple[np.ndarray, np.ndarray],
     level: float,
-    groups: np.ndarray | None,
 ) -> tuple[ClassDifference, ...]:
-    """Returns the difference of recall by class, from which images both predict correctly, bool [seeds, m] each."""
-    found: list[Difference | None] = []
-    p_values = []
-    for c in range(len(names)):
-        mine = labels == c
-        its = None if groups is None else np.unique(groups[mine], return_inverse=True)[1]
-        if (mine.sum() if its is None else its.max(initial=0) + 1) < 2:
-            found.append(None)
-            continue
-        a, b = first[:, mine], second[:, mine]
-        difference = _difference(HEADLINE, labels[mine], a, b, len(names), level, 1000, its)
-        found.append(difference)
-        # With few images a variance may be due to chance: five images that all change sides would look "certain".
-        changes = np.mean(b.astype(float) - a, axis=0)
-        signs = statistics.sign_test(changes if its is None else np.bincount(its, changes))
-        p_values.append(max(statistics.p_value(difference), signs))
-    corrected = iter(statistics.holm(p_values))
-    tested = len(first) >= statistics.MIN_SEEDS
+    """Returns the differences of recall, or average precision, by class, with p values corrected for their number.
+
+    Args:
+        first: Predictions of the first arch.
+        second: Predictions of the second arch, for the same images.
+        seeds: The common seeds.
+        right: Which images both predict correctly, bool [seeds, m] each.
+        level: Confidence level of the intervals.
+    """
+    if first.task.several:
+        a, b = ([side.by_seed[seed].probabilities for seed in seeds] for side in (first, second))
+        found = paired_scores.by_label(a, b, first.labels, level, first.groups)
+    else:
+        found = _recalls(first.labels, *right, len(first.class_names), level, first.groups)
+    corrected = iter(statistics.holm([one.p for one in found if one.difference is not None]))
+    images = labels.counts(first.labels, len(first.class_names))
+    tested = len(seeds) >= statistics.MIN_SEEDS
     return tuple(
         ClassDifference(
             name,
-            int((labels == c).sum()),
-            found[c],
-            (next(corrected) if found[c] is not None else 1.0) if tested else None,
+            int(images[c]),
+            found[c].difference,
+            (next(corrected) if found[c].difference is not None else 1.0) if tested else None,
         )
-        for c, name in enumerate(names)
+        for c, name in enumerate(first.class_names)
     )
+
+
+def _recalls(
+    labels: np.ndarray, first: np.ndarray, second: np.ndarray, classes: int, level: float, groups: np.ndarray | None
+) -> list[OfClass]:
+    """Returns the difference of the recall of each class, and its p value, from which images were right, [seeds, m]."""
+    found: list[OfClass] = []
+    for c in range(classes):
+        mine = labels == c
+        its = None if groups is None else np.unique(groups[mine], return_inverse=True)[1]
+        if (mine.sum() if its is None else its.max(initial=0) + 1) < 2:
+            found.append(OfClass(None, 1.0))
+            continue
+        a, b = first[:, mine], second[:, mine]
+        samplers = [[_mean_of(row) for row in table] for table in (a, b)]
+        difference = paired_scores.difference(samplers[0], samplers[1], int(mine.sum()), 1.0, level, 1000, its)
+        # With few images a variance may be due to chance: five images that all change sides would look "certain".
+        changes = np.mean(b.astype(float) - a, axis=0)
+        signs = statistics.sign_test(changes if its is None else np.bincount(its, changes))
+        found.append(OfClass(difference, max(statistics.p_value(difference), signs)))
+    return found
+
+
+def _mean_of(right: np.ndarray) -> Sampler:
+    return lambda index: right[index].mean(axis=1)

@@ -17,7 +17,7 @@ from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.conclude import Entry
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
-from kerascnn.scoring.metrics import HEADLINE
+from kerascnn.scoring.task import SINGLE
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
 
@@ -29,10 +29,11 @@ class RunState:
     Args:
         run: The run.
         problem: Why it cannot take part; empty if it can.
-        val: Its val accuracy, finished or not, or None.
+        val: The headline score of val, such as accuracy, finished or not, or None.
         group: Its config without the seed.
         seed: Its seed, or its fold.
         fingerprint: Fingerprint of its data; empty if it has not begun.
+        headline: Title of that score.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class RunState:
     group: str = ""
     seed: int = 0
     fingerprint: str = ""
+    headline: str = SINGLE.headline.title
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class FinishedRuns:
             yield f"runs    {label}: {unit} {' '.join(map(str, sorted(runs)))}"
         rest = [state for state in self.states if state.problem]
         for state in sorted(rest, key=lambda state: -(state.val if state.val is not None else -1)):
-            val = "no val score" if state.val is None else f"val {HEADLINE.title} {state.val:.4f}"
+            val = "no val score" if state.val is None else f"val {state.headline} {state.val:.4f}"
             yield f"left    {state.run.name}: {state.problem} ({val})"
 
     def entries(self, directory: ComparisonDirectory, executor: Executor, screen: Screen) -> list[Entry]:
@@ -142,7 +144,8 @@ def _runs_at(path: Path) -> list[Run]:
 def _state(run: Run) -> RunState:
     config = run.config()
     rows = run.history()
-    val = rows[-1].get(HEADLINE.column) if rows else None
+    headline = run.task.headline
+    val = rows[-1].get(headline.column) if rows else None
     if not run.data_file.exists():
         return RunState(run, "not begun", val)
     data = run.data()
@@ -156,8 +159,9 @@ def _state(run: Run) -> RunState:
         goes_on = f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))}"
         problem = f"unfinished, {len(rows)} of {config.fit.epochs} epochs: {goes_on} continues"
     else:
-        val = run.metrics().get("val", {}).get(HEADLINE.name, {}).get("value", val)
-    return RunState(run, problem, val, group, config.fit.seed if fold is None else fold, data["fingerprint"])
+        val = (run.metrics().get("val", {}).get(headline.name) or {}).get("value", val)
+    seed = config.fit.seed if fold is None else fold
+    return RunState(run, problem, val, group, seed, data["fingerprint"], headline.title)
 
 
 def _on_same_data(state: RunState, reference: RunState) -> RunState:

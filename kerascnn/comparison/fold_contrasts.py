@@ -10,7 +10,7 @@ from kerascnn.comparison.contrasts import ArchPredictions, Contrast, by_class, c
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import SCORES
+from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import FoldSizes
 
@@ -23,9 +23,11 @@ class FoldPredictions(ArchPredictions):
 
     Args:
         folds: Fold of each image, int [m].
+        thresholds: Of several labels per image, those of each fold's run.
     """
 
     folds: np.ndarray
+    thresholds: dict[int, Thresholds | None]
 
     @classmethod
     def of_folds(cls, arch: str, runs: dict[int, Run]) -> "FoldPredictions":
@@ -41,8 +43,16 @@ class FoldPredictions(ArchPredictions):
             np.concatenate([one.probabilities for one in found]),
         )
         folds = np.repeat(list(parts), [len(one) for one in found])
+        thresholds = {fold: one.thresholds for fold, one in zip(parts, found, strict=True)}
         names = next(iter(parts.values())).class_names
-        return cls(arch, names, {POOLED: pooled}, groups_of(pooled.ids, next(iter(runs.values()))), folds=folds)
+        return cls(
+            arch,
+            names,
+            {POOLED: pooled},
+            groups_of(pooled.ids, next(iter(runs.values()))),
+            folds=folds,
+            thresholds=thresholds,
+        )
 
     @property
     def pooled(self) -> Predictions:
@@ -60,9 +70,16 @@ class FoldPredictions(ArchPredictions):
     def only(self, folds: Sequence[int]) -> "FoldPredictions":
         """Returns the same of some folds."""
         kept, one = np.isin(self.folds, folds), self.pooled
-        part = Predictions(one.ids[kept], None, one.labels[kept], one.probabilities[kept])
+        own = self.thresholds[folds[0]] if len(folds) == 1 else None
+        part = Predictions(one.ids[kept], None, one.labels[kept], one.probabilities[kept], own)
         groups = None if self.groups is None else self.groups[kept]
-        return FoldPredictions(self.arch, self.class_names, {POOLED: part}, groups, folds=self.folds[kept])
+        return FoldPredictions(
+            self.arch, self.class_names, {POOLED: part}, groups, folds=self.folds[kept], thresholds=self.thresholds
+        )
+
+    def correct(self) -> np.ndarray:
+        """Returns whether each image is predicted as its true class, or with all its labels by its own run, bool [m]."""
+        return np.concatenate([self.only([fold]).pooled.correct for fold in self.numbers()])
 
     def values(self, metric: str) -> dict[int, float]:
         """Returns the metric by fold."""
@@ -92,8 +109,10 @@ def fold_contrast(first: FoldPredictions, second: FoldPredictions, metric: str, 
     check_same(first, second, second.arch)
     one, other = (list(side.values(metric).values()) for side in (first, second))
     by_fold = np.subtract(other, one).tolist()
-    difference = statistics.fold_difference(by_fold, first.sizes(), most=SCORES[metric].largest_difference, level=level)
-    right = first.pooled.correct, second.pooled.correct
+    difference = statistics.fold_difference(
+        by_fold, first.sizes(), most=first.task.score(metric).largest_difference, level=level
+    )
+    right = first.correct(), second.correct()
     return Contrast(
         first,
         second,
@@ -103,5 +122,5 @@ def fold_contrast(first: FoldPredictions, second: FoldPredictions, metric: str, 
         tuple(by_fold),
         None,
         tuple(statistics.mcnemar(*(side[first.folds == fold] for side in right)) for fold in common),
-        by_class(first.labels, right[0][None], right[1][None], first.class_names, level, first.groups),
+        by_class(first, second, (POOLED,), (right[0][None], right[1][None]), level),
     )

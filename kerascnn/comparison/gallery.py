@@ -8,8 +8,9 @@ import numpy as np
 from kerascnn.artefacts import own_images
 from kerascnn.artefacts.predictor import load_keras
 from kerascnn.comparison.conclude import Entry, Pair
-from kerascnn.data import Splits, pipeline
+from kerascnn.data import Splits, labels, pipeline
 from kerascnn.errors import UserError
+from kerascnn.report import label_pictures
 from kerascnn.report.page import Exhibit, Gallery, ShownPrediction
 from kerascnn.scoring import grad_cam
 
@@ -32,15 +33,18 @@ def gallery(pair: Pair) -> Gallery | None:
     except (UserError, OSError):
         return None
     answers = [_answers(entry, seed, chosen, images) for entry in (pair.first, pair.second)]
+    several = pair.contrast.first.task.several
     counts = [f"{(sign * alone > 0).sum():,} {entry.arch}" for sign, entry in ((1, pair.second), (-1, pair.first))]
     title = (
-        f"Images that one arch alone gets right (seed {seed}): {' and '.join(counts)}. Shown are those on which most seeds"
+        f"Images {'whose labels one arch alone gets all' if several else 'that one arch alone gets'} right (seed {seed}):"
+        f" {' and '.join(counts)}. Shown are those on which most seeds"
         " agree, with what each arch answers and where it looks for that (Grad-CAM)"
     )
     exhibits = tuple(
         Exhibit(
             str(pair.contrast.first.ids[place]),
-            splits.class_names[pair.contrast.first.labels[place]],
+            labels.names(pair.contrast.first.labels[[place]], splits.class_names)[0].replace(labels.SEPARATOR, ", ")
+            or "no label",
             images[i],
             tuple(found[i] for found in answers),
         )
@@ -87,6 +91,10 @@ def _images(entry: Entry, seed: int, ids: np.ndarray) -> tuple[Splits, np.ndarra
 def _answers(entry: Entry, seed: int, places: list[int], images: np.ndarray) -> list[ShownPrediction]:
     """Returns the predictions of the entry's run of `seed` for each image, with their maps."""
     found = entry.answers
+    if found.task.several:
+        model = load_keras(entry.runs[seed].best_model)
+        shown = label_pictures.shown(entry.arch, found.by_seed[seed], places, found.class_names, images, model)
+        return [each[0] for each in shown]
     probabilities = found.by_seed[seed].probabilities[places]
     model = load_keras(entry.runs[seed].best_model)
     heat = grad_cam.grad_cam(model, images) if grad_cam.has_maps(model) else np.zeros(images.shape[:3], "float32")

@@ -4,7 +4,6 @@ from kerascnn import statistics
 from kerascnn.cli.screen import duration
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.contrasts import Contrast
-from kerascnn.scoring.metrics import SCORES
 
 SMALLEST_P = 1e-6
 
@@ -35,7 +34,7 @@ def p_value(p: float) -> str:
 def lines(found: Conclusion) -> list[str]:
     """The scores, the costs, the verdict."""
     width = max(len(entry.label) for entry in found.entries) + 2
-    score = f"{found.best[0].split} {SCORES[found.metric].title}"
+    score = f"{found.best[0].split} {found.rule.title}"
     head = f"{'':{width}} {score:>24} {'parameters':>12} {'MACs':>10} {'train':>12} {'p50/p95 ms':>13} {'best/s':>8}"
     out = ["", head]
     for entry in found.entries:
@@ -63,7 +62,7 @@ def holm(pair: Pair, found: Conclusion) -> str:
 
 def _spread(entry: Entry, metric: str) -> str:
     """A score with its t interval over seeds; the values themselves where seeds are too few for one."""
-    rule = SCORES[metric]
+    rule = entry.answers.task.score(metric)
     values = list(entry.answers.values(metric).values())
     over = entry.over(values, rule)
     shown = [f"{number * 100:.2f}" if rule.points else f"{number:.4f}" for number in (over[:3] if over else values)]
@@ -72,7 +71,7 @@ def _spread(entry: Entry, metric: str) -> str:
 
 def beside(pair: Pair) -> list[str]:
     """What the other tests say, each with the question that it answers."""
-    found, rule = pair.contrast, SCORES[pair.contrast.metric]
+    found, rule = pair.contrast, pair.contrast.first.task.score(pair.contrast.metric)
     scale, unit = (100, " points") if rule.points else (1, "")
     out = []
     if found.over_seeds:
@@ -89,23 +88,25 @@ def beside(pair: Pair) -> list[str]:
         f"{found.unit} {seed}: {test.only_first} to {test.only_second}, {p_value(test.p)}"
         for seed, test in zip(found.seeds, found.pairs, strict=True)
     )
+    right = "all labels right" if found.first.task.several else "right"
     out.append(
-        f"these two runs on other images (exact McNemar, right only by {found.first.arch} to {found.second.arch}): {tests}"
+        f"these two runs on other images (exact McNemar, {right} only by {found.first.arch} to {found.second.arch}): {tests}"
     )
     out.append(_classes(found))
     return out
 
 
 def _classes(found: Contrast) -> str:
+    what = "average precision" if found.first.task.several else "recall"
     which = f"Holm over {len(found.classes)}, {found.second.arch} minus {found.first.arch}"
     if found.unit == "fold":
         return f"classes whose recall differs ({which}): not said over folds"
     if len(found.seeds) < statistics.MIN_SEEDS:
-        return f"classes whose recall differs ({which}): not said under {statistics.MIN_SEEDS} seeds"
+        return f"classes whose {what} differs ({which}): not said under {statistics.MIN_SEEDS} seeds"
     sure = [one for one in found.classes if one.p is not None and one.p < 0.05]
     named = ", ".join(
         f"{one.name} {one.difference.value * 100:+.1f} ({p_value(one.p)})"
         for one in sure
         if one.difference and one.p is not None
     )
-    return f"classes whose recall differs ({which}): {named or 'none'}"
+    return f"classes whose {what} differs ({which}): {named or 'none'}"

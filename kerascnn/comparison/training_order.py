@@ -10,7 +10,6 @@ from kerascnn.comparison import comparison_plan as planning
 from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import HEADLINE, SCORES
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.time_limit import time_limit
 
@@ -25,7 +24,8 @@ def lines(plan: ComparisonPlan) -> Iterator[str]:
     yield f"data    {data.dataset}: {images}; {len(data.class_names)} classes"
     scored = "val" if data.config.data.val_is_val else "test"
     seeds = f"{compare.seeds} {'fold' if plan.by_folds else 'seed'}{'s' if compare.seeds > 1 else ''}"
-    yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on {scored} {SCORES[compare.metric].title}"
+    title = data.task.score(compare.metric).title
+    yield f"plan    {' against '.join(plan.archs)}, {terms}, {seeds}; verdict on {scored} {title}"
     width = max(len(cell.key) for cell in cells) + 2
     yield f"        {'':{width}} {'px':>4} {'width':>7} {'round':>5} {'parameters':>12} {'MACs':>11} {'s/epoch':>8} {'epochs':>6}"
     for cell in cells:
@@ -170,7 +170,7 @@ def _rest(plan: ComparisonPlan, failed: Collection[str], pace: Pace) -> str:
 
 
 def _epoch(row: dict[str, float], cell: Cell) -> str:
-    column = HEADLINE.column
+    column = cell.subject.task.headline.column
     scores = f"loss {row['loss']:.4f}, {column} {row[column]:.4f}" if column in row else ""
     return f"epoch {row['epoch']:.0f}/{cell.epochs}  {scores}, {row['images_per_second']:,.0f} images/s"
 
@@ -178,8 +178,8 @@ def _epoch(row: dict[str, float], cell: Cell) -> str:
 def _result(run: Run, metric: str) -> str:
     metrics = run.metrics()
     split = "test" if "test" in metrics else "val"
-    score = SCORES[metric]
-    found = metrics[split].get(metric)  # a run of an earlier version may lack it
+    score = run.task.score(metric)
+    found = metrics[split].get(score.name)  # a run of an earlier version may lack it
     return f"{split} {score.title} {score.show(found['value'])}" if found else "finished"
 
 

@@ -25,7 +25,7 @@ def for_task(listing: Listing, task: TaskName) -> None:
     source = listing.source
     if source.several and task == "single":
         raise UserError(
-            f"--task single: the images of {listing.name} have several labels each: leave it out, or give one label per image"
+            f"the images of {listing.name} have several labels each: expected one (--task single, or a network for one)"
         )
     if task == "multi" and not source.several:
         source.labels = np.arange(len(source.class_names)) == source.labels[:, None]

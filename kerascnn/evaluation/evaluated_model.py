@@ -100,9 +100,13 @@ class EvaluatedModel:
                 first += len(weights)
 
     def labels(self, places: np.ndarray) -> np.ndarray:
-        """Returns the true classes at these indices of the split, in the artefact's order of classes."""
+        """Returns the true classes at these indices of the split, or their labels, in the artefact's order of classes."""
         order = {composed(name): i for i, name in enumerate(self.predictor.class_names)}
         own = np.array([order[composed(name)] for name in self.splits.class_names])
+        if self.predictor.task.several:
+            found = np.zeros((len(places), len(order)), bool)
+            found[:, own] = self.split.labels[places]
+            return found
         return own[self.split.labels[places]].astype(np.int64)
 
     def predictions(
@@ -121,7 +125,13 @@ class EvaluatedModel:
             if phase:
                 phase.advance(len(places))
         places = np.concatenate(rows)
-        return Predictions(np.array([ids[i] for i in places]), places, self.labels(places), np.concatenate(found))
+        return Predictions(
+            np.array([ids[i] for i in places]),
+            places,
+            self.labels(places),
+            np.concatenate(found),
+            self.predictor.thresholds,
+        )
 
 
 def _spread(n: int, most: int) -> np.ndarray:
@@ -172,7 +182,12 @@ def _images_of(
 ) -> tuple[Splits, bool]:
     """Returns the data set at the artefact's image size, and whether it is the run's own in its splits."""
     section = Data(data_dir=data_dir) if run is None else own_images.section_of(run, dataset, data_dir)
-    fields = {"image_size": predictor.image_size, "resize": predictor.resize, "dataset": dataset}
+    fields = {
+        "image_size": predictor.image_size,
+        "resize": predictor.resize,
+        "dataset": dataset,
+        "task": predictor.task.name,
+    }
     asked = section.model_copy(update={key: value for key, value in fields.items() if value is not None})
     if run is not None and room.contents is None:
         room = replace(room, contents=run.path.parent)

@@ -17,7 +17,7 @@ from kerascnn.errors import UserError
 from kerascnn.evaluation import explanation, robustness, scores
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.evaluation.evaluated_model import EvaluatedModel, find
-from kerascnn.report import pictures, tensorboard
+from kerascnn.report import label_pictures, pictures, tensorboard
 from kerascnn.report.html import run_html
 from kerascnn.report.page import Gallery
 from kerascnn.report.run_page import run_page
@@ -68,7 +68,8 @@ def evaluate(
     predictions = found.pop("predictions")
     kept = _keep(subject, run, asked, found, predictions, phases)
     say(f"kept    {kept or 'nothing: --output FOLDER keeps scores, predictions, pictures'}")
-    return {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name, **found}
+    facts = {"artefact": str(subject.path), "dataset": subject.splits.name, "split": subject.split.name}
+    return facts | ({"task": predictions.task.name} if predictions.task.several else {}) | found
 
 
 def _check_output(folder: Path) -> None:
@@ -118,7 +119,9 @@ def _scored(
         groups = subject.groups(plain.ids)
         found: dict[str, Any] = {"predictions": plain, "scores": scores.of(plain, names, groups)}
         found["scores"] |= without_copies.scores(plain, subject.splits, copies, groups)
-    if subject.split.name == "val" and subject.own:
+    if plain.task.several:
+        pass  # a temperature is fitted to one label per image
+    elif subject.split.name == "val" and subject.own:
         found["scores"] |= _kept(calibration.temperature(plain.probabilities, plain.labels))
     elif (temperature := _of_val(subject)) is not None:
         found["scores"]["calibrated"] = {
@@ -156,7 +159,7 @@ def _kept(temperature: Temperature) -> dict[str, Any]:
 def _of_val(subject: EvaluatedModel) -> Temperature | None:
     """Returns the temperature of the run's own val, or None."""
     run = subject.run
-    if run is None or not run.has_predictions("val"):
+    if run is None or run.task.several or not run.has_predictions("val"):
         return None
     val = Predictions.load(run, "val")
     return calibration.temperature(val.probabilities, val.labels)
@@ -218,7 +221,7 @@ def _log(run: Run, split: str, found: Predictions, pngs: dict[str, bytes], names
     """Writes results for TensorBoard."""
     tensorboard.write_images(run.tensorboard, split, pngs)
     tensorboard.write_pr_curves(run.tensorboard, split, found.labels, found.probabilities, names)
-    tensorboard.write_layout(run.tensorboard)
+    tensorboard.write_layout(run.tensorboard, found.task)
 
 
 def _pictures(subject: EvaluatedModel, found: dict[str, Any], predictions: Predictions) -> dict[str, bytes]:
@@ -244,9 +247,14 @@ def _maps(subject: EvaluatedModel) -> dict[str, bytes]:
     model, names = subject.network(), subject.predictor.class_names
     answered = np.asarray(subject.predictor.infer(images.astype("float32"))).argmax(axis=1)
     labels = subject.labels(places)
+    wrong = list(answered != labels) if labels.ndim == 1 else list(~labels[np.arange(len(labels)), answered])
     titles = [
-        f"{names[a]}" if a == b else f"{names[a]}\ntruth: {names[b]}" for a, b in zip(answered, labels, strict=True)
+        label_pictures.names(labels[i], names, 2) if labels.ndim == 2 else names[labels[i]] for i in range(len(labels))
+    ]
+    titles = [
+        f"{names[a]}\ntruth: {title}" if bad else f"{names[a]}"
+        for a, title, bad in zip(answered, titles, wrong, strict=True)
     ]
     heat = grad_cam.grad_cam(model, images, answered)
     overlays = [grad_cam.overlay(*pair) for pair in zip(images, heat, strict=True)]
-    return pictures.maps(subject.split.name, images, overlays, titles, list(answered != labels))
+    return pictures.maps(subject.split.name, images, overlays, titles, wrong)

@@ -1,4 +1,4 @@
-"""Accuracy on degraded images, and with several views of each image."""
+"""The headline score on degraded images, and with several views of each image."""
 
 import itertools
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ VIEWS: dict[str, View] = {"flip": _flip, "shifts": _shifts, "crops": _crops}
 
 
 def under_corruptions(subject: EvaluatedModel, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
-    """Returns rows of corruption, severity, and accuracy with interval and n."""
+    """Returns rows of corruption, severity, and the headline score, such as accuracy, with interval and n."""
     rows, sample = [], subject.sample(most)
     every = list(itertools.product(corruptions.CORRUPTIONS, corruptions.SEVERITIES))
     with phases.phase("scoring under corruptions", len(every)) as phase:
@@ -71,13 +71,13 @@ def under_corruptions(subject: EvaluatedModel, most: int | None, phases: Phases 
                 yield corruptions.corrupt(images, name, severity, places)
 
             rows.append(
-                {"corruption": name, "severity": severity, **_accuracy(subject, subject.predictions(worse, sample))}
+                {"corruption": name, "severity": severity, **_headline(subject, subject.predictions(worse, sample))}
             )
     return rows
 
 
 def over_resolutions(subject: EvaluatedModel, most: int | None, phases: Phases = SILENT) -> list[dict[str, Any]]:
-    """Returns rows of pixels, and accuracy with interval and n, for images that are scaled down and up again."""
+    """Returns rows of pixels, and the headline score with interval and n, for images that are scaled down and up again."""
     rows, sample = [], subject.sample(most)
     with phases.phase("scoring at lower resolutions", len(RESOLUTIONS)) as phase:
         for share in phase.over(RESOLUTIONS):
@@ -86,9 +86,13 @@ def over_resolutions(subject: EvaluatedModel, most: int | None, phases: Phases =
                 yield images if share == 1 else np.stack([corruptions.smaller(image, share) for image in images])
 
             pixels = round(share * subject.predictor.image_size)
-            rows.append({"pixels": pixels, **_accuracy(subject, subject.predictions(smaller, sample))})
+            rows.append({"pixels": pixels, **_headline(subject, subject.predictions(smaller, sample))})
     return rows
 
 
-def _accuracy(subject: EvaluatedModel, predictions: Predictions) -> dict[str, Any]:
-    return proportion(predictions.correct, subject.groups(predictions.ids))._asdict()
+def _headline(subject: EvaluatedModel, predictions: Predictions) -> dict[str, Any]:
+    task, groups = predictions.task, subject.groups(predictions.ids)
+    if task.several:
+        found = task.measured(task.rows, predictions, groups)
+        return found[task.leading(found).name]
+    return proportion(predictions.correct, groups)._asdict()

@@ -8,7 +8,7 @@ import numpy as np
 from kerascnn.scoring import metrics
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.split_scores import score
-from kerascnn.statistics import calibration
+from kerascnn.statistics import calibration, several_labels
 
 PAIRS = 10
 
@@ -25,9 +25,16 @@ def of(predictions: Predictions, class_names: Sequence[str], groups: np.ndarray 
         `split_scores.score`'s for every score (None where it says nothing); ece_null: plain (the ECE of this split's bins), and
         the median, the 97.5 % quantile (high) and the share of at least `plain` (p) of plain ECEs of labels drawn from these
         confidences; reliability (bins of equal mass); confused (the most frequent mistakes); worst_mistakes (the least
-        probability for the truth first).
+        probability for the truth first). With several labels per image no ece_null and no confused: reliability is that of
+        labels.
     """
     probabilities, labels = predictions.probabilities, predictions.labels
+    if predictions.task.several:
+        return {
+            **score(predictions, class_names, groups, predictions.task.rows),
+            "reliability": [row._asdict() for row in several_labels.reliability(probabilities, labels)],
+            "worst_mistakes": worst_mistakes(predictions, class_names),
+        }
     return {
         **score(predictions, class_names, groups, metrics.SCORES.values()),
         "reliability": [row._asdict() for row in calibration.reliability(probabilities, labels)],
@@ -59,6 +66,8 @@ def confused(predictions: Predictions, class_names: Sequence[str]) -> list[dict[
 def worst_mistakes(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Returns wrong predictions with the lowest probability of the truth: id, truth, predicted class, its probability."""
     predicted = predictions.predicted
+    if predictions.task.several:
+        return [_mistake(predictions, int(i), class_names) for i in predictions.worst(PAIRS)]
     return [
         {
             "id": str(predictions.ids[i]),
@@ -68,3 +77,18 @@ def worst_mistakes(predictions: Predictions, class_names: Sequence[str]) -> list
         }
         for i in predictions.worst(PAIRS)
     ]
+
+
+def _mistake(predictions: Predictions, row: int, class_names: Sequence[str]) -> dict[str, Any]:
+    """Returns the labels of one image, its predicted ones, and the label that is decided wrongly with most certainty."""
+    labels, predicted = predictions.labels[row], predictions.predicted[row]
+    probabilities = predictions.probabilities[row]
+    of_truth = np.where(labels, probabilities, 1 - probabilities)
+    worst = int(np.where(predicted != labels, of_truth, 2).argmin())
+    return {
+        "id": str(predictions.ids[row]),
+        "truth": [class_names[c] for c in np.flatnonzero(labels).tolist()],
+        "answer": [class_names[c] for c in np.flatnonzero(predicted).tolist()],
+        "label": class_names[worst],
+        "probability": float(probabilities[worst]),
+    }

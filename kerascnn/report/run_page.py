@@ -102,7 +102,7 @@ def _by_labels(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[st
         lines.append(
             f"Hardest class: {lowest['name']} (average precision {precision:.3f}, n = {lowest['n']:,} with it)."
         )
-    chosen = metrics["thresholds"]["chosen_on"]
+    chosen = metrics.get("thresholds", {}).get("chosen_on")
     how = f"were chosen on {chosen}, by the highest F1" if chosen else "are 0.5: there was no val to choose them"
     return [*lines, f"A label is predicted from its threshold on; thresholds {how}."]
 

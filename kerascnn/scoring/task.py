@@ -67,11 +67,13 @@ class Task:
         return next((row for row in (self.headline, *self.shown_in("brief")) if scores.get(row.name)), self.headline)
 
     def score(self, name: str, flag: str = "--metric") -> Score:
-        """Returns the score `name`.
+        """Returns the score `name`, or the headline for `auto`.
 
         Raises:
             UserError: The task has no such score.
         """
+        if name == "auto":
+            return self.headline
         if name not in self.scores:
             known = ", ".join(row.name for row in self.shown_in("compare"))
             raise UserError(f"{flag} {name}: a score of the other task; images with {self.about} have {known}")

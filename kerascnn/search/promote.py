@@ -9,16 +9,17 @@ from kerascnn import statistics
 from kerascnn.data.grouping import groups_of
 from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.scoring.metrics import HEADLINE
+from kerascnn.scoring.paired_scores import difference
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, TrialResult, ranked
-from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds, two_way
+from kerascnn.statistics import MIN_SEEDS, SHARE, Difference, over_seeds
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.workers import WorkerPool
 
 # First seed of the runs that name the winner: for any --seeds, none of them judges.
 FIRST_CHOOSING = 1000
+ROUNDS = 2000  # of the bootstrap of a gain
 
 
 class Promotion:
@@ -40,6 +41,7 @@ class Promotion:
         self.seeds = [search.base.fit.seed + 1 + i for i in range(seeds)]
         self.choosing = [search.base.fit.seed + FIRST_CHOOSING + i for i in range(choose)]
         self.split = "val" if search.splits.marked else "test"  # there is no test if val is kept as val
+        self.headline = search.splits.task.headline
         self._turn = threading.Lock()
 
     def run(self, trial_result: TrialResult, seed: int) -> Run:
@@ -81,11 +83,11 @@ class Promotion:
         run.drop_checkpoints()
         said = f"{self.search.column} {self._val(run):.4f}, names the winner"
         if not candidate:
-            said = f"{self.split} {HEADLINE.title} {self._headline(run):.4f}"
+            said = f"{self.split} {self.headline.title} {self._headline(run):.4f}"
         self.search.screen.say(f"promote {run.name}: {said}")
 
     def _headline(self, run: Run) -> float:
-        return run.metrics()[self.split][HEADLINE.name]["value"]
+        return run.metrics()[self.split][self.headline.name]["value"]
 
     def _val(self, run: Run) -> float:
         """Returns the best epoch's score, as in the search."""
@@ -118,7 +120,7 @@ class Promotion:
             "search_score": searched,
             "retrained_score": float(np.mean(val)),
             "shrinkage": searched - float(np.mean(val)),
-            f"{split}_{HEADLINE.name}": float(np.mean(scores)),
+            f"{split}_{self.headline.name}": float(np.mean(scores)),
             f"{split}_by_seed": " ".join(f"{value:.4f}" for value in scores),
         }
         if over := over_seeds(scores, SHARE):
@@ -135,20 +137,15 @@ class Promotion:
         return float(np.mean([self._val(self.run(trial_result, seed)) for seed in self.choosing]))
 
     def gain(self, trial_result: TrialResult) -> Difference:
-        """Returns the accuracy of a candidate minus that of the baseline, paired by seed and image."""
+        """Returns the headline score of a candidate minus that of the baseline, paired by seed and image."""
         base = self.chosen[0]
-        table = np.stack([self._right(trial_result, seed) - self._right(base, seed) for seed in self.seeds])
-        ids = Predictions.load(self.run(base, self.seeds[0]), self.split).ids
-        return two_way(
-            lambda index: table[:, index].mean(axis=-1).T,
-            images=table.shape[1],
-            seeds=len(table),
-            most=1.0,
-            groups=groups_of(ids, self.run(base, self.seeds[0])),
-        )
-
-    def _right(self, trial_result: TrialResult, seed: int) -> np.ndarray:
-        return Predictions.load(self.run(trial_result, seed), self.split).correct.astype("float64")
+        kept = [
+            [Predictions.load(self.run(one, seed), self.split) for seed in self.seeds] for one in (base, trial_result)
+        ]
+        samplers = [[self.headline.sampler(each) for each in side] for side in kept]
+        ids = kept[0][0].ids
+        groups = groups_of(ids, self.run(base, self.seeds[0]))
+        return difference(samplers[0], samplers[1], len(ids), 1.0, 0.95, ROUNDS, groups)
 
     def winner(self) -> TrialResult | None:
         """Returns the candidate with the best val in runs with other seeds than those that judge it."""
@@ -164,7 +161,7 @@ class Promotion:
         for row in rows:
             line = (
                 f"{row['candidate']:12} {row['search_score']:>8.4f} {row['retrained_score']:>9.4f}"
-                f" {row['shrinkage']:>+8.4f} {row[f'{split}_{HEADLINE.name}']:>8.2%}"
+                f" {row['shrinkage']:>+8.4f} {row[f'{split}_{self.headline.name}']:>8.2%}"
             )
             if "gain" in row:
                 low, high = 100 * row["gain_low"], 100 * row["gain_high"]

@@ -18,14 +18,15 @@ from kerascnn.data.grouping import groups_of
 from kerascnn.report import tensorboard
 from kerascnn.report.drawing import png
 from kerascnn.runs import Run, shown_command
-from kerascnn.scoring.metrics import HEADLINE
+from kerascnn.scoring.paired_scores import difference
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.search import front
 from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, TrialResult, candidates, ranked
-from kerascnn.statistics import Difference, two_way
+from kerascnn.statistics import Difference
 
 FEW = 8  # fewest candidates for an importance of parameters
+ROUNDS = 2000  # of the bootstrap of a gain
 PAIRS = 3  # fewest candidates for an agreement of two rungs
 CORRELATION = "rank correlation with the next rung"
 
@@ -118,19 +119,12 @@ def _number(search: Search, name: str, trial_result: TrialResult) -> float:
 
 
 def gain(first: Run, second: Run) -> Difference | None:
-    """Returns how much more often `second` is right on val than `first`, paired by image, or None before both are whole."""
+    """Returns the headline score of val of `second` minus that of `first`, paired by image, or None before both are whole."""
     if not all(run.finished and run.has_predictions("val") for run in (first, second)):
         return None
     kept = [Predictions.load(run, "val") for run in (first, second)]
-    one, other = (each.correct.astype("float64") for each in kept)
-    difference = (other - one)[None]
-    return two_way(
-        lambda index: difference[:, index].mean(axis=-1).T,
-        images=difference.shape[1],
-        seeds=1,
-        most=1.0,
-        groups=groups_of(kept[0].ids, first),
-    )
+    one, other = ([each.task.headline.sampler(each)] for each in kept)
+    return difference(one, other, len(kept[0]), 1.0, 0.95, ROUNDS, groups_of(kept[0].ids, first))
 
 
 def keep(search: Search, whole: bool = False) -> None:
@@ -218,7 +212,7 @@ def _gain(search: Search, best: TrialResult) -> list[str]:
     if found is not None:
         low, high = 100 * found.low, 100 * found.high
         said.append(
-            f"gain    {100 * found.value:+.2f} points of val {HEADLINE.title} [{low:+.2f}, {high:+.2f}]"
+            f"gain    {100 * found.value:+.2f} points of val {search.splits.task.headline.title} [{low:+.2f}, {high:+.2f}]"
             f" (95 %, {found.images} images, 1 seed): optimistic as well"
         )
     return said

@@ -16,6 +16,7 @@ from kerascnn.data import Splits
 from kerascnn.errors import UserError
 from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run
+from kerascnn.scoring import task as tasks
 from kerascnn.search import brackets, candidates, space
 from kerascnn.search.candidates import Budget
 from kerascnn.search.search_directory import SearchDirectory
@@ -59,6 +60,8 @@ class Search:
         self.space: Space = space.load(request.tune.space, base)
         self.base = self.config_of({})
         self.column = self.base.fit.monitor if self.tune.objective == "auto" else self.tune.objective
+        if self.tune.objective != "auto" and tasks.of_column(self.column):
+            self.splits.task.score(self.column.removeprefix("val_"), "--objective")
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
         self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen, server)

@@ -10,7 +10,6 @@ from kerascnn.report.page import SearchPage, Statement
 from kerascnn.report.tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import shown_command
 from kerascnn.scoring import task as tasks
-from kerascnn.scoring.metrics import HEADLINE
 from kerascnn.search import front, results
 from kerascnn.search.search import Search
 from kerascnn.search.trial_results import BASELINE, candidates, ranked
@@ -63,8 +62,9 @@ def _best(search: Search) -> Statement:
         details.append(f"The uniformly scaled network has {base.score:.4f} at width {base.config.model.width:g}.")
         found = results.gain(search.directory.run(BASELINE), search.directory.run(first.name))
         if found is not None:
+            title = search.splits.task.headline.title
             details.append(
-                f"Gain: {100 * found.value:+.2f} points of val {HEADLINE.title} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+                f"Gain: {100 * found.value:+.2f} points of val {title} [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
                 f" (95 %, {found.images:,} images, 1 seed), optimistic as well: --promote 3 --seeds 5 measures it anew."
             )
     details += [
@@ -133,15 +133,16 @@ def _promotion(search: Search) -> ReportTable | None:
         return None
     with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
-    split = "test" if any(f"test_{HEADLINE.name}" in row for row in rows) else "val"
+    headline = search.splits.task.headline
+    split = "test" if any(f"test_{headline.name}" in row for row in rows) else "val"
     unit = _objective_unit(search)
     columns = (
         Column("candidate"),
         Column("seeds", "count"),
         Column(f"{search.column} in the search", unit),
         Column("retrained", unit, "Mean over fresh seeds."),
-        Column(f"{split} {HEADLINE.title}", HEADLINE.unit, "Mean over fresh seeds, with its t interval over them."),
-        Column("gain over uniform", "points", f"Of {split} {HEADLINE.title}, paired by image and seed."),
+        Column(f"{split} {headline.title}", headline.unit, "Mean over fresh seeds, with its t interval over them."),
+        Column("gain over uniform", "points", f"Of {split} {headline.title}, paired by image and seed."),
         Column("differs", "text", "From the uniformly scaled network, for all candidates together (Holm)."),
     )
     found = tuple(
@@ -150,7 +151,7 @@ def _promotion(search: Search) -> ReportTable | None:
             int(row["seeds"]),
             float(row["search_score"]),
             float(row["retrained_score"]),
-            _interval(row, f"{split}_{HEADLINE.name}", split),
+            _interval(row, f"{split}_{headline.name}", split),
             _interval(row, "gain", "gain"),
             {"True": "yes", "False": "no"}.get(row.get("separable") or "", "-"),
         )

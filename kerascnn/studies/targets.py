@@ -8,6 +8,7 @@ from kerascnn.cli.screen import quiet, starting
 from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
+from kerascnn.scoring.task import SINGLE, TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Target:
     class_names: tuple[str, ...]
     images: dict[str, int]
     former: str = ""
+
+    @property
+    def task(self) -> Task:
+        """What the labels ask of a network."""
+        return TASKS.get(self.config.data.task, SINGLE)
 
 
 def targets(configs: list[Config], phases: Phases = SILENT) -> list[Target]:

@@ -60,16 +60,16 @@ def test_an_interval_is_that_of_a_bootstrap_of_images(name: str) -> None:
 
 
 def test_intervals_hold_the_truth() -> None:
-    """Of 120 samples 92 to 95 % hold the score of a large one."""
+    """Of 250 samples 92 to 96 % hold the score of a large one, with 20 positives of the rarest class."""
     truth = MULTI.measured(ROWS, predictions(40_000, seed=99))
     fixed = predictions(seed=99).thresholds
     held = dict.fromkeys(("mean_average_precision", "auroc", "exact_match", "hamming_loss", "loss", "macro_f1"), 0)
-    for seed in range(120):
-        probabilities, labels = drawn(150, seed=1000 + seed)
-        found = Predictions(np.arange(150).astype(str), None, labels, probabilities, fixed)
+    for seed in range(250):
+        probabilities, labels = drawn(200, seed=1000 + seed)
+        found = Predictions(np.arange(200).astype(str), None, labels, probabilities, fixed)
         for name, entry in MULTI.measured([SCORES[name] for name in held], found).items():
             held[name] += entry["low"] <= truth[name]["value"] <= entry["high"]
-    assert all(count >= 105 for count in held.values()), held
+    assert all(count >= 0.91 * 250 for count in held.values()), held
 
 
 def test_groups_widen_an_interval() -> None:
