@@ -29,7 +29,10 @@ OTHERS = re.compile(
     r"|(KERASCNN_TEST_DATA=FOLDER )?python -m pytest .*|ruff check \.|ruff format --check \.|mypy"
 )
 # What runs and exports leave behind, which the pages name and no checkout has.
-MADE = ("experiments/runs", "experiments/folds", "experiments/comparisons", "experiments/searches", "saved_models")
+MADE = (
+    *("experiments/runs", "experiments/folds", "experiments/audits", "experiments/comparisons", "experiments/searches"),
+    "saved_models",
+)
 
 
 def blocks(language: str, text: str) -> list[str]:
@@ -144,6 +147,10 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         (tmp_path / "photos.csv").write_text("\n".join(["path,label", *(f"{n},{n.split('/')[0]}" for n in names)]))
     if "mosaics.csv" in words:
         several.folder(tmp_path).rename(tmp_path / "mosaics.csv")
+    for name, header in (("audit/exclude.csv", "path"), ("audit/relabel.csv", "path,label")):
+        if name in words:
+            (tmp_path / "audit").mkdir(exist_ok=True)
+            (tmp_path / name).write_text(f"{header}\n")
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
     small = overrides(command, words)

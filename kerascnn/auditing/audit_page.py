@@ -128,7 +128,7 @@ def _more(rows: tuple) -> str:
 
 
 def _copies(found: Audited) -> Iterable[ImageRows]:
-    where, labels = found.where, leaks.labels_of(found.splits)
+    where, labels = found.where, found.labels
     matter = [
         pair
         for pair in found.pairs
@@ -152,7 +152,7 @@ def _pair(found: Audited, pair: CopyPair, where: dict[str, str], labels: dict[st
 def _neighbors(found: Audited) -> Iterable[ImageRows]:
     if found.neighbors is None:
         return
-    where, labels = found.where, leaks.labels_of(found.splits)
+    where, labels = found.where, found.labels
     rows = tuple(
         ImageRow(
             f"distance {pair.distance:.3f}, {pair.ratio:.2f} of that to the next image",

@@ -84,7 +84,7 @@ def _suspects(found: Suspects) -> dict[str, Any]:
 
 def tables(found: Audited, directory: AuditDirectory) -> dict[Any, tuple[Sequence[str], Iterable[Sequence[Any]]]]:
     """Returns the header and the rows of each CSV file. Ids stand there as they are, so that the files can be used."""
-    where, labels = found.where, leaks.labels_of(found.splits)
+    where, labels = found.where, found.labels
     pairs = (
         (
             p.first,

@@ -35,19 +35,14 @@ from kerascnn.scoring.predictions import Predictions
 
 @dataclass(frozen=True, eq=False)
 class Audited:
-    """What an audit found.
+    """What an audit found, and what follows from it.
 
     Attributes:
         section: The images, as the flags name them.
         splits: The data set in the splits in which `fit` would use it, or those of the run.
         seen: The look of each image of the source.
         skipped: (id, reason) of the files that the listing could not use.
-        odd: Findings about single images.
         copies: The copies among the images that are used.
-        pairs: Those as pairs, the most important first.
-        leaks: The copies that matter.
-        groups: Groups that the names suggest.
-        excluded: (id, reason) for exclude.csv.
         neighbors: Neighbors in feature space that are no copies, or None without a run.
         suspects: Suspect labels, or None without a run or folds.
         run: The run, or None.
@@ -58,12 +53,7 @@ class Audited:
     splits: Splits
     seen: Looks
     skipped: tuple[tuple[str, str], ...]
-    odd: tuple[Finding, ...]
     copies: Copies
-    pairs: tuple[CopyPair, ...]
-    leaks: Leaks
-    groups: tuple[NameGroups, ...]
-    excluded: tuple[tuple[str, str], ...]
     neighbors: tuple[FeaturePair, ...] | None
     suspects: Suspects | None
     run: Run | None
@@ -77,12 +67,53 @@ class Audited:
     @functools.cached_property
     def where(self) -> dict[str, str]:
         """Id -> split of the images that are used."""
-        return {name: part.name for part in self.splits.parts() for name in part.ids()}
+        return leaks.splits_of(self.splits)
+
+    @functools.cached_property
+    def labels(self) -> dict[str, str]:
+        """Id -> label, as text, of the images that are used."""
+        return leaks.labels_of(self.splits)
 
     @functools.cached_property
     def places(self) -> dict[str, int]:
         """Id -> index in the source."""
         return {name: index for index, name in enumerate(self.ids)}
+
+    @functools.cached_property
+    def odd(self) -> list[Finding]:
+        """Findings about single images that are used."""
+        indices = np.concatenate([part.indices for part in self.splits.parts()])
+        return findings(self.seen, self.ids, indices.tolist(), self.splits.image_size)
+
+    @functools.cached_property
+    def pairs(self) -> list[CopyPair]:
+        """The copies as pairs, the most important first."""
+        ranks = {name: (split, self.labels[name]) for name, split in self.where.items()}
+        return leaks.by_importance(list(self.copies.pairs(ranks)), self.where, self.labels)
+
+    @functools.cached_property
+    def leaks(self) -> Leaks:
+        """The copies that matter."""
+        return leaks.leaks(self.copies, self.where, self.labels)
+
+    @functools.cached_property
+    def groups(self) -> list[NameGroups]:
+        """Groups that the names suggest."""
+        return suggested([name for name in self.ids if name in self.where], self.where, self.labels)
+
+    @functools.cached_property
+    def excluded(self) -> list[tuple[str, str]]:
+        """(id, reason) for exclude.csv: damaged and blank images, and all but one of copies; each once."""
+        found = dict(self.skipped)
+        for one in self.odd:
+            if KINDS[one.kind].damaged:
+                found.setdefault(self.ids[one.place], f"{KINDS[one.kind].title}: {one.detail}")
+        sizes = self.seen.facts["height"].astype(np.int64) * self.seen.facts["width"]
+        left = {name: split for name, split in self.where.items() if name not in found}
+        pixels = {name: int(sizes[self.places[name]]) for name in left}
+        for name, reason in leaks.proposals(self.copies, left, self.labels, pixels):
+            found.setdefault(name, reason)
+        return list(found.items())
 
 
 def audit(asked: Audit, room: Room, say: Callable[[str], None], phases: Phases = SILENT) -> Audited:
@@ -102,9 +133,7 @@ def audit(asked: Audit, room: Room, say: Callable[[str], None], phases: Phases =
     section = asked.data if run is None else _section_of(run, asked)
     listing = data.listed(section, room, phases)
     if run is not None and not alike(run, listing.fingerprint, listing.former):
-        raise UserError(
-            f"--run: {run.name} was trained on other images, labels or corrections: train one on these, or audit its own"
-        )
+        raise UserError(suspects.others(run))
     splits, notes = _splits(listing, section, run, room)
     for line in [*splits.lines(), *notes]:
         say(line)
@@ -112,29 +141,17 @@ def audit(asked: Audit, room: Room, say: Callable[[str], None], phases: Phases =
         seen = looks(listing.source, phase.advance)
     found = copies.search(listing.source.ids, seen, room)
     copies.remember(room.contents, listing.fingerprint, found)
-    where = {name: part.name for part in splits.parts() for name in part.ids()}
-    labels = leaks.labels_of(splits)
-    used = found.kept(where)
-    odd = _odd(listing, splits, seen)
-    pairs = leaks.by_importance(list(used.pairs({name: (where[name], labels[name]) for name in where})), where, labels)
-    neighbors = None if run is None else _neighbors(run, splits, used, phases)
-    gone = excluded(section)
-    skipped = tuple((name, reason) for name, reason in listing.skipped if name not in gone)
+    used, gone = found.kept(leaks.splits_of(splits)), excluded(section)
     return Audited(
         section,
         splits,
         seen,
-        skipped,
-        tuple(odd),
-        used,
-        tuple(pairs),
-        leaks.leaks(used, where, labels),
-        tuple(suggested([name for name in listing.source.ids if name in where], where, labels)),
-        tuple(_excluded(skipped, listing.source.ids, odd, used, where, labels, seen)),
-        neighbors,
-        _suspects(asked, run, splits, listing.fingerprint, used, phases),
-        run,
-        tuple(notes),
+        skipped=tuple((name, reason) for name, reason in listing.skipped if name not in gone),
+        copies=used,
+        neighbors=None if run is None else _neighbors(run, splits, used, phases),
+        suspects=_suspects(asked, run, splits, used, phases),
+        run=run,
+        notes=tuple(notes),
     )
 
 
@@ -165,34 +182,6 @@ def _splits(listing: Listing, section: Data, run: Run | None, room: Room) -> tup
         return given, [f"        fit would refuse these data: {error}"]
 
 
-def _odd(listing: Listing, splits: Splits, seen: Looks) -> list[Finding]:
-    """Returns the findings about the images that are used."""
-    indices = np.concatenate([part.indices for part in splits.parts()])
-    return findings(seen, listing.source.ids, indices.tolist(), splits.image_size)
-
-
-def _excluded(
-    skipped: Sequence[tuple[str, str]],
-    ids: Sequence[str],
-    odd: Sequence[Finding],
-    used: Copies,
-    where: dict[str, str],
-    labels: dict[str, str],
-    seen: Looks,
-) -> list[tuple[str, str]]:
-    """Returns (id, reason) of the images to leave out: damaged, blank, and all but one of copies; each once."""
-    found = dict(skipped)
-    for one in odd:
-        if KINDS[one.kind].damaged:
-            found.setdefault(ids[one.place], f"{KINDS[one.kind].title}: {one.detail}")
-    facts = seen.facts
-    pixels = {name: int(facts["height"][i]) * int(facts["width"][i]) for i, name in enumerate(ids)}
-    left = {name: split for name, split in where.items() if name not in found}
-    for name, reason in leaks.proposals(used, left, labels, pixels):
-        found.setdefault(name, reason)
-    return list(found.items())
-
-
 def _neighbors(run: Run, splits: Splits, used: Copies, phases: Phases) -> tuple[FeaturePair, ...]:
     """Returns neighbors in feature space that are not known as copies."""
     ids, found = feature_neighbors.features(run, splits, phases)
@@ -201,15 +190,17 @@ def _neighbors(run: Run, splits: Splits, used: Copies, phases: Phases) -> tuple[
     return tuple(pair for pair in pairs if pair.first not in groups or groups[pair.first] != groups.get(pair.second))
 
 
-def _suspects(
-    asked: Audit, run: Run | None, splits: Splits, fingerprint: str, used: Copies, phases: Phases
-) -> Suspects | None:
+def _suspects(asked: Audit, run: Run | None, splits: Splits, used: Copies, phases: Phases) -> Suspects | None:
+    if splits.train.source.several:
+        if asked.folds is not None:
+            raise UserError("--folds: suspect labels are found where each image has one label")
+        return None
     if asked.folds is not None:
         found, folds = suspects.of_folds(Path(asked.folds), splits.class_names)
         _check_ids(found, splits, asked.folds)
         trained = _across_folds(found.ids, folds, used)
     elif run is not None:
-        found = suspects.of_run(run, fingerprint)
+        found = suspects.of_run(run, splits.fingerprint)
         trained = used.having([str(name) for name in found.ids], set(splits.train.ids()))
     else:
         return None

@@ -69,8 +69,12 @@ def leaks(copies: Copies, where: Mapping[str, str], labels: Mapping[str, str]) -
 
 def of_splits(splits: Splits, copies: Copies) -> Leaks:
     """Returns the copies that matter in the splits of a run."""
-    where = {name: part.name for part in splits.parts() for name in part.ids()}
-    return leaks(copies, where, labels_of(splits))
+    return leaks(copies, splits_of(splits), labels_of(splits))
+
+
+def splits_of(splits: Splits) -> dict[str, str]:
+    """Returns id -> split of the images that are used."""
+    return {name: part.name for part in splits.parts() for name in part.ids()}
 
 
 def labels_of(splits: Splits) -> dict[str, str]:

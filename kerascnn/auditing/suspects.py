@@ -56,6 +56,11 @@ class Suspects(NamedTuple):
     planted: dict[str, float] | None
 
 
+def others(run: Run) -> str:
+    """Returns the message about a run that was trained on other data."""
+    return f"--run: {run.name} was trained on other images, labels or corrections: train one on these, or audit its own"
+
+
 def of_run(run: Run, fingerprint: str) -> Predictions:
     """Returns the predictions of a run for its val and test images.
 
@@ -63,9 +68,7 @@ def of_run(run: Run, fingerprint: str) -> Predictions:
         UserError: The run was trained on other images, has no such predictions, or they are of images that it was trained on.
     """
     if run.data()["fingerprint"] != fingerprint:
-        raise UserError(
-            f"--run: {run.name} was trained on other images, labels or corrections: train one on these, or audit its own"
-        )
+        raise UserError(others(run))
     rows = run.split_rows()
     found = [Predictions.load(run, split) for split in ("val", "test") if run.has_predictions(split)]
     if not found:
@@ -118,8 +121,6 @@ def suspects(predictions: Predictions, class_names: Sequence[str], copied: Colle
         UserError: The extra `audit` is missing.
     """
     require("audit", "cleanlab")
-    if predictions.task.several:
-        raise UserError("suspect labels are found where each image has one label: leave out --run and --folds")
     known = np.array([str(name) not in copied for name in predictions.ids], bool)
     labels, probabilities = predictions.labels[known], predictions.probabilities[known].astype(np.float64)
     ids = predictions.ids[known]

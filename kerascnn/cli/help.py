@@ -137,7 +137,8 @@ def _groups(
         FlagHelp(PRINT_CONFIG, "print the merged config as TOML and exit"),
     ]
     last = FlagHelp(HELP_ALL, "show the options of all sections and exit")
-    yield "further options (--no-x turns a switch --x off)", [*first, *own, last]
+    further = [_entry(*field) for field in loose if not field[0].positional]
+    yield "further options (--no-x turns a switch --x off)", [*further, *first, *own, last]
 
 
 def _summary(schema: type[Section], name: str) -> str:

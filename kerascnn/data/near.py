@@ -14,7 +14,7 @@ import numpy as np
 BITS, LEAST = 10, 0.95
 # Centered products on one background are alike without being copies: of this many random pairs, those of different hashes,
 # the quantile says how alike different images of the data set get.
-SAMPLE, QUANTILE = 20_000, 0.999
+SAMPLE, QUANTILE = 100_000, 0.999
 FEW = 10  # pairs above the quantile, at least: in a small data set a single pair is not chance
 # Two images without contrast correlate by their noise.
 FLAT = 2.0
@@ -59,8 +59,7 @@ def near_pairs(
         least: Least correlation of two thumbnails of copies: see `least_alike`.
     """
     count = len(hashes)
-    contrast = thumbnails.reshape(count, -1).std(axis=1) if count else np.zeros(0)
-    usable = np.flatnonzero(contrast > FLAT)
+    usable = np.flatnonzero(~_flat(thumbnails))
 
     def compared(start: int) -> tuple[int, list[NearPairs]]:
         rows = usable[start : start + ROWS]
@@ -102,11 +101,11 @@ def least_alike(hashes: np.ndarray, thumbnails: np.ndarray) -> float:
     pairs = count * (count - 1) // 2
     i, j = np.triu_indices(count, 1) if pairs < SAMPLE else np.random.default_rng(0).integers(0, count, (2, SAMPLE))
     different = np.bitwise_count(hashes[i] ^ hashes[j]) > BITS
-    flat = thumbnails.reshape(count, -1).std(axis=1) <= FLAT
+    flat = _flat(thumbnails)
     chosen = different & ~flat[i] & ~flat[j]
     if not chosen.any():
         return LEAST
-    alike = np.einsum("np,np->n", _standardized(thumbnails[i[chosen]]), _standardized(thumbnails[j[chosen]]))
+    alike = _correlations(thumbnails, i[chosen], j[chosen])
     quantile = max(0.0, min(QUANTILE, 1.0 - FEW / pairs))
     return max(LEAST, 1.0 - (1.0 - float(np.quantile(alike, quantile))) ** 2)
 
@@ -119,16 +118,30 @@ def _close(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _confirmed(i: np.ndarray, j: np.ndarray, flipped: bool, thumbnails: np.ndarray, least: float) -> NearPairs:
-    """Returns the pairs whose thumbnails correlate, a few thousand at a time: hashes of simple pictures are often alike."""
-    parts = [NearPairs.none()]
+    """Returns the pairs whose thumbnails correlate: hashes of simple pictures are often alike."""
+    alike = _correlations(thumbnails, i, j, flipped)
+    kept = alike >= least
+    columns = i[kept].astype(np.int32), j[kept].astype(np.int32)
+    return NearPairs(*columns, np.full(int(kept.sum()), flipped), alike[kept])
+
+
+def _correlations(thumbnails: np.ndarray, i: np.ndarray, j: np.ndarray, flipped: bool = False) -> np.ndarray:
+    """Returns the correlation of each pair of thumbnails, float32 [m]; a few thousand pairs are in memory."""
+    found = np.zeros(len(i), np.float32)
     for start in range(0, len(i), COLUMNS):
-        a, b = i[start : start + COLUMNS], j[start : start + COLUMNS]
-        alike = np.einsum("np,np->n", _standardized(thumbnails[a]), _standardized(_turned(thumbnails[b], flipped)))
-        kept = alike >= least
-        parts.append(
-            NearPairs(a[kept].astype(np.int32), b[kept].astype(np.int32), np.full(kept.sum(), flipped), alike[kept])
-        )
-    return NearPairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        part = slice(start, start + COLUMNS)
+        one, other = _standardized(thumbnails[i[part]]), _standardized(_turned(thumbnails[j[part]], flipped))
+        found[part] = np.einsum("np,np->n", one, other)
+    return found
+
+
+def _flat(thumbnails: np.ndarray) -> np.ndarray:
+    """Returns which thumbnails have no contrast, bool [n]."""
+    parts = [
+        thumbnails[start : start + COLUMNS].std(axis=(1, 2), dtype=np.float32) <= FLAT
+        for start in range(0, len(thumbnails), COLUMNS)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
 
 
 def _turned(thumbnails: np.ndarray, flipped: bool) -> np.ndarray:
