@@ -16,7 +16,7 @@ from kerascnn.runs import Run
 from kerascnn.scoring.predictions import Predictions
 from tests import several
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.slow]
 
 FLAGS = [
     *("--class-names", *several.NAMES),

@@ -59,6 +59,7 @@ def test_an_interval_is_that_of_a_bootstrap_of_images(name: str) -> None:
     assert entry["n"] == 400
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth() -> None:
     """Of 250 samples 92 to 96 % hold the score of a large one, with 20 positives of the rarest class."""
     truth = MULTI.measured(ROWS, predictions(40_000, seed=99))

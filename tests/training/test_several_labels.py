@@ -21,7 +21,7 @@ pytestmark = pytest.mark.training
 BASE = Config(
     model={"arch": "resnet20", "width": 0.25, "blocks": (1, 1, 1)},
     optim={"warmup": 0},
-    fit={"epochs": 3, "low_res_epochs": 0, "batch_size": 16},
+    fit={"epochs": 2, "low_res_epochs": 0, "batch_size": 16},
     augment={"augment": ("none",)},
     devices={"dtype": "float32"},
 )
@@ -29,7 +29,7 @@ BASE = Config(
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return several.splits()
+    return several.splits(200)
 
 
 def train(folder: Path, splits: Splits, name: str = "run", until: int | None = None, draw: bool = True, **sections):
@@ -90,6 +90,7 @@ def test_files_and_pictures(run: Run, splits: Splits) -> None:
     assert "were chosen on val" in page
 
 
+@pytest.mark.slow
 def test_it_resumes_bit_for_bit(tmp_path: Path, splits: Splits) -> None:
     few = dataclasses.replace(splits, train=dataclasses.replace(splits.train, **_first(splits.train, 64)))
     options = {"augment": {"augment": ("mixup", "cutmix", "flip")}, "optim": {"class_weights": "balanced", "warmup": 0}}
