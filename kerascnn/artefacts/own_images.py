@@ -10,6 +10,7 @@ from pathlib import Path
 from kerascnn import data
 from kerascnn.cli.escaping import expanded
 from kerascnn.config import Data
+from kerascnn.config.addresses import is_remote
 from kerascnn.data import Missing, Room, Splits, shard_names
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
@@ -40,6 +41,8 @@ def section_of(run: Run, dataset: str | None = None, data_dir: str | None = None
 
 def _elsewhere(known: str, run: Run) -> str | None:
     prefix = next((f"{form}:" for form in data.PATHS if known.startswith(f"{form}:")), "")
+    if is_remote(known.removeprefix(prefix)):
+        return None
     path = expanded(known.removeprefix(prefix))
     if path.is_absolute() or _exists(prefix, path):
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from kerascnn.config.addresses import has_secrets, without_secrets
 from kerascnn.config.section import VOLATILE, Section
 from kerascnn.scoring import task as tasks
 
@@ -163,11 +164,29 @@ class Data(Section):
     fold: int | None = Field(
         None, ge=1, description="the fold of this run, from 1 (default: fit and compare train the runs of all folds)"
     )
-    cache: Literal["auto", "memory", "off"] = Field(
+    cache: str = Field(
         "auto",
-        description="keep images in memory; auto: up to a quarter of the free memory",
+        description="keep images in memory: auto (up to a quarter of what is free), memory or off; disk:DIR: also keep"
+        " files that are not local in a folder, up to half of its disk",
         json_schema_extra=VOLATILE,
     )
+
+    @field_validator("dataset")
+    @classmethod
+    def _without_credentials(cls, dataset: str) -> str:
+        if has_secrets(dataset):
+            raise ValueError(
+                f"{without_secrets(dataset)} was given with credentials, which would be written down with the run: give them"
+                " as the store's own tools take them (environment variables, configuration files)"
+            )
+        return dataset
+
+    @field_validator("cache")
+    @classmethod
+    def _known_cache(cls, cache: str) -> str:
+        if cache not in ("auto", "memory", "off") and not (cache.startswith("disk:") and len(cache) > 5):
+            raise ValueError(f"expected auto, memory, off or disk:DIR, got {cache!r}")
+        return cache
 
     @field_validator("class_names")
     @classmethod

@@ -6,11 +6,14 @@ import importlib
 import os
 import re
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from kerascnn.cli.escaping import expanded, resolved
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Data
+from kerascnn.config.addresses import is_remote
 from kerascnn.data.room import Missing, Room
 from kerascnn.errors import UserError
 
@@ -60,12 +63,18 @@ LONGEST = 100  # characters of the data set in a name: file systems allow 255 by
 
 def parse(dataset: str) -> tuple[str, str]:
     """Returns (form, name) of a data set: a key of FORMS and the text after it."""
+    if is_remote(dataset):
+        return ("table" if _suffix(dataset) in TABLE_SUFFIXES else "folder"), dataset
     form, colon, name = dataset.partition(":")
     if colon and form in FORMS and form:
         return form, name
     if dataset in FORMS[""].sizes:
         return "", dataset
     return ("table" if _is_table(dataset) else "folder"), dataset
+
+
+def _suffix(address: str) -> str:
+    return PurePosixPath(urlsplit(address).path).suffix.lower()
 
 
 def _is_table(dataset: str) -> bool:
@@ -91,13 +100,14 @@ def default_image_size(dataset: str) -> int:
 def short_name(dataset: str) -> str:
     """Returns the data set's part of a run's name: letters, digits, dot, dash and underscore."""
     form, name = parse(dataset)
-    if form == "folder":
-        name = resolved(expanded(name)).name
-    elif form in ("table", "npz"):
-        name = resolved(expanded(name)).stem
-    elif form in PATTERNS:
-        path = resolved(expanded(name))
-        name = path.parent.name if re.search(r"[*?\[{]", path.name) else path.stem
+    if form in PATHS:
+        path = (
+            PurePosixPath(urlsplit(name).netloc + urlsplit(name).path) if is_remote(name) else resolved(expanded(name))
+        )
+        if form == "folder":
+            name = path.name
+        else:
+            name = path.parent.name if form in PATTERNS and re.search(r"[*?\[{]", path.name) else path.stem
     elif form == "hf" and os.path.isdir(expanded(name)):  # noqa: PTH112
         name = resolved(expanded(name)).name
     plain = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII).strip("_.")

@@ -36,14 +36,16 @@ Store = Decoded | Undecoded
 
 
 class Cache:
-    """Keeps train and val in memory, up to a budget in bytes (auto: a quarter of the free memory; off: none).
+    """Keeps train and val in memory, up to a budget in bytes (auto, disk:DIR: a quarter of the free memory; off: none).
 
     Test is read once, at the end. It is kept only if its decoded images fit, since each image is otherwise decoded twice: to
     see whether it can be, and to be scored.
     """
 
     def __init__(self, mode: str = "auto"):
-        self.left = {"auto": free_memory() / 4, "memory": math.inf, "off": 0.0}[mode]
+        self.left = {"auto": free_memory() / 4, "memory": math.inf, "off": 0.0}[
+            "auto" if mode.startswith("disk:") else mode
+        ]
         self._stores: dict[tuple[str, bytes, bool], Store] = {}
 
     def store(self, split: Split, *, whole: bool, phases: Phases = SILENT) -> Store:

@@ -80,7 +80,9 @@ class ContentTable:
     def add(self, path: str, status: os.stat_result, content: FileContent, read_at: int) -> None:
         """Remembers a valid file, known before (`read_at` is 0) or read now, unless it had changed just before."""
         if content.problem is None and (not read_at or content.changed + SETTLED_NS < read_at):
-            self._seen[os.fsencode(path)] = (*status_key(status), content.kept), content.digest
+            key, row = os.fsencode(path), ((*status_key(status), content.kept), content.digest)
+            known = self._rows.get(key)
+            self._seen[key] = known if known == row else row  # a million rows are held once
             self._new += bool(read_at)
         if time.monotonic() > self._kept + KEEP_SECONDS:
             self.keep({**self._rows, **self._seen})

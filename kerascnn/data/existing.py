@@ -5,7 +5,8 @@ from pathlib import Path
 
 from kerascnn.cli.escaping import expanded, resolved
 from kerascnn.config import Data
-from kerascnn.data import FORMS, PATTERNS, parse, prepared, shard_names
+from kerascnn.config.addresses import is_remote
+from kerascnn.data import FORMS, PATHS, PATTERNS, parse, prepared, shard_names
 from kerascnn.data.room import Missing
 from kerascnn.errors import UserError
 from kerascnn.runs.files import nearest_path
@@ -18,7 +19,14 @@ def check(section: Data) -> None:
         UserError: It does not; the message names the most similar folder or data set.
     """
     form, name = parse(section.dataset)
-    if form == "folder" and name:
+    if form in PATHS and is_remote(name):
+        from kerascnn.data import remote
+
+        if form in PATTERNS:
+            remote.matched(form, name)
+        else:
+            remote.check(name)
+    elif form == "folder" and name:
         folder(section.dataset)
     elif form == "table" and name:
         table(section.dataset)

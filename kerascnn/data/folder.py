@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kerascnn.config import Data
+from kerascnn.config.addresses import is_remote
 from kerascnn.data import existing, short_name, split_file
 from kerascnn.data.contents import ContentTable, FileContent, contents
 from kerascnn.data.decode import Mode
@@ -56,6 +57,10 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
             than 1 % (or 100) damaged files.
         Stopped: The disk or the network share fails.
     """
+    if is_remote(section.dataset.removeprefix("folder:")):
+        from kerascnn.data import remote_folder  # which needs pyarrow and fsspec
+
+        return remote_folder.listing(section, image_size, resize, room)
     root = existing.folder(section.dataset)
     notes: list[str] = []
     walk = Walk(section.leave_out, root)

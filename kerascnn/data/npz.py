@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.config import Data
-from kerascnn.data import existing, raw_labels, short_name, split_file
+from kerascnn.config.addresses import is_remote
+from kerascnn.data import existing, raw_labels, remote, short_name, split_file
 from kerascnn.data.arrays import Arrays, Member
 from kerascnn.data.cache import free_memory
 from kerascnn.data.contents import DIGEST, FileContent
@@ -74,7 +75,8 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     Raises:
         UserError: The file is damaged or pickled, its arrays are not images and labels, or they do not fit into memory.
     """
-    path = existing.npz(section.dataset)
+    where = section.dataset.removeprefix("npz:")
+    path = remote.copies([where], section.cache, room)[0] if is_remote(where) else existing.npz(section.dataset)
     notes: list[str] = []
     with Arrays(path) as arrays:
         pairs = arrays.pairs()

@@ -31,7 +31,7 @@ def matched(form: str, pattern: str) -> list[Path]:
         UserError: The pattern has no files, or one that it names is missing.
     """
     found: dict[str, Path] = {}
-    for name in _spread(pattern):
+    for name in spread(pattern):
         path = expanded(name)
         if glob.has_magic(name) and not os.path.lexists(path):
             files = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - it may be absolute
@@ -57,10 +57,10 @@ def exist(pattern: str) -> bool:
         return False
 
 
-def _spread(pattern: str) -> list[str]:
-    """Returns the patterns that braces stand for.
+def spread(pattern: str) -> list[str]:
+    """Returns the patterns, or addresses, that braces stand for.
 
-    >>> _spread("a-{08..10}{x,y}.tar")[:3]
+    >>> spread("a-{08..10}{x,y}.tar")[:3]
     ['a-08x.tar', 'a-08y.tar', 'a-09x.tar']
     """
     names = [pattern]

@@ -14,7 +14,8 @@ import numpy as np
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.config import Data
-from kerascnn.data import raw_labels, shard_names, short_name, split_file
+from kerascnn.config.addresses import is_remote
+from kerascnn.data import raw_labels, remote, shard_names, short_name, split_file
 from kerascnn.data.contents import FileContent, learned
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing, fingerprint
@@ -87,7 +88,11 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
     """
     pattern = section.dataset.removeprefix(f"{form.name}:")
     notes: list[str] = []
-    shards, indexes = _indexed(form, asked, shard_names.matched(form.name, pattern), room)
+    if is_remote(pattern):
+        paths = remote.copies(remote.matched(form.name, pattern), section.cache, room)
+    else:
+        paths = shard_names.matched(form.name, pattern)
+    shards, indexes = _indexed(form, asked, paths, room)
     counts = [len(index.names) for index in indexes]
     at = np.repeat(np.arange(len(shards)), counts)
     ids = _ids([shard.path for shard in shards], [index.names for index in indexes], notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,17 @@ import pyarrow.compute as pc
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.config import Data
-from kerascnn.data import existing, short_name, split_file, table_columns, table_images, table_reading, table_rows
+from kerascnn.data import (
+    existing,
+    remote,
+    remote_images,
+    short_name,
+    split_file,
+    table_columns,
+    table_images,
+    table_reading,
+    table_rows,
+)
 from kerascnn.data.contents import ContentTable, contents
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing, fingerprint
@@ -34,17 +45,32 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         UserError: The table is missing or damaged, lacks a column, contradicts itself, or names files that are missing.
         Stopped: The disk or the network share fails.
     """
-    path = existing.table(section.dataset)
+    where = section.dataset.removeprefix("table:")
+    if not remote.is_remote(where):
+        return _listing(existing.table(where), str(existing.table(where)), section, image_size, resize, room)
+    path = remote.local(where, section.cache, room, remote.LARGEST)
+    try:
+        return _listing(path, where, section, image_size, resize, room)
+    except Missing as error:
+        raise Missing(str(error).replace(str(path), where)) from None
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), where)) from None
+
+
+def _listing(path: Path, where: str, section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
+    """Returns the listing of the table at `path`, which is a copy of that at `where` if it is not local."""
     form = table_reading.form_of(path)
-    columns = table_columns.chosen(form, section, path.name)
+    columns = table_columns.chosen(form, section, posixpath.basename(where))
     notes = [_said(form, columns)]
     try:
-        rows, class_names = _rows(path, form, columns, section, notes)
+        rows, class_names = _rows(path, where, form, columns, section, notes)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    images = table_images.inside(path, columns.image, room) if columns.binary else _files(path, form, rows, room)
+        raise type(error)(f"{path}: {error}") from None
+    images = (
+        table_images.inside(path, columns.image, room) if columns.binary else _files(where, form, rows, section, room)
+    )
     good, skipped = images.facts.valid(rows.ids)
-    notes += without_damaged(room.counted(skipped), len(good), str(path))
+    notes += without_damaged(room.counted(skipped), len(good), where)
     rows, facts = rows.taken(good), images.facts.taken(good)
     labels = rows.labels
     if not section.class_names:
@@ -52,7 +78,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     source = images.source(
         good, facts, ids=rows.ids, labels=labels, class_names=class_names, size=image_size, mode=resize
     )
-    source.counted(room.counted(skipped), str(path))
+    source.counted(room.counted(skipped), where)
     found = Listing(
         source,
         rows.given,
@@ -75,7 +101,7 @@ def _said(form: TableForm, columns: TableColumns) -> str:
 
 
 def _rows(
-    path: Path, form: TableForm, columns: TableColumns, section: Data, notes: list[str]
+    path: Path, where: str, form: TableForm, columns: TableColumns, section: Data, notes: list[str]
 ) -> tuple[TableRows, Sequence[str]]:
     """Returns the rows that are used, sorted by id, and the class names."""
     table = table_reading.read(path, form, columns.needed())
@@ -88,18 +114,24 @@ def _rows(
     if columns.binary:
         ids = table_images.ids(table, columns, notes)
     else:
-        ids = table_rows.ids(table[columns.image], path.parent, section, form)
+        ids = table_rows.ids(table[columns.image], posixpath.dirname(where), section, form)
     rows = table_rows.kept(TableRows(ids, np.arange(len(ids)), labels, given, groups), section, notes)
     return table_rows.once(rows, class_names, section, form, notes), class_names
 
 
-def _files(table: Path, form: TableForm, rows: TableRows, room: Room) -> TableImages:
-    """Returns the files of the rows.
+def _files(table: str, form: TableForm, rows: TableRows, section: Data, room: Room) -> TableImages:
+    """Returns the files of the rows, local ones or not.
 
     Raises:
         Missing: Files are missing.
     """
-    paths = [os.path.join(table.parent, name) for name in rows.ids]  # noqa: PTH118 - a million Path objects are felt
+    folder = posixpath.dirname(table)
+    if remote.is_remote(table) or any(remote.is_remote(name) for name in rows.ids):
+        addresses = [remote.joined(folder, name) for name in rows.ids]
+        images, missing = remote_images.of(addresses, [None] * len(addresses), table, section.cache, room)
+        _refuse_missing(missing, table, form, rows)
+        return images
+    paths = [os.path.join(folder, name) for name in rows.ids]  # noqa: PTH118 - a million Path objects are felt
     remembered = ContentTable(room.contents, table)
     facts = ImageFacts.of(len(paths))
     with room.counting("reading files", len(paths)) as advance:
@@ -110,17 +142,21 @@ def _files(table: Path, form: TableForm, rows: TableRows, room: Room) -> TableIm
     for place, content in zip(found, contents(list(found.values()), remembered), strict=True):
         paths[place] = found[place]
         facts.put(place, content)
-    if missing := [place for place in missing if place not in found]:
-        first = min(missing, key=lambda place: rows.rows[place])
-        raise Missing(
-            f"{table} names {len(missing)} files that are missing, first in row {form.first + int(rows.rows[first])}:"
-            f" {one_line(rows.ids[first])!r}; paths count from {table.parent}"
-        )
+    _refuse_missing([place for place in missing if place not in found], table, form, rows)
 
     def source(good: np.ndarray, facts: ImageFacts, **known: object) -> Files:
         return Files([os.fsencode(paths[place]) for place in good.tolist()], facts.kept, **known)
 
     return TableImages(facts, source)
+
+
+def _refuse_missing(missing: Sequence[int], table: str, form: TableForm, rows: TableRows) -> None:
+    if missing:
+        first = min(missing, key=lambda place: rows.rows[place])
+        raise Missing(
+            f"{table} names {len(missing)} files that are missing, first in row {form.first + int(rows.rows[first])}:"
+            f" {one_line(rows.ids[first])!r}; paths count from {posixpath.dirname(table)}"
+        )
 
 
 def _decomposed(path: str) -> str:

@@ -6,7 +6,6 @@ import fnmatch
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.config import Data
+from kerascnn.config.addresses import has_secrets, is_remote
 from kerascnn.data.table_reading import TableForm
 from kerascnn.data.walking import composed
 from kerascnn.errors import UserError
@@ -54,18 +54,21 @@ class TableRows:
         return " ".join(filter(None, ("|".join(names), self.given[place].item())))
 
 
-def ids(column: pa.ChunkedArray, folder: Path, section: Data, form: TableForm) -> list[str]:
-    """Returns the path of each row: below the table's folder, with slashes, in composed Unicode.
+def ids(column: pa.ChunkedArray, folder: str, section: Data, form: TableForm) -> list[str]:
+    """Returns the path of each row: below the table's folder, with slashes, in composed Unicode; or an address.
 
     Raises:
-        UserError: A path is empty, or lies outside of that folder without --allow-outside.
+        UserError: A path is empty, or lies outside of that folder without --allow-outside; an address has credentials.
     """
-    above = f"{folder.as_posix().rstrip('/')}/"
+    above = f"{folder.rstrip('/')}/"
     found, outside = column.to_pylist(), []
     for place, text in enumerate(found):
         if not text.strip():
             raise UserError(f"row {form.first + place} names no image")
-        if "\\" in text or "./" in text or "//" in text or text.startswith(("/", ".")) or text[1:2] == ":":
+        if "://" in text:
+            text = _of_address(text.removeprefix(above), form.first + place)
+            outside += [place] if is_remote(text) else []
+        elif "\\" in text or "./" in text or "//" in text or text.startswith(("/", ".")) or text[1:2] == ":":
             turned = posixpath.normpath(text.replace("\\", "/"))
             text = turned.removeprefix(above) if turned.startswith("/") else turned
             if text.startswith(("/", "../")) or text[1:3] == ":/":
@@ -79,6 +82,14 @@ def ids(column: pa.ChunkedArray, folder: Path, section: Data, form: TableForm) -
     return found
 
 
+def _of_address(text: str, row: int) -> str:
+    if has_secrets(text):
+        raise UserError(
+            f"row {row}: an address with credentials: remove them, and give them as the store's own tools take them"
+        )
+    return text
+
+
 def kept(rows: TableRows, section: Data, notes: list[str]) -> TableRows:
     """Returns the rows whose images are in no folder of --leave-out, by the rule of folders."""
     patterns = {composed(pattern.strip("/")) for pattern in section.leave_out}
@@ -86,7 +97,7 @@ def kept(rows: TableRows, section: Data, notes: list[str]) -> TableRows:
         return rows
     used: set[str] = set()
     folders = [posixpath.dirname(name) for name in rows.ids]
-    out = {folder for folder in set(folders) if _is_left_out(folder, patterns, used)}
+    out = {folder for folder in set(folders) if is_left_out(folder, patterns, used)}
     notes += [f"--leave-out {pattern}: no path has such a folder" for pattern in sorted(patterns - used)]
     used_rows = np.flatnonzero([folder not in out for folder in folders])
     if len(used_rows) < len(folders):
@@ -94,7 +105,8 @@ def kept(rows: TableRows, section: Data, notes: list[str]) -> TableRows:
     return rows.taken(used_rows)
 
 
-def _is_left_out(folder: str, patterns: set[str], used: set[str]) -> bool:
+def is_left_out(folder: str, patterns: set[str], used: set[str]) -> bool:
+    """Returns whether a folder, or one above it, matches a pattern, by the rule of `Walk`; notes the pattern in `used`."""
     parts = folder.split("/") if folder else []
     found = {
         pattern
