@@ -131,7 +131,9 @@ def of(
     def learn(place: int) -> tuple[RemoteFile, FileContent | None]:
         address = addresses[place]
         try:
-            said = known[place] or remote.status(address)
+            said = known[place]
+            if said is None or not said.identity:  # the pages of a web server list names alone
+                said = remote.status(address)
             earlier = table.rows.get(address)
             if said.identity and earlier is not None and earlier.identity == said.identity:
                 return said, earlier.content

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Config, Data
-from kerascnn.data.room import Missing, Room
+from kerascnn.data.room import Missing
 from kerascnn.errors import UserError
 from kerascnn.runs import identity
 
@@ -192,7 +192,7 @@ def test_several_labels(photos, form):
     else:
         content = [json.dumps({"path": name, "labels": [one, *([big] if big else [])]}) for name, one, big in rows]
         path.write_text("\n".join(content))
-    listing = data._listed(Data(dataset=str(path), image_size=16, **options), Room(), data.SILENT)[0]
+    listing = data.listed(Data(dataset=str(path), image_size=16, **options))
     source = listing.source
     assert source.several
     assert source.labels.dtype == bool
@@ -207,7 +207,7 @@ def test_several_labels(photos, form):
 def test_an_image_may_have_no_label_where_it_may_have_several(photos):
     path = write(photos / "t.csv", [*((name, "a|b") for name in names(photos)[:-1]), (names(photos)[-1], "")])
     section = Data(dataset=str(path), label_separator="|", image_size=16)
-    labels = data._listed(section, Room(), data.SILENT)[0].source.labels
+    labels = data.listed(section).source.labels
     assert sorted(labels.sum(axis=1).tolist()) == [0] + [2] * 23
     refused(path, r"t.csv: a row has no label in column 'label', first row 25: .* give --label-separator")
     path = write(photos / "u.csv", [(name, "1", "") for name in names(photos)], ("path", "a", "b"))
