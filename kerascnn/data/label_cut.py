@@ -30,15 +30,18 @@ def assign(
     units, order = len(at), np.argsort(at, kind="stable")
     # Images without a label are one more class.
     whole = np.column_stack([labels, ~labels.any(axis=1)])
-    votes = np.zeros((units, whole.shape[1]), np.int64)
-    np.add.at(votes, unit_of, whole)
+    if units == len(whole):  # no groups: a table of bool, an eighth of the memory
+        votes = np.empty_like(whole)
+        votes[unit_of] = whole
+    else:
+        votes = np.zeros((units, whole.shape[1]), np.int64)
+        np.add.at(votes, unit_of, whole)
     wanted = np.diff(ends, prepend=0)[:, None] * votes.sum(axis=0)  # [splits, classes]
-    given = np.zeros_like(wanted)
+    given, remaining = np.zeros_like(wanted), votes.sum(axis=0)
     left = np.ones(units, bool)
     result = np.full(units, TRAIN)
     in_train = np.zeros(votes.shape[1], bool)
     while left.any():
-        remaining = votes[left].sum(axis=0)
         label = int(np.where(remaining > 0, remaining, remaining.max() + 1).argmin())
         members = order[left[order] & (votes[order, label] > 0)]
         images = np.r_[0, np.cumsum(votes[members, label])]  # in the first k units
@@ -52,6 +55,7 @@ def assign(
             result[members[low:high]] = name
             given[i] += votes[members[low:high]].sum(axis=0)
         in_train |= (votes[members[cuts[-1] if cuts else 0 :]] > 0).any(axis=0)
+        remaining = remaining - votes[members].sum(axis=0)
         left[members] = False
     return result
 

@@ -183,7 +183,7 @@ class Splits:
         counts = ", ".join(f"{len(split):,} {split.name}" for split in self.parts() if len(split))
         head = f"data    {self.name}: {counts}; {len(self.class_names)} classes, {self.image_size} px"
         if self.task.several:
-            mean = np.concatenate([split.labels for split in self.parts()]).sum(axis=1).mean()
+            mean = sum(split.labels.sum() for split in self.parts()) / sum(len(split) for split in self.parts())
             head += f", {mean:.2g} labels per image"
         return [head, *(f"        {note}" for note in self.notes)]
 

@@ -126,7 +126,7 @@ def test_the_task_is_that_of_the_labels_or_what_was_asked_for() -> None:
     of_images.for_task(found, "multi")
     assert (found.source.labels.sum(axis=1) == 1).all()
     assert (found.source.labels.argmax(axis=1) == one).all()
-    with pytest.raises(UserError, match="--task single: the images of several have several labels"):
+    with pytest.raises(UserError, match="the images of several have several labels each"):
         of_images.for_task(found, "single")
 
 
