@@ -23,6 +23,7 @@ CONFIG, PRINT_CONFIG = "--config", "--print-config"
 COMMON = (
     "--arch",
     "--dataset",
+    "--folds",
     "--epochs",
     "--batch-size",
     "--lr",
