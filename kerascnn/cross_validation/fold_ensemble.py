@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerascnn import data
 from kerascnn.artefacts.predictor import load_keras
@@ -30,8 +31,6 @@ from kerascnn.scoring.predictions import Predictions
 from kerascnn.training.batches import Batches
 from kerascnn.training.environment import note_environment
 from kerascnn.training.saving import save_model
-
-CALLS = 20  # single images that are timed
 
 
 def make(plan: FoldPlan, runs: Mapping[int, Run], screen: Screen) -> tuple[Run, Splits]:
@@ -79,8 +78,9 @@ def _costs(
     """Returns the costs of the ensemble, beside those of one member that differ by how it is measured."""
     with screen.phase("counting and timing the ensemble"):
         counts, size = cost.count(model), model.input_shape[1]
-        calls = [timing.inference(each, 1, size) for each in (model, member)]
-        latencies = [timing.latency(call, calls=CALLS).p50_ms for call in calls]
+        calls = {"ensemble": timing.inference(model, 1, size), "member": timing.inference(member, 1, size)}
+        # In turn, so that other work on the machine affects both.
+        milliseconds = {name: 1000 * float(np.median(rounds)) for name, rounds in timing.interleaved(calls).items()}
     trained = [each.metrics() for each in runs.values()]
     return {
         "finished": now(),
@@ -89,8 +89,8 @@ def _costs(
         "train_seconds": sum(each["train_seconds"] for each in trained),
         "test_is_val": False,
         "bytes": run.best_model.stat().st_size,
-        "latency_ms": latencies[0],
-        "member_latency_ms": latencies[1],
+        "latency_ms": milliseconds["ensemble"],
+        "member_latency_ms": milliseconds["member"],
     }
 
 

@@ -165,7 +165,7 @@ def find(
         raise UserError(f"{path} does not know its images: give --dataset NAME_OR_FOLDER")
     splits, own = _images_of(run, dataset, data_dir, predictor, room, phases)
     _check_classes(predictor, splits)
-    return EvaluatedModel(path, predictor, run, own, splits, _chosen(splits, split))
+    return EvaluatedModel(path, predictor, run, own, splits, _chosen(splits, split, run if own else None))
 
 
 def _run_of(path: Path) -> Run | None:
@@ -236,9 +236,15 @@ def _check_classes(predictor: Predictor, splits: Splits) -> None:
         )
 
 
-def _chosen(splits: Splits, name: str) -> Split:
+def _chosen(splits: Splits, name: str, run: Run | None) -> Split:
     chosen = {part.name: part for part in splits.parts()}.get(name)
     if chosen is None or not len(chosen):
         there = ", ".join(f"{part.name} ({len(part):,})" for part in splits.parts() if len(part))
-        raise UserError(f"--split {name}: {splits.name} has no such images; it has {there}")
+        hint = ""
+        if run is not None and "members" in run.metrics():
+            hint = (
+                ", which most networks of this ensemble have seen: the out-of-fold score beside it is that of one network;"
+                " --dataset scores other images"
+            )
+        raise UserError(f"--split {name}: {splits.name} has no such images; it has {there}{hint}")
     return chosen

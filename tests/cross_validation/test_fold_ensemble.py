@@ -61,6 +61,7 @@ def test_evaluate_takes_it_and_keeps_its_page(made, capsys: pytest.CaptureFixtur
     assert found["scores"]["accuracy"] == pytest.approx(before)
     assert "an ensemble of 2 networks" in run.report_file.read_text(encoding="utf-8")
     assert evaluate.main([str(run.path), "--split", "val"]) == USER_ERROR
+    assert "which most networks of this ensemble have seen" in capsys.readouterr().err
     assert evaluate.main([str(run.path), "--explain", "--most", "2"]) == USER_ERROR
     assert "maps need a single network" in capsys.readouterr().err
 
