@@ -43,7 +43,7 @@ def following(found: Audited, directory: AuditDirectory) -> list[str]:
     """Returns the commands that use the result, after its files were looked at and edited."""
     words = ["python -m kerascnn.fit", shlex.quote(found.section.dataset)]
     words += ["--exclude", shlex.quote(str(directory.exclude_file))] if found.excluded else []
-    if found.suspects is not None and found.suspects.rows:
+    if found.suspects is not None and found.suspects.rows and found.suspects.useful:
         words += ["--relabel", shlex.quote(str(directory.relabel_file))]
     if found.groups and found.groups[0].straddling:
         words += ["--group-by", shlex.quote(found.groups[0].pattern)]

@@ -158,9 +158,14 @@ def trust(found: Suspects) -> str:
     if found.planted is None:
         return "Too few images to estimate how many of these are right."
     planted = found.planted
+    weak = (
+        f" The network is right on {found.accuracy:.0%} of all: most may be its own mistakes."
+        if not found.useful
+        else ""
+    )
     return (
         f"Of {planted['share']:.0%} planted errors ({planted['images']:,} of {found.n:,} labels, {planted['rounds']} times)"
-        f" {planted['recall']:.0%} are found, and at least {planted['precision']:.0%} of the labels listed then are wrong."
+        f" {planted['recall']:.0%} are found, and at least {planted['precision']:.0%} of the labels listed then are wrong.{weak}"
     )
 
 

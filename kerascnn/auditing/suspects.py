@@ -15,6 +15,7 @@ from kerascnn.runs import Run
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.studies.folds_directory import FoldsDirectory
 
+USEFUL = 0.5  # least precision with which a list is proposed for --relabel as it is
 PLANTED, ROUNDS = 0.05, 20  # share of labels that are changed to estimate the precision, and how often
 
 
@@ -54,6 +55,11 @@ class Suspects(NamedTuple):
     left_out: int
     accuracy: float
     planted: dict[str, float] | None
+
+    @property
+    def useful(self) -> bool:
+        """Whether at least half of such a list are wrong labels: a weak network lists its own mistakes."""
+        return self.planted is not None and self.planted["precision"] >= USEFUL
 
 
 def others(run: Run) -> str:
