@@ -13,6 +13,8 @@ from kerascnn.auditing.audit_directory import AuditDirectory
 from kerascnn.auditing.audit_summary import by_kind, class_counts, odd_images, trust
 from kerascnn.auditing.auditing import Audited
 from kerascnn.auditing.findings import KINDS
+from kerascnn.cli import flags
+from kerascnn.config import Config, Data
 from kerascnn.data.copies import CopyPair
 from kerascnn.data.transcode import decoded, upright_rgb
 from kerascnn.report.images import SIDE
@@ -41,13 +43,16 @@ def page(found: Audited, directory: AuditDirectory) -> AuditPage:
 
 def following(found: Audited, directory: AuditDirectory) -> list[str]:
     """Returns the commands that use the result, after its files were looked at and edited."""
-    words = ["python -m kerascnn.fit", shlex.quote(found.section.dataset)]
-    words += ["--exclude", shlex.quote(str(directory.exclude_file))] if found.excluded else []
+    changed: dict[str, str] = {"exclude": str(directory.exclude_file)} if found.excluded else {}
     if found.suspects is not None and found.suspects.rows and found.suspects.useful:
-        words += ["--relabel", shlex.quote(str(directory.relabel_file))]
+        changed["relabel"] = str(directory.relabel_file)
     if found.groups and found.groups[0].straddling:
-        words += ["--group-by", shlex.quote(found.groups[0].pattern)]
-    return [" ".join(words)] if len(words) > 2 else []
+        changed["group_by"] = found.groups[0].pattern
+    if not changed:
+        return []
+    fields = {name: getattr(found.section, name) for name in Data.model_fields}
+    config = Config().replace(data={**fields, **changed})
+    return [f"python -m kerascnn.fit {shlex.join(flags.words(config, Config()))}"]
 
 
 def _verdict(found: Audited) -> Statement:

@@ -14,6 +14,7 @@ from kerascnn.auditing.auditing import Audited, of_skipped
 from kerascnn.auditing.findings import KINDS
 from kerascnn.auditing.suspects import Suspects
 from kerascnn.cli.escaping import one_line
+from kerascnn.data.corrections import relabelled
 from kerascnn.runs import now, shown_command
 
 SHOWN = 5  # names per line of the screen
@@ -99,11 +100,13 @@ def tables(found: Audited, directory: AuditDirectory) -> dict[Any, tuple[Sequenc
         for p in found.pairs
     )
     suspects = () if found.suspects is None else found.suspects.rows
+    before = [(name, row.label, row.given, "", "") for name, row in relabelled(found.section).items()]
+    listed = [(s.id, s.suggested, s.given, f"{s.quality:.4f}", f"{s.probability:.4f}") for s in suspects]
     return {
         directory.exclude_file: (("path", "reason"), found.excluded),
         directory.relabel_file: (
             ("path", "label", "given", "quality", "probability"),
-            ((one.id, one.suggested, one.given, f"{one.quality:.4f}", f"{one.probability:.4f}") for one in suspects),
+            [*(row for row in before if row[0] not in {s.id for s in suspects}), *listed],
         ),
         directory.findings_file: (
             ("path", "kind", "detail", "split", "label"),

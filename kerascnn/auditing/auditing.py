@@ -103,8 +103,8 @@ class Audited:
 
     @functools.cached_property
     def excluded(self) -> list[tuple[str, str]]:
-        """(id, reason) for exclude.csv: damaged and blank images, and all but one of copies; each once."""
-        found = dict(self.skipped)
+        """(id, reason) for exclude.csv: what --exclude named, damaged and blank images, all but one of copies; each once."""
+        found = dict.fromkeys(sorted(excluded(self.section)), "left out before") | dict(self.skipped)
         for one in self.odd:
             if KINDS[one.kind].damaged:
                 found.setdefault(self.ids[one.place], f"{KINDS[one.kind].title}: {one.detail}")
