@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +14,10 @@ from kerascnn.data import remote, remote_images, short_name, split_file, table_r
 from kerascnn.data.decode import Mode
 from kerascnn.data.formats import SUFFIXES
 from kerascnn.data.listing import Listing, fingerprint
+from kerascnn.data.remote import RemoteFile
 from kerascnn.data.room import Missing, Room
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
+from kerascnn.data.table_images import TableImages
 from kerascnn.data.trouble import without_damaged
 from kerascnn.data.walking import DROPPINGS, composed
 from kerascnn.errors import UserError
@@ -44,11 +47,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     images = sorted(_placed(names))
     if not images:
         raise Missing(f"no images in class folders below {without_secrets(root)}")
-    said = [remote.described(found[image.name]) for image in images]
-    addresses = [remote.joined(root, image.name) for image in images]
-    facts, missing = remote_images.of(addresses, said, root, section.cache, room)
-    if missing:
-        raise Missing(f"{without_secrets(addresses[missing[0]])} went away while the folder was listed")
+    facts = _images(root, images, [remote.described(found[image.name]) for image in images], section, room)
     good, skipped = facts.facts.valid([image.id for image in images])
     notes += without_damaged(room.counted(skipped), len(good), without_secrets(root))
     images, kept = [images[place] for place in good.tolist()], facts.facts.taken(good)
@@ -71,6 +70,16 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     mark, name = fingerprint(source, given, kept.hexadecimal()), short_name(section.dataset)
     listed = Listing(source, given, mark, name, tuple(notes), tuple(sorted(skipped)))
     return split_file.applied(listed, section)
+
+
+def _images(
+    root: str, images: Sequence[RemoteImage], said: Sequence[RemoteFile], section: Data, room: Room
+) -> TableImages:
+    addresses = [remote.joined(root, image.name) for image in images]
+    found, missing = remote_images.of(addresses, said, root, section.cache, room)
+    if missing:
+        raise Missing(f"{without_secrets(addresses[missing[0]])} went away while the folder was listed")
+    return found
 
 
 def _kept(names: list[str], section: Data, notes: list[str]) -> list[str]:

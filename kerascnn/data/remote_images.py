@@ -17,8 +17,9 @@ import numpy as np
 from kerascnn.config.addresses import without_secrets
 from kerascnn.data import remote
 from kerascnn.data.contents import DIGEST, FileContent, digest_of, learned
+from kerascnn.data.disk_cache import DiskCache
 from kerascnn.data.record_index import ImageFacts
-from kerascnn.data.remote import DiskCache, RemoteFile
+from kerascnn.data.remote import RemoteFile
 from kerascnn.data.room import Room
 from kerascnn.data.sources import Records
 from kerascnn.data.table_images import TableImages
@@ -106,6 +107,25 @@ class RemoteReader:
         return content
 
 
+def _learn(
+    address: str, said: RemoteFile | None, table: RemoteTable, disk: DiskCache | None
+) -> tuple[RemoteFile, FileContent | None]:
+    """Returns what the store says of a file, and the facts of its content, remembered or read; None if it is missing."""
+    try:
+        if said is None or not said.identity:  # the pages of a web server list names alone
+            said = remote.status(address)
+        earlier = table.rows.get(address)
+        if said.identity and earlier is not None and earlier.identity == said.identity:
+            return said, earlier.content
+        content = remote.read(address)
+    except FileNotFoundError:
+        return RemoteFile(None, ""), None
+    found = learned(content)
+    if disk is not None and found.problem is None:
+        disk.add(found.digest, content)
+    return said, found
+
+
 def of(
     addresses: Sequence[str], known: Sequence[RemoteFile | None], root: str, cache: str, room: Room
 ) -> tuple[TableImages, list[int]]:
@@ -128,29 +148,16 @@ def of(
     table = RemoteTable(room.contents, root)
     facts, rows, missing = ImageFacts.of(len(addresses)), dict[str, Remembered](), []
 
-    def learn(place: int) -> tuple[RemoteFile, FileContent | None]:
-        address = addresses[place]
-        try:
-            said = known[place]
-            if said is None or not said.identity:  # the pages of a web server list names alone
-                said = remote.status(address)
-            earlier = table.rows.get(address)
-            if said.identity and earlier is not None and earlier.identity == said.identity:
-                return said, earlier.content
-            content = remote.read(address)
-        except FileNotFoundError:
-            return RemoteFile(None, ""), None
-        found = learned(content)
-        if disk is not None and found.problem is None:
-            disk.add(found.digest, content)
-        return said, found
-
     pool = ThreadPoolExecutor(THREADS)
     try:
         with remote.outage(), room.counting("reading files", len(addresses)) as advance:
             for first in range(0, len(addresses), GROUP):
                 places = range(first, min(first + GROUP, len(addresses)))
-                for place, (said, found) in zip(places, pool.map(learn, places), strict=True):
+                for place, (said, found) in zip(
+                    places,
+                    pool.map(lambda place: _learn(addresses[place], known[place], table, disk), places),
+                    strict=True,
+                ):
                     if found is None:
                         missing.append(place)
                         continue

@@ -23,7 +23,7 @@ from kerascnn.config import Config, Data
 from kerascnn.config.addresses import has_secrets, without_secrets
 from kerascnn.config.section import FieldError
 from kerascnn.data import existing, pipeline, remote
-from kerascnn.data.remote import DiskCache
+from kerascnn.data.disk_cache import DiskCache
 from kerascnn.data.room import Missing, Room
 from kerascnn.errors import Stopped, UserError
 

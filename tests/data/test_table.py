@@ -14,6 +14,7 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Config, Data
+from kerascnn.data import table_images
 from kerascnn.data.room import Missing
 from kerascnn.errors import UserError
 from kerascnn.runs import identity
@@ -309,6 +310,20 @@ def test_a_split_file_is_applied(photos, tmp_path):
 def test_what_is_no_table(photos, content, match):
     (photos / "t.csv").write_bytes(content)
     refused(photos / "t.csv", match)
+
+
+def test_row_groups_are_read_on_demand_in_bounded_memory(photos, monkeypatch):
+    path = parquet(photos / "t.parquet", photos, row_group_size=5, compression="zstd")
+    monkeypatch.setattr(table_images, "HELD", 1)
+    source = load(path).train.source
+    images = source.fetch(np.random.default_rng(0).permutation(24)).numpy()
+    assert images.shape == (24, 16, 16, 3)
+    reader = source.get.__self__
+    assert len(reader._groups) == 1
+    monkeypatch.setattr(table_images, "LARGEST", 1000)
+    refused(path, r"a row group has .* write the table again with .*compression='none'")
+    parquet(path, photos, compression="none")
+    assert load(path).fingerprint == load(photos).fingerprint, "read where they lie, whatever the size of row groups"
 
 
 def test_a_nul_far_inside(photos):
