@@ -15,6 +15,7 @@ from kerascnn.__main__ import COMMANDS, main
 from kerascnn.architectures.tables import ARCHS
 from kerascnn.comparison import network_costs
 from tests import several
+from tests.data import make_shards
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -78,6 +79,20 @@ def photos(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{i}.jpg")
 
 
+def as_another_source(form: str, place: Path) -> None:
+    """The same photos as photos/*.tar, photos/*.tfrecord, photos.npz or a folder that the library of Hugging Face reads."""
+    photos(place / ("photos" if form == "hf" else "raw"))
+    (place / "photos").mkdir(exist_ok=True)
+    rows = [] if form == "hf" else make_shards.rows_of(place / "raw")
+    if form == "npz":
+        images = [np.asarray(Image.open(place / "raw" / name).resize((80, 80))) for name, _, _ in rows]
+        np.savez(place / "photos.npz", images=np.stack(images), labels=np.array([label for _, _, label in rows]))
+    elif form != "hf":
+        write = make_shards.tar if form == "wds" else make_shards.tfrecord
+        for part in range(2):
+            write(place / f"photos/{part}.{'tar' if form == 'wds' else form}", rows[part::2])
+
+
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons measure latencies in one process, not in five: each starts TensorFlow."""
@@ -114,7 +129,7 @@ def overrides(command: str, words: list[str]) -> list[str]:
                 "--batch-size",
                 "16",
             ]
-        return SMALL_PHOTOS if any(word.startswith("photos") for word in words) else SMALL
+        return SMALL_PHOTOS if any(re.search(r"(^|:)photos", word) for word in words) else SMALL
     return {
         "evaluate": ["--most", "10"],
         # All of it but the training, which the slow tests of tests/comparison do.
@@ -151,6 +166,9 @@ def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         if name in words:
             (tmp_path / "audit").mkdir(exist_ok=True)
             (tmp_path / name).write_text(f"{header}\n")
+    for word in words:
+        if word.startswith(("wds:photos", "tfrecord:photos", "npz:photos", "hf:photos")):
+            as_another_source(word.partition(":")[0], tmp_path)
     if "tfds:cifar10" in words:
         (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
     small = overrides(command, words)

@@ -1,5 +1,6 @@
 """Kill it anywhere, run the same command again, get the same model: with real processes and real signals."""
 
+import io
 import os
 import random
 import re
@@ -15,15 +16,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import kerascnn.layers  # noqa: F401 - best.keras names its classes
 from kerascnn.cli.screen import Screen
 from kerascnn.config import Config
+from kerascnn.data.embedded import FILE
 from kerascnn.errors import USER_ERROR
 from kerascnn.fit import main
 from kerascnn.runs import Run
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.executors.local import LocalExecutor
+from tests.data import make_shards
 
 pytestmark = pytest.mark.training
 
@@ -87,10 +91,25 @@ def same(run: Run, calm: Run) -> None:
     assert len(epochs) == len(rows)
 
 
+def shards(folder: Path) -> list[str]:
+    """The embedded images in three tar files, which are read at random."""
+    with np.load(FILE) as arrays:
+        pixels, labels = arrays["x_train"], arrays["y_train"].tolist()
+    rows = []
+    for place, label in enumerate(labels):
+        out = io.BytesIO()
+        Image.fromarray(pixels[place]).save(out, "PNG")
+        rows.append((f"{place:04d}.png", out.getvalue(), label))
+    for part in range(3):
+        make_shards.tar(folder / f"{part}.tar", rows[part::3])
+    return ["--dataset", f"wds:{folder}/*.tar", "--image-size", "32", "--cache", "off", "--devices", "cpu"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
-def test_killed_five_times_and_stopped_once_ends_as_undisturbed(tmp_path: Path, devices: str) -> None:
-    flags = ["--devices", devices, "--epochs", "5", "--drop-path", "0.3", "--checkpoint-every", "7"]
+@pytest.mark.parametrize("where", ["cpu", "cpu:2", "shards"])
+def test_killed_five_times_and_stopped_once_ends_as_undisturbed(tmp_path: Path, where: str) -> None:
+    data = shards(tmp_path) if where == "shards" else ["--devices", where]
+    flags = [*data, "--epochs", "5", "--drop-path", "0.3", "--checkpoint-every", "7"]
     code, _, err = finish(fit(tmp_path / "calm", *flags))
     assert (code, err) == (0, "")
     run = Run(tmp_path / "cut" / "run")

@@ -132,13 +132,15 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
 
 def _indexed(form: Form, asked: str, paths: Sequence[Path], room: Room) -> tuple[list[Shard], list[ShardIndex]]:
     """Returns the shards and the index of each; shards are read in parallel where it is not remembered."""
-    budget, lock = MemoryBudget(), threading.Lock()
+    budget, lock, ended = MemoryBudget(), threading.Lock(), threading.Event()
     total = sum(path.stat().st_size for path in paths)
     with room.counting("indexing shards (MB)", max(1, total >> 20)) as advance:
         done = shown = 0
 
         def told(count: int) -> None:
             nonlocal done, shown
+            if ended.is_set():
+                raise UserError("no longer needed")  # which nobody sees
             with lock:
                 done += count
                 if (done >> 20) > shown:
@@ -158,13 +160,15 @@ def _indexed(form: Form, asked: str, paths: Sequence[Path], room: Room) -> tuple
         pool = ThreadPoolExecutor(THREADS)
         try:
             found = list(pool.map(one, paths))
-        finally:  # after an error, or Ctrl-C, no further shard is read
+        finally:  # after an error, or Ctrl-C, no further image is read
+            ended.set()
             pool.shutdown(cancel_futures=True)
     return [shard for shard, _ in found], [index for _, index in found]
 
 
 def _index(form: Form, asked: str, shard: Shard, room: Room, told: Callable[[int], None]) -> ShardIndex:
     remembered = RecordIndex(room.contents, shard.path, f"{form.name} {VERSION} {asked}")
+    remembered.status = shard.status  # a shard that is replaced in this moment is not remembered by its new status
     facts = remembered.load()
     if facts is not None:
         told(shard.status.st_size)

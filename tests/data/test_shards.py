@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from kerascnn import data
-from kerascnn.config import Data
+from kerascnn.artefacts.own_images import section_of
+from kerascnn.config import Config, Data
 from kerascnn.data import tfrecord, wds
 from kerascnn.data.shard_files import MemoryBudget
 from kerascnn.errors import Stopped, UserError
@@ -336,3 +337,16 @@ def test_gzip_of_half_a_file_is_one_message(tmp_path):
     (tmp_path / "a.tgz").write_bytes(gzip.compress((tmp_path / "a.tar").read_bytes())[:-100])
     with pytest.raises(UserError, match=r"a.tgz is damaged or truncated"):
         load(f"wds:{tmp_path}/a.tgz")
+
+
+def test_a_run_finds_its_shards_from_another_folder(both, monkeypatch):
+    class Elsewhere:
+        def environment(self):
+            return [{"directory": str(both)}]
+
+        def config(self):
+            return Config(data={"dataset": "wds:{0..1}.tar"})
+
+    assert section_of(Elsewhere()).dataset == f"wds:{both}/{{0..1}}.tar"
+    monkeypatch.chdir(both)
+    assert section_of(Elsewhere()).dataset == "wds:{0..1}.tar"
