@@ -15,6 +15,7 @@ from kerascnn.config import Config, Data
 from kerascnn.data import tfrecord, wds
 from kerascnn.data.shard_files import MemoryBudget
 from kerascnn.errors import Stopped, UserError
+from kerascnn.runs import Run
 from tests.data import make_shards
 from tests.data.make_shards import jpeg, some, tar
 
@@ -340,13 +341,9 @@ def test_gzip_of_half_a_file_is_one_message(tmp_path):
 
 
 def test_a_run_finds_its_shards_from_another_folder(both, monkeypatch):
-    class Elsewhere:
-        def environment(self):
-            return [{"directory": str(both)}]
-
-        def config(self):
-            return Config(data={"dataset": "wds:{0..1}.tar"})
-
-    assert section_of(Elsewhere()).dataset == f"wds:{both}/{{0..1}}.tar"
+    run = Run(both / "runs" / "run")
+    run.write_config(Config(data={"dataset": "wds:{0..1}.tar"}))
+    run.environment_file.write_text(json.dumps([{"directory": str(both)}]))
+    assert section_of(run).dataset == f"wds:{both}/{{0..1}}.tar"
     monkeypatch.chdir(both)
-    assert section_of(Elsewhere()).dataset == "wds:{0..1}.tar"
+    assert section_of(run).dataset == "wds:{0..1}.tar"
