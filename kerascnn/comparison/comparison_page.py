@@ -188,12 +188,13 @@ def _classes(found: Conclusion) -> ClassBars:
 
 def _recall(entry: Entry, seeds: Sequence[int], c: int) -> Interval | None:
     found = entry.answers
+    seeds = tuple(found.by_seed) if entry.by_folds else seeds  # of folds all images at once
     if found.task.several:
         return _average_precision(found, seeds, c)
     mine = found.labels == c
     if not mine.any():
         return None
-    right = [found.by_seed[seed].correct[mine] for seed in (found.by_seed if entry.by_folds else seeds)]
+    right = [found.by_seed[seed].correct[mine] for seed in seeds]
     if len(right) == 1:
         return statistics.proportion(right[0], None if found.groups is None else found.groups[mine])
     values = [float(one.mean()) for one in right]

@@ -66,25 +66,21 @@ def test_evaluate_takes_it_and_keeps_its_page(made, capsys: pytest.CaptureFixtur
     assert "maps need a single network" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "formats",
-    [
-        ("keras",),
-        pytest.param(("savedmodel", "onnx", "litert-float32", "keras"), marks=pytest.mark.slow),
-    ],
-    ids=len,
-)
-def test_export_takes_it_with_parity(made, formats: tuple[str, ...], tmp_path: Path, capsys) -> None:
+def test_export_refuses_a_temperature(made, tmp_path: Path, capsys) -> None:
+    assert export.main([str(made[0].path), "--calibrate", "--exports-dir", str(tmp_path)]) == USER_ERROR
+    assert "an ensemble of folds has no val" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_export_takes_it_with_parity(made, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra litert")
+    pytest.importorskip("tf2onnx", reason="needs the extra onnx")
     run, splits = made
-    if len(formats) > 1:
-        pytest.importorskip("ai_edge_litert", reason="needs the extra litert")
-        pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+    formats = ("savedmodel", "onnx", "litert-float32", "keras")
     done = exporting.export(run, tmp_path, exporting.ExportOptions(formats), splits=splits)
     assert [row["passed"] for row in done.rows] == [True] * len(formats), done.rows
     assert max(row["images"]["max_difference"] for row in done.rows) < 1e-5
     assert "as 2 networks, each without one fold" in (done.version / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert export.main([str(run.path), "--calibrate", "--exports-dir", str(tmp_path)]) == USER_ERROR
-    assert "an ensemble of folds has no val" in capsys.readouterr().err
 
 
 def test_the_page_links_the_runs_and_says_what_it_costs(made, plan: FoldPlan, runs: dict[int, Run]) -> None:

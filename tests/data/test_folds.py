@@ -1,6 +1,7 @@
 """Each image is in one fold; folds are equal, stratified, groups together; a given test is apart; what is refused."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from kerascnn.config import Config, Data
 from kerascnn.config.section import FieldError
 from kerascnn.data import folds, load, preflight, split_file
 from kerascnn.data.cut import cut, majority
+from kerascnn.data.sources import Source
 from kerascnn.errors import UserError
-from tests.data.test_cut import kept, listing
+from tests.data.test_cut import CLASSES, kept, listing
 
 
 def fold(found, number, count=5, **options):
@@ -141,6 +143,20 @@ def test_the_embedded_images():
     splits = load(Data(folds=10, fold=10, fraction=0.1))
     assert [len(part) for part in splits.parts()] == [490, 540, 600]
     assert load(Data(folds=10)).rows()[0][2] == "train"
+
+
+def test_several_labels_are_stratified_and_each_image_is_test_once():
+    labels = np.random.default_rng(0).random((200, 3)) < (0.5, 0.3, 0.1)
+    found = listing((200,))
+    ids = [f"{i}.jpg" for i in range(200)]
+    found = replace(found, source=Source(ids, labels, CLASSES, 32, "squash"))
+    tested = Counter()
+    for number in range(1, 5):
+        splits = fold(found, number, 4)
+        tested.update(splits.test.ids())
+        shares = splits.test.labels.sum(axis=0) / labels.sum(axis=0)
+        assert shares == pytest.approx(0.25, abs=0.06)
+    assert tested == Counter(ids)
 
 
 def test_majority():
