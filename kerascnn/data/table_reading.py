@@ -19,7 +19,7 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.errors import UserError
 
 HEAD = 1 << 16  # bytes that tell the form
-BLOCK = 1 << 24  # bytes of a block of JSON lines; no line may be longer
+BLOCK = 1 << 24  # bytes that Arrow reads at a time; no line may be longer
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons"}
 # First bytes of what people give in place of a table, and what to do.
 _OTHERS = {
@@ -67,14 +67,14 @@ def form_of(path: Path) -> TableForm:
         return TableForm("Parquet", tuple(schema.names), dict(zip(schema.names, schema.types, strict=True)), 1)
     if b"\0" in head:
         raise UserError(f"{path} contains NUL characters: expected a table ({_FORMS})")
-    text = _decoded(path, head)
+    text = _decoded(path, head).lstrip("\r\n")
     if text.lstrip().startswith("{"):
         return TableForm("JSON lines", *_json_columns(path), 1)
     if text.lstrip().startswith("[") and "{" in text[:100]:
         raise UserError(f"{path} is one JSON array: expected JSON lines, one object per line")
     line = text.splitlines()[0]
     delimiter = max(DELIMITERS, key=line.count)
-    names = next(csv.reader(io.StringIO(text), delimiter=delimiter))
+    names = next(csv.reader(io.StringIO(text, newline=None), delimiter=delimiter))
     return TableForm(DELIMITERS[delimiter], tuple(name.strip() for name in names), {}, 2)
 
 
@@ -158,10 +158,13 @@ def _reading(path: Path, read: Any) -> Any:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Returns the file behind its byte order mark, if it has one."""
+    """Returns the file behind its byte order mark and empty lines, if it begins with them."""
     file = path.open("rb")
-    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-        file.seek(0)
+    place = len(codecs.BOM_UTF8) if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0
+    file.seek(place)
+    while file.read(1) in (b"\r", b"\n"):
+        place += 1
+    file.seek(place)
     return file
 
 
@@ -172,7 +175,9 @@ def _delimited(path: Path, form: TableForm, names: Sequence[str]) -> pa.Table:
     with _opened(path) as file:
         found = pa.csv.read_csv(
             file,
-            pa.csv.ReadOptions(column_names=[str(place) for place in range(len(form.names))], skip_rows_after_names=1),
+            pa.csv.ReadOptions(
+                column_names=[str(place) for place in range(len(form.names))], skip_rows_after_names=1, block_size=BLOCK
+            ),
             pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
             pa.csv.ConvertOptions(
                 include_columns=list(places.values()),

@@ -72,7 +72,7 @@ def parquet(path: Path, root: Path, **options) -> Path:
 
 
 @pytest.mark.parametrize(
-    "form", ["csv", "tsv", "semicolons", "jsonl", "crlf", "bom", "parquet", "bytes", "plain bytes"]
+    "form", ["csv", "tsv", "semicolons", "jsonl", "crlf", "cr", "bom", "parquet", "bytes", "plain bytes"]
 )
 def test_every_form_lists_what_the_folder_lists(photos, form):
     rows, path = plain(photos), photos / "table.txt"  # the content tells the form
@@ -95,7 +95,7 @@ def test_every_form_lists_what_the_folder_lists(photos, form):
     elif form in ("tsv", "semicolons"):
         write(path, rows, sign={"tsv": "\t", "semicolons": ";"}[form])
     else:
-        start, end = ("\ufeff", "\n") if form == "bom" else ("", "\r\n")
+        start, end = {"bom": ("\ufeff", "\n"), "crlf": ("", "\r\n"), "cr": ("", "\r"), "csv": ("\n\n", "\n")}[form]
         path.write_bytes((start + end.join(lines)).encode())
     found, folder = load(path), load(photos)
     assert found.fingerprint == folder.fingerprint
