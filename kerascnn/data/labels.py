@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kerascnn.config import TaskName
+from kerascnn.config.images import TaskName
 from kerascnn.errors import UserError
 
 if TYPE_CHECKING:

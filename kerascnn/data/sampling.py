@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.config import SamplingName
+from kerascnn.config.training import SamplingName
 from kerascnn.errors import UserError
 
 # An epoch's number -> (showing, index), int64 [count] each: augmentation draws by (seed, showing, index), so that an image that

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from kerascnn.config import ResizeMode
+from kerascnn.config.images import ResizeMode
 from kerascnn.errors import UserError
 from kerascnn.scoring.task import TASKS
 

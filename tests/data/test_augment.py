@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from kerascnn.config import Augment, AugmentName, choices
+from kerascnn.config import Augment, choices
+from kerascnn.config.images import AugmentName
 from kerascnn.data import augment
 from kerascnn.data.augment import AUGMENTATIONS
 

@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from kerascnn.comparison.compare_config import MetricName
-from kerascnn.config import MonitorName, choices
+from kerascnn.config import choices
+from kerascnn.config.training import MonitorName
 from kerascnn.scoring import metrics
 from kerascnn.scoring.metrics import SCORES
 from kerascnn.search.tune_config import COLUMNS

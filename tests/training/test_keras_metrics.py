@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score
 
-from kerascnn.config import MonitorName, choices
+from kerascnn.config import choices
+from kerascnn.config.training import MonitorName
 from kerascnn.scoring.task import MONITORS, TASKS
 from kerascnn.training import keras_metrics
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerascnn.config import Optim, OptimizerName, ScheduleName, choices, defaults
+from kerascnn.config import Optim, choices, defaults
+from kerascnn.config.training import OptimizerName, ScheduleName
 from kerascnn.training import optim
 
 

@@ -1,0 +1,135 @@
+"""The sections of the config about training: the loss, the optimizer and its schedule, and the length of a training."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from kerascnn.config.section import VOLATILE, Section
+from kerascnn.scoring import task as tasks
+
+OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
+ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
+LossName = Literal["auto", "softmax", "bce", "focal", "asymmetric"]
+SamplingName = Literal["shuffle", "balanced", "sqrt"]
+if TYPE_CHECKING:
+    MonitorName = str
+else:  # a type checker knows no Literal of values
+    MonitorName = Literal[("auto", *tasks.MONITORS)]
+
+
+class Optim(Section):
+    """The optimizer and its schedule."""
+
+    optimizer: OptimizerName = Field(
+        "auto",
+        description="sgd: Nesterov momentum; muon: Muon (Jordan et al., 2024) for convolutions, AdamW for the rest;"
+        " auto: muon up to 64 px from scratch, else sgd",
+    )
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="peak learning rate for the global batch (default: adamw 0.001, muon 0.1,"
+        " sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and muon")
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        description="decoupled decay of all but normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)",
+    )
+    schedule: ScheduleName = Field(
+        "auto",
+        description="learning rate after warm-up; linear: one cycle, down to 0; auto: linear with muon, else cosine",
+    )
+    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
+    step_epochs: tuple[float, ...] = Field(
+        (0.5, 0.75), description="step: shares of the epochs after which the rate is divided by 10"
+    )
+    loss: LossName = Field(
+        "auto",
+        description="softmax: cross-entropy of one class; bce: binary cross-entropy of each class; focal, asymmetric: with less"
+        " weight where the network is sure; auto: softmax, or bce with several labels per image",
+    )
+    bce_threshold: float | None = Field(
+        None, ge=0, lt=1, description="bce: targets above this are 1, others 0 (default: as mixed and smoothed)"
+    )
+    bce_sum: bool = Field(False, description="bce: sum over classes instead of their mean")
+    focal_gamma: float = Field(2.0, ge=0, le=10, description="focal: power of what the network gets wrong")
+    focal_alpha: float = Field(
+        0.25, gt=0, lt=1, description="focal: weight of present labels; the rest is that of absent ones"
+    )
+    asymmetric_gamma: tuple[Annotated[float, Field(ge=0, le=10)], Annotated[float, Field(ge=0, le=10)]] = Field(
+        (4.0, 1.0), description="asymmetric: powers for absent and for present labels"
+    )
+    asymmetric_clip: float = Field(
+        0.05, ge=0, lt=1, description="asymmetric, several labels: absent labels below this probability do not count"
+    )
+    label_smoothing: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of a label's weight that is spread over all classes, or over yes and no"
+        " (default: 0.1; 0 with several labels per image)",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="balanced: rare classes weigh more in the loss; with several labels per image, their positives do",
+    )
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports; 0: off")
+    backbone_lr_scale: float = Field(
+        1.0, gt=0, le=1, description="with --weights: factor of the learning rate for all but the head"
+    )
+    bias_lr_scale: float = Field(
+        1.0, gt=0, le=1000, description="factor of the learning rate for all biases, also of normalizations"
+    )
+    clip_norm: float | None = Field(None, gt=0, description="largest global norm of the gradient (default: no limit)")
+
+
+class Fit(Section):
+    """The length of the training, its batches, and the choice of the best epoch."""
+
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="length of the whole schedule (default: 12; up to 64 px 6, of which 4 are --low-res-epochs;"
+        " half of that for inception_small)",
+    )
+    batch_size: int = Field(64, ge=1, description="global batch size, shared by all replicas")
+    accumulate: int = Field(
+        1, ge=1, description="average the gradients of N batches before an update, on one device only"
+    )
+    sampling: SamplingName = Field(
+        "shuffle",
+        description="shuffle: each image once an epoch; balanced: all classes equally often; sqrt: by the root of their size",
+    )
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="show each image N times in a batch, augmented anew; an epoch keeps its number of images",
+    )
+    seed: int = Field(
+        0, ge=0, le=2**32 - 1, description="seed of initial weights, order and augmentation, not of the split"
+    )
+    monitor: MonitorName = Field(
+        "auto",
+        description="score that chooses the best epoch; auto: val_accuracy, or val_macro_f1 if class sizes differ"
+        " by more than 3 to 1; val_mean_average_precision with several labels per image",
+    )
+    patience: int | None = Field(None, ge=1, description="stop after N epochs without a better score (default: never)")
+    head_epochs: int = Field(0, ge=0, description="with --weights: train the head alone in the first N epochs")
+    low_res_epochs: int | None = Field(
+        None,
+        ge=0,
+        description="train and validate the first N epochs at three quarters of the image size"
+        " (default: 0, or as the default of --epochs says)",
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="also write a checkpoint every N steps", json_schema_extra=VOLATILE
+    )
+    stop_epoch: int | None = Field(
+        None, ge=1, description="end after epoch N; the schedule stays that of --epochs", json_schema_extra=VOLATILE
+    )
+    max_hours: float | None = Field(
+        None, gt=0, description="stop with a checkpoint after X hours (exit code 75)", json_schema_extra=VOLATILE
+    )
