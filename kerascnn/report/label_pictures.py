@@ -1,14 +1,18 @@
 """Images with several labels: titles, and predictions with a map for each of the most probable labels."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import keras
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kerascnn.report.axes import short
 from kerascnn.report.page import ShownPrediction
-from kerascnn.scoring import grad_cam
 from kerascnn.scoring.predictions import Predictions
+
+if TYPE_CHECKING:
+    import keras
 
 # Labels of an image that are shown in a gallery, each with its map.
 SHOWN = 2
@@ -53,6 +57,8 @@ def shown(
         images: The images, uint8 [rows, H, W, 3].
         model: Network for the maps; None for none.
     """
+    from kerascnn.scoring import grad_cam
+
     predicted = found.predicted[rows]
     tops = [top_labels(*pair) for pair in zip(predicted, found.probabilities[rows], strict=True)]
     at = [i for i, top in enumerate(tops) for _ in top]
