@@ -13,8 +13,8 @@ from kerascnn.config import Config, Data
 class AuditData(Data):
     """The images. An audit takes all of them: `--folds` names predictions here."""
 
-    folds: Annotated[None, tyro.conf.Suppress] = None
-    fold: Annotated[None, tyro.conf.Suppress] = None
+    folds: Annotated[int | None, tyro.conf.Suppress] = None
+    fold: Annotated[int | None, tyro.conf.Suppress] = None
 
 
 class Audit(NamesData):

@@ -6,6 +6,7 @@ import pytest
 
 from kerascnn.__main__ import main
 from kerascnn.archs import Archs
+from kerascnn.auditing.audit_config import Audit
 from kerascnn.cli import flags
 from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.comparison import compare_config as compare
@@ -14,13 +15,15 @@ from kerascnn.config.section import Section
 from kerascnn.errors import UserError
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.export import Export
+from kerascnn.fit import FitFlags
 from kerascnn.list import List
 from kerascnn.predict import Predict
 from kerascnn.search import tune_config as tune
 from kerascnn.speed import benchmark_config as benchmark
 
 SCHEMAS = {
-    "fit": OfData,
+    "fit": FitFlags,
+    "audit": Audit,
     "list": List,
     "compare": compare.CompareConfig,
     "tune": tune.TuneConfig,

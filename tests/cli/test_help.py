@@ -11,6 +11,7 @@ from tests.cli.test_flags import SCHEMAS, named
 
 WHOLE = [name for name, schema in SCHEMAS.items() if issubclass(schema, Config)]
 DECIDED = {
+    "audit": {"--fold"},
     "compare": {"--arch", "--seed", "--run", "--width-divisor", "--filters", "--overwrite", "--stop-epoch"},
     "tune": {"--run", "--overwrite", "--stop-epoch", "--runs-dir", "--patience"},
 }
