@@ -162,7 +162,7 @@ def trust(found: Suspects) -> str:
         return "Too few images to estimate how many of these are right."
     planted = found.planted
     weak = (
-        f" The network is right on {found.accuracy:.0%} of all: most may be its own mistakes."
+        f" The network is right on {found.accuracy:.0%} of all: many may be its own mistakes."
         if not found.useful
         else ""
     )
