@@ -1,4 +1,4 @@
-"""Time and memory for many images in shards: the first start, which indexes them, a later one, and an epoch of streaming.
+"""Time and memory for many images in shards: the first start, which indexes them, a later one, and streaming.
 
     python -m experiments.data.shards PHOTOS FOLDER [IMAGES]
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 PARTS, SIDE = 10, 64
+STEPS, BATCH = 36, 256  # of streaming: as many of many images as of few, in random order
 CHILD = """
 import sys, time
 began = time.perf_counter()
@@ -32,7 +33,7 @@ began = time.perf_counter()
 section = Data(dataset=sys.argv[1], image_size=32, resize="squash", cache="off", val_fraction=0.01)
 splits = data.load(section, data.Room(Path(sys.argv[2])))
 seconds, cpu, listed = time.perf_counter() - began, time.process_time() - loaded, timing.peak_memory()
-steps = pipeline.steps_per_epoch(len(splits.train), 256) if sys.argv[3] == "stream" else 0
+steps = int(sys.argv[3])
 began, loaded = time.perf_counter(), time.process_time()
 for _ in pipeline.training(splits, augment=Augment(augment=("none",)), seed=0, batch_size=256).take(steps) if steps else ():
     pass
@@ -80,9 +81,9 @@ def write(photos: list[tuple[str, bytes]], folder: Path, count: int, parts: int)
         file.close()
 
 
-def measured(dataset: str, runs: Path, what: str) -> list[float]:
-    """Images, seconds and CPU seconds of the listing, peak bytes before and after, the same of an epoch."""
-    command = [sys.executable, "-c", CHILD, dataset, str(runs), what]
+def measured(dataset: str, runs: Path, steps: int) -> list[float]:
+    """Images, seconds and CPU seconds of the listing, peak bytes before and after, the same of some batches."""
+    command = [sys.executable, "-c", CHILD, dataset, str(runs), str(steps)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return [float(word) for word in output.split()]
 
@@ -95,19 +96,21 @@ def main() -> None:
         small = images(photos)
         for place, number, parts in sets:
             write(small, place, number, parts)
-    print("| shards | images | first start | later starts | memory of the listing | an epoch, streamed | peak memory |")
+    print(
+        "| shards | images | first start | later starts | memory of the listing | streaming of images | peak memory |"
+    )
     print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
     for form, suffix in (("wds", "tar"), ("tfrecord", "tfrecord")):
         for place, _, _ in sets:
             dataset, runs = f"{form}:{place}/*.{suffix}", place / f"runs-{form}"
-            first, again = measured(dataset, runs, "list"), measured(dataset, runs, "stream")
+            first, again = measured(dataset, runs, 0), measured(dataset, runs, STEPS)
             cells = [
                 f"`{form}:`",
                 f"{first[0]:,.0f}",
                 f"{first[1]:.1f} s ({first[2]:.1f} s CPU)",
                 f"{again[1]:.1f} s ({again[2]:.1f} s CPU)",
                 f"{(first[4] - first[3]) / 1e6:.0f} MB, later {(again[4] - again[3]) / 1e6:.0f} MB",
-                f"{again[5]:.0f} s ({again[6]:.0f} s CPU)",
+                f"{STEPS * BATCH:,} in {again[5]:.0f} s ({again[6]:.0f} s CPU)",
                 f"{again[7] / 1e6:.0f} MB",
             ]
             print(f"| {' | '.join(cells)} |", flush=True)
