@@ -52,6 +52,7 @@ def retrain(promotion: Promotion, split: str) -> None:
             run.write_metrics({"val": {"accuracy": {"value": 0.6}}})
         for seed in promotion.seeds:
             run = promotion.run(trial_result, seed)
+            run.write_config(promotion.search.base)
             run.write_history([{"epoch": 1, "val_accuracy": 0.5 + 0.01 * seed}])
             run.write_predictions(split, ids=np.arange(12), labels=labels, probabilities=np.eye(2)[right])
             run.write_metrics({split: {"accuracy": {"value": float((right == labels).mean())}}})
