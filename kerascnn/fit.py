@@ -28,7 +28,7 @@ from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
 
 if TYPE_CHECKING:
-    from kerascnn.artefacts.exporting import Exported
+    from kerascnn.data import Splits
 
 _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 
@@ -49,14 +49,7 @@ def main(argv: list[str]) -> int:
     typed = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=FitFlags)
     asked = typed.config
     if asked.data.folds is not None and asked.data.fold is None:
-        if typed.strict:
-            raise UserError("--strict checks the splits of one run: give --fold too, or audit the images first")
-        from kerascnn import cross_validation
-
-        screen = Screen()
-        cross_validation.of_config(asked, told(argv, FitFlags), screen)
-        screen.close()
-        return DONE
+        return _all_folds(typed, told(argv, FitFlags))
     with _images_may_return(child):
         config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
     preflight.check_shape(config)
@@ -67,7 +60,7 @@ def main(argv: list[str]) -> int:
     with starting(screen) as phase, quiet(config.logging.verbose):
         server = ForkServer.here() if config.logging.export else None
         from kerascnn import data, training
-        from kerascnn.artefacts import exporting
+        from kerascnn.artefacts import exporting  # noqa: F401 - imported in the phase that says so
         from kerascnn.auditing import leaks
         from kerascnn.devices.plan import setup
 
@@ -86,9 +79,9 @@ def main(argv: list[str]) -> int:
     if run.finished:
         if read_test and training.mend(run, splits, draw=not child):
             screen.say(f"report  {run.report_file}, which was missing")
-        when = run.metrics()["finished"]
         screen.say(
-            f"run {run.name}: finished on {when}: nothing trained (--overwrite starts anew, --seed 1 is another run)"
+            f"run {run.name}: finished on {run.metrics()['finished']}: nothing trained (--overwrite starts anew,"
+            " --seed 1 is another run)"
         )
     trained = not run.finished
     with _goes_on(config.logging.overwrite):
@@ -107,12 +100,22 @@ def main(argv: list[str]) -> int:
         if trained and run.finished:
             screen.log_to(run.log_file)
         if run.finished and config.logging.export:
-            with server or contextlib.nullcontext():
-                done = exporting.export(run, config.logging.exports_dir, splits=splits, phases=screen, server=server)
-            _export(screen, done)
+            _export(screen, run, config.logging.exports_dir, splits, server)
     if run.finished:
         _say_scores(screen, run.metrics(), run.task)
         _say_next(screen, run, asked)
+    screen.close()
+    return DONE
+
+
+def _all_folds(typed: FitFlags, given: set[str]) -> int:
+    """Trains every fold as a run of its own (--folds without --fold)."""
+    if typed.strict:
+        raise UserError("--strict checks the splits of one run: give --fold too, or audit the images first")
+    from kerascnn import cross_validation
+
+    screen = Screen()
+    cross_validation.of_config(typed.config, given, screen)
     screen.close()
     return DONE
 
@@ -144,7 +147,12 @@ def _goes_on(overwrite: bool) -> Iterator[None]:
         raise Stopped(explained(error) + leave_out) from None
 
 
-def _export(screen: Screen, done: "Exported") -> None:
+def _export(screen: Screen, run: Run, folder: Path, splits: "Splits", server: ForkServer | None) -> None:
+    """Exports a finished run and says how far the export agrees with it."""
+    from kerascnn.artefacts import exporting
+
+    with server or contextlib.nullcontext():
+        done = exporting.export(run, folder, splits=splits, phases=screen, server=server)
     for row in done.rows:
         agrees = f"agrees with the run to {row['images']['max_difference']:.0e} on {row['images']['n']} images"
         screen.say(f"export  {done.version}: {agrees} and {row['files']['n']} files")
