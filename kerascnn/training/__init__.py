@@ -9,9 +9,9 @@ from kerascnn.training.assembly import (
     network_of,
     resolve,
 )
-from kerascnn.training.loop import train
 from kerascnn.training.measuring import network_cost, seconds_per_step
 from kerascnn.training.mending import mend
+from kerascnn.training.starting import train
 
 __all__ = [
     "RunSchedule",
