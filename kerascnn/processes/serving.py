@@ -6,7 +6,6 @@ the forked process, and later a line with its exit code, negative for a signal.
 """
 
 import array
-import atexit
 import contextlib
 import gc
 import importlib
@@ -18,10 +17,11 @@ import select
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
+
+from kerascnn.compat import python
 
 MOST_DESCRIPTORS = 32
 FIXED = 6  # descriptors of each request: its JSON, status, working directory, standard streams
@@ -216,14 +216,14 @@ def _run(command: Sequence[str]) -> int:
             code = 0
         except SystemExit as error:
             code = _code(error.code)
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as Python does at its end
+        python.wait_for_threads()
     except KeyboardInterrupt:
         sys.excepthook(*sys.exc_info())
         code = -signal.SIGINT
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = FAILED
-    atexit._run_exitfuncs()
+    python.run_exit_functions()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

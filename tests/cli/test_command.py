@@ -20,8 +20,13 @@ from kerascnn.cli.command import command, ending
 
 PACKAGE = Path(__file__).resolve().parents[2] / "kerascnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Threads hand everything to the one that waits for them.
-HANDED_ON = {("studies/workers.py", "_one"), ("studies/executors/local.py", "call")}
+# Threads hand everything to the one that waits for them; the last lines of a forked process make an exit code of it.
+HANDED_ON = {
+    ("studies/workers.py", "_one"),
+    ("studies/executors/local.py", "call"),
+    ("processes/serving.py", "_become"),
+    ("processes/serving.py", "_run"),
+}
 
 
 def handlers(path: Path) -> Iterator[tuple[str, ast.ExceptHandler]]:

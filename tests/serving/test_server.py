@@ -26,6 +26,7 @@ from examples.serving.server import Limits, Model, create_app, find
 from kerascnn import artefacts
 from kerascnn.artefacts import card, savedmodel
 from kerascnn.artefacts.predictor import Predictor
+from kerascnn.scoring.task import SINGLE
 from tests.artefacts import networks
 from tests.data import odd_files
 
@@ -162,7 +163,7 @@ def test_every_form_of_a_question_has_the_same_answer(
 def test_the_client_in_an_exports_readme_works(
     address: str, photos: list[Path], predictor: Predictor, tmp_path: Path
 ) -> None:
-    code = re.search(r"```python\n(.*?)```", card._client(f"{address}:predict"), re.S)
+    code = re.search(r"```python\n(.*?)```", card._client(f"{address}:predict", SINGLE), re.S)
     assert code
     (tmp_path / "client.py").write_text(code[1], encoding="utf-8")
     client = [sys.executable, "-I", str(tmp_path / "client.py")]
