@@ -123,7 +123,9 @@ def _product(op: tf.Operation) -> int:
 
 
 def _einsum(op: tf.Operation) -> int:
-    """Counts a sum over products: once for each value of all its indices."""
+    """Counts a sum over products: once for each value of all its indices. Pooling, as a product by constants, is none."""
+    if any(x.op.type == "Const" for x in op.inputs):
+        return 0
     terms = op.get_attr("equation").decode().partition("->")[0].split(",")
     if len(terms) < 2 or "..." in "".join(terms):
         raise ValueError("not a product of explicit indices")
