@@ -48,7 +48,8 @@ def folder(dataset: str) -> Path:
     """
     root = expanded(dataset.removeprefix("folder:"))
     if not root.exists():
-        known = {name: f"{form}:{name}".lstrip(":") for form, row in FORMS.items() for name in row.sizes}
+        # Of two forms that know a name, the first one is named.
+        known = {name: f"{form}:{name}".lstrip(":") for form, row in reversed(FORMS.items()) for name in row.sizes}
         near = difflib.get_close_matches(dataset, known, 1, 0.8)
         hint = nearest_path(root) or (f" - perhaps you meant {known[near[0]]!r}" if near else "")
         raise Missing(
