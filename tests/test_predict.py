@@ -161,7 +161,7 @@ def test_what_has_no_layers_has_no_overlays(run: Run, photos: Path, tmp_path: Pa
     network = networks.tiny(size=16)
     version = savedmodel.export(network, tmp_path / "saved", class_names=NAMES, image_size=16, resize="crop")
     assert predict.main([str(version), str(photos / "0.jpg"), "--cam", str(tmp_path / "cam")]) == USER_ERROR
-    assert "give the run or its .keras file" in capfd.readouterr().err
+    assert "give a run or its .keras file" in capfd.readouterr().err
     (tmp_path / "file").write_text("")
     assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(tmp_path / "file")]) == USER_ERROR
     assert "cannot hold pictures" in capfd.readouterr().err
