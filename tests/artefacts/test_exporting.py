@@ -13,8 +13,9 @@ import tensorflow as tf
 from markdown_it import MarkdownIt
 
 from kerascnn import artefacts, data, export
-from kerascnn.artefacts import exporting, extras, folding, proof, sample, savedmodel
+from kerascnn.artefacts import exporting, folding, proof, sample, savedmodel
 from kerascnn.artefacts.exporting import ExportOptions
+from kerascnn.cli import extras
 from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, UserError
 from kerascnn.runs import Run
