@@ -157,5 +157,5 @@ def _chart(found: FoldResults) -> ScoreChart:
         points.append((float(fold), Interval(**{key: score[key] for key in Interval._fields})))
     mean = found.scores()[headline].interval.value
     title = f"Test {headline.title} by fold (whiskers: 95 % over the images of the fold)"
-    line = ScoreLine("fold", tuple(points))
+    line = ScoreLine("fold", tuple(points), joined=False)
     return ScoreChart("by_fold", title, "fold", headline.title, (line,), unit=headline.unit, reference=("mean", mean))

@@ -72,7 +72,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     order = np.array(sorted(used, key=ids.__getitem__), np.int64)
     told = tuple(section.class_names) or names
     numbers, class_names = raw_labels.arranged([labels[i] for i in order], told, notes=notes)
-    columns = Columns([part.images for part in parts])
+    columns = ArrowColumns([part.images for part in parts])
     facts = facts.taken(order)
     source = Records(
         lambda index: columns.get(int(order[index])),
@@ -90,7 +90,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     return split_file.applied(found, section)
 
 
-class Columns:
+class ArrowColumns:
     """The bytes of images in columns of Arrow, by one index over all columns."""
 
     def __init__(self, columns: Sequence[pa.ChunkedArray]) -> None:
@@ -246,7 +246,7 @@ def _learn(parts: Sequence[Part], places: np.ndarray, facts: ImageFacts, room: R
     known = index.load() if index is not None else None
     if known is None or len(known.kept) != len(places):
         known = ImageFacts.of(len(places))
-        columns = Columns([part.images for part in parts])
+        columns = ArrowColumns([part.images for part in parts])
         groups = [places[i : i + GROUP].tolist() for i in range(0, len(places), GROUP)]
         at = 0
         with room.counting("reading images", len(places)) as advance, ThreadPoolExecutor(THREADS) as pool:

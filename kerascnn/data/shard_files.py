@@ -133,7 +133,7 @@ def _unpacked(path: Path, program: str, reader: Callable[..., BinaryIO] | None, 
     return b"".join(parts)
 
 
-class Parts:
+class ShardBytes:
     """The bytes of images in shards, by index: the `get` of `sources.Records`.
 
     Args:

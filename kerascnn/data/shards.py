@@ -22,7 +22,7 @@ from kerascnn.data.listing import Listing, fingerprint
 from kerascnn.data.raw_labels import Label
 from kerascnn.data.record_index import ImageFacts, RecordIndex
 from kerascnn.data.room import Missing, Room
-from kerascnn.data.shard_files import MemoryBudget, Parts, Shard
+from kerascnn.data.shard_files import MemoryBudget, Shard, ShardBytes
 from kerascnn.data.sources import Records
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.trouble import SYSTEM, gone, without_damaged
@@ -33,7 +33,7 @@ THREADS = 8  # shards that are indexed at the same time
 VERSION = 1  # of the index
 
 
-class Sample(NamedTuple):
+class ShardImage(NamedTuple):
     """One image of a shard.
 
     Attributes:
@@ -49,7 +49,7 @@ class Sample(NamedTuple):
     content: bytes
 
 
-class Form(NamedTuple):
+class ShardForm(NamedTuple):
     """A form of shards.
 
     Attributes:
@@ -61,7 +61,7 @@ class Form(NamedTuple):
     """
 
     name: str
-    samples: Callable[[Shard, str], Iterator[Sample]]
+    samples: Callable[[Shard, str], Iterator[ShardImage]]
     labels: Callable[[list[Any]], tuple[list[Label | None], dict[int, str]]]
     plain: Callable[[bytes], bool] = lambda header: False
 
@@ -74,7 +74,7 @@ class ShardIndex(NamedTuple):
     facts: ImageFacts
 
 
-def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
+def listing(form: ShardForm, asked: str, section: Data, image_size: int, resize: Mode, room: Room) -> Listing:
     """Returns all images of the shards that `section.dataset` names.
 
     Args:
@@ -110,7 +110,7 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
     numbers, names = raw_labels.arranged([labels[i] for i in order], section.class_names, known, notes)
     facts = facts.taken(order)
     source = Records(
-        Parts(shards, at[order], facts.offsets, facts.sizes).get,
+        ShardBytes(shards, at[order], facts.offsets, facts.sizes).get,
         facts.kept,
         ids=[ids[i] for i in order],
         labels=numbers,
@@ -130,7 +130,7 @@ def listing(form: Form, asked: str, section: Data, image_size: int, resize: Mode
     return split_file.applied(found, section)
 
 
-def _indexed(form: Form, asked: str, paths: Sequence[Path], room: Room) -> tuple[list[Shard], list[ShardIndex]]:
+def _indexed(form: ShardForm, asked: str, paths: Sequence[Path], room: Room) -> tuple[list[Shard], list[ShardIndex]]:
     """Returns the shards and the index of each; shards are read in parallel where it is not remembered."""
     budget, lock, ended = MemoryBudget(), threading.Lock(), threading.Event()
     total = sum(path.stat().st_size for path in paths)
@@ -166,7 +166,7 @@ def _indexed(form: Form, asked: str, paths: Sequence[Path], room: Room) -> tuple
     return [shard for shard, _ in found], [index for _, index in found]
 
 
-def _index(form: Form, asked: str, shard: Shard, room: Room, told: Callable[[int], None]) -> ShardIndex:
+def _index(form: ShardForm, asked: str, shard: Shard, room: Room, told: Callable[[int], None]) -> ShardIndex:
     remembered = RecordIndex(room.contents, shard.path, f"{form.name} {VERSION} {asked}")
     remembered.status = shard.status  # a shard that is replaced in this moment is not remembered by its new status
     facts = remembered.load()

@@ -17,7 +17,7 @@ from kerascnn.data.listing import Listing
 from kerascnn.data.raw_labels import Label
 from kerascnn.data.room import Room
 from kerascnn.data.shard_files import Shard
-from kerascnn.data.shards import Form, Sample
+from kerascnn.data.shards import ShardForm, ShardImage
 from kerascnn.errors import UserError
 
 # Usual names of the features; those of TensorFlow's own scripts, then those of TensorFlow Datasets.
@@ -35,7 +35,7 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         UserError: A file is damaged or truncated, or a record is no Example with an image and a label.
     """
     asked = "\n".join((section.image_key or "", section.label_key or ""))
-    return shards.listing(Form("tfrecord", _samples, _labels, _is_plain), asked, section, image_size, resize, room)
+    return shards.listing(ShardForm("tfrecord", _samples, _labels, _is_plain), asked, section, image_size, resize, room)
 
 
 def _is_plain(header: bytes) -> bool:
@@ -43,7 +43,7 @@ def _is_plain(header: bytes) -> bool:
     return checksums.masked_of_eight(header[:8]) == int.from_bytes(header[8:12], "little")
 
 
-def _samples(shard: Shard, asked: str) -> Iterator[Sample]:
+def _samples(shard: Shard, asked: str) -> Iterator[ShardImage]:
     image, label = asked.split("\n")
     for number, (offset, content) in enumerate(_records(shard)):
         try:
@@ -57,7 +57,7 @@ def _samples(shard: Shard, asked: str) -> Iterator[Sample]:
             raise UserError(f"{shard.path}: record {number}: {error}") from None
         name = next((_texts(found[key])[0] for key in NAME if key in found and _texts(found[key])), "")
         # Equal bytes elsewhere in the record are as good.
-        yield Sample(name, told, offset + content.index(encoded), encoded)
+        yield ShardImage(name, told, offset + content.index(encoded), encoded)
 
 
 def _records(shard: Shard) -> Iterator[tuple[int, bytes]]:

@@ -18,7 +18,7 @@ from kerascnn.data.listing import Listing
 from kerascnn.data.raw_labels import Label
 from kerascnn.data.room import Room
 from kerascnn.data.shard_files import Shard
-from kerascnn.data.shards import Form, Sample
+from kerascnn.data.shards import ShardForm, ShardImage
 from kerascnn.errors import UserError
 
 LABELS = (".cls", ".json", ".txt")  # the first one that tells a label counts
@@ -33,7 +33,9 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     Raises:
         UserError: A tar file is damaged or truncated, an image has no label, or two images have the same key.
     """
-    return shards.listing(Form("wds", _samples, _labels), section.label_key or "", section, image_size, resize, room)
+    return shards.listing(
+        ShardForm("wds", _samples, _labels), section.label_key or "", section, image_size, resize, room
+    )
 
 
 class _Group:
@@ -44,7 +46,7 @@ class _Group:
         self.told: dict[str, bytes] = {}
 
 
-def _samples(shard: Shard, key: str) -> Iterator[Sample]:
+def _samples(shard: Shard, key: str) -> Iterator[ShardImage]:
     """Yields the images of a tar file with the text of their labels; members of a key may lie anywhere.
 
     Args:
@@ -123,7 +125,7 @@ def _small(shard: Shard, member: tarfile.TarInfo) -> bytes:
     return shard.read(member.offset_data, member.size)
 
 
-def _sample(shard: Shard, group: _Group, key: str) -> Sample:
+def _sample(shard: Shard, group: _Group, key: str) -> ShardImage:
     image = group.image
     assert image is not None
     name = image.name.removeprefix("./")
@@ -131,7 +133,7 @@ def _sample(shard: Shard, group: _Group, key: str) -> Sample:
         label = _label(group.told, key)
     except (ValueError, UnicodeError, RecursionError) as error:
         raise UserError(f"{shard.path}: label of {one_line(name)!r}: {one_line(str(error))}") from None
-    return Sample(name, label, image.offset_data, shard.read(image.offset_data, image.size))
+    return ShardImage(name, label, image.offset_data, shard.read(image.offset_data, image.size))
 
 
 def _label(told: dict[str, bytes], key: str) -> Label:

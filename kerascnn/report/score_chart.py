@@ -17,10 +17,17 @@ _APART = 0.014  # share of the axis between points of two lines at the same x
 
 @dataclass(frozen=True)
 class ScoreLine:
-    """A line of a chart: (x, interval) by rising x; without a whisker if low equals high."""
+    """A line of a chart: (x, interval) by rising x; without a whisker if low equals high.
+
+    Args:
+        label: In the legend.
+        points: As above.
+        joined: Whether a line joins the points; not where x only numbers them, as it does folds.
+    """
 
     label: str
     points: tuple[tuple[float, Interval], ...]
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def picture(chart: ScoreChart) -> Picture:
 
 def _line(axis: Axes, line: ScoreLine, x: np.ndarray, i: int) -> None:
     y, low, high = (np.array([score[k] for _, score in line.points], float) for k in range(3))
-    style = look(i)
+    style = {**look(i), **({} if line.joined else {"linestyle": "none"})}
     axis.plot(x, y, label=short(line.label), **style)
     known = high > low
     if known.any():

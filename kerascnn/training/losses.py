@@ -57,18 +57,18 @@ def _focus(y, right, section: Optim):
     return ops.maximum(1 - right, TINY) ** (positive * y + negative * (1 - y))
 
 
-class Row(NamedTuple):
+class LossRow(NamedTuple):
     """A loss: its functions for one label per image and for several; None where it has none, or Keras' own is used."""
 
     one: Function | None
     several: Function | None
 
 
-LOSSES: dict[str, Row] = {
-    "softmax": Row(None, None),
-    "bce": Row(_bce, _bce),
-    "focal": Row(_focal, _focal),
-    "asymmetric": Row(_asymmetric_one, _asymmetric_several),
+LOSSES: dict[str, LossRow] = {
+    "softmax": LossRow(None, None),
+    "bce": LossRow(_bce, _bce),
+    "focal": LossRow(_focal, _focal),
+    "asymmetric": LossRow(_asymmetric_one, _asymmetric_several),
 }
 
 
