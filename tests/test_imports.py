@@ -32,7 +32,7 @@ FLOORS = (
     {"training"},
     {"evaluation"},
     {"studies"},
-    {"auditing", "comparison", "cross_validation", "prediction", "search", "speed"},
+    {"auditing", "comparison", "cross_validation", "prediction", "search", "serving", "speed"},
     {"fit", "evaluate", "compare", "tune", "export", "predict", "benchmark", "archs", "list", "audit"},
     {"__main__"},
     {"__init__"},

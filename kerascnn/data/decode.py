@@ -6,6 +6,7 @@
                16 bit by 1/257
     resize     any size -> size x size, antialiased: crop, pad or squash
     preprocess decode, then resize
+    seen       the part of an image that resize keeps
     window     training's random crop: a part of what `decode` gives, large JPEGs at a half, a quarter or an eighth
 
 All but `read` and `native` are standard TensorFlow ops, so that a SavedModel carries them. The pixels are Pillow's: the same JPEG
@@ -35,6 +36,7 @@ __all__ = [
     "problem_of",
     "read",
     "resize",
+    "seen",
     "sniff",
     "window",
 ]
@@ -151,6 +153,21 @@ def resize(images, size: int, mode: Mode):
     )
     images = tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
     return tf.ensure_shape(images[0] if single else images, [size, size, 3] if single else [None, size, size, 3])
+
+
+def seen(height: int, width: int, size: int, mode: Mode) -> tuple[float, float, float, float]:
+    """Returns the part of an upright image that `resize` maps to its square, as shares of the image's sides.
+
+    Returns:
+        left, top, width and height: 0, 0, 1 and 1 for the whole image; with a border the part is larger than the image, and
+        begins below 0.
+    """
+    scale, offset = (value.numpy().tolist() for value in _placement(tf.constant([height, width]), size, mode))
+    (top, tall), (left, wide) = (
+        (-begin / (side * share), size / (side * share))
+        for side, share, begin in zip((height, width), scale, offset, strict=True)
+    )
+    return left, top, wide, tall
 
 
 @_as_written

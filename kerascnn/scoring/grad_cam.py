@@ -1,6 +1,6 @@
 """Grad-CAM of a network's stages, and tests of these maps."""
 
-import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from kerascnn.statistics import Interval, mean_interval, mean_share
 
 BATCH = 32
 GREY = 127.5
+# The function of each stage, for as long as its network lives: tracing a deep network takes longer than the maps of a batch.
+_TRACED: "weakref.WeakKeyDictionary[keras.Model, dict[str, Callable[[Any, Any], Any]]]" = weakref.WeakKeyDictionary()
 
 
 def stages(model: keras.Model) -> list[str]:
@@ -52,7 +54,8 @@ def grad_cam(
     stage = stage or known[-1]
     if stage not in known:
         raise UserError(f"{model.name} has no {stage}: it has {', '.join(known)}")
-    run = _cam(model, stage)
+    kept = _TRACED.setdefault(model, {})
+    run = kept.get(stage) or kept.setdefault(stage, _cam(model, stage))
     given = np.full(len(images), -1) if classes is None else np.asarray(classes)
     batches = range(0, len(images), BATCH)
     heat = [run(_pixels(images[i : i + BATCH]), tf.constant(given[i : i + BATCH], tf.int64)).numpy() for i in batches]
@@ -63,8 +66,6 @@ def _pixels(images: np.ndarray) -> Any:
     return tf.constant(np.asarray(images, "float32"))
 
 
-# The last function is cached: tracing a deep network for every batch would take longer than the maps.
-@functools.lru_cache(maxsize=1)
 def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
     tapped = keras.Model(model.inputs, [model.get_layer(stage).output, model.output])
 

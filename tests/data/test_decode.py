@@ -255,3 +255,18 @@ def test_preprocess_is_both_steps() -> None:
     content = odd_files.with_exif(odd_files.encode(odd_files.photo(), "JPEG"), odd_files.exif(6))
     upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
     np.testing.assert_array_equal(decode.preprocess(content, 16, "crop"), decode.resize(upright, 16, "crop"))
+
+
+@pytest.mark.parametrize("mode", ["crop", "pad", "squash"])
+@pytest.mark.parametrize(("height", "width"), [(300, 200), (200, 300), (31, 30), (64, 64)])
+def test_the_part_that_is_seen_is_where_the_pixels_come_from(height, width, mode) -> None:
+    """The image's colors say where each of its pixels is: red from the left, green from the top."""
+    down, across = np.mgrid[:height, :width]
+    image = np.stack([255 * (across + 0.5) / width, 255 * (down + 0.5) / height, np.full((height, width), 255)], -1)
+    pixels = decode.resize(image.astype("float32"), 32, mode).numpy() / 255
+    left, top, wide, tall = decode.seen(height, width, 32, mode)
+    places = (np.arange(32) + 0.5) / 32
+    inside = pixels[..., 2] > 0.99
+    expected = np.stack(np.broadcast_arrays((left + wide * places)[None, :], (top + tall * places)[:, None]), -1)
+    np.testing.assert_allclose(pixels[inside][:, :2], expected[inside], atol=0.03)
+    assert inside.mean() == pytest.approx(min(1, 1 / wide) * min(1, 1 / tall), abs=0.07)
