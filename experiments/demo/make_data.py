@@ -5,8 +5,8 @@
 FOLDER holds the four files of Fashion-MNIST (MIT, Zalando SE): /usr/share/datasets/fashion-mnist of Debian's package
 dataset-fashion-mnist. In OUTPUT:
 
-- demo.npz: 55,000 training images, each with a fixed probability of one half inverted, so that the network knows photos on a white
-  ground as well; 5,000 val images, the same; the published 10,000 test images as they are.
+- demo.npz: 55,000 training images, each with a fixed probability of one half inverted, so that the network knows photos on
+  a white ground as well; 5,000 val images, the same; the published 10,000 test images as they are.
 - white.npz: the published test images, all inverted.
 """
 

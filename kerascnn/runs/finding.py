@@ -13,13 +13,16 @@ from kerascnn.runs.directory import Run
 from kerascnn.runs.files import nearest_path
 
 LATEST = "latest"
+DEMO = "demo"  # the network in the package; a path or a run of that name comes first
+DEMO_FILE = Path(__file__).parents[1] / DEMO / "model.keras"
 
 
 def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> Path:
     """Returns the path of RUN on a command line; the choice of `latest` is printed on standard error.
 
     Args:
-        word: A path that exists; a run's name below `runs_dir`; `latest`, the newest run of `runs_dir`, or `FOLDER/latest`.
+        word: A path that exists; a run's name below `runs_dir`; `latest`, the newest run of `runs_dir`, or `FOLDER/latest`;
+            `demo`, the network in the package.
         runs_dir: Folder of the runs; default: that of `fit`.
         finished: Whether `latest` skips runs without final scores.
 
@@ -36,6 +39,8 @@ def find(word: str, runs_dir: Path | None = None, *, finished: bool = True) -> P
         return found
     if len(path.parts) == 1 and (home / path).exists():
         return home / path
+    if word == DEMO:
+        return DEMO_FILE
     near = nearest_path(path) or (nearest_path(home / path) if len(path.parts) == 1 else "")
     raise UserError(f"there is no {one_line(word)}{near} (`kerascnn list` shows the runs)")
 

@@ -8,7 +8,7 @@ import pytest
 from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.runs.finding import find
+from kerascnn.runs.finding import DEMO_FILE, find
 
 
 def made(folder: Path, *, finished: bool, when: int) -> Path:
@@ -70,3 +70,10 @@ def test_what_is_not_there(home: Path, word: str, message: str | None) -> None:
     with pytest.raises(UserError) as raised:
         find(word.format(home=home), home)
     assert message.format(home=home) in str(raised.value)
+
+
+def test_demo_is_the_network_in_the_package_unless_a_run_has_that_name(home: Path) -> None:
+    assert find("demo", home) == DEMO_FILE
+    assert DEMO_FILE.is_file()
+    made(home / "demo", finished=True, when=500)
+    assert find("demo", home) == home / "demo"
