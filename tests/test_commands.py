@@ -1,0 +1,159 @@
+"""Every kerascnn command of the README and of docs/ runs as written but for small overrides.
+
+What trains stands in the default suite where it is a newcomer's: on the README and on the page of the first steps. The
+trainings of other pages are slow tests: what they show is also tested where it is made.
+"""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerascnn.__main__ import main
+from kerascnn.comparison import network_costs
+from tests import several
+from tests.data import make_shards
+from tests.pages import OURS, ROOT, TEXTS, typed
+
+SMALL = ["--epochs", "1", "--fraction", "0.02", "--width", "0.25"]
+SMALL_PHOTOS = ["--epochs", "1", "--arch", "resnet18", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]
+SMALLEST = [
+    *("--epochs", "1", "--arch", "resnet20", "--blocks", "1", "1", "1", "--width", "0.25"),
+    *("--image-size", "16", "--batch-size", "4"),
+]
+TYPED = sorted({line for text in TEXTS.values() for line in typed(text) if OURS.fullmatch(line)})
+FIRST = {line for page in ("README.md", "docs/first-steps.md") for line in typed(TEXTS[page])}
+
+
+def of_all_folds(line: str) -> bool:
+    """Whether a command trains a run for each fold."""
+    return line.startswith("python -m kerascnn.fit") and "--folds" in line and "--fold " not in line
+
+
+def slow_if(line: str) -> list[pytest.MarkDecorator]:
+    """A mark for what trains or compares, but for a newcomer's commands."""
+    trains = (
+        re.match(r"python -m kerascnn\.(fit|compare) ", line) and "--help" not in line and "--print-config" not in line
+    )
+    return [pytest.mark.slow] if of_all_folds(line) or (trains and line not in FIRST) else []
+
+
+def photos(folder: Path) -> None:
+    """Twelve photos of each of two classes, of mixed sizes."""
+    rng = np.random.default_rng(0)
+    for name, base in (("cats", 60), ("dogs", 180)):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(base - 40, base + 40, (70 + i, 90, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.jpg")
+
+
+def as_another_source(form: str, place: Path) -> None:
+    """The same photos as photos/*.tar, photos/*.tfrecord, photos.npz or a folder that the library of Hugging Face reads."""
+    photos(place / ("photos" if form == "hf" else "raw"))
+    (place / "photos").mkdir(exist_ok=True)
+    rows = [] if form == "hf" else make_shards.rows_of(place / "raw")
+    if form == "npz":
+        images = [np.asarray(Image.open(place / "raw" / name).resize((80, 80))) for name, _, _ in rows]
+        np.savez(place / "photos.npz", images=np.stack(images), labels=np.array([label for _, _, label in rows]))
+    elif form != "hf":
+        write = make_shards.tar if form == "wds" else make_shards.tfrecord
+        for part in range(2):
+            write(place / f"photos/{part}.{'tar' if form == 'wds' else form}", rows[part::2])
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons measure latencies in one process, not in five: each starts TensorFlow."""
+    monkeypatch.setattr(network_costs, "PROCESSES", 1)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that commands call RUN or latest."""
+    folder = tmp_path_factory.mktemp("runs")
+    assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL]) == 0
+    return folder / "finished"
+
+
+def overrides(command: str, words: list[str]) -> list[str]:
+    """Flags that make a command small."""
+    if "--help" in words or "--print-config" in words:
+        return []
+    if command == "fit":
+        if "--weights" in words:  # the network is RUN's
+            return ["--batch-size", "4", "--epochs", "2", "--head-epochs", "1"]
+        if "tfds:cifar10" in words:
+            return ["--dataset", "tfds:cifar10[:2%]", "--epochs", "1", "--fraction", "0.1", "--width", "0.25"]
+        if "mosaics.csv" in words:
+            return SMALLEST
+        if any(re.match(r"(wds|tfrecord|npz|hf):photos|photos\.csv", word) for word in words):
+            return [*SMALLEST, "--no-export"]
+        return SMALL_PHOTOS if any(re.search(r"(^|:)photos", word) for word in words) else SMALL
+    return {
+        "evaluate": ["--most", "10"],
+        # All of it but the training, which the slow tests of tests/comparison do.
+        "compare": ["--dry-run", "--match", "none", "--fraction", "0.02", "--width", "0.25"],
+        "tune": ["--epochs", "2", "--fraction", "0.02", "--trials", "2", "--tuner", "random"],
+        "benchmark": [
+            *("--archs", "resnet20", "--width", "0.25", "--parts", "train", "--rounds", "3", "--seconds", "0.01"),
+        ],
+    }.get(command, [])
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("line", [pytest.param(line, id=line, marks=slow_if(line)) for line in TYPED])
+def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
+    command, *words = shlex.split(line)[2:]
+    command = command.removeprefix("kerascnn.")
+    monkeypatch.chdir(tmp_path)
+    if "RUN" in words:
+        words = [str(request.getfixturevalue("finished")) if word == "RUN" else word for word in words]
+    if "latest" in words:
+        (tmp_path / "experiments").mkdir()
+        (tmp_path / "experiments/runs").symlink_to(request.getfixturevalue("finished").parent)
+    if "network.py:build" in words:
+        shutil.copyfile(ROOT / "examples/own_network.py", tmp_path / "network.py")
+    if "photos" in words:
+        photos(tmp_path / "photos")
+    if "photos.csv" in words:
+        photos(tmp_path)
+        names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.jpg"))
+        (tmp_path / "photos.csv").write_text("\n".join(["path,label", *(f"{n},{n.split('/')[0]}" for n in names)]))
+    if "mosaics.csv" in words:
+        several.folder(tmp_path).rename(tmp_path / "mosaics.csv")
+    for name, header in (("audit/exclude.csv", "path"), ("audit/relabel.csv", "path,label")):
+        if name in words:
+            (tmp_path / "audit").mkdir(exist_ok=True)
+            (tmp_path / name).write_text(f"{header}\n")
+    for word in words:
+        if word.startswith(("wds:photos", "tfrecord:photos", "npz:photos", "hf:photos")):
+            as_another_source(word.partition(":")[0], tmp_path)
+    if "tfds:cifar10" in words:
+        (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
+    small = overrides(command, words)
+    code = main([command, *words, *small])
+    out = capsys.readouterr().out
+    assert code == 0, out
+    if command == "compare":
+        assert "measure inference" in out
+        if "--folds" in words:
+            return
+        assert main(["compare", *words, *small]) == 0
+        again = capsys.readouterr().out
+        assert "solved  earlier" in again
+        assert "measure" not in again.replace("what was measured", ""), "a dry run keeps what it measured"
+        plans = [[line for line in shown.splitlines() if line.startswith(" " * 12)] for shown in (out, again)]
+        assert plans[0] == plans[1]
+    elif command == "tune":
+        assert "in all      6 epochs" in out
+    elif of_all_folds(line):
+        assert "out-of-fold accuracy" in out
+        assert list(tmp_path.glob("saved_models/*/1/saved_model.pb"))
+    elif command == "fit" and small:
+        assert re.search(r"test (accuracy|mAP) \d+\.\d\d%  \[.*\] \(95 %, n = [\d]+ images, 1 seed\)", out)
+        assert ("--no-export" in small) != bool(list(tmp_path.glob("saved_models/*/1/saved_model.pb")))
