@@ -33,7 +33,7 @@ FLOORS = (
     {"evaluation"},
     {"studies"},
     {"auditing", "comparison", "cross_validation", "prediction", "search", "serving", "speed"},
-    {"fit", "evaluate", "compare", "tune", "export", "predict", "benchmark", "archs", "list", "audit"},
+    {"fit", "evaluate", "compare", "tune", "export", "predict", "benchmark", "archs", "list", "audit", "serve"},
     {"__main__"},
     {"__init__"},
 )

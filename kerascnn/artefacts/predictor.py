@@ -144,6 +144,16 @@ class Predictor:
         except tf.errors.OpError:
             return decode.problem(item) or "it changed while it was read"
 
+    def decoded(self, content: bytes) -> np.ndarray | str:
+        """Returns the bytes of an image file as uint8 [image_size, image_size, 3], or why they cannot be used."""
+        problem = decode.probe_content(content).problem
+        if problem is not None:
+            return problem
+        try:
+            return _content_reader(self.image_size, self.resize)(content).numpy()
+        except tf.errors.OpError:
+            return decode.problem_of(content) or "it cannot be decoded"
+
     def _fitted(self, image: np.ndarray) -> np.ndarray | str:
         if image.ndim == 2:
             image = image[..., None].repeat(3, -1)
@@ -163,6 +173,15 @@ def _reader(size: int, mode: decode.Mode) -> Callable[[bytes], Any]:
     """Returns a function from a file's path to uint8 [size, size, 3], traced once."""
     return tf.function(
         lambda path: decode.preprocess(decode.read(path), size, mode), input_signature=[tf.TensorSpec([], tf.string)]
+    )
+
+
+@functools.cache
+def _content_reader(size: int, mode: decode.Mode) -> Callable[[bytes], Any]:
+    """As `_reader`, from the bytes of a file."""
+    return tf.function(
+        lambda content: decode.preprocess(decode.native(content), size, mode),
+        input_signature=[tf.TensorSpec([], tf.string)],
     )
 
 

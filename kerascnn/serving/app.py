@@ -1,0 +1,158 @@
+"""The routes of the server, their limits, and what every answer carries."""
+
+import asyncio
+import contextlib
+import hmac
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from kerascnn.serving import class_map, request_body
+from kerascnn.serving.batching import Busy
+from kerascnn.serving.serve_config import Serve
+from kerascnn.serving.served_model import ServedModel
+
+PAGE = Path(__file__).with_name("page")
+# Routes that need no token: the page asks for it, and a supervisor has none.
+OPEN = ("/", "/healthz", "/readyz")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Figures:
+    """The numbers of GET /metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("kerascnn_requests", "Requests.", ["path", "status"], registry=self.registry)
+        self.seconds = Histogram("kerascnn_request_seconds", "Time of a request.", ["path"], registry=self.registry)
+        self.images = Counter("kerascnn_images", "Images.", ["model", "outcome"], registry=self.registry)
+
+
+def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | None) -> FastAPI:
+    """Returns the server of loaded models; the first one answers where a request names none."""
+    figures = Figures()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(model.batcher.run()) for model in models.values()]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    async def predict(request: Request) -> Response:
+        model, top, cam = _asked(request, models)
+        try:
+            with anyio.fail_after(settings.time_limit):
+                body = await request_body.read(request, settings.max_body * 1e6)
+        except TimeoutError:
+            raise HTTPException(408, f"the request did not arrive within {settings.time_limit:g} s") from None
+        kind = request.headers.get("content-type", "")
+        found = await asyncio.to_thread(request_body.files, kind, body, settings)
+        try:
+            with anyio.fail_after(settings.time_limit):
+                results = await model.results(found, top, cam)
+        except Busy as error:
+            raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
+        except TimeoutError:
+            raise HTTPException(504, f"no answer within {settings.time_limit:g} s (--time-limit)") from None
+        broken = sum(result["error"] is not None for result in results)
+        figures.images.labels(model.name, "broken").inc(broken)
+        figures.images.labels(model.name, "answered").inc(len(results) - broken)
+        answer: dict[str, Any] = {"model": model.name, "version": model.version, "results": results}
+        if broken and len(results) == 1:
+            return JSONResponse({"error": results[0]["error"], **answer}, 400)
+        return JSONResponse(answer)
+
+    async def listed() -> Response:
+        return JSONResponse({"models": [model.described() for model in models.values()]})
+
+    async def healthy() -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def metrics() -> Response:
+        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.post("/predict")(predict)
+    app.get("/api/models")(listed)
+    app.get("/healthz")(healthy)
+    app.get("/readyz")(healthy)  # it listens only once every model has answered
+    app.get("/metrics")(metrics)
+    if (PAGE / "index.html").is_file():
+        app.get("/")(_page)
+        app.mount("/page", StaticFiles(directory=PAGE))
+    app.exception_handler(HTTPException)(_refused)
+    app.middleware("http")(_Around(figures, token))
+    return app
+
+
+async def _page() -> Response:
+    return FileResponse(PAGE / "index.html")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+class _Around:
+    """What surrounds every request: the token, the headers, the figures, and a line of JSON on standard error."""
+
+    def __init__(self, figures: Figures, token: str | None) -> None:
+        self.figures, self.token = figures, token
+
+    async def __call__(self, request: Request, call_next: Any) -> Response:
+        start, path = time.perf_counter(), request.url.path
+        if self._refuses(request, path):
+            response = JSONResponse({"error": "expected Authorization: Bearer TOKEN"}, 401)
+            response.headers["WWW-Authenticate"] = "Bearer"
+        else:
+            response = await call_next(request)
+        response.headers.update(HEADERS)
+        seconds = time.perf_counter() - start
+        known = path if path in (*OPEN, "/predict", "/api/models", "/metrics") else "other"
+        self.figures.requests.labels(known, str(response.status_code)).inc()
+        self.figures.seconds.labels(known).observe(seconds)
+        line = {"time": round(time.time(), 3), "method": request.method, "path": path[:200]}
+        print(json.dumps({**line, "status": response.status_code, "ms": round(1000 * seconds, 1)}), file=sys.stderr)
+        return response
+
+    def _refuses(self, request: Request, path: str) -> bool:
+        if self.token is None or path in OPEN or path.startswith("/page/"):
+            return False
+        given = request.headers.get("authorization", "")
+        return not hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.token}".encode())
+
+
+def _asked(request: Request, models: Mapping[str, ServedModel]) -> tuple[ServedModel, int, bool]:
+    """Returns the model, the number of classes and whether an overlay is wanted."""
+    query = request.query_params
+    name = query.get("model") or next(iter(models))
+    if name not in models:
+        raise HTTPException(404, f"no model {name[:100]!r}: this server has {', '.join(models)}")
+    top = query.get("top", "5")
+    if not (top.isascii() and top.isdigit() and 0 < len(top) < 6 and int(top)):
+        raise HTTPException(400, f"top: expected a number from 1 on, got {top[:20]!r}")
+    cam = query.get("cam")
+    if cam is not None and (cam != class_map.METHOD or not models[name].cam):
+        raise HTTPException(400, f"cam: this model offers {class_map.METHOD if models[name].cam else 'none'}")
+    if "neighbors" in query:
+        raise HTTPException(400, "neighbors: this model offers none")
+    return models[name], int(top), cam is not None

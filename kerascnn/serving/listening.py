@@ -1,0 +1,55 @@
+"""The listening socket, and a server that ends by a signal after it has answered what it took."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from kerascnn.errors import DONE, INTERRUPTED, UserError
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Returns a socket that is bound but does not listen; raises UserError where the port is in use."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except (OSError, UnicodeError) as error:
+        made.close()
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise UserError(f"cannot listen on {host}, port {port}: {reason}: choose another --port (0: any)") from None
+    return made
+
+
+class _Server(uvicorn.Server):
+    """Ends at SIGTERM or SIGINT, without sending the signal again afterwards."""
+
+    interrupted = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: object) -> None:
+        self.interrupted |= number == signal.SIGINT
+        self.force_exit = self.should_exit and number == signal.SIGINT
+        self.should_exit = True
+
+
+def run(app: FastAPI, listening: socket.socket, seconds: float) -> int:
+    """Serves until a signal, then finishes what it took within `seconds`; returns the exit code."""
+    config = uvicorn.Config(
+        app, access_log=False, log_level="warning", ws="none", timeout_graceful_shutdown=int(seconds) + 1
+    )
+    server = _Server(config)
+    server.run([listening])
+    return INTERRUPTED if server.interrupted else DONE
