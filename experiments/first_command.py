@@ -14,14 +14,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 KEPT = Path(__file__).resolve().parent / "results" / "first_command.jsonl"
 PASSES = 3

@@ -34,7 +34,15 @@ def test_a_wheel_carries_recipes_images_and_licenses(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as file:
         names = set(file.namelist())
         file.extractall(tmp_path / "site")
+    assert "kerascnn/py.typed" in names, "type checkers read the annotations of a package with this mark"
+    assert {name.split("/")[0] for name in names} == {
+        "kerascnn",
+        next(n for n in names if "dist-info" in n).split("/")[0],
+    }
+    assert wheel.stat().st_size < 8e6, "3.9 MB, of which 3.1 are the embedded images"
     assert "kerascnn/recipes/quick.toml" in names
+    assert "kerascnn/spaces/resnet_filters.toml" in names
+    assert "kerascnn/data/fashion_mnist_mini/fashion_mnist_mini.npz" in names
     assert "kerascnn/report/templates/page.html" in names
     assert "kerascnn/data/fashion_mnist_mini/copyright" in names
     command = [sys.executable, "-m", "kerascnn.fit", "--config", "quick", "--print-config"]

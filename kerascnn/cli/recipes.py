@@ -1,7 +1,7 @@
 """Reads and writes configs as TOML: recipes, and the config of a run. No TensorFlow."""
 
 import os
-import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,6 @@ from kerascnn.config import Config
 from kerascnn.config.defaults import with_former_lr
 from kerascnn.config.section import FieldError, Section, nearest
 from kerascnn.errors import UserError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PACKAGE = Path(__file__).resolve().parents[1]
 RESOLVED = "resolved"  # table of a run's config.toml that records the values in use; it is not read back

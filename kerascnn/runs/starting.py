@@ -21,7 +21,7 @@ def directory() -> dict[str, str]:
 
 def now() -> str:
     """Returns the present time in UTC, ISO 8601."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def shown_command() -> str:

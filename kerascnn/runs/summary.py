@@ -50,7 +50,7 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the row for `--json`."""
-        moment = datetime.datetime.fromtimestamp(self.when, datetime.timezone.utc)
+        moment = datetime.datetime.fromtimestamp(self.when, datetime.UTC)
         return {
             "name": self.run.name,
             "path": str(self.run.path),
