@@ -17,8 +17,8 @@ __all__ = ["load", *_MODULES]
 
 
 def load(path: Any) -> Any:
-    """Returns a predictor for a run's directory, a `.keras` file or a SavedModel: `class_names`, `predict(paths_or_arrays)`,
-    `evaluate(split)`.
+    """Returns a predictor for a run's directory, a `.keras` file, a SavedModel, or "demo": `class_names`,
+    `predict(paths_or_arrays)`, `evaluate(split)`.
 
     Raises:
         kerascnn.errors.UserError: There is nothing that can predict at `path`.

@@ -16,7 +16,7 @@ COMMANDS = {
     "predict": ("kerascnn.predict", "predict the classes of images"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
     "export": ("kerascnn.export", "export a run as SavedModel, LiteRT, ONNX or Keras file, proven equal"),
-    "serve": ("kerascnn.serve", "answer images over HTTP, with a web page"),
+    "serve": ("kerascnn.serve", "answer images over HTTP, from runs and exported files"),
     "benchmark": ("kerascnn.benchmark", "time input, training step and inference, optionally beside stock Keras"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }

@@ -1,4 +1,4 @@
-"""Serve models over HTTP: a file in, the most probable classes out; with a web page."""
+"""Serve models over HTTP: a file in, the most probable classes out."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -41,6 +41,7 @@ def test_a_wheel_carries_recipes_images_and_licenses(tmp_path: Path) -> None:
     }
     assert wheel.stat().st_size < 8e6, "3.9 MB, of which 3.1 are the embedded images"
     assert "kerascnn/recipes/quick.toml" in names
+    assert {"kerascnn/demo/model.keras", "kerascnn/demo/assets/metadata.json", "kerascnn/demo/MODEL_CARD.md"} <= names
     assert "kerascnn/spaces/resnet_filters.toml" in names
     assert "kerascnn/data/fashion_mnist_mini/fashion_mnist_mini.npz" in names
     assert "kerascnn/report/templates/page.html" in names

@@ -150,7 +150,7 @@ class Predictor:
         if problem is not None:
             return problem
         try:
-            return _content_reader(self.image_size, self.resize)(content).numpy()
+            return _reader(self.image_size, self.resize, decode.native)(content).numpy()
         except tf.errors.OpError:
             return decode.problem_of(content) or "it cannot be decoded"
 
@@ -169,19 +169,10 @@ class Predictor:
 
 
 @functools.cache
-def _reader(size: int, mode: decode.Mode) -> Callable[[bytes], Any]:
-    """Returns a function from a file's path to uint8 [size, size, 3], traced once."""
+def _reader(size: int, mode: decode.Mode, read: Callable[[Any], Any] = decode.read) -> Callable[[bytes], Any]:
+    """Returns a function from a file's path, or with `decode.native` its bytes, to uint8 [size, size, 3], traced once."""
     return tf.function(
-        lambda path: decode.preprocess(decode.read(path), size, mode), input_signature=[tf.TensorSpec([], tf.string)]
-    )
-
-
-@functools.cache
-def _content_reader(size: int, mode: decode.Mode) -> Callable[[bytes], Any]:
-    """As `_reader`, from the bytes of a file."""
-    return tf.function(
-        lambda content: decode.preprocess(decode.native(content), size, mode),
-        input_signature=[tf.TensorSpec([], tf.string)],
+        lambda given: decode.preprocess(read(given), size, mode), input_signature=[tf.TensorSpec([], tf.string)]
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from kerascnn import artefacts
 from kerascnn.artefacts import Predictor
 from kerascnn.evaluation import evaluated_model, scores
+from kerascnn.runs import finding
 
 
 @dataclass(frozen=True)
@@ -37,5 +38,7 @@ class Loaded(Predictor):
 
 def load(path: str | os.PathLike[str]) -> Loaded:
     """See `kerascnn.load`."""
+    if os.fspath(path) == finding.DEMO:  # as on a command line
+        path = finding.find(finding.DEMO)
     opened = artefacts.open(path)
     return Loaded(**{field.name: getattr(opened, field.name) for field in fields(opened)}, path=Path(path))

@@ -7,24 +7,21 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import anyio
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
+from kerascnn.cli.escaping import one_line
 from kerascnn.serving import class_map, request_body
-from kerascnn.serving.batching import Busy
+from kerascnn.serving.batching import QueueFull
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
 
-PAGE = Path(__file__).with_name("page")
-# Routes that need no token: the page asks for it, and a supervisor has none.
-OPEN = ("/", "/healthz", "/readyz")
+OPEN = ("/healthz", "/readyz")  # routes that need no token: a supervisor has none
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -33,7 +30,7 @@ HEADERS = {
 }
 
 
-class Figures:
+class RequestCounts:
     """The numbers of GET /metrics."""
 
     def __init__(self) -> None:
@@ -45,7 +42,7 @@ class Figures:
 
 def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | None) -> FastAPI:
     """Returns the server of loaded models; the first one answers where a request names none."""
-    figures = Figures()
+    figures = RequestCounts()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,11 +62,11 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
         except TimeoutError:
             raise HTTPException(408, f"the request did not arrive within {settings.time_limit:g} s") from None
         kind = request.headers.get("content-type", "")
-        found = await asyncio.to_thread(request_body.files, kind, body, settings)
+        found = await request_body.files(kind, body, settings)
         try:
             with anyio.fail_after(settings.time_limit):
                 results = await model.results(found, top, cam)
-        except Busy as error:
+        except QueueFull as error:
             raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
         except TimeoutError:
             raise HTTPException(504, f"no answer within {settings.time_limit:g} s (--time-limit)") from None
@@ -95,16 +92,9 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
     app.get("/healthz")(healthy)
     app.get("/readyz")(healthy)  # it listens only once every model has answered
     app.get("/metrics")(metrics)
-    if (PAGE / "index.html").is_file():
-        app.get("/")(_page)
-        app.mount("/page", StaticFiles(directory=PAGE))
     app.exception_handler(HTTPException)(_refused)
     app.middleware("http")(_Around(figures, token))
     return app
-
-
-async def _page() -> Response:
-    return FileResponse(PAGE / "index.html")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -115,16 +105,16 @@ async def _refused(request: Request, error: Exception) -> Response:
 class _Around:
     """What surrounds every request: the token, the headers, the figures, and a line of JSON on standard error."""
 
-    def __init__(self, figures: Figures, token: str | None) -> None:
+    def __init__(self, figures: RequestCounts, token: str | None) -> None:
         self.figures, self.token = figures, token
 
     async def __call__(self, request: Request, call_next: Any) -> Response:
         start, path = time.perf_counter(), request.url.path
         if self._refuses(request, path):
-            response = JSONResponse({"error": "expected Authorization: Bearer TOKEN"}, 401)
+            response: Response = JSONResponse({"error": "expected Authorization: Bearer TOKEN"}, 401)
             response.headers["WWW-Authenticate"] = "Bearer"
         else:
-            response = await call_next(request)
+            response = await self._answer(request, call_next)
         response.headers.update(HEADERS)
         seconds = time.perf_counter() - start
         known = path if path in (*OPEN, "/predict", "/api/models", "/metrics") else "other"
@@ -134,8 +124,16 @@ class _Around:
         print(json.dumps({**line, "status": response.status_code, "ms": round(1000 * seconds, 1)}), file=sys.stderr)
         return response
 
+    async def _answer(self, request: Request, call_next: Any) -> Response:
+        """Returns the answer, or a 500 with the error's kind where a network fails: its text goes to the log alone."""
+        try:
+            return await call_next(request)
+        except Exception as error:  # runtimes raise different classes
+            print(f"kerascnn serve: {type(error).__name__}: {one_line(str(error))}", file=sys.stderr)
+            return JSONResponse({"error": f"the model failed ({type(error).__name__})"}, 500)
+
     def _refuses(self, request: Request, path: str) -> bool:
-        if self.token is None or path in OPEN or path.startswith("/page/"):
+        if self.token is None or path in OPEN:
             return False
         given = request.headers.get("authorization", "")
         return not hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.token}".encode())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Busy(Exception):
+class QueueFull(Exception):
     """The queue is full: the client may come again."""
 
 
@@ -36,9 +36,9 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, "network")
 
     def take(self, count: int) -> None:
-        """Takes on images; raises Busy where there is no room. Each is released by `release`."""
+        """Takes on images; raises QueueFull where there is no room. Each is released by `release`."""
         if self.held + count > self.room:
-            raise Busy(f"{self.held} images are waiting, and there is room for {self.room}")
+            raise QueueFull(f"{self.held} images are waiting, and there is room for {self.room}")
         self.held += count
 
     def release(self, count: int) -> None:
@@ -85,6 +85,6 @@ class Batcher:
             else:
                 try:
                     group.append(await asyncio.wait_for(self._queue.get(), left))
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     break
         return group

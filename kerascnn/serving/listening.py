@@ -25,7 +25,7 @@ def bound(host: str, port: int) -> socket.socket:
     return made
 
 
-class _Server(uvicorn.Server):
+class _EndingServer(uvicorn.Server):
     """Ends at SIGTERM or SIGINT, without sending the signal again afterwards."""
 
     interrupted = False
@@ -50,6 +50,6 @@ def run(app: FastAPI, listening: socket.socket, seconds: float) -> int:
     config = uvicorn.Config(
         app, access_log=False, log_level="warning", ws="none", timeout_graceful_shutdown=int(seconds) + 1
     )
-    server = _Server(config)
+    server = _EndingServer(config)
     server.run([listening])
     return INTERRUPTED if server.interrupted else DONE

@@ -1,8 +1,12 @@
 """The images of a request: a form with files, or one file as it is; bounded in bytes, number and pixels."""
 
-import python_multipart
-from python_multipart.exceptions import ParseError
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from kerascnn.data.transcode import probe_content
@@ -29,7 +33,7 @@ async def read(request: Request, most: float) -> bytes:
     return b"".join(parts)
 
 
-def files(kind: str, body: bytes, settings: Serve) -> list[tuple[str, bytes]]:
+async def files(kind: str, body: bytes, settings: Serve) -> list[tuple[str, bytes]]:
     """Returns (name, content) of each image.
 
     Args:
@@ -42,65 +46,37 @@ def files(kind: str, body: bytes, settings: Serve) -> list[tuple[str, bytes]]:
     """
     plain = kind.partition(";")[0].strip().lower()
     if plain == "multipart/form-data":
-        found = _of_form(kind, body, settings.max_images)
+        found = await _of_form(kind, body, min(settings.max_images, settings.queue))
     elif plain.startswith("image/") or plain in ("", "application/octet-stream"):
         found = [("", body)]
     else:
         raise HTTPException(415, f"{_HOW}, got {plain[:80]!r}")
     if not found or not body:
         raise HTTPException(400, f"no image: {_HOW}")
-    probes = [probe_content(content) for _, content in found]
-    pixels = sum(probe.height * probe.width for probe in probes)
+    pixels = await asyncio.to_thread(_pixels, found)
     if pixels > settings.max_pixels * 1e6:
         raise HTTPException(413, f"a request may have {settings.max_pixels:g} megapixels, got {pixels:,} pixels")
     return found
 
 
-def _of_form(kind: str, body: bytes, most: int) -> list[tuple[str, bytes]]:
-    _, options = python_multipart.multipart.parse_options_header(kind)
-    boundary = options.get(b"boundary")
-    if not boundary:
-        raise HTTPException(400, "the form has no boundary")
-    found: list[tuple[str, bytes]] = []
-    header: list[bytes] = [b"", b""]
-    state = {"disposition": b"", "content": bytearray()}
+def _pixels(found: list[tuple[str, bytes]]) -> int:
+    probes = [probe_content(content) for _, content in found]
+    return sum(probe.height * probe.width for probe in probes)
 
-    def begin() -> None:
-        state.update(disposition=b"", content=bytearray())
 
-    def header_end() -> None:
-        if header[0].lower() == b"content-disposition":
-            state["disposition"] = header[1]
-        header[:] = [b"", b""]
+async def _of_form(kind: str, body: bytes, most: int) -> list[tuple[str, bytes]]:
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield body
 
-    def end() -> None:
-        _, parts = python_multipart.multipart.parse_options_header(bytes(state["disposition"]))
-        if parts.get(b"name") == b"image":
-            if len(found) == most:
-                raise HTTPException(413, f"a request may have {most} images (--max-images)")
-            found.append((parts.get(b"filename", b"").decode(errors="replace"), bytes(state["content"])))
-
-    def name(data: bytes, start: int, stop: int) -> None:
-        header[0] += data[start:stop]
-
-    def value(data: bytes, start: int, stop: int) -> None:
-        header[1] += data[start:stop]
-
-    def content(data: bytes, start: int, stop: int) -> None:
-        state["content"] += data[start:stop]  # type: ignore[operator]
-
-    callbacks = {
-        "on_part_begin": begin,
-        "on_part_data": content,
-        "on_part_end": end,
-        "on_header_field": name,
-        "on_header_value": value,
-        "on_header_end": header_end,
-    }
     try:
-        parser = python_multipart.MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
-        parser.write(body)
-        parser.finalize()
-    except (ParseError, ValueError) as error:
-        raise HTTPException(400, f"not a form: {error}") from None
-    return found
+        parser = MultiPartParser(Headers({"Content-Type": kind}), whole(), max_files=most)
+        parser.spool_max_size = len(body)  # the body is in memory already: nothing goes to the disk
+        form = await parser.parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
+            raise HTTPException(413, f"a request may have {most} images (--max-images, --queue)") from None
+        raise HTTPException(400, f"not a form: {error.message}") from None
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(form.close)
+        given = [one for one in form.getlist("image") if isinstance(one, UploadFile)]
+        return [(one.filename or "", await one.read()) for one in given]

@@ -57,7 +57,7 @@ class ServedModel:
         }
 
     async def results(self, files: list[tuple[str, bytes]], top: int, cam: bool) -> list[dict[str, Any]]:
-        """Returns one result per file, in their order; raises Busy."""
+        """Returns one result per file, in their order; raises QueueFull."""
         self.batcher.take(len(files))
         try:
             return await asyncio.gather(*(self._result(name, content, top, cam) for name, content in files))

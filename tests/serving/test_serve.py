@@ -1,10 +1,10 @@
 """`kerascnn serve` as a process over loopback: answers, refusals, and bad requests among good ones."""
 
 import io
-import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +14,15 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import tensorflow as tf
+from fastapi.testclient import TestClient
 from PIL import Image
 
 import kerascnn
 from kerascnn.runs import finding
+from kerascnn.serving import app
+from kerascnn.serving.serve_config import Serve
+from kerascnn.serving.served_model import ServedModel
 
 pytestmark = pytest.mark.training
 
@@ -32,18 +37,8 @@ def photo(seed: int = 0) -> bytes:
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str]]:
     token = tmp_path_factory.mktemp("serve") / "token"
     token.write_text("secret\n")
-    flags = [
-        "--port",
-        "0",
-        "--token-file",
-        str(token),
-        "--max-body",
-        "0.3",
-        "--max-images",
-        "4",
-        "--max-pixels",
-        "0.01",
-    ]
+    limits = ("--max-body", "0.3", "--max-images", "4", "--max-pixels", "0.01")
+    flags = ["--port", "0", "--token-file", str(token), *limits]
     command = [sys.executable, "-m", "kerascnn.serve", "demo", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
@@ -61,7 +56,7 @@ def client(process: tuple[subprocess.Popen[str], str]) -> Iterator[httpx.Client]
 
 def test_every_form_of_a_request_has_the_predictors_answer(client: httpx.Client) -> None:
     (model,) = client.get("/api/models").json()["models"]
-    predictor = kerascnn.load(finding.find("demo"))
+    predictor = kerascnn.load("demo")
     assert (model["name"], model["classes"]) == ("demo", list(predictor.class_names))
     expected = predictor.predict([np.asarray(Image.open(io.BytesIO(photo())))])[0]
     form = client.post("/predict?top=3", files={"image": ("a.png", photo())})
@@ -129,14 +124,48 @@ def test_bad_requests_among_good_ones_are_never_5xx(client: httpx.Client) -> Non
     assert 'kerascnn_images_total{model="demo",outcome="answered"}' in client.get("/metrics").text
 
 
-def test_sigterm_ends_it_with_0(client: httpx.Client, process: tuple[subprocess.Popen[str], str]) -> None:
-    """The last test of this file."""
-    os.kill(process[0].pid, signal.SIGTERM)
+def test_a_request_that_has_begun_is_answered_after_sigterm(process: tuple[subprocess.Popen[str], str]) -> None:
+    """The last test of this server."""
+    host, port = process[1].removeprefix("http://").split(":")
+    body = photo()
+    head = [f"POST /predict HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer secret\r\nContent-Type: image/png\r\n"]
+    head += [f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"]
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall("".join(head).encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100")  # it waits for the body
+        process[0].send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process[0].wait(1)
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
     assert process[0].wait(30) == 0
 
 
+def test_a_model_that_fails_is_a_500_with_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a batch does not fit the memory."""
+    settings = Serve(artefacts=("demo",))
+    with ThreadPoolExecutor(1) as decoders:
+        model = ServedModel("demo", finding.find("demo"), settings, decoders)
+
+        def failing(images: np.ndarray) -> np.ndarray:
+            raise tf.errors.ResourceExhaustedError(None, None, f"out of memory for {images.shape}")
+
+        model.batcher.infer = failing
+        with TestClient(app.create_app({"demo": model}, settings, None)) as client:
+            response = client.post("/predict", content=photo(), headers={"Content-Type": "image/png"})
+    assert (response.status_code, response.json()) == (500, {"error": "the model failed (ResourceExhaustedError)"})
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert '"status": 500' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    ("words", "message"), [([], "which model?"), (["nothing"], "there is no nothing"), (["demo", "demo"], "NAME=PATH")]
+    ("words", "message"),
+    [
+        ([], "which model?"),
+        (["nothing"], "there is no nothing"),
+        (["demo", "demo"], "NAME=PATH"),
+        (["demo", "--token-file", "no-such-file"], "no-such-file"),
+    ],
 )
 def test_mistakes_are_one_message(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     from kerascnn import serve
