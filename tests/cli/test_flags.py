@@ -19,6 +19,7 @@ from kerascnn.fit import FitFlags
 from kerascnn.list import List
 from kerascnn.predict import Predict
 from kerascnn.search import tune_config as tune
+from kerascnn.serving.serve_config import Serve
 from kerascnn.speed import benchmark_config as benchmark
 
 SCHEMAS = {
@@ -31,6 +32,7 @@ SCHEMAS = {
     "evaluate": Evaluate,
     "predict": Predict,
     "export": Export,
+    "serve": Serve,
     "archs": Archs,
 }
 
