@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kerascnn import artefacts
 from kerascnn.artefacts.predictor import Predictor
@@ -41,6 +42,7 @@ class ServedModel:
         side = self.predictor.image_size
         for count in {1, settings.max_batch}:  # no client waits for what comes with a first call
             self.predictor.infer(np.zeros((count, side, side, 3), "float32"))
+        self.predictor.decoded(tf.io.encode_png(np.zeros((side, side, 3), "uint8")).numpy())
 
     def described(self) -> dict[str, Any]:
         """Returns the row of GET /api/models."""
