@@ -45,7 +45,8 @@ def finish(plan: FoldPlan, accuracies: tuple[float, ...], *, trained: bool = Tru
         if trained:
             model = networks.tiny("resnet9", size=16, classes=10)
             kernel = model.get_layer("logits").kernel
-            kernel.assign(np.roll(kernel.numpy(), fold, axis=1))
+            # Of another sharpness each: the mean of networks that only exchange two classes would tie between them.
+            kernel.assign(np.roll(kernel.numpy(), fold, axis=1) * (1 + 0.5 * fold))
             model.save(run.best_model)
         scores = split_scores.score(predictions, splits.class_names)
         run.write_metrics({"test": scores, "finished": "2026-01-01", "train_seconds": 1.0, "params": 10, "macs": 20})
