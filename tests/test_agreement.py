@@ -17,7 +17,7 @@ from tests.data.make_folder import make
 pytestmark = pytest.mark.training
 
 
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "mixed_bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_fit_file_and_export_agree_on_every_file(tmp_path: Path, dtype: str, optional_data: Path | None) -> None:
     photos = optional_data and optional_data / "hymenoptera"
     folder = make(tmp_path / "photos", photos)  # without photos from the embedded images

@@ -1,7 +1,7 @@
 """Every kerascnn command of the README and of docs/ runs as written but for small overrides.
 
-What trains stands in the default suite where it is a newcomer's: on the README and on the page of the first steps. The
-trainings of other pages are slow tests: what they show is also tested where it is made.
+What trains or measures stands in the default suite where it is a newcomer's: on the README and on the page of the first
+steps. The trainings, searches and benchmarks of other pages are slow tests: what they show is also tested where it is made.
 """
 
 import re
@@ -35,11 +35,10 @@ def of_all_folds(line: str) -> bool:
 
 
 def slow_if(line: str) -> list[pytest.MarkDecorator]:
-    """A mark for what trains or compares, but for a newcomer's commands."""
-    trains = (
-        re.match(r"python -m kerascnn\.(fit|compare) ", line) and "--help" not in line and "--print-config" not in line
-    )
-    return [pytest.mark.slow] if of_all_folds(line) or (trains and line not in FIRST) else []
+    """A mark for what trains, compares, searches or measures, but for a newcomer's commands."""
+    long = re.match(r"python -m kerascnn\.(fit|compare|tune|benchmark) ", line) and line not in FIRST
+    looks = "--help" in line or "--print-config" in line
+    return [pytest.mark.slow] if of_all_folds(line) or (long and not looks) else []
 
 
 def photos(folder: Path) -> None:

@@ -86,7 +86,8 @@ def test_memory_is_flat_from_1_000_to_20_000_images(tmp_path):
     assert many <= 1.1 * few
 
 
-@pytest.mark.parametrize("devices", ["cpu", pytest.param("cpu:2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
 def test_what_is_kept_is_kept_once(tmp_path, devices):
     command = [sys.executable, "-c", KEPT, str(make(tmp_path / "digits", 2_500)), devices]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()

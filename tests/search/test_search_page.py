@@ -74,6 +74,7 @@ def test_a_promotion_comes_first_and_stays(searched: Search) -> None:
 
 
 @pytest.mark.training
+@pytest.mark.slow
 def test_a_plan_says_sensible_durations(tmp_path: Path) -> None:
     """Seconds and minutes, not hours with a zero before the point."""
     found = make_search.search(tmp_path, "random", "--promote", "2")

@@ -201,6 +201,7 @@ def environment(run: Path) -> dict[str, object]:
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="processes are forked on Linux only")
+@pytest.mark.slow
 def test_a_forked_training_gives_the_bits_of_a_started_one(tmp_path: Path) -> None:
     """Also if the server and the training are killed: another process continues it."""
     found = subprocess.run(

@@ -56,6 +56,7 @@ def weights(run: Run) -> list[np.ndarray]:
 
 
 @pytest.mark.training
+@pytest.mark.slow
 def test_steps_per_execution_changes_no_bit(tmp_path, monkeypatch):
     used = []
     fit = keras.Model.fit

@@ -105,8 +105,9 @@ def test_the_body_is_what_learns_slower(splits, source) -> None:
     assert factors == {"stage2_block1": 0.125, "stage3_block1": 0.125, "logits": 1.0}
 
 
-@pytest.mark.parametrize("devices", ["cpu", pytest.param("cpu:2", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("step", [4, pytest.param(9, marks=pytest.mark.slow), pytest.param(13, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
+@pytest.mark.parametrize("step", [4, 9, 13])
 def test_stopped_in_either_part_it_ends_as_undisturbed(tmp_path, splits, source, devices, step) -> None:
     """Averaged weights, frozen stage, slow body: a run that is stopped at `step` of 18 (9 with the head alone)."""
     config = resolved(

@@ -47,6 +47,7 @@ def train(folder: Path, photos: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_a_training_whose_images_go_away_stops_and_continues_to_the_same_bits(tmp_path: Path, photos: Path) -> None:
     calm = train(tmp_path / "calm", photos)
     run = Run(tmp_path / "cut" / "run")

@@ -156,6 +156,7 @@ def test_until_ends_early_and_the_next_call_goes_on_with_the_same_schedule(tmp_p
     assert scores(run) == scores(whole)
 
 
+@pytest.mark.slow
 def test_small_images_come_first_and_a_pause_changes_nothing(tmp_path, splits) -> None:
     """Stopped in the small part and after it, a run ends as the undisturbed one; what it saves takes the whole images."""
     sections = {

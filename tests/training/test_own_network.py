@@ -53,6 +53,7 @@ def test_a_run_keeps_its_network(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert evaluate.main([str(run.path), "--split", "val"]) == 0
 
 
+@pytest.mark.slow
 def test_every_format_agrees_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copyfile(FILE, "net.py")

@@ -98,6 +98,7 @@ def test_no_gradient_reaches_the_stem(splits: Splits) -> None:
     assert not trained & {variable.path for variable in whitening.stem(training.network_of(model)).variables}
 
 
+@pytest.mark.slow
 def test_training_and_resuming_leave_it_alone(tmp_path: Path, splits: Splits) -> None:
     config = training.resolve(BASE, splits)
     kernels, ends = [], []
