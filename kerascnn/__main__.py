@@ -18,6 +18,7 @@ COMMANDS = {
     "export": ("kerascnn.export", "export a run as SavedModel, LiteRT, ONNX or Keras file, proven equal"),
     "serve": ("kerascnn.serve", "answer images over HTTP, from runs and exported files"),
     "benchmark": ("kerascnn.benchmark", "time input, training step and inference, optionally beside stock Keras"),
+    "doctor": ("kerascnn.doctor", "look at this machine and installation, and say what to change"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),
 }
 

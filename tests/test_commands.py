@@ -95,6 +95,7 @@ def overrides(command: str, words: list[str]) -> list[str]:
         return SMALL_PHOTOS if any(re.search(r"(^|:)photos", word) for word in words) else SMALL
     return {
         "evaluate": ["--most", "10"],
+        "doctor": ["--no-measure"],
         # All of it but the training, which the slow tests of tests/comparison do.
         "compare": ["--dry-run", "--match", "none", "--fraction", "0.02", "--width", "0.25"],
         "tune": ["--epochs", "2", "--fraction", "0.02", "--trials", "2", "--tuner", "random"],

@@ -12,6 +12,7 @@ from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.comparison import compare_config as compare
 from kerascnn.config import Config
 from kerascnn.config.section import Section
+from kerascnn.doctor import Doctor
 from kerascnn.errors import UserError
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.export import Export
@@ -34,6 +35,7 @@ SCHEMAS = {
     "export": Export,
     "serve": Serve,
     "archs": Archs,
+    "doctor": Doctor,
 }
 
 
