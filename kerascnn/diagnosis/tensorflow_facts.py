@@ -28,7 +28,7 @@ def worth(executor: Executor) -> OneDnnWorth:
             found.append(executor.call(images_per_second, on, slot=executor.slots[0], alone=True))
         except (UserError, TrainingFailed, RuntimeError) as error:
             return OneDnnWorth(error=(str(error).strip().splitlines() or ["no message"])[-1])
-    return OneDnnWorth(*found)
+    return OneDnnWorth(on=found[0], off=found[1])
 
 
 def images_per_second(on: bool) -> float:
