@@ -135,7 +135,7 @@ class Predictor:
     def _pixels(self, item: Item, read: Callable[[bytes], Any]) -> np.ndarray | str:
         """Returns an item as [image_size, image_size, 3], or why it cannot be used."""
         if isinstance(item, np.ndarray):
-            return self._fitted(item)
+            return self.fitted(item)
         problem = decode.probe(item).problem
         if problem is not None:
             return problem
@@ -154,7 +154,8 @@ class Predictor:
         except tf.errors.OpError:
             return decode.problem_of(content) or "it cannot be decoded"
 
-    def _fitted(self, image: np.ndarray) -> np.ndarray | str:
+    def fitted(self, image: np.ndarray) -> np.ndarray | str:
+        """Returns an image as [image_size, image_size, 3], or why it cannot be used."""
         if image.ndim == 2:
             image = image[..., None].repeat(3, -1)
         if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:

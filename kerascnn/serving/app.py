@@ -9,15 +9,15 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.serving import class_map, request_body
-from kerascnn.serving.batching import QueueFull
+from kerascnn.serving import class_map, request_body, tf_routes
+from kerascnn.serving.limits import within
+from kerascnn.serving.request_counts import RequestCounts
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
 
@@ -28,16 +28,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-
-
-class RequestCounts:
-    """The numbers of GET /metrics."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("kerascnn_requests", "Requests.", ["path", "status"], registry=self.registry)
-        self.seconds = Histogram("kerascnn_request_seconds", "Time of a request.", ["path"], registry=self.registry)
-        self.images = Counter("kerascnn_images", "Images.", ["model", "outcome"], registry=self.registry)
 
 
 def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | None) -> FastAPI:
@@ -56,23 +46,13 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
 
     async def predict(request: Request) -> Response:
         model, top, cam = _asked(request, models)
-        try:
-            with anyio.fail_after(settings.time_limit):
-                body = await request_body.read(request, settings.max_body * 1e6)
-        except TimeoutError:
-            raise HTTPException(408, f"the request did not arrive within {settings.time_limit:g} s") from None
+        body = await request_body.read(request, settings)
         kind = request.headers.get("content-type", "")
         found = await request_body.files(kind, body, settings)
-        try:
-            with anyio.fail_after(settings.time_limit):
-                results = await model.results(found, top, cam)
-        except QueueFull as error:
-            raise HTTPException(429, str(error), {"Retry-After": "1"}) from None
-        except TimeoutError:
-            raise HTTPException(504, f"no answer within {settings.time_limit:g} s (--time-limit)") from None
+        with within(settings):
+            results = await model.results(found, top, cam)
         broken = sum(result["error"] is not None for result in results)
-        figures.images.labels(model.name, "broken").inc(broken)
-        figures.images.labels(model.name, "answered").inc(len(results) - broken)
+        figures.count(model.name, len(results) - broken, len(results))
         answer: dict[str, Any] = {"model": model.name, "version": model.version, "results": results}
         if broken and len(results) == 1:
             return JSONResponse({"error": results[0]["error"], **answer}, 400)
@@ -87,6 +67,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
     async def metrics() -> Response:
         return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
 
+    tf_routes.add(app, models, settings, figures)
     app.post("/predict")(predict)
     app.get("/api/models")(listed)
     app.get("/healthz")(healthy)
@@ -117,7 +98,7 @@ class _Around:
             response = await self._answer(request, call_next)
         response.headers.update(HEADERS)
         seconds = time.perf_counter() - start
-        known = path if path in (*OPEN, "/predict", "/api/models", "/metrics") else "other"
+        known = getattr(request.scope.get("route"), "path", "other")  # the route's pattern: paths have no bound
         self.figures.requests.labels(known, str(response.status_code)).inc()
         self.figures.seconds.labels(known).observe(seconds)
         line = {"time": round(time.time(), 3), "method": request.method, "path": path[:200]}

@@ -1,7 +1,8 @@
 """A bounded queue in front of a network: images that wait together are computed together."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -12,9 +13,12 @@ class QueueFull(Exception):
     """The queue is full: the client may come again."""
 
 
+Outputs = Mapping[str, np.ndarray]  # by name: of a batch [n, ...], or of one image [...]
+
+
 class _Waiting(NamedTuple):
     pixels: np.ndarray
-    answer: "asyncio.Future[np.ndarray]"
+    answer: "asyncio.Future[Outputs]"
 
 
 class Batcher:
@@ -23,30 +27,31 @@ class Batcher:
     An image waits only for others that are already being decoded, and at most `wait` seconds.
 
     Args:
-        infer: float32 [n, H, W, 3] -> float32 [n, classes].
+        infer: float32 [n, H, W, 3] -> outputs by name, [n, ...] each.
         batch: Images of one call.
         wait: Seconds.
         room: Images that may wait or be decoded; more are refused.
     """
 
-    def __init__(self, infer: Callable[[np.ndarray], np.ndarray], batch: int, wait: float, room: int) -> None:
+    def __init__(self, infer: Callable[[np.ndarray], Outputs], batch: int, wait: float, room: int) -> None:
         self.infer, self.batch, self.wait, self.room = infer, batch, wait, room
         self.held = self.coming = 0  # images that were taken on; of them, those that are being decoded
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "network")
 
-    def take(self, count: int) -> None:
-        """Takes on images; raises QueueFull where there is no room. Each is released by `release`."""
+    @contextlib.contextmanager
+    def taken(self, count: int) -> Iterator[None]:
+        """Holds the places of `count` images; raises QueueFull where there is no room."""
         if self.held + count > self.room:
             raise QueueFull(f"{self.held} images are waiting, and there is room for {self.room}")
         self.held += count
+        try:
+            yield
+        finally:
+            self.held -= count
 
-    def release(self, count: int) -> None:
-        """Makes room for as many images as were taken on."""
-        self.held -= count
-
-    async def put(self, pixels: np.ndarray) -> np.ndarray:
-        """Returns the probabilities [classes] of one image [H, W, 3]."""
+    async def put(self, pixels: np.ndarray) -> Outputs:
+        """Returns the outputs for one image [H, W, 3]."""
         answer = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Waiting(pixels, answer))
         return await answer
@@ -60,18 +65,15 @@ class Batcher:
                 continue
             try:
                 images = np.stack([one.pixels for one in group]).astype("float32")
-                rows = await loop.run_in_executor(self._thread, self._computed, images)
+                outputs = await loop.run_in_executor(self._thread, self.infer, images)
             except Exception as error:  # the requests of this batch report it
                 for one in group:
                     if not one.answer.done():
                         one.answer.set_exception(error)
                 continue
-            for one, row in zip(group, rows, strict=True):
+            for place, one in enumerate(group):
                 if not one.answer.done():
-                    one.answer.set_result(row)
-
-    def _computed(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self.infer(images))
+                    one.answer.set_result({name: values[place] for name, values in outputs.items()})
 
     async def _gather(self) -> list[_Waiting]:
         group = [await self._queue.get()]

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
+import anyio
+import numpy as np
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -16,8 +18,16 @@ _THROWN = 4  # times the limit that is read of a body that is too large, so that
 _HOW = "expected -F image=@photo.jpg, or a file with Content-Type: application/octet-stream"
 
 
-async def read(request: Request, most: float) -> bytes:
-    """Returns the body; raises HTTPException where it has more than `most` bytes or ends in the middle."""
+async def read(request: Request, settings: Serve) -> bytes:
+    """Returns the body; raises HTTPException where it is too large, too slow, or ends in the middle."""
+    try:
+        with anyio.fail_after(settings.time_limit):
+            return await _read(request, settings.max_body * 1e6)
+    except TimeoutError:
+        raise HTTPException(408, f"the request did not arrive within {settings.time_limit:g} s") from None
+
+
+async def _read(request: Request, most: float) -> bytes:
     parts, size = [], 0
     try:
         async for part in request.stream():
@@ -53,15 +63,22 @@ async def files(kind: str, body: bytes, settings: Serve) -> list[tuple[str, byte
         raise HTTPException(415, f"{_HOW}, got {plain[:80]!r}")
     if not found or not body:
         raise HTTPException(400, f"no image: {_HOW}")
-    pixels = await asyncio.to_thread(_pixels, found)
-    if pixels > settings.max_pixels * 1e6:
-        raise HTTPException(413, f"a request may have {settings.max_pixels:g} megapixels, got {pixels:,} pixels")
+    await check_pixels([content for _, content in found], settings)
     return found
 
 
-def _pixels(found: list[tuple[str, bytes]]) -> int:
-    probes = [probe_content(content) for _, content in found]
-    return sum(probe.height * probe.width for probe in probes)
+async def check_pixels(images: Sequence[bytes | np.ndarray], settings: Serve) -> None:
+    """Raises HTTPException where images, encoded or [H, W, 3], have too many pixels: by their headers, before decoding."""
+    pixels = await asyncio.to_thread(lambda: sum(map(_pixels, images)))
+    if pixels > settings.max_pixels * 1e6:
+        raise HTTPException(413, f"a request may have {settings.max_pixels:g} megapixels, got {pixels:,} pixels")
+
+
+def _pixels(image: bytes | np.ndarray) -> int:
+    if isinstance(image, np.ndarray):
+        return image.shape[0] * image.shape[1]
+    probe = probe_content(image)
+    return probe.height * probe.width
 
 
 async def _of_form(kind: str, body: bytes, most: int) -> list[tuple[str, bytes]]:

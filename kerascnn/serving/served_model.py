@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from kerascnn.artefacts.versions import versions
 from kerascnn.data import formats
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, finding
+from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.serving import class_map
-from kerascnn.serving.batching import Batcher
+from kerascnn.serving.batching import Batcher, Outputs
 from kerascnn.serving.serve_config import Serve
 
 _SUFFIXES = {".keras": "Keras", ".onnx": "ONNX", ".tflite": "LiteRT"}
@@ -33,15 +35,17 @@ class ServedModel:
     """
 
     def __init__(self, name: str, path: Path, settings: Serve, decoders: ThreadPoolExecutor) -> None:
-        self.name, self.predictor, self.decoders = name, artefacts.open(path), decoders
-        numbers = versions(path)
-        self.version = path.name if path.name.isdecimal() else str(numbers[-1]) if numbers else "1"
+        self.name, self.path, self.decoders = name, path, decoders
+        self.predictor = artefacts.open(path)
+        self.version = _version(path)
         self.format = _SUFFIXES.get(path.suffix) or ("run" if Run(path).config_file.exists() else "SavedModel")
-        self.batcher = Batcher(self.predictor.infer, settings.max_batch, settings.max_wait / 1000, settings.queue)
+        self.class_names = tuple(map(_printable, self.predictor.class_names))
+        self.batcher = Batcher(self._outputs, settings.max_batch, settings.max_wait / 1000, settings.queue)
         self.cam = class_map.offered(self.predictor.network)
         side = self.predictor.image_size
-        for count in {1, settings.max_batch}:  # no client waits for what comes with a first call
-            self.predictor.infer(np.zeros((count, side, side, 3), "float32"))
+        for count in (settings.max_batch, 1):  # no client waits for what comes with a first call
+            blank = self._outputs(np.zeros((count, side, side, 3), "float32"))
+        self.example = {name: values[0] for name, values in blank.items()}  # the outputs for a black image
         self.predictor.decoded(tf.io.encode_png(np.zeros((side, side, 3), "uint8")).numpy())
 
     def described(self) -> dict[str, Any]:
@@ -52,42 +56,68 @@ class ServedModel:
             "name": self.name,
             "version": self.version,
             "format": self.format,
-            "classes": list(predictor.class_names),
+            "classes": list(self.class_names),
             "input": size,
             "several_labels": predictor.task.several,
             "offers": {"cam": self.cam, "neighbors": False, "sets": False, "known": False},
         }
 
+    async def rows(self, images: Sequence[bytes | np.ndarray]) -> list[Outputs | str]:
+        """Returns for each image, encoded or as pixels [H, W, 3], its outputs, or why it cannot be used; raises QueueFull."""
+        with self.batcher.taken(len(images)):
+            return await asyncio.gather(*map(self._row, images))
+
     async def results(self, files: list[tuple[str, bytes]], top: int, cam: bool) -> list[dict[str, Any]]:
-        """Returns one result per file, in their order; raises QueueFull."""
-        self.batcher.take(len(files))
-        try:
+        """Returns one result of POST /predict per file, in their order; raises QueueFull."""
+        with self.batcher.taken(len(files)):
             return await asyncio.gather(*(self._result(name, content, top, cam) for name, content in files))
+
+    async def _row(self, image: bytes | np.ndarray) -> Outputs | str:
+        self.batcher.coming += 1
+        read = self.predictor.decoded if isinstance(image, bytes) else self.predictor.fitted
+        try:
+            pixels = await asyncio.get_running_loop().run_in_executor(self.decoders, read, image)
         finally:
-            self.batcher.release(len(files))
+            self.batcher.coming -= 1
+        return pixels if isinstance(pixels, str) else await self.batcher.put(pixels)
 
     async def _result(self, name: str, content: bytes, top: int, cam: bool) -> dict[str, Any]:
         empty: dict[str, Any] = {"in_set": None, "known": None, "overlay": None, "neighbors": None}
-        loop = asyncio.get_running_loop()
-        self.batcher.coming += 1
-        try:
-            pixels = await loop.run_in_executor(self.decoders, self.predictor.decoded, content)
-        finally:
-            self.batcher.coming -= 1
-        if isinstance(pixels, str):
-            return {"file": name, "top": [], "error": pixels, **empty}
-        probabilities = await self.batcher.put(pixels)
+        row = await self._row(content)
+        if isinstance(row, str):
+            return {"file": name, "top": [], "error": row, **empty}
+        probabilities = row["probabilities"]
         order = (-probabilities).argsort(kind="stable")[:top].tolist()
-        shown = [{"class": self.predictor.class_names[c], "probability": float(probabilities[c])} for c in order]
+        shown = [{"class": self.class_names[c], "probability": float(probabilities[c])} for c in order]
         if cam:
+            loop = asyncio.get_running_loop()
             empty["overlay"] = await loop.run_in_executor(self.decoders, self._overlay, content, order[0])
         return {"file": name, "top": shown, "error": None, **empty}
+
+    def _outputs(self, images: np.ndarray) -> Outputs:
+        """Returns `probabilities`, and with several labels per image `labels`, those at or above their thresholds."""
+        probabilities = np.asarray(self.predictor.infer(images))
+        if not self.predictor.task.several:
+            return {"probabilities": probabilities}
+        thresholds = self.predictor.thresholds or Thresholds.half(len(self.class_names))
+        return {"probabilities": probabilities, "labels": probabilities >= np.asarray(thresholds.each, "float32")}
 
     def _overlay(self, content: bytes, index: int) -> Any:
         assert self.predictor.network is not None
         return class_map.class_map(
             self.predictor.network, content, index, self.predictor.image_size, self.predictor.resize
         )
+
+
+def _version(path: Path) -> str:
+    """Returns the number of an artefact's folder, or of the newest version below it; 1 where there are none."""
+    folder, numbers = path.parent if path.is_file() else path, versions(path)
+    return folder.name if folder.name.isdecimal() else str(numbers[-1]) if numbers else "1"
+
+
+def _printable(name: str) -> str:
+    """Returns the name of a class as JSON can hold it: a folder's name need not be UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def named(words: tuple[str, ...]) -> dict[str, Path]:
