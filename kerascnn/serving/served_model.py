@@ -74,12 +74,14 @@ class ServedModel:
 
     async def _row(self, image: bytes | np.ndarray) -> Outputs | str:
         self.batcher.coming += 1
-        read = self.predictor.decoded if isinstance(image, bytes) else self.predictor.fitted
         try:
-            pixels = await asyncio.get_running_loop().run_in_executor(self.decoders, read, image)
+            pixels = await asyncio.get_running_loop().run_in_executor(self.decoders, self._pixels, image)
         finally:
             self.batcher.coming -= 1
         return pixels if isinstance(pixels, str) else await self.batcher.put(pixels)
+
+    def _pixels(self, image: bytes | np.ndarray) -> np.ndarray | str:
+        return self.predictor.decoded(image) if isinstance(image, bytes) else self.predictor.fitted(image)
 
     async def _result(self, name: str, content: bytes, top: int, cam: bool) -> dict[str, Any]:
         empty: dict[str, Any] = {"in_set": None, "known": None, "overlay": None, "neighbors": None}
