@@ -70,9 +70,12 @@ def test_the_best_first_with_state_and_interval(home: Path, capsys: pytest.Captu
 
 def test_asking_holds_nothing_where_the_holder_is_gone(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = begun(home, "killed")
-    run.lock_file.write_text("999999999")
+    with run.lock() as held:
+        pass
+    os.utime(held.file)  # killed: it was not given back
     assert rows(home, capsys)["killed"]["state"] == "stopped"
-    run.lock_file.write_text("not a number")
+    held.file.write_text("not a lease")
+    os.utime(held.file, (1e9, 1e9 + 1))
     assert rows(home, capsys)["killed"]["state"] == "stopped"
 
 

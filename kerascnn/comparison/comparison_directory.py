@@ -18,7 +18,7 @@ class ComparisonDirectory(StudyDirectory):
         path: The directory; it need not exist yet.
     """
 
-    kind, flag, way_out = "comparison", "--comparisons-dir", "delete {path} (its runs stay and are reused)"
+    kind, way_out = "comparison", "delete {path} (its runs stay and are reused)"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)

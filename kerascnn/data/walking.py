@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kerascnn.data.trouble import SYSTEM, gone
 from kerascnn.errors import Stopped
-from kerascnn.runs.files import CONTENTS_FOLDER, OUTPUT_MARK
+from kerascnn.runs.files import CONTENTS_FOLDER, LEASE_FOLDER, OUTPUT_MARK
 
 # Folders that file managers, NAS systems and archives create among images, in lower case: thumbnails and deleted files.
 # Names that begin with a dot are skipped silently.
@@ -28,7 +28,8 @@ _TRACES = (
     frozenset((CONTENTS_FOLDER,)),
     frozenset(("config.toml", "data.json")),
     frozenset(("config.toml", "environment.json")),
-    frozenset(("config.toml", ".lock")),
+    frozenset(("config.toml", LEASE_FOLDER)),
+    frozenset(("config.toml", ".lock")),  # of earlier versions
     frozenset(("search.toml", "oracle")),
     frozenset(("comparison.toml",)),
     frozenset(("saved_model.pb",)),

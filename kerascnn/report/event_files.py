@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kerascnn.runs.files import sync
+from kerascnn.runs.files import aside_of, replace, sync
 
 TRAIN, VALIDATION, TEST, HPARAMS = "train", "validation", "test", "hparams"
 # Folders of a split's records; those of train and val are beside the curves, as with Keras' own callback.
@@ -76,12 +76,13 @@ def cut(path: Path, records: Sequence[bytes], whole: bool, step: int, epochs_don
     if len(kept) <= 1:  # only the version of the format
         path.unlink()
     elif changed:
-        aside = path.with_name(f".aside-{path.stat().st_ino}")  # TensorBoard reads all names that contain "tfevents"
+        # TensorBoard reads all names that contain "tfevents".
+        aside = aside_of(path.with_name(str(path.stat().st_ino)), keep_suffix=True)
         with tf.io.TFRecordWriter(str(aside)) as writer:
             for record in kept:
                 writer.write(record)
         sync(aside)
-        aside.replace(path)
+        replace(aside, path)
     sync(path.parent)
 
 

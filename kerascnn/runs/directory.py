@@ -1,4 +1,4 @@
-"""The directory of a run: the only module that knows its file names, and its lock. No TensorFlow.
+"""The directory of a run: the only module that knows its file names, and its lease. No TensorFlow.
 
 config.toml environment.json data.json split.csv skipped.csv history.csv metrics.json network.py
 exclude.csv relabel.csv checkpoints/ best.keras tensorboard/ predictions/ plots/ report.html log.txt failure.txt
@@ -13,7 +13,7 @@ import shutil
 import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from kerascnn.config import Config, defaults
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs import starting
-from kerascnn.runs.files import leftovers, names_in, read_json, write_file
-from kerascnn.runs.locks import Held, hold, hold_when_free
+from kerascnn.runs.files import check, leftovers, names_in, read_json, write_file
+from kerascnn.runs.lease import Lease, hold, hold_when_free
 from kerascnn.runs.validation import described, scored
 from kerascnn.scoring import task as tasks
 from kerascnn.scoring.label_metrics import Thresholds
@@ -66,8 +66,6 @@ class Run:
         self.log_file = self.path / "log.txt"
         self.latency_file = self.path / "latency.json"
         self.failure_file = self.path / "failure.txt"
-        self.lock_file = self.path / ".lock"
-        self._held: Held | None = None
 
     @property
     def trained(self) -> bool:
@@ -150,54 +148,29 @@ class Run:
             except (ValueError, TypeError, csv.Error) as error:
                 raise UserError(f"{self.history_file} is damaged: expected numbers in columns: {error}") from None
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Holds the run for this process.
+    def lock(self, say: Callable[[str], None] | None = None) -> contextlib.AbstractContextManager[Lease]:
+        """Holds the run for this process: see `lease.hold`."""
+        return hold(self.path, f"run {self.name}", say=say)
 
-        Raises:
-            Busy: Another process holds it.
-            UserError: Its file system has no locks.
-        """
-        with self._hold() as held:
-            self._held = held
-            try:
-                yield
-            finally:
-                self._held = None
-
-    def _hold(self) -> contextlib.AbstractContextManager[Held]:
-        return hold(self.path, f"run {self.name}", "--runs-dir")
-
-    @contextlib.contextmanager
     def lock_when_free(
         self,
         stop: threading.Event | None = None,
         patience: float | None = None,
         waiting: Callable[[str], None] = lambda line: None,
-    ) -> Iterator[None]:
-        """Holds the run, after waiting up to `patience` for the process that holds it: see `locks.hold_when_free`."""
+    ) -> contextlib.AbstractContextManager[Lease]:
+        """Holds the run, after waiting up to `patience` for the process that holds it: see `lease.hold_when_free`."""
         patience = PATIENCE if patience is None else patience
-        with hold_when_free(self._hold, patience, stop, waiting) as held:
-            self._held = held
-            try:
-                yield
-            finally:
-                self._held = None
+        return hold_when_free(lambda: self.lock(waiting), patience, stop, waiting)
 
     def still_there(self) -> None:
-        """Raises Stopped if the run is held and its directory has been removed or replaced."""
-        if self._held is not None:
-            self._held.check()
+        """Raises Stopped if this process held the run and holds it no longer."""
+        check(self.path)
 
     def tidy(self) -> None:
         """Removes what killed processes left aside, unless a process works in the run or it is read-only."""
         if leftovers(self.path):
             with contextlib.suppress(UserError, OSError), self.lock():
                 pass
-
-    def _write(self, path: Path, content: bytes) -> None:
-        self.still_there()
-        write_file(path, content)
 
     def write_config(self, config: Config) -> None:
         """Writes the merged config before the first batch, without `overwrite`, which is for one start only.
@@ -207,7 +180,7 @@ class Run:
         size = config.data.image_size
         used = None if size is None else defaults.used(config, size)
         text = dumps(config.replace(logging={"overwrite": False}), used)
-        self._write(self.config_file, text.encode("utf-8", "surrogateescape"))
+        write_file(self.config_file, text.encode("utf-8", "surrogateescape"))
 
     def write_data(
         self, summary: dict[str, Any], split_rows: Iterable[Sequence[Any]], skipped_rows: Iterable[Sequence[Any]]
@@ -215,30 +188,30 @@ class Run:
         """Writes the splits (path, label, split, and group where groups are known) and the images left out (path, reason)."""
         rows = list(split_rows)
         columns = ("path", "label", "split", "group")[: len(rows[0]) if rows else 3]
-        self._write(self.split_file, _csv_bytes(columns, rows))
-        self._write(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
-        self._write(self.data_file, _json_bytes(summary))
+        write_file(self.split_file, _csv_bytes(columns, rows))
+        write_file(self.skipped_file, _csv_bytes(("path", "reason"), skipped_rows))
+        write_file(self.data_file, _json_bytes(summary))
 
     def write_corrections(self, exclude: bytes | None, relabel: bytes | None) -> None:
         """Writes copies of the files of --exclude and --relabel: later edits change other runs, not this one."""
         for file, content in ((self.exclude_file, exclude), (self.relabel_file, relabel)):
             if content is not None:
-                self._write(file, content)
+                write_file(file, content)
 
     def write_history(self, rows: Sequence[dict[str, float]]) -> None:
         """Rewrites history.csv as a whole, never appends, so that no epoch occurs twice."""
         keys = list(dict.fromkeys(key for row in rows for key in row))
-        self._write(self.history_file, _csv_bytes(keys, ([_short(row.get(key, "")) for key in keys] for row in rows)))
+        write_file(self.history_file, _csv_bytes(keys, ([_short(row.get(key, "")) for key in keys] for row in rows)))
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Writes the final scores, which makes the run finished."""
-        self._write(self.metrics_file, _json_bytes(metrics))
+        write_file(self.metrics_file, _json_bytes(metrics))
 
     def write_predictions(self, split: str, **arrays: np.ndarray) -> None:
         """Writes the predictions for each image of a split."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        self._write(self.predictions / f"{split}.npz", buffer.getvalue())
+        write_file(self.predictions / f"{split}.npz", buffer.getvalue())
 
     def read_predictions(self, split: str) -> dict[str, np.ndarray]:
         """Returns ids, labels and probabilities of a split."""
@@ -261,11 +234,11 @@ class Run:
 
     def write_network(self, source: bytes) -> None:
         """Writes the file that defines the network, where it is not one of this package."""
-        self._write(self.network_file, source)
+        write_file(self.network_file, source)
 
     def write_latency(self, facts: dict[str, Any]) -> None:
         """Writes the latency of one image."""
-        self._write(self.latency_file, _json_bytes(facts))
+        write_file(self.latency_file, _json_bytes(facts))
 
     def drop_checkpoints(self) -> None:
         """Removes the checkpoints of a run that will not be resumed."""
@@ -273,11 +246,11 @@ class Run:
 
     def write_plot(self, name: str, png: bytes) -> None:
         """Writes one picture to plots/."""
-        self._write(self.plots / name, png)
+        write_file(self.plots / name, png)
 
     def write_report(self, html: str) -> None:
         """Writes the report page."""
-        self._write(self.report_file, html.encode())
+        write_file(self.report_file, html.encode())
 
     def environment(self) -> list[dict[str, Any]]:
         """Returns versions, devices, command and commit of each start; a damaged file counts as empty."""
@@ -304,7 +277,7 @@ class Run:
                 "git_commit": starting.git_commit(),
             }
         )
-        self._write(self.environment_file, _json_bytes(starts))
+        write_file(self.environment_file, _json_bytes(starts))
         return starts
 
 

@@ -5,39 +5,101 @@ import difflib
 import glob
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from kerascnn.errors import UserError
 
 _ASIDE = ".aside"
-# Names of files that are written aside: `.NAME.PROCESS.aside`, or `.aside-...` if the suffix matters.
+# Names of files that are written aside: `.NAME.WRITER.aside`, or `.aside-WRITER-NAME` if the suffix matters. The writer is
+# the lease of a folder some levels above, `LEVELS-GENERATION-TOKEN`, or a process that holds none.
 _LEFT = re.compile(r"\.aside-.+|\..+\.aside")
+_LEASED = re.compile(r"(?:^\.aside-|\.)(\d+)-(\d+)-[0-9a-f]{16}(?:-|\.aside$)")
 _WRITER = re.compile(r"\.(\d+)\.aside$|^\.aside-(\d+)-")
 _OLD = 3600.0  # seconds after which a file aside is abandoned, whatever process now has the number of its writer
 _NAME_BYTES = 200
 # A file that marks output folders of this program: nothing below them is ever listed as data.
 OUTPUT_MARK = ".kerascnn"
+LEASE_FOLDER = ".lease"  # in a folder that belongs to one process at a time: see `runs.lease`
 CONTENTS_FOLDER = ".contents"  # in a folder of runs: known contents of images
 _MARKED = b"Written by kerascnn: this folder holds its output, which is skipped when images are listed.\n"
 
 
+class Guard(Protocol):
+    """A lease, as writers of files see it.
+
+    Attributes:
+        tag: Its generation and its token, which are part of the names of files that are written aside under it.
+    """
+
+    tag: str
+
+    def check(self) -> None:
+        """Raises Stopped if this process no longer owns the folder."""
+
+
+_guards: dict[str, Guard] = {}  # folder -> the lease of this process: whatever is renamed below it is checked first
+
+
+@contextlib.contextmanager
+def guarded(folder: Path, guard: Guard) -> Iterator[None]:
+    """Has `guard` checked before each rename in `folder` and below."""
+    place = os.path.realpath(folder)
+    _guards[place] = guard
+    try:
+        yield
+    finally:
+        if _guards.get(place) is guard:
+            del _guards[place]
+
+
+def _guarding(path: Path) -> list[tuple[int, Guard]]:
+    """Returns the leases of the folders above `path`, and of `path` itself, innermost first, with levels above its folder."""
+    if not _guards:
+        return []
+    real = Path(os.path.realpath(path.parent), path.name)
+    above = ((level, _guards.get(str(folder))) for level, folder in enumerate((real, *real.parents), -1))
+    return [(level, guard) for level, guard in above if guard is not None]
+
+
+def check(path: Path) -> None:
+    """Raises Stopped if `path` is in a folder that this process held, and holds no longer."""
+    for _, guard in _guarding(path):
+        guard.check()
+
+
+def replace(aside: Path, path: Path) -> None:
+    """Renames what `aside_of(path)` names to `path`, if the folder still belongs to this process.
+
+    Raises:
+        Stopped: It does not. Whoever took it over has removed `aside`, so that this cannot happen between check and rename.
+    """
+    check(path)
+    try:
+        aside.replace(path)
+    except FileNotFoundError:
+        check(path)
+        raise
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Replaces `path` atomically by `content`; after a crash it has its old or its new content."""
+    check(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path)
+    aside = aside_of(path)
     with naming(path):
         try:
             with aside.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
+            replace(aside, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
@@ -63,11 +125,11 @@ def link_file(source: Path, path: Path) -> None:
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """Yields a name beside `path` that is renamed to it at the end."""
-    aside = _aside(path)
+    aside = aside_of(path)
     try:
         aside.unlink(missing_ok=True)
         yield aside
-        aside.replace(path)
+        replace(aside, path)
     except BaseException:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
@@ -82,8 +144,11 @@ def make_output(folder: Path) -> None:
         write_file(folder / OUTPUT_MARK, _MARKED)
 
 
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{_stem(path.name)}.{os.getpid()}{_ASIDE}")
+def aside_of(path: Path, keep_suffix: bool = False) -> Path:
+    """Returns the hidden name beside `path` under which its content is written before `replace`."""
+    guards = _guarding(path.parent / "file")
+    writer = f"{guards[0][0]}-{guards[0][1].tag}" if guards else str(os.getpid())
+    return path.with_name(f".aside-{writer}-{path.name}" if keep_suffix else f".{_stem(path.name)}.{writer}{_ASIDE}")
 
 
 def _stem(name: str) -> str:
@@ -97,7 +162,8 @@ def _stem(name: str) -> str:
 def remove(folder: Path) -> None:
     """Removes a directory atomically: it is renamed first, so that a kill leaves all of it or nothing of that name."""
     clear_leftovers(folder)
-    folder.rename(_aside(folder))
+    check(folder)
+    folder.rename(aside_of(folder))
     clear_leftovers(folder)
 
 
@@ -107,9 +173,14 @@ def clear_leftovers(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def clear_dead(folder: Path) -> None:
-    """Removes what killed processes left aside in `folder` and below, for a process that holds the folder."""
-    for left in leftovers(folder):
+def clear_dead(folder: Path, generation: int) -> None:
+    """Removes what dead processes left aside in `folder` and below, for the process that holds it.
+
+    Args:
+        folder: The folder.
+        generation: Of the lease of this process: what was written under an earlier one is removed, also of living processes.
+    """
+    for left in leftovers(folder, generation):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
@@ -117,13 +188,19 @@ def clear_dead(folder: Path) -> None:
                 left.unlink()
 
 
-def leftovers(folder: Path) -> list[Path]:
-    """Returns what processes that no longer run left aside in `folder` and below."""
+def leftovers(folder: Path, generation: float = math.inf) -> list[Path]:
+    """Returns what was left aside in `folder` and below: by dead processes, and under its leases before `generation`."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         aside = [name for name in (*folders, *names) if _LEFT.fullmatch(name)]
         folders[:] = [name for name in folders if name not in aside]
-        found += [path for name in aside if _nobodys(path := Path(place, name))]
+        levels = len(Path(place).relative_to(folder).parts)
+        for path in (Path(place, name) for name in aside):
+            leased = _LEASED.search(path.name)
+            # Under the lease of a folder between: whoever holds that one removes it.
+            earlier = leased is not None and int(leased[1]) == levels and int(leased[2]) < generation
+            if earlier if leased else _nobodys(path):
+                found.append(path)
     return sorted(found)
 
 
@@ -187,10 +264,10 @@ def read_json(path: Path) -> Record:
 
 
 def names_in(path: Path) -> set[str]:
-    """Returns the names in a directory, none if it does not exist, without what a kill left aside."""
+    """Returns the names in a directory, none if it does not exist, without its lease and what a kill left aside."""
     if not path.is_dir():
         return set()
-    return {entry.name for entry in path.iterdir() if not _LEFT.fullmatch(entry.name)}
+    return {entry.name for entry in path.iterdir() if not _LEFT.fullmatch(entry.name)} - {LEASE_FOLDER}
 
 
 def sync(path: Path) -> None:

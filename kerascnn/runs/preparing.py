@@ -12,10 +12,9 @@ from kerascnn.runs import earlier
 from kerascnn.runs.directory import Run
 from kerascnn.runs.files import clear_leftovers, names_in, remove
 from kerascnn.runs.identity import default_name, identity
-from kerascnn.runs.locks import LOCK_FILE
 
 # Files that may be in a directory before its run has begun.
-_NEW = {LOCK_FILE, "log.txt", "child.log", "latency.json"}
+_NEW = {"log.txt", "child.log", "latency.json"}
 
 
 def prepare(

@@ -1,8 +1,6 @@
 """A run as one row: its state, progress and score. Damage is a state, never an error. No TensorFlow."""
 
 import datetime
-import fcntl
-import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +10,7 @@ from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs.directory import Run
 from kerascnn.runs.finding import when
+from kerascnn.runs.lease import live_holder
 from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.task import SINGLE, Task
 
@@ -119,36 +118,8 @@ def _failure(run: Run) -> str:
 
 
 def in_use(run: Run) -> bool:
-    """Returns whether a process of this machine holds the run.
-
-    Asking the kernel takes the lock for a moment, in which a starting fit would find it held. It is therefore asked only if
-    the process that last held the run is alive.
-    """
+    """Returns whether a process holds the run."""
     try:
-        descriptor = os.open(run.lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        return live_holder(run.path) is not None
     except OSError:
         return False
-    try:
-        if not _lives(os.pread(descriptor, 64, 0)):
-            return False
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(descriptor)
-
-
-def _lives(process: bytes) -> bool:
-    """Returns whether the process with this number exists."""
-    if not process.strip().isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # a process of another user
-        return True
-    return True

@@ -27,7 +27,7 @@ class SearchDirectory(StudyDirectory):
         path: It need not exist yet.
     """
 
-    kind, flag, way_out = "search", "--searches-dir", "the same flags"
+    kind, way_out = "search", "the same flags"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)

@@ -38,7 +38,7 @@ class FoldsDirectory(StudyDirectory):
         path: The directory; it need not exist yet.
     """
 
-    kind, flag, way_out = "folds", "--folds-dir", "delete {path} (its runs stay and are reused)"
+    kind, way_out = "folds", "delete {path} (its runs stay and are reused)"
     naming = "--run"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -4,32 +4,29 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kerascnn.cli.recipes import load_toml
 from kerascnn.errors import UserError
-from kerascnn.runs import Held, hold
+from kerascnn.runs import Lease, hold
 from kerascnn.runs.files import names_in, write_file
-from kerascnn.runs.locks import LOCK_FILE
 
 
 class StudyDirectory:
-    """The common files of all studies: lock, terms, report, log.
+    """The common files of all studies: lease, terms, report, log.
 
     Args:
         path: The directory; it need not exist yet.
 
     Attributes:
         kind: Kind of study, which is also the name of the file of terms.
-        flag: Flag that names the parent folder.
         naming: Flag that names it.
         way_out: What to do, besides choosing another name, if it contains a study on other terms.
     """
 
     kind: ClassVar[str]
-    flag: ClassVar[str]
     way_out: ClassVar[str]
     naming: ClassVar[str] = "--name"
 
@@ -40,9 +37,9 @@ class StudyDirectory:
         self.report_file = self.path / "report.html"
         self.log_file = self.path / "log.txt"
 
-    def lock(self) -> contextlib.AbstractContextManager[Held]:
-        """Holds the directory for this process: see `runs.hold`."""
-        return hold(self.path, f"{self.kind} {self.name}", self.flag)
+    def lock(self, say: Callable[[str], None] | None = None) -> contextlib.AbstractContextManager[Lease]:
+        """Holds the directory for this process: see `lease.hold`."""
+        return hold(self.path, f"{self.kind} {self.name}", say=say)
 
     def terms_in(self, content: dict[str, Any]) -> dict[str, Any]:
         """Returns the terms in the file of terms, here its whole content."""
@@ -55,14 +52,14 @@ class StudyDirectory:
             UserError: The directory contains a study on other terms (the message lists the differences), or something else.
         """
         if not self.terms_file.exists():
-            if names_in(self.path) - {LOCK_FILE, self.log_file.name}:
+            if names_in(self.path) - {self.log_file.name}:
                 raise UserError(f"{self.path} exists and is not a {self.kind}: choose another {self.naming}")
             return None
         content = load_toml(self.terms_file)
         differ = _differing(_flat(self.terms_in(content)), _flat(terms))
         if not differ:
             return content
-        if names_in(self.path) <= {self.terms_file.name, LOCK_FILE}:
+        if names_in(self.path) <= {self.terms_file.name}:
             return None  # a plan that was only displayed does not claim the directory
         raise UserError(
             f"{self.kind} {self.name} exists on other terms:\n"

@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.errors import UserError
+from kerascnn.runs import files
 from kerascnn.runs.files import naming, sync, write_file
 
 KEPT = 2
@@ -74,17 +75,19 @@ class Store:
     def save(self, step: int, state: dict[str, Any], variables: Sequence[Any]) -> Path:
         """Saves `variables` and `state` after `step` steps."""
         target = self.directory / f"step-{step}"
-        aside = self.directory / f".step-{step}.aside"
+        aside = files.aside_of(target)
         shutil.rmtree(aside, ignore_errors=True)
         try:
             with naming(target):
                 _write(aside, step, state, variables)
+            files.check(target)
             shutil.rmtree(target, ignore_errors=True)
-            aside.replace(target)
+            files.replace(aside, target)
         except BaseException:  # half a checkpoint would take the last space of a full disk
             shutil.rmtree(aside, ignore_errors=True)
             raise
         sync(self.directory)
+        files.check(target)
         for old in self._steps()[:-KEPT]:
             shutil.rmtree(self.directory / f"step-{old}", ignore_errors=True)
         return target

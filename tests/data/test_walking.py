@@ -62,7 +62,7 @@ def test_what_this_program_wrote_is_no_data(photos: Path) -> None:
     before = load(photos)
     for folder, names in {
         "runs/one": ("config.toml", "data.json"),
-        "experiments/runs/killed": ("config.toml", ".lock"),
+        "experiments/runs/killed": ("config.toml", ".lease"),
         "saved_models/one/1": ("saved_model.pb",),
         "ant/scores": ("metrics.json", "predictions"),
         "experiments/comparisons/x": ("comparison.toml",),

@@ -19,7 +19,7 @@ from kerascnn import data, evaluate, fit
 from kerascnn.data import corruptions
 from kerascnn.errors import DONE, USER_ERROR, UserError
 from kerascnn.evaluation import evaluated_model
-from kerascnn.runs import Run, locks
+from kerascnn.runs import Run, lease
 
 pytestmark = pytest.mark.training
 
@@ -88,8 +88,8 @@ def test_everything_of_a_run(run, capsys) -> None:
 def test_the_screen_says_what_n_is_and_scores_wait_for_who_holds_the_run(run, capsys, monkeypatch) -> None:
     with contextlib.ExitStack() as held:
         held.enter_context(Run(run).lock())
-        slept = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: held.close())
-        monkeypatch.setattr(locks, "time", slept)  # whoever holds it lets go once somebody waits
+        slept = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=lambda seconds: held.close())
+        monkeypatch.setattr(lease, "time", slept)  # whoever holds it lets go once somebody waits
         assert evaluate.main([str(run), "--split", "val"]) == DONE
     assert "brier" in Run(run).metrics()["val"]
     out = capsys.readouterr().out
@@ -129,8 +129,8 @@ def test_a_temperature_that_val_cannot_say_is_1(run, capsys) -> None:
 
 
 def test_a_run_that_cannot_be_written_is_told_before_the_scoring(run, tmp_path, capsys, monkeypatch) -> None:
-    (run / ".lock").unlink()
-    (run / ".lock").mkdir()  # as on a disk that may only be read: also for root
+    shutil.rmtree(run / ".lease")
+    (run / ".lease").touch()  # as on a disk that may only be read: also for root
     kept = Run(run).metrics()
     words = [str(run), "--split", "test", "--output", str(tmp_path / "own")]
     assert evaluate.main(words) == DONE

@@ -3,18 +3,22 @@
 import errno
 import fcntl
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.config import Config
-from kerascnn.errors import Stopped, UserError
-from kerascnn.runs import Run, prepare
+from kerascnn.errors import STOPPED, Stopped, UserError
+from kerascnn.runs import Busy, LeaseLost, Run, files, hold, lease, prepare
+from kerascnn.runs.files import write_file
+from kerascnn.runs.lease import live_holder
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.executors.local import LocalExecutor
 
@@ -35,11 +39,12 @@ def test_a_run_whose_folder_goes_away_is_left(tmp_path: Path, way: str) -> None:
         shutil.rmtree(run.path)
         if way == "replaced":
             run.path.mkdir()
-            (run.path / ".lock").touch()
+            (run.path / ".lease").mkdir()
+            (run.path / ".lease" / "1").touch()
         for write in (lambda: run.write_history([{"epoch": 1}]), lambda: run.write_plot("a.png", b""), run.still_there):
             with pytest.raises(Stopped, match="was removed or replaced while this process worked in it"):
                 write()
-    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ([] if way == "removed" else [".lock", "run"])
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ([] if way == "removed" else [".lease", "1", "run"])
     with run.lock():  # the next start makes it anew
         run.write_config(Config())
     assert run.config_file.exists()
@@ -65,20 +70,100 @@ def test_what_fails_in_a_folder_that_is_gone_says_that(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK], ids=os.strerror)
-def test_a_file_system_without_locks_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
+def test_a_file_system_without_flock_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """There the heartbeat alone says that a holder lives, also to processes of the same kernel."""
+
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with (
-        pytest.raises(UserError, match=r"has no file locks .*: --runs-dir DIR names a folder"),
-        Run(tmp_path / "a").lock(),
-    ):
+    run = Run(tmp_path / "a")
+    with hold(run.path, "run a", ttl=0.6):
+        with pytest.raises(Busy, match=rf"a is in use by process {os.getpid()} on "), hold(run.path, "a", ttl=0.6):
+            pass
+        write_file(run.path / "x", b"x")
+    with run.lock():  # it was given back: nobody waits
+        assert run.path.joinpath("x").read_bytes() == b"x"
+
+
+def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What follows is done on another machine."""
+    monkeypatch.setattr(lease, "kernel", lambda: name)
+
+
+def test_a_frozen_holder_is_followed_and_loses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last write is between the check and the rename: what it would rename is gone."""
+    written, moved = tmp_path / "metrics.json", files.replace
+    told: list[str] = []
+    frozen = hold(tmp_path, "run a", ttl=0.6)
+    held = frozen.__enter__()
+    held._over.set()  # no heartbeat any more
+    with pytest.raises(Busy, match=f"in use by process {os.getpid()}: "), hold(tmp_path, "run a"):
+        pass  # on the same kernel it lives: Ctrl-Z
+
+    def thawed(aside: Path, path: Path) -> None:
+        held.check()
+        monkeypatch.setattr(files, "replace", moved)
+        elsewhere(monkeypatch, "other")
+        with hold(tmp_path, "run a", ttl=0.6, say=told.append) as follower:
+            assert (held.generation, follower.generation) == (1, 2)
+            write_file(written, b"theirs")
+            with pytest.raises(FileNotFoundError):
+                aside.replace(path)
+
+    monkeypatch.setattr(files, "replace", thawed)
+    write_file(written, b"mine")
+    with pytest.raises(LeaseLost, match=r"run a: process \d+ .*has taken over .* nothing more is written here") as lost:
+        held.check()
+    assert lost.value.code == STOPPED
+    with pytest.raises(LeaseLost):
+        frozen.__exit__(ValueError, ValueError("whatever fails"), None)
+    assert written.read_bytes() == b"theirs"
+    assert live_holder(tmp_path) is None
+
+
+@pytest.mark.parametrize("ago", [0.0, 3600.0], ids=["just now", "an hour ago"])
+def test_a_dead_holder_of_another_machine_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ago: float
+) -> None:
+    held = hold(tmp_path, "run a", ttl=1.2)
+    dead = held.__enter__()
+    dead._over.set()
+    elsewhere(monkeypatch, "other")
+    os.utime(dead.file, (time.time() - ago,) * 2)
+    began = time.monotonic()
+    with hold(tmp_path, "run a", ttl=1.2):
+        took = time.monotonic() - began
+        assert took > (0.2 if ago else 1.0)
+        with pytest.raises(LeaseLost):
+            dead.check()
+    held.__exit__(None, None, None)
+    assert sorted(entry.name for entry in (tmp_path / ".lease").iterdir()) == ["2"]
+
+
+def test_a_live_holder_of_another_machine_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hold(tmp_path, "run a", ttl=0.6):
+        elsewhere(monkeypatch, "other")
+        assert live_holder(tmp_path) == f"process {os.getpid()} on {platform.node()}"
+        with (
+            pytest.raises(Busy, match=rf"process {os.getpid()} on {platform.node()}: wait"),
+            hold(tmp_path, "a", ttl=0.6),
+        ):
+            pass
+
+
+def test_whoever_judged_a_directory_that_was_replaced_does_not_hold_the_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with hold(folder, "run a"), hold(tmp_path / "other", "b"):
         pass
-    with pytest.raises(UserError, match=r"two processes from writing one comparison: --comparisons-dir DIR"):
-        ComparisonDirectory(tmp_path / "b").lock().__enter__()
+    seen = lease._newest(folder)
+    shutil.rmtree(folder)
+    with hold(folder, "run a") as new:
+        late = lease._created(folder, "run a", 2, 60)
+        assert not lease._follows(late, seen)
+        os.close(late._descriptor)
+        late.file.unlink()
+        assert new.in_place
 
 
 def test_what_the_dead_left_goes_and_what_the_living_write_stays(tmp_path: Path, living: int) -> None:
@@ -123,11 +208,11 @@ def test_an_overwritten_run_is_not_held_in_its_old_place(tmp_path: Path) -> None
     run = Run(tmp_path / "run")
     with run.lock():
         run.write_config(config)
-    old = os.open(run.path / ".lock", os.O_RDWR)
+    old = os.open(run.path / ".lease" / "1", os.O_RDWR)
     prepare(config, "f", "pets")
     with run.lock():
         fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another file: the old one holds nobody off
-        assert os.fstat(old).st_ino != (run.path / ".lock").stat().st_ino
+        assert os.fstat(old).st_ino != (run.path / ".lease" / "1").stat().st_ino
         assert os.fstat(old).st_nlink == 0
     os.close(old)
 
