@@ -115,10 +115,10 @@ def disturb(folder: Path, logs: Path, way: str, takeovers: int) -> dict[str, Any
             thaw(time.monotonic())
             seen = lease._newest(folder)
             holder = json.loads(seen.content)["process"] if seen and seen.content else 0
-            if seen is None or seen.content == last or holder not in workers or holder in frozen:
+            if seen is None or holder not in workers or holder in frozen:
                 time.sleep(0.003)
                 continue
-            if disturbed:
+            if disturbed and seen.content != last:  # else it was thawed before anybody followed
                 waits.append(time.monotonic() - disturbed)
             time.sleep(random.random() * 0.05)
             last = seen.content
