@@ -232,6 +232,7 @@ def _acquired(folder: Path, what: str, say: Callable[[str], None] | None, ttl: f
         try:
             lease = _created(folder, what, seen.generation + 1 if seen else 1, ttl)
         except (FileExistsError, FileNotFoundError):  # somebody was faster, or has removed the directory
+            time.sleep(secrets.randbelow(50) / 1000)  # NFS shows names of other machines with a delay
             continue
         try:
             if _follows(lease, seen):
