@@ -50,7 +50,7 @@ def _search(search: "Search") -> int:
     if tune.dry_run:
         _say(screen, search.plan(*search.seconds()))
         return DONE
-    with search.directory.lock():
+    with search.directory.lock(screen.say):
         search.directory.claim(search.request())
         carry(search.base.logging.runs_dir, search.directory.trials)
         screen.log_to(search.directory.log_file)

@@ -42,7 +42,7 @@ def _of_archs(request: CompareConfig, configs: list[Config], executor: Executor,
         return
     with contextlib.ExitStack() as held:
         made = comparison_plan.make(
-            request, configs, executor, screen, lambda directory: held.enter_context(directory.lock())
+            request, configs, executor, screen, lambda directory: held.enter_context(directory.lock(screen.say))
         )
         _carry_out(made, request, executor, screen)
 
@@ -124,7 +124,7 @@ def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
     for line in found.lines():
         screen.say(line)
     directory = ComparisonDirectory(within(compare.comparisons_dir, compare.name or found.name))
-    with directory.lock():
+    with directory.lock(screen.say):
         with LocalExecutor(phases=screen) as executor:
             entries = found.entries(directory, executor, screen)
         screen.log_to(directory.log_file)

@@ -35,7 +35,7 @@ def of_config(asked: Config, told: Collection[str], screen: Screen) -> None:
     config = _checked(asked, told, screen)
     with LocalExecutor.forking(screen, config.logging.verbose) as executor:
         plan = fold_plan.make(config, executor)
-        with plan.directory.lock():
+        with plan.directory.lock(screen.say):
             request = plan.request()
             plan.directory.claimed(request)
             screen.log_to(plan.directory.log_file)
