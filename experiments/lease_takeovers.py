@@ -21,6 +21,7 @@ import os
 import platform
 import random
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -152,6 +153,12 @@ def judged(logs: Path) -> dict[str, Any]:
     return {"holders": len(set(held)), "writes": len(wrote), "lost": lost, "faults": faults}
 
 
+def file_system() -> str:
+    """Returns the kind of file system that holds the folders."""
+    asked = ["stat", "-f", "-c", "%T", tempfile.gettempdir()]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def main() -> None:
     """Runs both ways and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -181,8 +188,10 @@ def main() -> None:
     if given.output:
         given.output.write_text(
             f"# Takeovers of leases\n\n`python experiments/lease_takeovers.py {given.takeovers} --output {given.output}`\n\n"
-            f"{WORKERS} workers on {platform.machine()}, {os.cpu_count()} cores of a shared machine, ext4, a lease lives"
-            f" {TTL} s (60 s in the program). How two writers would show: see the script.\n\n{head}"
+            f"{WORKERS} workers on {platform.machine()}, {os.cpu_count()} cores of a shared machine, {file_system()}. A lease lives"
+            f" {TTL} s here, and 60 s in the program. All holders count in one file, with a pause between check and rename. Two"
+            " writers would write one number twice, an earlier generation after a later one, or find what they did not write.\n\n"
+            f"Way heartbeat: as if on several machines, without flock. Way flock: one machine.\n\n{head}"
             + "\n".join(rows)
             + "\n"
         )
