@@ -173,12 +173,13 @@ def clear_leftovers(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def clear_dead(folder: Path, generation: int) -> None:
-    """Removes what dead processes left aside in `folder` and below, for the process that holds it.
+def clear_dead(folder: Path, generation: int = 0) -> None:
+    """Removes what dead processes left aside in `folder` and below.
 
     Args:
         folder: The folder.
-        generation: Of the lease of this process: what was written under an earlier one is removed, also of living processes.
+        generation: Of the lease of this process: what was written under an earlier one is removed, also of living processes;
+            0 without a lease.
     """
     for left in leftovers(folder, generation):
         if left.is_dir() and not left.is_symlink():
