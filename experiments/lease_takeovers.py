@@ -190,7 +190,8 @@ def main() -> None:
             f"# Takeovers of leases\n\n`python experiments/lease_takeovers.py {given.takeovers} --output {given.output}`\n\n"
             f"{WORKERS} workers on {platform.machine()}, {os.cpu_count()} cores of a shared machine, {file_system()}. A lease"
             f" lives {TTL} s here, and 60 s in the program. All holders count in one file, with a pause between check and rename."
-            " Two writers would write one number twice, an earlier generation after a later one, or find what they did not write.\n\n"
+            " Two writers would write one number twice, an earlier generation after a later one, or find what they did not"
+            " write.\n\n"
             f"Way heartbeat: as if on several machines, without flock. Way flock: one machine.\n\n{head}"
             + "\n".join(rows)
             + "\n"

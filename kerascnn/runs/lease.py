@@ -225,7 +225,9 @@ def _acquired(folder: Path, what: str, say: Callable[[str], None] | None, ttl: f
     """Returns the lease of a new generation."""
     place = folder / LEASE_FOLDER
     while True:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)  # an error names the folder, not what is in it
+        with contextlib.suppress(FileNotFoundError):  # somebody removes the directory: the next try makes it anew
+            place.mkdir(exist_ok=True)
         seen = _newest(folder)
         if seen is not None and _lives(folder, seen, what, say, ttl):
             raise Busy(f"{what} is in use by {seen.holder}: wait for it, or choose another name")
