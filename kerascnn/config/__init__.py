@@ -12,6 +12,7 @@ from kerascnn.config.images import Augment, Data
 from kerascnn.config.section import Section
 from kerascnn.config.training import Fit, Optim
 
+TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 _APART = 1_000_003  # between the seeds of two folds: --seed 1 is no other fold of --seed 0
 
 
@@ -106,6 +107,14 @@ class Logging(Section):
     export: bool = Field(True, description="export a SavedModel at the end")
     overwrite: bool = Field(False, description="delete the run of this name and start anew")
     steps_per_log: int = Field(20, ge=1, description="steps between two points of TensorBoard's batch curves")
+    track: tuple[TrackerName, ...] = Field(
+        ("tensorboard",), min_length=1, description="trackers: tensorboard, mlflow (extra mlflow), wandb (extra wandb)"
+    )
+    track_group: str | None = Field(
+        None,
+        pattern=r"^[\w .:-]{1,200}$",
+        description="mlflow, wandb: group of the run (default: the comparison or search that it belongs to)",
+    )
     profile: bool = Field(False, description="trace a few steps for TensorBoard's profiler and xprof")
     verbose: bool = Field(False, description="show TensorFlow's own output")
 

@@ -8,26 +8,26 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn.cli.escaping import one_line
 from kerascnn.cli.screen import Screen
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Split, Splits
 from kerascnn.data.copies import known
 from kerascnn.data.grouping import groups_of
 from kerascnn.models.cost import Counts
-from kerascnn.report import pictures, run_report, tensorboard
+from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
 from kerascnn.scoring import split_scores, without_copies
 from kerascnn.scoring.inference import predict
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.predictions import Predictions
+from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import callbacks, environment
 from kerascnn.training.batches import Batches
 
 
-def show(run: Run, split: str, pngs: Mapping[str, bytes]) -> None:
-    """Writes pictures to TensorBoard, then to plots/, whose files say that both exist."""
-    tensorboard.write_images(run.tensorboard, split, pngs)
+def show(run: Run, trackers: Trackers, split: str, pngs: Mapping[str, bytes]) -> None:
+    """Gives pictures to the trackers, then writes them to plots/, whose files say that both exist."""
+    trackers.images(split, pngs)
     for name, png in pngs.items():
         run.write_plot(f"{name}.png", png)
 
@@ -43,6 +43,7 @@ class Finish:
         monitor: The column that chose the best epoch, or "last epoch".
         draw: Whether pictures are drawn.
         read_test: Whether test is scored, and a report written.
+        trackers: Take pictures, scores and files.
     """
 
     config: ResolvedConfig
@@ -55,6 +56,7 @@ class Finish:
     monitor: str
     draw: bool
     read_test: bool
+    trackers: Trackers
 
     def go(self) -> dict[str, Any]:
         """Scores the best model on val and test, once, and keeps everything; metrics.json, written last, makes the run
@@ -64,7 +66,7 @@ class Finish:
         found, answered = self._score_splits()
         if self.draw:
             with self.screen.phase("drawing the curves"):
-                show(self.run, "train", pictures.curves(self.rows, epoch))
+                show(self.run, self.trackers, "train", pictures.curves(self.rows, epoch))
         scores = {
             f"{split}_{score.name}": found[split][score.name]["value"]
             for split in found
@@ -73,7 +75,7 @@ class Finish:
         }
         if self.read_test:
             values = environment.hparams(self.config, self.splits, self.count)
-            tensorboard.write_hparams(self.run.tensorboard, one_line(self.run.name), values, scores)
+            self.trackers.values(values, scores)
         if answered and (thresholds := answered[-1][1].thresholds):
             found["thresholds"] = thresholds.kept()
         found |= {
@@ -98,6 +100,11 @@ class Finish:
             with self.screen.phase("writing report.html"):
                 run_report.write(self.run, split, predictions, metrics=found)
         self.run.write_metrics(found)
+        run = self.run
+        self.trackers.files(
+            [run.config_file, run.data_file, run.environment_file, run.history_file, run.metrics_file, run.report_file]
+        )
+        self.trackers.finished = True
         return found
 
     def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
@@ -123,7 +130,7 @@ class Finish:
             answered.append((split, predictions))
             if self.draw and split.name == "val":
                 with self.screen.phase("drawing val's predictions"):
-                    show(self.run, "val", pictures.answers(split, predictions, self.splits.class_names))
+                    show(self.run, self.trackers, "val", pictures.answers(split, predictions, self.splits.class_names))
         return found, answered
 
 

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from kerascnn import models
 from kerascnn.architectures import own
-from kerascnn.cli.escaping import one_line
 from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
 from kerascnn.config import defaults
@@ -20,8 +19,10 @@ from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
 from kerascnn.devices.plan import Plan, host_values
 from kerascnn.models import cost
-from kerascnn.report import pictures, tensorboard, tensorboard_callbacks
+from kerascnn.report import pictures, tensorboard_callbacks
 from kerascnn.runs import Run
+from kerascnn.tracking.curves import Curves
+from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import (
     assembly,
     callbacks,
@@ -56,8 +57,10 @@ class Training:
         screen: Screen,
         draw: bool,
         read_test: bool,
+        trackers: Trackers,
         export_start: float | None = None,
     ) -> None:
+        self.trackers = trackers
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
         self.draw, self.read_test = draw, read_test
         self.batches = Batches(config, splits, Cache(config.data.cache), screen)
@@ -102,6 +105,7 @@ class Training:
             monitor=self.monitor,
             draw=self.draw,
             read_test=self.read_test,
+            trackers=self.trackers,
         ).go()
 
     def _load_weights(self) -> list[str]:
@@ -140,19 +144,16 @@ class Training:
             self.screen.say(advice)
         self.screen.say(f"run     {self.run.path}")
         environment.note_environment(self.run, self.plan, self.screen.say)
-        board = self.run.tensorboard
         shown = (
             dumps(self.config, defaults.used(self.config, self.splits.image_size))
             .encode("utf-8", "backslashreplace")
             .decode()
         )
-        tensorboard.write_config(board, f"```toml\n{shown}```")
+        self.trackers.config(shown)
         if self.read_test:  # a search has its own table of candidates, by the names that it varies
             with self.screen.phase("drawing the graph for TensorBoard"):
-                tensorboard.write_graph(board, self.twin, graph)
-                tensorboard.write_hparams(
-                    board, one_line(self.run.name), environment.hparams(self.config, self.splits, self.count)
-                )
+                self.trackers.graph(self.twin, graph)
+                self.trackers.values(environment.hparams(self.config, self.splits, self.count))
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
             self.first_batches = self.batches.training(0)
             with self.screen.phase("drawing the first batch"):
@@ -161,7 +162,7 @@ class Training:
                 several = self.splits.task.several
                 pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names, several)
                 self.ending.picture = time.perf_counter() - start
-                show(self.run, "train", pngs)
+                show(self.run, self.trackers, "train", pngs)
 
     def _fit(self, schedule: RunSchedule) -> None:
         """Fits to `schedule.until`: the rest of an interrupted epoch, then whole epochs, first those of the head alone."""
@@ -300,8 +301,8 @@ class Training:
             after=self.ending.seconds,
             task=self.splits.task,
         )
-        board = tensorboard_callbacks.TensorBoard(
-            self.run.tensorboard,
+        curves = Curves(
+            self.trackers,
             every_steps=self.config.logging.steps_per_log,
             step=step,
             epochs_done=len(rows),
@@ -317,7 +318,7 @@ class Training:
             *([] if self.batches.sampling.plain else [callbacks.ShownClasses(self._shown)]),
             callbacks.History(rows, self.run.write_history),
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
-            board,
+            curves,
             show,
             symptoms.watch(rows, self.splits, optim.peak(self.config.optim), self.noticed, self.screen.say),
             save,
