@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from kerascnn import tracking
 from kerascnn.architectures import tables
 from kerascnn.architectures.shape import SHAPE
 from kerascnn.cli import flags
@@ -48,6 +49,7 @@ def main(argv: list[str]) -> int:
     child = orders is not None
     typed = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=FitFlags)
     asked = typed.config
+    tracking.check(asked.logging.track)
     if asked.data.folds is not None and asked.data.fold is None:
         return _all_folds(typed, told(argv, FitFlags))
     with _images_may_return(child):

@@ -29,6 +29,7 @@ FLOORS = (
     {"artefacts"},
     {"scoring"},
     {"report"},
+    {"tracking"},
     {"training"},
     {"evaluation"},
     {"studies"},

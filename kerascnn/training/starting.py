@@ -1,5 +1,6 @@
 """The one way to train: a run is locked, its config and data are kept, and `Training` continues it from its last state."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +13,7 @@ from kerascnn.data import Splits, corrections, pipeline
 from kerascnn.devices.plan import setup
 from kerascnn.models import functions
 from kerascnn.runs import Run
+from kerascnn.tracking import trackers
 from kerascnn.training import failing
 from kerascnn.training.assembly import resolve
 from kerascnn.training.loop import Training
@@ -28,6 +30,7 @@ def train(
     read_test: bool = True,
     patience: float = 0.0,
     export_start: float | None = None,
+    after: Callable[[trackers.Trackers], None] = lambda told: None,
 ) -> dict[str, Any]:
     """Trains `run` to its end, or to epoch `until`, from its last state; returns its metrics.
 
@@ -41,6 +44,7 @@ def train(
         read_test: Whether test is scored at the end; candidates of a search do without, and without graph and report.
         patience: Seconds to wait for another process that trains the run.
         export_start: If an export follows, the seconds until a new process has TensorFlow, for the estimated time.
+        after: Called with the trackers once the run is finished, before they end.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -67,9 +71,16 @@ def train(
         run.write_corrections(*corrections.contents(config.data))
         screen.log_to(run.log_file)
         try:
-            with failing.noted(run), pipeline.telling(splits.train.source):
+            with (
+                trackers.opened(config.logging, run.name, run.path, screen.say) as told,
+                failing.noted(run),
+                pipeline.telling(splits.train.source),
+            ):
                 try:
-                    return Training(resolved, run, splits, plan, screen, draw, read_test, export_start).go(until)
+                    found = Training(resolved, run, splits, plan, screen, draw, read_test, told, export_start).go(until)
+                    if run.finished:
+                        after(told)
+                    return found
                 except tf.errors.ResourceExhaustedError as error:
                     raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
         finally:

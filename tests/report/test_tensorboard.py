@@ -20,6 +20,9 @@ from kerascnn.models import cost
 from kerascnn.report import event_files, tensorboard_callbacks
 from kerascnn.report import tensorboard as tb
 from kerascnn.report.event_files import TRAIN, VALIDATION
+from kerascnn.tracking.board import Board
+from kerascnn.tracking.curves import Curves
+from kerascnn.tracking.tracker import Subject
 
 STEPS = 6  # of an epoch
 RNG = np.random.default_rng(0)
@@ -37,8 +40,10 @@ def network():
 
 
 def board(log_dir, step=0, epochs_done=0, every_steps=2, input_wait=None):
-    return tensorboard_callbacks.TensorBoard(
-        log_dir, every_steps=every_steps, step=step, epochs_done=epochs_done, input_wait=input_wait, images_per_step=4
+    board = Board(Subject("run", log_dir))
+    board.log_dir = log_dir
+    return Curves(
+        [board], every_steps=every_steps, step=step, epochs_done=epochs_done, input_wait=input_wait, images_per_step=4
     )
 
 

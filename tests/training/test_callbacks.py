@@ -8,7 +8,9 @@ import pytest
 
 from kerascnn.cli.screen import Screen
 from kerascnn.errors import TrainingFailed
-from kerascnn.report.tensorboard_callbacks import TensorBoard
+from kerascnn.tracking.board import Board
+from kerascnn.tracking.curves import Curves
+from kerascnn.tracking.tracker import Subject
 from kerascnn.training.callbacks import CallbackList, SaveCheckpoints, StopAtNaN, best_epoch, exhausted
 from kerascnn.training.checkpoints import Store
 from kerascnn.training.showing import ShowProgress
@@ -93,7 +95,9 @@ def network() -> keras.Model:
 def test_callbacks_wait_for_the_device_between_two_points_only(tmp_path) -> None:
     finite = StopAtNaN(0, lambda: save.kept(), every=20)
     save = SaveCheckpoints(Store(tmp_path), 0, [], dict, StopRequest(), None, check=finite.look)
-    board = TensorBoard(tmp_path, every_steps=20, step=0, epochs_done=0, input_wait=None, images_per_step=4)
+    board = Curves(
+        [Board(Subject("run", tmp_path))], every_steps=20, step=0, epochs_done=0, input_wait=None, images_per_step=4
+    )
     show = ShowProgress(Screen(), epochs=1, steps_per_epoch=45, first_step=0, monitor="val_accuracy", rows=[])
     kept = CallbackList([finite, board, show, save], add_history=True, model=network())
     kept.on_train_begin()

@@ -25,6 +25,7 @@ from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run, prepare
 from kerascnn.scoring.inference import predict
+from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import assembly, loop
 from kerascnn.training.loop import Training
 
@@ -247,7 +248,7 @@ def test_balanced_weights_are_finite_where_train_lacks_a_class(tmp_path, splits)
     lacking = dataclasses.replace(splits, train=train)
     config = training.resolve(BASE.replace(optim={"class_weights": "balanced"}), lacking)
     plan = setup(config.devices, 16)
-    begun = Training(config, Run(tmp_path), lacking, plan, Screen(), draw=False, read_test=False)
+    begun = Training(config, Run(tmp_path), lacking, plan, Screen(), draw=False, read_test=False, trackers=Trackers())
     _, answers, weights = next(iter(begun.batches.training(0)))
     assert np.isfinite(weights).all()
     assert np.min(weights) > 0
