@@ -2,6 +2,7 @@
 
 import sys
 
+from kerascnn import tracking
 from kerascnn.cli.command import command
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import compare_config
@@ -14,6 +15,7 @@ from kerascnn.runs import finding
 def main(argv: list[str]) -> int:
     """`kerascnn compare`: plans, trains, concludes; `kerascnn compare RUN ...` concludes from finished runs."""
     request, configs = compare_config.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
+    tracking.check(request.logging.track)
     runs = [finding.find(word, request.logging.runs_dir) for word in request.runs]
     if not runs:
         configs = [preflight.check(config, request.compare.archs) for config in configs]

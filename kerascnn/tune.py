@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kerascnn import tracking
 from kerascnn.architectures import own
 from kerascnn.cli.command import command
 from kerascnn.cli.parsing import told
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """`kerascnn tune`: plan, baseline, candidates, results; with --promote the value of the best candidates."""
     request = tune_config.parse(argv, prog="kerascnn tune", description=__doc__ or "")
+    tracking.check(request.logging.track)
     checked, start = preflight.adopt(preflight.check(request.config), told(argv, tune_config.TuneConfig))
     preflight.check_shape(checked)
     recipe_path(request.tune.space, "spaces")
@@ -43,6 +45,7 @@ def main(argv: list[str]) -> int:
 
 def _search(search: "Search") -> int:
     from kerascnn.data.contents import carry
+    from kerascnn.tracking import trackers
 
     tune, screen = search.tune, search.screen
     search.check_smallest()
@@ -56,9 +59,13 @@ def _search(search: "Search") -> int:
         screen.log_to(search.directory.log_file)
         if not search.told:
             _say(screen, search.plan(*search.seconds()))
-        _train(search)
-        if tune.promote:
-            _promote(search)
+        directory, logging = search.directory, search.base.logging
+        with trackers.of_study(logging, tracking.group_of(logging, directory.name), directory.path, screen.say) as told:
+            _train(search)
+            if tune.promote:
+                _promote(search)
+            told.files([directory.terms_file, directory.trials_file, directory.recipe_file, directory.report_file])
+            told.finished = True
     return DONE
 
 

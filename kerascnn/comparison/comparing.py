@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from kerascnn import tracking
 from kerascnn.cli.escaping import within
 from kerascnn.cli.screen import Screen, quiet
 from kerascnn.comparison.compare_config import AXES, Compare, CompareConfig
@@ -14,6 +15,7 @@ from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.tracking import trackers
 
 
 def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> None:
@@ -57,12 +59,16 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
     made.keep(shown_command())
     screen.say(f"kept    {made.directory.path}")
     failed: dict[str, str] = {}
-    try:
-        training_order.train(made, executor, screen, failed, request.fit.max_hours)
-    except (Stopped, TrainingFailed):
+    group, directory = tracking.group_of(request.logging, made.directory.name), made.directory
+    with trackers.of_study(request.logging, group, directory.path, screen.say) as told:
+        try:
+            training_order.train(made, executor, screen, failed, request.fit.max_hours)
+        except (Stopped, TrainingFailed):
+            _conclude(made, failed, screen)
+            raise
         _conclude(made, failed, screen)
-        raise
-    _conclude(made, failed, screen)
+        told.files([directory.terms_file, directory.table_file, directory.markdown_file, directory.report_file])
+        told.finished = not failed
     if failed:
         why = "\n".join(f"  {reason}" for reason in failed.values())
         raise TrainingFailed(

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 
+from kerascnn import tracking
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.comparison import comparison_plan as planning
 from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
@@ -132,7 +133,8 @@ def _train_all(
             continue
         left, start = _left(cell, run), time.monotonic()
         try:
-            _train(run, cell, seed, head, stop, executor, screen, candidate=run.name in choosing)
+            group = tracking.group_of(cell.subject.config.logging, plan.directory.name)
+            _train(run, cell, seed, head, stop, executor, screen, candidate=run.name in choosing, group=group)
             pace.ended(left, time.monotonic() - start)
             said = _result(run, plan.compare.metric)
         except TrainingFailed as error:
@@ -149,11 +151,12 @@ def _train(
     executor: Executor,
     screen: Screen,
     candidate: bool,
+    group: str | None,
 ) -> None:
     """Trains one run in a process of its own, from its last state; the test of a candidate is not read."""
     if stop.is_set():
         raise Stopped("time is up")
-    run.write_config(cell.config(seed).replace(fit={"max_hours": None}))
+    run.write_config(cell.config(seed).replace(fit={"max_hours": None}, logging={"track_group": group}))
     begun = len(run.history())
     screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
     slot = executor.slots[0]

@@ -74,7 +74,7 @@ class Promotion:
     def _train(self, trial_result: TrialResult, seed: int, slot: Slot) -> None:
         run = self.run(trial_result, seed)
         if not run.config_file.exists():
-            run.write_config(trial_result.config.replace(fit={"seed": seed}))
+            run.write_config(self.search.grouped(trial_result.config).replace(fit={"seed": seed}))
         candidate, executor, stop = seed in self.choosing, self.search.executor, self.search.stop
         for _ in executor.train(run.path, None, slot, candidate=candidate, stop=stop, label=run.name):
             pass

@@ -5,7 +5,7 @@ import threading
 import time
 from typing import Any
 
-from kerascnn import data, runs, training
+from kerascnn import data, runs, tracking, training
 from kerascnn.architectures import own, tables
 from kerascnn.architectures.counting import Counted
 from kerascnn.cli.escaping import as_file_name, as_output
@@ -142,8 +142,12 @@ class Search:
         """Returns the prepared run of a candidate."""
         run = self.directory.run(name)
         if not run.config_file.exists():
-            run.write_config(config)
+            run.write_config(self.grouped(config))
         return run
+
+    def grouped(self, config: ResolvedConfig) -> ResolvedConfig:
+        """Returns the config of one of its runs with the group that trackers show it in."""
+        return config.replace(logging={"track_group": tracking.group_of(config.logging, self.directory.name)})
 
     def check_smallest(self) -> None:
         """Refuses a budget that is too small for the smallest network of the space.

@@ -75,7 +75,8 @@ class WandbRun(Tracker):
         import wandb
         from PIL import Image
 
-        new = {name: png for name, png in pngs.items() if f"pictures/{split}/{name}" not in self._last}
+        # The log names the parts of a picture: its path, its size and others.
+        new = {name: png for name, png in pngs.items() if f"pictures/{split}/{name}/path" not in self._last}
         if new:
             pictures = {name: wandb.Image(Image.open(io.BytesIO(png))) for name, png in new.items()}
             self.run.log({f"pictures/{split}/{name}": picture for name, picture in pictures.items()})
