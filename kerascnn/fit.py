@@ -30,6 +30,7 @@ from kerascnn.studies.child import Orders, when_parent_ends
 
 if TYPE_CHECKING:
     from kerascnn.data import Splits
+    from kerascnn.tracking.trackers import Trackers
 
 _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 
@@ -86,6 +87,12 @@ def main(argv: list[str]) -> int:
             " --seed 1 is another run)"
         )
     trained = not run.finished
+
+    def export(told: "Trackers") -> None:
+        """Exports the trained run while its trackers are open, which get the model."""
+        if config.logging.export:
+            told.model(_export(screen, run, config.logging.exports_dir, splits, server))
+
     with _goes_on(config.logging.overwrite):
         if trained:
             training.train(
@@ -98,10 +105,9 @@ def main(argv: list[str]) -> int:
                 # Two comparisons may share a run: the second one waits for it.
                 patience=math.inf if child else 0.0,
                 export_start=None if not config.logging.export else 0.0 if server else phase.seconds,
+                after=export,
             )
-        if trained and run.finished:
-            screen.log_to(run.log_file)
-        if run.finished and config.logging.export:
+        elif config.logging.export:
             _export(screen, run, config.logging.exports_dir, splits, server)
     if run.finished:
         _say_scores(screen, run.metrics(), run.task)
@@ -149,8 +155,8 @@ def _goes_on(overwrite: bool) -> Iterator[None]:
         raise Stopped(explained(error) + leave_out) from None
 
 
-def _export(screen: Screen, run: Run, folder: Path, splits: "Splits", server: ForkServer | None) -> None:
-    """Exports a finished run and says how far the export agrees with it."""
+def _export(screen: Screen, run: Run, folder: Path, splits: "Splits", server: ForkServer | None) -> Path:
+    """Exports a finished run and says how far the export agrees with it; returns the version."""
     from kerascnn.artefacts import exporting
 
     with server or contextlib.nullcontext():
@@ -158,6 +164,7 @@ def _export(screen: Screen, run: Run, folder: Path, splits: "Splits", server: Fo
     for row in done.rows:
         agrees = f"agrees with the run to {row['images']['max_difference']:.0e} on {row['images']['n']} images"
         screen.say(f"export  {done.version}: {agrees} and {row['files']['n']} files")
+    return done.version
 
 
 def _say_scores(screen: Screen, metrics: dict[str, Any], task: Task) -> None:
