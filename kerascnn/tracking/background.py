@@ -45,8 +45,11 @@ class Background(Tracker):
         self._thread.start()
 
     def wait_for_start(self, seconds: float) -> bool:
-        """Waits until the tracker has started; returns whether it has."""
-        return self._started.wait(seconds)
+        """Waits until the tracker has started, has failed once or the time is over; returns whether it has started."""
+        until = time.monotonic() + seconds
+        while not (self._started.is_set() or self._noted) and self._thread.is_alive() and time.monotonic() < until:
+            self._started.wait(0.05)
+        return self._started.is_set()
 
     def points(self, points: Sequence[Point]) -> None:
         """See `Tracker`, here and below."""
@@ -96,11 +99,11 @@ class Background(Tracker):
             following = None
             if name == "points":
                 given, following = self._joined(given)
-            self._done(name, given)
+            written = self._done(name, given)
+            if name == "end" or (name == "start" and not written):
+                return
             if name == "start":
                 self._started.set()
-            if name == "end":
-                return
 
     def _joined(self, given: tuple[Any, ...]) -> tuple[tuple[Any, ...], Record | None]:
         """Returns waiting points as one record, and the record after them."""
@@ -115,29 +118,30 @@ class Background(Tracker):
             points += more[0]
         return (tuple(points),), None
 
-    def _done(self, name: str, given: tuple[Any, ...]) -> None:
-        """Writes a record, again and again if it fails."""
+    def _done(self, name: str, given: tuple[Any, ...]) -> bool:
+        """Writes a record, again and again if it fails; returns whether it was written."""
         wait = FIRST_WAIT
         while True:
             try:
                 getattr(self.tracker, name)(*given)
                 self._failing.clear()
-                return
+                return True
             except Exception as error:  # each library raises its own, and none may end the thread
                 final = self.tracker.hopeless(error)
-                self._note(error, final)
+                self._note(error, final, name)
             if final:
                 self._dropped += 1
                 self._failing.clear()
-                return
+                return False
             self._failing.set()
             # Sleeps until the next attempt; a training that ends cuts it short.
             time.sleep(min(wait, FIRST_WAIT) if self._hurry.is_set() else wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-    def _note(self, error: Exception, final: bool) -> None:
+    def _note(self, error: Exception, final: bool, name: str) -> None:
         if not self._noted:
             self._noted = True
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            then = "a record is left out" if final else "it is tried again"
+            lost = "nothing is written to it" if name == "start" else "a record is left out"
+            then = lost if final else "it is tried again"
             self.say(f"note: {self.name} took no record, {then}; the training continues: {reason}")

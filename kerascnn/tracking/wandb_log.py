@@ -48,11 +48,17 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
             yield {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-def last_steps(paths: Iterable[Path]) -> dict[str, int]:
-    """Returns the last step or epoch of each key in the logs of one run; 0 for keys without either."""
+def last_steps(paths: Iterable[Path]) -> tuple[dict[str, int], int]:
+    """Returns where the logs of one run end.
+
+    Returns:
+        The last step or epoch of each key, 0 for keys without either, and the number of W&B's own `_step` that follows.
+    """
     found: dict[str, int] = {}
+    following = 0
     for path in paths:
         for row in history(path):
             at = int(row.get("epoch", row.get("step", 0)))
             found |= {key: max(at, found.get(key, 0)) for key in row}
-    return found
+            following = max(following, int(row["_step"]) + 1)
+    return found, following

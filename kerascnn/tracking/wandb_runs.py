@@ -27,6 +27,7 @@ class WandbRun(Tracker):
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self._last: dict[str, int] = {}  # last step of each curve
+        self._following = 0  # W&B's own step, which counts rows; a file of a later start would begin at 0
 
     def start(self) -> None:
         """See `Tracker`, here and below."""
@@ -34,7 +35,7 @@ class WandbRun(Tracker):
 
         folder = self.subject.folder
         identifier = kept.read(folder, self.name).get("run") or secrets.token_hex(4)
-        self._last = wandb_log.last_steps((folder / "wandb").glob(f"*/run-{identifier}.wandb"))
+        self._last, self._following = wandb_log.last_steps((folder / "wandb").glob(f"*/run-{identifier}.wandb"))
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=identifier,
@@ -48,6 +49,7 @@ class WandbRun(Tracker):
                 silent=True,
                 console="off",
                 x_disable_stats=True,
+                login_timeout=SECONDS,
                 init_timeout=SECONDS,
                 finish_timeout=SECONDS,
             ),
@@ -65,7 +67,11 @@ class WandbRun(Tracker):
                 rows.setdefault((axis, point.step), {})[key] = point.value
                 self._last[key] = point.step
         for (axis, step), values in rows.items():
-            self.run.log({axis: step, **values})
+            self._log({axis: step, **values})
+
+    def _log(self, row: Mapping[str, Any]) -> None:
+        self.run.log(dict(row), step=self._following, commit=True)
+        self._following += 1
 
     def config(self, text: str) -> None:
         (Path(self.run.dir) / "kerascnn.toml").write_text(text, encoding="utf-8")
@@ -79,7 +85,7 @@ class WandbRun(Tracker):
         new = {name: png for name, png in pngs.items() if f"pictures/{split}/{name}/path" not in self._last}
         if new:
             pictures = {name: wandb.Image(Image.open(io.BytesIO(png))) for name, png in new.items()}
-            self.run.log({f"pictures/{split}/{name}": picture for name, picture in pictures.items()})
+            self._log({f"pictures/{split}/{name}": picture for name, picture in pictures.items()})
 
     def values(self, values: Mapping[str, Any], scores: Mapping[str, float] | None = None) -> None:
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}

@@ -71,17 +71,16 @@ def train(
         run.write_corrections(*corrections.contents(config.data))
         screen.log_to(run.log_file)
         try:
-            with (
-                trackers.opened(config.logging, run.name, run.path, screen.say) as told,
-                failing.noted(run),
-                pipeline.telling(splits.train.source),
-            ):
-                try:
-                    found = Training(resolved, run, splits, plan, screen, draw, read_test, told, export_start).go(until)
-                    if run.finished:
-                        after(told)
-                    return found
-                except tf.errors.ResourceExhaustedError as error:
-                    raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
+            with trackers.opened(config.logging, run.name, run.path, screen.say) as told:
+                with failing.noted(run), pipeline.telling(splits.train.source):
+                    try:
+                        found = Training(resolved, run, splits, plan, screen, draw, read_test, told, export_start).go(
+                            until
+                        )
+                    except tf.errors.ResourceExhaustedError as error:
+                        raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
+                if run.finished:
+                    after(told)
+                return found
         finally:
             screen.close()

@@ -107,3 +107,19 @@ def test_a_record_that_no_trial_helps_is_left_out() -> None:
     assert tracker.told[-1] == "finished"
     assert "left out" in said[0]
     assert "1 records" in said[1]
+
+
+def test_nothing_is_tried_where_the_start_cannot_succeed() -> None:
+    class Locked(Recorder):
+        def start(self) -> None:
+            raise PermissionError("no account")
+
+    tracker, said = Locked(broken=True), []
+    told = Background(tracker, said.append)
+    told.start()
+    assert not told.wait_for_start(60)
+    told.points(points([1]))
+    told.end("finished")
+    assert tracker.told == []
+    assert "no account" in said[0]
+    assert len(said) == 2

@@ -102,6 +102,7 @@ def test_wandb_continues_its_run_without_a_step_twice(tracked: Path) -> None:
     assert len({log.name for log in logs}) == 1
     rows = [row for log in logs for row in wandb_log.history(log)]
     assert [row["epoch"] for row in rows if "validation/epoch_loss" in row] == [1, 2]
+    assert [row["_step"] for row in rows] == list(range(len(rows)))
     pictures = [key for row in rows for key in row if key.startswith("pictures/") and key.endswith("/path")]
     assert len(pictures) == len(set(pictures)) > 2
 
