@@ -10,7 +10,7 @@ from typing import Any
 from kerascnn.tracking.tracker import Point, Tracker
 
 ROOM = 2_000  # records that may wait; further ones are dropped
-PATIENCE, LITTLE_PATIENCE = 30.0, 3.0  # seconds to wait at the end, and those for a tracker whose last record failed
+PATIENCE, LITTLE_PATIENCE = 60.0, 3.0  # seconds to wait at the end, and those for a tracker whose last record failed
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds between two attempts
 BATCH = 500  # points that are written together
 
