@@ -107,6 +107,8 @@ def main(argv: list[str]) -> int:
                 export_start=None if not config.logging.export else 0.0 if server else phase.seconds,
                 after=export,
             )
+            if run.finished:
+                screen.log_to(run.log_file)
         elif config.logging.export:
             _export(screen, run, config.logging.exports_dir, splits, server)
     if run.finished:

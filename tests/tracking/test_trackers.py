@@ -25,7 +25,7 @@ def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProc
     environment = {**os.environ, "PYTHONPATH": str(Path(tracking.__file__).parents[2]), **variables}
     command = [sys.executable, "-m", *words]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=580, check=False
     )
 
 
