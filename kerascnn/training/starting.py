@@ -79,7 +79,7 @@ def train(
                         )
                     except tf.errors.ResourceExhaustedError as error:
                         raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
-                if run.finished:
+                if told.finished:
                     after(told)
                 return found
         finally:
