@@ -40,6 +40,8 @@ export async function predict(file, model, options, signal, onWait = () => {}) {
       const answer = await ask(`predict?${query}`, { method: "POST", body, signal });
       return { ...answer.results[0], model: answer.model, version: answer.version };
     } catch (error) {
+      // A second try would end in the same way: that is the image's result.
+      if (error.kind === "refused") return { top: [], error: error.message, model, version: null };
       if (!(error instanceof ServerError) || !(error.kind in TRIES)) throw error;
       tried[error.kind] += 1;
       if (tried[error.kind] >= TRIES[error.kind]) throw error;
