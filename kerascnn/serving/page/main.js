@@ -125,10 +125,11 @@ async function work(images, fresh = true) {
   if (fatal || control.signal.aborted) for (const image of waiting) image.problem = fatal?.message ?? "canceled";
   else if (waiting.length) return work(waiting);
   if (fatal) complain(fatal);
-  finish(control.signal.aborted);
+  finish(control.signal.aborted, fatal === null);
 }
 
-function finish(canceled) {
+/** Says how it ended; `reachable`: whether the server can be asked for the maps of the open image. */
+function finish(canceled, reachable) {
   refresh();
   const lost = state.images.filter(failed).length;
   const [model] = asked();
@@ -136,7 +137,7 @@ function finish(canceled) {
   const said = only && !only.error ? ` ${only.top[0].class}, ${(100 * only.top[0].probability).toFixed(0)} percent.` : "";
   const done = state.images.length - lost;
   say(`${canceled ? "Canceled. " : ""}${count(done, "image")} done${lost ? `, ${lost} not` : ""}.${said}`);
-  if (state.chosen && finished(state.chosen)) show(state.chosen, false);
+  if (reachable && state.chosen && finished(state.chosen)) show(state.chosen, false);
 }
 
 async function classify(image, signal) {
@@ -158,7 +159,7 @@ async function classify(image, signal) {
 
 function request(image, model, more, signal) {
   return server.predict(image.file, model.name, { top: TOP, ...more }, signal, (error) => {
-    byId("progress-label").textContent = `${error.message} Trying again …`;
+    if (state.control) byId("progress-label").textContent = `${error.message} Trying again …`;
   });
 }
 
