@@ -45,6 +45,7 @@ def test_a_wheel_carries_recipes_images_and_licenses(tmp_path: Path) -> None:
     assert "kerascnn/spaces/resnet_filters.toml" in names
     assert "kerascnn/data/fashion_mnist_mini/fashion_mnist_mini.npz" in names
     assert "kerascnn/report/templates/page.html" in names
+    assert {f"kerascnn/serving/page/{name}" for name in ("index.html", "main.js", "style.css")} <= names
     assert "kerascnn/data/fashion_mnist_mini/copyright" in names
     command = [sys.executable, "-m", "kerascnn.fit", "--config", "quick", "--print-config"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}

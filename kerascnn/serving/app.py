@@ -7,10 +7,12 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
@@ -21,12 +23,14 @@ from kerascnn.serving.request_counts import RequestCounts
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
 
-OPEN = ("/healthz", "/readyz")  # routes that need no token: a supervisor has none
+PAGE = Path(__file__).parent / "page"
+OPEN = ("/", "/healthz", "/readyz")  # routes that need no token: a supervisor has none, and the page asks for it
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",  # the page's files belong together: those of two versions must not meet in a browser
 }
 
 
@@ -61,6 +65,9 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
     async def listed() -> Response:
         return JSONResponse({"models": [model.described() for model in models.values()]})
 
+    async def page() -> Response:
+        return FileResponse(PAGE / "index.html")
+
     async def healthy() -> Response:
         return PlainTextResponse("ok\n")
 
@@ -68,6 +75,8 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
         return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
 
     tf_routes.add(app, models, settings, figures)
+    app.get("/")(page)
+    app.mount("/page", StaticFiles(directory=PAGE))
     app.post("/predict")(predict)
     app.get("/api/models")(listed)
     app.get("/healthz")(healthy)
@@ -114,7 +123,7 @@ class _Around:
             return JSONResponse({"error": f"the model failed ({type(error).__name__})"}, 500)
 
     def _refuses(self, request: Request, path: str) -> bool:
-        if self.token is None or path in OPEN:
+        if self.token is None or path in OPEN or path.startswith("/page/"):
             return False
         given = request.headers.get("authorization", "")
         return not hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.token}".encode())

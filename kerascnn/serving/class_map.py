@@ -50,7 +50,7 @@ def _png(heat: np.ndarray) -> bytes:
     from matplotlib import colormaps  # as in `grad_cam.overlay`
 
     rgba = colormaps["inferno"](heat)
-    rgba[..., 3] = np.sqrt(heat)  # linear opacity would hide the middle of the scale
+    rgba[..., 3] = heat  # a steeper opacity, as its root, would veil the whole image with the dark end of the scale
     png = io.BytesIO()
     Image.fromarray(np.rint(rgba * 255).astype("uint8"), "RGBA").save(png, "PNG")
     return png.getvalue()

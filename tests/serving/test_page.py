@@ -1,10 +1,18 @@
-"""The page in a real browser, on real networks and photos: nothing leaves its origin, nothing breaks its policy."""
+"""The page in a real browser, on the real server and real networks: nothing leaves its origin, nothing breaks its policy."""
 
+import contextlib
 import csv
 import io
 import os
 import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +20,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerascnn import artefacts, models
+import kerascnn
+from kerascnn.artefacts import savedmodel
+from kerascnn.runs import finding
+from tests.artefacts import networks
 
-pytest.importorskip("fastapi", reason="needs the extra serve")
+uvicorn = pytest.importorskip("uvicorn", reason="needs the extra serve")
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (the extra test)")
-from tests.serving.page_server import PageServer, page_of  # noqa: E402
+from kerascnn.serving import app  # noqa: E402
+from kerascnn.serving.serve_config import Serve  # noqa: E402
+from kerascnn.serving.served_model import ServedModel  # noqa: E402
 
 CHROMIUM = Path(os.environ.get("KERASCNN_CHROMIUM", "/usr/bin/chromium"))
 AXE = "KERASCNN_AXE"  # the path of axe-core's axe.min.js
@@ -32,20 +45,52 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def predictors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, artefacts.Predictor]:
-    """Two untrained networks: what they answer is not the page's business."""
-    folder, found = tmp_path_factory.mktemp("networks"), {}
-    for name, width in (("narrow", 0.25), ("wide", 0.5)):
-        file = folder / f"{name}.keras"
-        models.build("resnet20", (32, 32, 3), 3, width=width).save(file)
-        found[name] = artefacts.open(str(file), class_names=NAMES, resize="crop")
-    return found
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Keras file as an export has it, of classes with a hostile name."""
+    folder = tmp_path_factory.mktemp("tiny") / "1"
+    (folder / "assets").mkdir(parents=True)
+    for name, content in savedmodel.describe(NAMES, 32, "crop", {"arch": "resnet20"}).items():
+        (folder / "assets" / name).write_bytes(content)
+    networks.tiny(classes=3).save(folder / "model.keras")
+    return folder / "model.keras"
 
 
-@pytest.fixture
-def server(predictors: dict[str, artefacts.Predictor]) -> Iterator[PageServer]:
-    with page_of(predictors) as running:
-        yield running
+@pytest.fixture(scope="module")
+def demo() -> Iterator[ServedModel]:
+    with ThreadPoolExecutor(2) as decoders:
+        yield ServedModel("demo", finding.find("demo"), Serve(), decoders)
+
+
+@pytest.fixture(scope="module")
+def address(demo: ServedModel) -> Iterator[str]:
+    """The real server, in a thread."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        application = app.create_app({"demo": demo}, Serve(), None)
+        server = uvicorn.Server(uvicorn.Config(application, log_level="critical", ws="none"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()
+
+
+@contextlib.contextmanager
+def process(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`kerascnn serve` as a user starts it."""
+    command = [sys.executable, "-m", "kerascnn.serve", *words, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        said = re.search(r"http://\S+", server.stdout.readline())
+        assert said
+        try:
+            yield server, f"{said[0]}/"
+        finally:
+            server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +101,49 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Any, server: PageServer) -> Iterator[Any]:
+@contextlib.contextmanager
+def opened(browser: Any, address: str, **device: Any) -> Iterator[Any]:
     """The open page; at its end there was no request to another origin, no violation and no error of a script."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    opened, strangers, said = context.new_page(), [], []
-    opened.on("request", lambda one: strangers.append(one.url) if foreign(one.url, server.url) else None)
-    opened.on("console", lambda one: said.append(one.text) if one.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda one: said.append(str(one)))
-    opened.on("dialog", lambda one: said.append(f"dialog: {one.message}"))
-    opened.goto(server.url)
-    opened.locator("#about", has_text="3 classes").wait_for()
-    yield opened
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **device})
+    page, strangers, said = context.new_page(), [], []
+    page.on("request", lambda one: strangers.append(one.url) if foreign(one.url, address) else None)
+    page.on("console", lambda one: said.append(one.text) if one.type in ("error", "warning") else None)
+    page.on("pageerror", lambda one: said.append(str(one)))
+    page.on("dialog", lambda one: said.append(f"dialog: {one.message}"))
+    page.goto(address)
+    yield page
     context.close()
     assert strangers == []
     # The browser itself reports refused and failed requests on the console; the tests that make them look at the page.
     assert [one for one in said if not one.startswith("Failed to load resource")] == []
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    with opened(browser, address) as one:
+        one.locator("#about", has_text="10 classes").wait_for()
+        yield one
+
+
+@pytest.fixture(scope="module")
+def of_two(tiny: Path) -> Iterator[str]:
+    """The address of a server of two models."""
+    with process(f"tiny={tiny}", "demo") as (_, address):
+        yield address
+
+
+@pytest.fixture
+def page_of_two(browser: Any, of_two: str) -> Iterator[Any]:
+    with opened(browser, of_two) as one:
+        one.locator("#about", has_text="3 classes").wait_for()
+        yield one
+
+
+def late(page: Any, milliseconds: int, bytes_per_second: int = -1) -> None:
+    """Makes the connection slow."""
+    facts = {"offline": False, "latency": milliseconds}
+    facts |= {"downloadThroughput": bytes_per_second, "uploadThroughput": bytes_per_second}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", facts)
 
 
 def foreign(address: str, own: str) -> bool:
@@ -103,15 +175,15 @@ def saved(page: Any) -> list[list[str]]:
     return list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
 
 
-def test_images_a_broken_one_and_a_table(page: Any, predictors: dict[str, artefacts.Predictor]) -> None:
+def test_images_a_broken_one_and_a_table(page: Any, demo: ServedModel) -> None:
     """The quick one: three files with hostile names, the answers of the predictor, sorting, CSV, the class map."""
     choose(page, file(EVIL, photo(0)), file("=1+1.png", photo(1)), file("broken.png", b"no image"))
     done(page, "3 images done")
     pixels = np.asarray(Image.open(io.BytesIO(photo(0))))
-    expected = predictors["narrow"].predict(pixels)[0]
+    expected = demo.predictor.predict(pixels)[0]
     table = saved(page)
-    assert table[1][:2] == [EVIL, "narrow"]
-    assert table[1][3] == NAMES[int(expected.argmax())]
+    assert table[1][:2] == [EVIL, "demo"]
+    assert table[1][3] == demo.predictor.class_names[int(expected.argmax())]
     assert float(table[1][4]) == pytest.approx(float(expected.max()), abs=1e-5)
     assert table[2][0] == "'=1+1.png"
     assert "not an image" in table[3][-1]
@@ -146,16 +218,36 @@ def test_paste_and_drop(page: Any) -> None:
 
 
 @pytest.mark.slow
-def test_two_models_side_by_side(page: Any, predictors: dict[str, artefacts.Predictor]) -> None:
+def test_two_models_side_by_side(page_of_two: Any, tiny: Path) -> None:
+    page = page_of_two
     choose(page, file("one.png", photo()))
     done(page, "1 image done")
-    page.get_by_label("Compare with").select_option("wide")
+    page.get_by_label("Compare with").select_option("demo")
     page.locator(".heat").nth(1).wait_for()
     pixels = np.asarray(Image.open(io.BytesIO(photo())))
-    first = [NAMES[int(predictor.predict(pixels)[0].argmax())] for predictor in predictors.values()]
     said = page.locator(".differences .headline").inner_text()
-    assert ("They agree" in said) == (first[0] == first[1])
-    assert all(name in said for name in first)
+    assert said.startswith("≠ They differ: ")
+    for name, path in (("tiny", tiny), ("demo", "demo")):
+        predictor = kerascnn.load(path)
+        rows = predictor.predict([pixels])[0]
+        assert f"{name} says {predictor.class_names[int(rows.argmax())]}" in said
+        bars = page.get_by_label(name, exact=True).locator(".bars .number").all_inner_texts()
+        assert bars[0] in (f"{100 * rows.max():.1f} %", "> 99.9 %")
+
+
+@pytest.mark.slow
+def test_a_phone(browser: Any, of_two: str) -> None:
+    """The camera stays within reach, and the differences fit its width."""
+    phone = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+    with opened(browser, of_two, **phone) as page:
+        page.get_by_role("button", name="Take a photo").wait_for()
+        choose(page, file("one.png", photo()))
+        done(page, "1 image done")
+        page.get_by_label("Compare with").select_option("demo")
+        table = page.locator(".differences .wide")
+        table.wait_for()
+        assert table.evaluate("one => one.scrollWidth <= one.clientWidth")
+        assert page.get_by_role("button", name="Take a photo").is_visible()
 
 
 @pytest.mark.slow
@@ -172,56 +264,75 @@ def test_a_photo_is_upright(page: Any) -> None:
 
 
 @pytest.mark.slow
-def test_fifty_photos_while_the_server_is_busy(page: Any, server: PageServer, real_data: Path) -> None:
+def test_fifty_photos_while_the_server_is_busy(
+    page: Any, demo: ServedModel, real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has room for two images, and the page sends four at once."""
     photos = sorted((real_data / "hymenoptera" / "val").rglob("*.jpg"))[:50]
-    server.busy = 10
+    monkeypatch.setattr(demo.batcher, "room", 2)
+    refused: list[int] = []
+    page.on("response", lambda one: refused.append(one.status) if one.status == 429 else None)
     choose(page, *photos)
     done(page, "50 images done")
+    assert refused
     table = saved(page)
     assert len(table) == 51
     assert [row[0] for row in table[1:]] == [path.name for path in photos]
-    assert all(row[3] in NAMES for row in table[1:])
+    assert all(row[3] in demo.predictor.class_names for row in table[1:])
 
 
 @pytest.mark.slow
-def test_cancel_and_again(page: Any, server: PageServer) -> None:
-    server.seconds = 0.3
+def test_cancel_and_again(page: Any) -> None:
+    late(page, 300)
     choose(page, *(file(f"{i}.png", photo(i)) for i in range(20)))
-    page.locator("#progress-label", has_text="4 of 20").wait_for()
+    page.locator("#progress-label", has_text=re.compile(r"^[4-9] of 20")).wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.locator("#status", has_text="Canceled").wait_for()
-    server.seconds = 0
+    late(page, 0)
     page.get_by_role("button", name="Try the failed ones again").click()
     done(page, "20 images done")
 
 
 @pytest.mark.slow
 def test_a_slow_network(page: Any) -> None:
-    session = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 400, "downloadThroughput": 20_000, "uploadThroughput": 20_000}
-    session.send("Network.emulateNetworkConditions", slow)
+    late(page, 400, 20_000)
     choose(page, *(file(f"{i}.png", photo(i)) for i in range(3)))
     page.get_by_role("progressbar").wait_for()
     done(page, "3 images done")
 
 
 @pytest.mark.slow
-def test_the_server_stops_in_the_middle(page: Any, server: PageServer) -> None:
-    server.seconds = 0.2
-    choose(page, *(file(f"{i}.png", photo(i)) for i in range(30)))
-    page.locator("#progress-label", has_text=re.compile(r"^[4-9] of 30")).wait_for()
-    server.stop()
-    page.locator("#alert", has_text="does not answer").wait_for(timeout=30_000)
-    page.get_by_role("button", name="Try the failed ones again").wait_for(timeout=5_000)
-    said = page.locator("#progress-label").inner_text()
-    assert re.fullmatch(r"\d+ images? done, \d+ not", said)
-    assert int(said.split()[0]) >= 4  # what was done stays
+def test_the_server_stops_in_the_middle(browser: Any) -> None:
+    with process("demo") as (server, address), opened(browser, address) as page:
+        page.locator("#about", has_text="10 classes").wait_for()
+        late(page, 200)
+        choose(page, *(file(f"{i}.png", photo(i)) for i in range(30)))
+        page.locator("#progress-label", has_text=re.compile(r"^[4-9] of 30")).wait_for()
+        server.send_signal(signal.SIGTERM)
+        page.locator("#alert", has_text="does not answer").wait_for(timeout=30_000)
+        page.get_by_role("button", name="Try the failed ones again").wait_for(timeout=5_000)
+        said = page.locator("#progress-label").inner_text()
+        assert re.fullmatch(r"\d+ images? done, \d+ not", said)
+        assert int(said.split()[0]) >= 4  # what was done stays
+
+
+@pytest.mark.slow
+def test_a_token_is_asked_for(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n", encoding="utf-8")
+    with process("demo", "--token-file", str(tmp_path / "token")) as (_, address), opened(browser, address) as page:
+        for token, answer in (("other", "#alert:visible"), ("secret", "#about:has-text('10 classes')")):
+            page.get_by_label("This server wants a token").fill(token)
+            page.get_by_role("button", name="Use it").click()
+            page.locator(answer).wait_for()
+        choose(page, file("one.png", photo()))
+        done(page, "1 image done")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1600])
-def test_accessibility(page: Any, scheme: str, width: int) -> None:
+def test_accessibility(page_of_two: Any, scheme: str, width: int) -> None:
+    page = page_of_two
     if not os.environ.get(AXE):
         pytest.skip(f"{AXE} is not set: it names axe-core's axe.min.js")
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -231,7 +342,7 @@ def test_accessibility(page: Any, scheme: str, width: int) -> None:
         lambda: None,
         lambda: (choose(page, file(EVIL, photo())), done(page, "1 image done")),
         lambda: (choose(page, file("two.png", photo(1)), file("bad.png", b"no")), done(page, "3 images done")),
-        lambda: (page.get_by_label("Compare with").select_option("wide"), done(page, "3 images done")),
+        lambda: (page.get_by_label("Compare with").select_option("demo"), done(page, "3 images done")),
     )
     for step in steps:
         step()

@@ -22,7 +22,7 @@ export function differences(one, other) {
       make("th", { scope: "row" }, name),
       make("td", { class: "number" }, left),
       make("td", { class: "number" }, right),
-      make("td", { class: "number" }, `${gap > 0 ? "+" : gap < 0 ? "−" : ""}${(100 * Math.abs(gap)).toFixed(1)} points`),
+      make("td", { class: "number" }, `${gap > 0 ? "+" : gap < 0 ? "−" : ""}${(100 * Math.abs(gap)).toFixed(1)}`),
     ),
   );
   return make(
@@ -41,7 +41,7 @@ export function differences(one, other) {
           make(
             "tr",
             {},
-            ["Class", one.model, other.model, "Difference"].map((name, place) =>
+            ["Class", one.model, other.model, "Difference (points)"].map((name, place) =>
               make("th", { scope: "col", class: place ? "number" : null }, name),
             ),
           ),

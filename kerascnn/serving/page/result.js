@@ -101,7 +101,7 @@ function classMap(stage, result) {
   const { left, top, width, height } = box ?? { left: 0, top: 0, width: 1, height: 1 };
   Object.assign(part.style, { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * width}%`, height: `${100 * height}%` });
   stage.append(part);
-  const range = make("input", { type: "range", min: "0", max: "100", value: "70", step: "5" });
+  const range = make("input", { type: "range", min: "0", max: "100", value: "60", step: "5" });
   const show = () => {
     heat.style.opacity = String(range.value / 100);
     range.setAttribute("aria-valuetext", `${range.value} percent`);
