@@ -251,7 +251,8 @@ def test_a_phone(browser: Any, of_two: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_photo_is_upright(page: Any) -> None:
+def test_a_photo_is_upright(page_of_two: Any) -> None:
+    page = page_of_two
     content, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.zeros((120, 200, 3), "uint8")).save(content, "JPEG", exif=exif)
