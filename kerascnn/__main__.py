@@ -5,6 +5,7 @@ import sys
 
 from kerascnn.cli.command import command
 from kerascnn.config.section import nearest
+from kerascnn.errors import DONE, UserError
 
 # name -> (module, description)
 COMMANDS = {
@@ -23,6 +24,9 @@ COMMANDS = {
 }
 
 
+INSTALL, PRINT = "--install-completion", "--print-completion"
+
+
 @command
 def main(words: list[str]) -> int:
     """Runs the command that `argv` names; returns its exit code."""
@@ -35,6 +39,8 @@ def main(words: list[str]) -> int:
 
         print(f"kerascnn {version('kerascnn')}")
         return 0
+    if name in (INSTALL, PRINT):
+        return _completion(name, rest)
     if name not in COMMANDS:
         print(
             f"kerascnn: unknown command {name!r}{nearest(name, COMMANDS)}; commands: {', '.join(COMMANDS)}",
@@ -42,6 +48,21 @@ def main(words: list[str]) -> int:
         )
         return 2
     return importlib.import_module(COMMANDS[name][0]).main(rest)
+
+
+def _completion(name: str, words: list[str]) -> int:
+    """Writes the completion script of a shell where the shell looks for it, or to standard output."""
+    from kerascnn import completion
+
+    if len(words) > 1 or (name == PRINT and not words):
+        raise UserError(f"{name}: expected one of {', '.join(completion.SHELLS)}, got {' '.join(words) or 'nothing'}")
+    descriptions = {command: text for command, (_, text) in COMMANDS.items()}
+    if name == PRINT:
+        print(completion.script(words[0], descriptions))
+        return DONE
+    for line in completion.install("".join(words), descriptions):
+        print(line)
+    return DONE
 
 
 def _help() -> str:
@@ -52,7 +73,14 @@ def _help() -> str:
         "",
     ]
     lines += [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join([*lines, "", "`kerascnn COMMAND --help` lists its options."])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "`kerascnn COMMAND --help` lists its options.",
+            f"`kerascnn {INSTALL}` completes them in your shell.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ FLOORS = (
         "serve",
         "doctor",
     },
+    {"completion"},
     {"__main__"},
     {"__init__"},
 )

@@ -16,7 +16,6 @@ from kerascnn.config import Data
 from kerascnn.config.addresses import is_remote
 from kerascnn.data import existing, raw_labels, remote, short_name, split_file
 from kerascnn.data.arrays import Arrays, Member
-from kerascnn.data.cache import free_memory
 from kerascnn.data.contents import DIGEST, FileContent
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing, fingerprint
@@ -27,6 +26,7 @@ from kerascnn.data.shard_files import MemoryBudget, Shard
 from kerascnn.data.sources import Pixels, table
 from kerascnn.data.splits import SPLIT_NAMES
 from kerascnn.data.trouble import gone
+from kerascnn.devices.free_memory import free_memory
 from kerascnn.errors import Stopped, UserError
 
 THREADS, PART = 4, 256  # images of a task of hashing

@@ -16,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.data.cache import free_memory
+from kerascnn.devices.free_memory import free_memory
 from kerascnn.errors import UserError
 
 # Programs that unpack a file once, and readers, by the first bytes.

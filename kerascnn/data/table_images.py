@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kerascnn.data.cache import free_memory
 from kerascnn.data.contents import GROUP, THREADS, learned
 from kerascnn.data.record_index import ImageFacts, RecordIndex
 from kerascnn.data.room import Room
 from kerascnn.data.sources import Encoded, Records
 from kerascnn.data.table_columns import TableColumns
+from kerascnn.devices.free_memory import free_memory
 from kerascnn.errors import UserError
 
 BATCH = 256  # rows that are held while a file is read through

@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from kerascnn.config import Data
 from kerascnn.data import decode, short_name, split_file
-from kerascnn.data.cache import free_memory
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.prepared import Spec, find, folder, parse
 from kerascnn.data.room import Room
 from kerascnn.data.sources import Buffers, Pixels, Source, table
 from kerascnn.data.splits import OUT, SPLIT_NAMES
 from kerascnn.data.stream import as_written
+from kerascnn.devices.free_memory import free_memory
 from kerascnn.errors import UserError
 
 SMALL = 64  # pixels; images of one size up to this are kept decoded

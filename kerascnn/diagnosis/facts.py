@@ -11,8 +11,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from kerascnn.data.cache import free_memory
 from kerascnn.devices import hardware
+from kerascnn.devices.free_memory import free_memory
 from kerascnn.diagnosis.disk import Disk
 
 PACKAGE = "kerascnn"

@@ -5,38 +5,13 @@ from typing import Literal
 import pytest
 
 from kerascnn.__main__ import main
-from kerascnn.archs import Archs
-from kerascnn.auditing.audit_config import Audit
 from kerascnn.cli import flags
 from kerascnn.cli.parsing import OfData, parse_config
-from kerascnn.comparison import compare_config as compare
+from kerascnn.completion import SCHEMAS
 from kerascnn.config import Config
 from kerascnn.config.section import Section
-from kerascnn.doctor import Doctor
 from kerascnn.errors import UserError
-from kerascnn.evaluation.evaluate_flags import Evaluate
-from kerascnn.export import Export
-from kerascnn.fit import FitFlags
-from kerascnn.list import List
 from kerascnn.predict import Predict
-from kerascnn.search import tune_config as tune
-from kerascnn.serving.serve_config import Serve
-from kerascnn.speed import benchmark_config as benchmark
-
-SCHEMAS = {
-    "fit": FitFlags,
-    "audit": Audit,
-    "list": List,
-    "compare": compare.CompareConfig,
-    "tune": tune.TuneConfig,
-    "benchmark": benchmark.BenchmarkConfig,
-    "evaluate": Evaluate,
-    "predict": Predict,
-    "export": Export,
-    "serve": Serve,
-    "archs": Archs,
-    "doctor": Doctor,
-}
 
 
 def named(schema: type[Section]) -> list[flags.Flag]:

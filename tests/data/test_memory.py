@@ -12,8 +12,9 @@ from PIL import Image
 
 from kerascnn import data
 from kerascnn.config import Data
-from kerascnn.data.cache import Cache, Decoded, Undecoded, free_memory
+from kerascnn.data.cache import Cache, Decoded, Undecoded
 from kerascnn.data.embedded import FILE
+from kerascnn.devices.free_memory import free_memory
 
 pytestmark = pytest.mark.training
 
