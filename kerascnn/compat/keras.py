@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
+from keras import ops
 
 
 def nested_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -53,6 +55,96 @@ class DecayInStep(keras.optimizers.Optimizer):
 
     def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
         pass
+
+
+class SumFirst(keras.optimizers.Optimizer):
+    """Of an optimizer: under a strategy gradients are summed over the replicas before they are clipped or accumulated.
+
+    Keras clips each replica's part by itself, and cannot accumulate. On one device this is Keras' own code.
+    """
+
+    def averaging(self, momentum: float) -> Any:
+        """The decay of the averaged weights at this update."""
+        return momentum
+
+    def given_rate(self) -> Any:
+        """The learning rate or schedule that the optimizer was made with."""
+        return self._learning_rate
+
+    def steps_done(self) -> keras.Variable:
+        """The number of calls so far: of batches, also where several make one update."""
+        return self._iterations
+
+    def _backend_apply_gradients(self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable]) -> None:
+        if self._distribution_strategy.num_replicas_in_sync == 1:
+            super()._backend_apply_gradients(grads, trainable_variables)
+            return
+        values = [variable.value for variable in trainable_variables]
+        summed = [gradient for gradient, _ in self._all_reduce_sum_gradients(list(zip(grads, values, strict=True)))]
+        strategy, merge = self._distribution_strategy, tf.__internal__.distribute.interim.maybe_merge_call
+        if self.gradient_accumulation_steps:
+            places = [self._get_variable_index(variable) for variable in trainable_variables]
+            sums = [gradient + self._accumulated_gradients[i].value for i, gradient in zip(places, summed, strict=True)]
+            means = self._clip_gradients([value / self.gradient_accumulation_steps for value in sums])
+            merge(self._update_or_wait, strategy, places, sums, means, values, self.learning_rate)
+        else:
+            pairs = list(zip(self._clip_gradients(summed), values, strict=True))
+            merge(self._distributed_tf_update_step, strategy, pairs, self.learning_rate)
+        if self.use_ema:
+            self._update_model_variables_moving_average(self._trainable_variables)
+
+    def _update_or_wait(
+        self, strategy: Any, places: list[int], sums: list[Any], means: list[Any], values: list[Any], rate: Any
+    ) -> None:
+        """In the context of all replicas, since a replica's own cannot decide to wait: the update, or a longer sum."""
+        sums_so_far = [self._accumulated_gradients[i].value for i in places]
+
+        def put(variable: Any, value: Any) -> None:
+            strategy.extended.update(variable, lambda a, b: a.assign(b), args=(value,), group=False)
+
+        def update() -> None:
+            self._distributed_tf_update_step(strategy, list(zip(means, values, strict=True)), rate)
+            for variable in sums_so_far:
+                strategy.extended.update(variable, lambda a: a.assign(tf.zeros_like(a)), group=False)
+
+        def wait() -> None:
+            for variable, value in zip(sums_so_far, sums, strict=True):
+                put(variable, value)
+
+        tf.cond((self._iterations.value + 1) % self.gradient_accumulation_steps == 0, update, wait)
+
+    def _update_model_variables_moving_average(self, trainable_variables: Sequence[keras.Variable]) -> None:
+        momentum = self.averaging(self.ema_momentum) * ops.cast(self.iterations != 0, "float32")
+        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+            average.assign(momentum * average + (1 - momentum) * variable)
+
+
+class SGDOfMomentum(keras.optimizers.SGD):
+    """Keras' SGD, whose momentum may be a tensor, which Keras compares with 0."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if isinstance(self.momentum, float):
+            super().update_step(gradient, variable, learning_rate)
+            return
+        m = self.momentums[self._get_variable_index(variable)]
+        move = learning_rate * gradient
+        self.assign(m, m * self.momentum - move)
+        self.assign_add(variable, m * self.momentum - move if self.nesterov else m)
+
+
+class RMSpropOutside(keras.optimizers.RMSprop):
+    """Keras' RMSprop with epsilon outside the root and the rate outside the momentum, as in PyTorch (Tieleman and Hinton)."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        place = self._get_variable_index(variable)
+        velocity = self._velocities[place]
+        self.assign(velocity, self.rho * velocity + (1 - self.rho) * ops.square(gradient))
+        step = gradient / (ops.sqrt(velocity) + self.epsilon)
+        if self.momentum > 0:
+            momentum = self._momentums[place]
+            self.assign(momentum, self.momentum * momentum + step)
+            step = momentum
+        self.assign_sub(variable, learning_rate * step)
 
 
 class MuonOfChoice(keras.optimizers.Muon):

@@ -5,8 +5,26 @@ from typing import Any
 
 from kerascnn.config import AnyConfig, Config
 
-LEARNING_RATE = {"sgd": 0.1, "adamw": 0.001, "muon": 0.1}
-WEIGHT_DECAY = {"sgd": 0.005, "adamw": 0.05, "muon": 0.05}
+LEARNING_RATE = {
+    "sgd": 0.1,
+    "adamw": 0.001,
+    "muon": 0.1,
+    "lamb": 0.002,
+    "lion": 0.0002,  # a fifth of AdamW's, with five times its decay (Chen et al., 2023, section 5)
+    "rmsprop": 0.001,
+    "rmsprop_torch": 0.001,
+    "adafactor": 0.01,  # relative to the root mean square of a variable (Shazeer and Stern, 2018)
+}
+WEIGHT_DECAY = {
+    "sgd": 0.005,
+    "adamw": 0.05,
+    "muon": 0.05,
+    "lamb": 0.05,
+    "lion": 0.25,
+    "rmsprop": 0.05,
+    "rmsprop_torch": 0.05,
+    "adafactor": 0.005,
+}
 SMALL = 64  # pixels; the largest image that `auto` treats as small, as in `architectures.tables`
 # (image size in pixels, batch size at which the default rate of sgd is 0.1): small images follow He et al. (2016, section
 # 4.2) with half the batch, photos follow Goyal et al. (2017).
@@ -43,28 +61,45 @@ def sgd_batch(image_size: int) -> int:
     return round(_SMALL[1] * (_LARGE[1] / _SMALL[1]) ** min(max(share, 0.0), 1.0))
 
 
-def default_lr(optimizer: str, batch_size: int, image_size: int) -> float:
+def scaled_lr(rate: float, batch_size: int, base_batch: int | None) -> float:
+    """Returns a learning rate for `base_batch` images per update in proportion to the batch (Goyal et al., 2017).
+
+    Args:
+        rate: The rate at `base_batch` images.
+        batch_size: Images per update: the global batch size times the number of accumulated batches.
+        base_batch: Images per update for which the rate is given; None: for any number.
+    """
+    return rate if base_batch is None else rate * batch_size / base_batch
+
+
+def default_lr(optimizer: str, batch_size: int, image_size: int, base_batch: int | None = None) -> float:
     """Returns the default peak learning rate: proportional to the batch for sgd, a constant for other optimizers.
 
     Args:
         optimizer: A name of `LEARNING_RATE`.
-        batch_size: Images per update: the global batch size times the number of accumulated batches.
+        batch_size: As in `scaled_lr`.
         image_size: Side of the images in pixels.
+        base_batch: Images per update for which it is the optimizer's own rate (`--lr-base-batch`); None: the default.
     """
-    rate = LEARNING_RATE[optimizer]
-    return rate * batch_size / sgd_batch(image_size) if optimizer == "sgd" else rate
+    if base_batch is None and optimizer == "sgd":
+        base_batch = sgd_batch(image_size)
+    return scaled_lr(LEARNING_RATE[optimizer], batch_size, base_batch)
 
 
 def with_lr(config: AnyConfig, image_size: int) -> AnyConfig:
     """Returns `config` with its default learning rate filled in where that is not the optimizer's own.
 
-    The rate then belongs to the run's identity. Images up to 64 px keep None where the rate of sgd is its own, so that such
-    runs keep their names.
+    The rate then belongs to the run's identity, as does one that `--lr-base-batch` scales. Images up to 64 px keep None where
+    the rate of sgd is its own, so that such runs keep their names.
     """
     section, fit = config.optim, config.fit
+    batch, base = fit.batch_size * fit.accumulate, section.lr_base_batch
+    if base is not None:  # from here on the rate is a number, so that it is not scaled twice
+        lr = scaled_lr(section.lr or LEARNING_RATE[section.optimizer], batch, base)
+        return config.replace(optim={"lr": lr, "lr_base_batch": None})
     if section.lr is not None or section.optimizer == "adamw":
         return config
-    lr = default_lr(section.optimizer, fit.batch_size * fit.accumulate, image_size)
+    lr = default_lr(section.optimizer, batch, image_size)
     own = section.optimizer == "sgd" and image_size <= SMALL and lr == LEARNING_RATE["sgd"]
     return config if own else config.replace(optim={"lr": lr})
 
@@ -80,6 +115,7 @@ def with_former_lr(config: Config) -> Config:
 def used(config: Config, image_size: int) -> dict[str, Any]:
     """Returns the learning rate, weight decay and image size that a training of `config` uses, given or default."""
     section, fit, optimizer = config.optim, config.fit, chosen_optimizer(config, image_size)
-    lr = section.lr or default_lr(optimizer, fit.batch_size * fit.accumulate, image_size)
+    batch, base = fit.batch_size * fit.accumulate, section.lr_base_batch
+    lr = scaled_lr(section.lr, batch, base) if section.lr else default_lr(optimizer, batch, image_size, base)
     decay = WEIGHT_DECAY[optimizer] if section.weight_decay is None else section.weight_decay
     return {"lr": lr, "weight_decay": decay, "image_size": image_size}

@@ -2,13 +2,15 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kerascnn.config.section import VOLATILE, Section
 from kerascnn.scoring import task as tasks
 
-OptimizerName = Literal["auto", "sgd", "adamw", "muon"]
-ScheduleName = Literal["auto", "cosine", "linear", "step", "constant"]
+OptimizerName = Literal["auto", "sgd", "adamw", "muon", "lamb", "lion", "rmsprop", "rmsprop_torch", "adafactor"]
+ScheduleName = Literal[
+    "auto", "cosine", "linear", "step", "constant", "restarts", "polynomial", "exponential", "one_cycle", "plateau"
+]
 LossName = Literal["auto", "softmax", "bce", "focal", "asymmetric"]
 SamplingName = Literal["shuffle", "balanced", "sqrt"]
 if TYPE_CHECKING:
@@ -23,28 +25,56 @@ class Optim(Section):
     optimizer: OptimizerName = Field(
         "auto",
         description="sgd: Nesterov momentum; muon: Muon (Jordan et al., 2024) for convolutions, AdamW for the rest;"
+        " rmsprop: TensorFlow's, with epsilon inside the root; rmsprop_torch: outside;"
         " auto: muon up to 64 px from scratch, else sgd",
     )
     lr: float | None = Field(
         None,
         gt=0,
-        description="peak learning rate for the global batch (default: adamw 0.001, muon 0.1,"
-        " sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
+        description="peak learning rate for the global batch (default: adamw and rmsprop 0.001, muon 0.1, lamb 0.002,"
+        " lion 0.0002, adafactor 0.01, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and muon")
+    lr_base_batch: int | None = Field(
+        None, ge=1, description="--lr is for N images per update, and grows in proportion (default: for the batch)"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd, muon and rmsprop")
+    rms_decay: float = Field(0.9, ge=0, lt=1, description="rmsprop: decay of the mean square of gradients")
+    epsilon: float | None = Field(
+        None, gt=0, le=1, description="added to the divisor of adamw, lamb and rmsprop (default: 1e-7)"
+    )
     weight_decay: float | None = Field(
         None,
         ge=0,
-        description="decoupled decay of all but normalizations and biases (default: 0.005 sgd, 0.05 adamw and muon)",
+        description="decoupled decay of all but normalizations and biases (default: sgd and adafactor 0.005,"
+        " lion 0.25, others 0.05)",
     )
     schedule: ScheduleName = Field(
         "auto",
-        description="learning rate after warm-up; linear: one cycle, down to 0; auto: linear with muon, else cosine",
+        description="learning rate after warm-up; linear: down to 0; restarts: a cosine again and again; one_cycle: up and"
+        " down, momentum the other way; plateau: by the score of val; auto: linear with muon, else cosine",
     )
-    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up")
+    warmup: float = Field(1.0, ge=0, description="epochs of linear warm-up, not of one_cycle")
+    lr_min: float = Field(0.0, ge=0, description="lowest learning rate after warm-up")
+    cooldown: float = Field(0.0, ge=0, description="last epochs, at --lr-min")
     step_epochs: tuple[float, ...] = Field(
-        (0.5, 0.75), description="step: shares of the epochs after which the rate is divided by 10"
+        (0.5, 0.75), description="step: shares of the epochs after which the rate falls"
     )
+    step_factor: float = Field(0.1, gt=0, lt=1, description="step: factor of the rate at each of --step-epochs")
+    restart_epochs: float = Field(10.0, ge=0.1, description="restarts: epochs of the first cosine")
+    restart_factor: float = Field(1.0, ge=1, le=10, description="restarts: length of a cosine / the one before")
+    restart_decay: float = Field(1.0, gt=0, le=1, description="restarts: peak of a cosine / the one before")
+    poly_power: float = Field(2.0, gt=0, le=10, description="polynomial: power of the remaining share of the steps")
+    decay_rate: float = Field(0.94, gt=0, lt=1, description="exponential: factor of the rate in --decay-epochs")
+    decay_epochs: float = Field(2.0, gt=0, description="exponential: epochs in which the rate falls by --decay-rate")
+    decay_staircase: bool = Field(False, description="exponential: fall at once at the end of these epochs")
+    cycle_peak: float = Field(0.3, gt=0, lt=1, description="one_cycle: share of the steps before the peak")
+    cycle_momentum: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.85, 0.95), description="one_cycle: momentum at the peak and at both ends; beta 1 of Adam's relatives"
+    )
+    plateau_patience: int = Field(
+        3, ge=1, description="plateau: epochs without a better --monitor before the rate falls"
+    )
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="plateau: factor of the rate")
     loss: LossName = Field(
         "auto",
         description="softmax: cross-entropy of one class; bce: binary cross-entropy of each class; focal, asymmetric: with less"
@@ -76,6 +106,11 @@ class Optim(Section):
         description="balanced: rare classes weigh more in the loss; with several labels per image, their positives do",
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports; 0: off")
+    ema_warmup: bool = Field(False, description="--ema of the first updates at most (1 + n) / (10 + n)")
+    lookahead: int = Field(
+        0, ge=0, le=1000, description="every N updates go back part of the way to the weights N updates ago; 0: off"
+    )
+    lookahead_share: float = Field(0.5, gt=0, lt=1, description="--lookahead: part of the way that is kept")
     backbone_lr_scale: float = Field(
         1.0, gt=0, le=1, description="with --weights: factor of the learning rate for all but the head"
     )
@@ -83,6 +118,23 @@ class Optim(Section):
         1.0, gt=0, le=1000, description="factor of the learning rate for all biases, also of normalizations"
     )
     clip_norm: float | None = Field(None, gt=0, description="largest global norm of the gradient (default: no limit)")
+    clip_value: float | None = Field(None, gt=0, description="largest value of the gradient (default: no limit)")
+    clip_agc: float | None = Field(
+        None,
+        gt=0,
+        description="largest norm of a filter's gradient / its weights', but for the head (default: no limit)",
+    )
+
+    @model_validator(mode="after")
+    def _together(self) -> "Optim":
+        given = [name for name in ("clip_norm", "clip_value", "clip_agc") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given).replace('_', '-')}: give one of them")
+        if self.cooldown and not self.lr_min:
+            raise ValueError("cooldown: needs an lr-min above 0, at which it trains")
+        if self.lr is not None and self.lr_base_batch is None and self.lr_min > self.lr:
+            raise ValueError(f"lr-min ({self.lr_min:g}) must not exceed lr ({self.lr:g})")
+        return self
 
 
 class Fit(Section):
@@ -95,9 +147,7 @@ class Fit(Section):
         " half of that for inception_small)",
     )
     batch_size: int = Field(64, ge=1, description="global batch size, shared by all replicas")
-    accumulate: int = Field(
-        1, ge=1, description="average the gradients of N batches before an update, on one device only"
-    )
+    accumulate: int = Field(1, ge=1, description="average the gradients of N batches before an update")
     sampling: SamplingName = Field(
         "shuffle",
         description="shuffle: each image once an epoch; balanced: all classes equally often; sqrt: by the root of their size",

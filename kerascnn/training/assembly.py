@@ -40,7 +40,8 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     task, smoothing = splits.task, config.optim.label_smoothing
     arch = tables.resolve(own.pinned(config.model.arch), size)
     stem = config.model.stem
-    config = with_optimizer(config, size)
+    config = with_lr(with_optimizer(config, size), size)
+    optim.check(config.optim, has_val=len(splits.val) > 0)
     epochs, low_res_epochs = length(config, arch, size)
     function = own.parse(arch)
     if function:
@@ -48,7 +49,7 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
     if low_res_epochs and small(splits).image_size <= tables.SMALL_IMAGE < size and stem == "auto" and not function:
         stem = "large"  # the stem for the full image size, as small images would choose another one
     resolved = ResolvedConfig.of(
-        with_lr(config, size),
+        config,
         data={"image_size": size, "resize": splits.resize, "task": task.name},
         optim={
             "label_smoothing": task.label_smoothing if smoothing is None else smoothing,
@@ -167,11 +168,6 @@ def network_of(model: keras.Model) -> keras.Model:
 
 def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> keras.Model:
     """Returns the compiled and built network of a resolved config, in the plan's scope; seeds all generators of Keras."""
-    if config.fit.accumulate > 1 and plan.replicas > 1:
-        raise UserError(
-            f"--accumulate {config.fit.accumulate} runs on one device only (Keras cannot under a strategy):"
-            f" --devices {plan.kind}:1, or a larger --batch-size"
-        )
     schedule = RunSchedule.of(config.fit, len(splits.train), None)
     if config.fit.accumulate > schedule.steps_per_epoch:
         raise UserError(
@@ -225,7 +221,8 @@ def compile_for(
         whitening.stem(network_of(model)).trainable = False
     schedule = RunSchedule.of(config.fit, len(splits.train), None)
     # The head alone trains at the peak rate: the schedule is for the epochs of all layers.
-    section = config.optim.model_copy(update={"schedule": "constant"}) if head_alone else config.optim
+    alone = {"schedule": "constant", "cooldown": 0.0}
+    section = config.optim.model_copy(update=alone) if head_alone else config.optim
     epochs = schedule.head_epochs if head_alone else schedule.epochs - schedule.head_epochs
     with plan.scope():
         trainable = model.trainable_variables
@@ -236,6 +233,7 @@ def compile_for(
             steps_per_epoch=schedule.steps_per_epoch,
             trainable=trainable,
             body=[variable for variable in trainable if id(variable) not in kept],
+            head=[variable for variable in trainable if id(variable) in kept],
             accumulate=config.fit.accumulate,
         )
         model.compile(

@@ -189,6 +189,22 @@ def exhausted(rows: list[Row], monitor: str, patience: int | None, *, after: int
     return bool(rows and patience) and rows[-1]["epoch"] - max(best_epoch(rows, monitor), after) >= (patience or 0)
 
 
+class Plateau(keras.callbacks.Callback):
+    """Lowers the learning rate of `--schedule plateau`; it follows History, and the checkpoint holds what it has set.
+
+    Args:
+        factor: Function that returns the factor of the rate by the history so far.
+    """
+
+    def __init__(self, factor: Callable[[], float]) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer.schedule.factor.assign(self.factor())
+
+
 class StopAtNaN(keras.callbacks.Callback):
     """Ends training when the loss is not finite, before anything is saved.
 

@@ -30,7 +30,7 @@ from kerascnn.training import (
     environment,
     execution,
     finetune,
-    optim,
+    schedules,
     symptoms,
     whitening,
 )
@@ -131,7 +131,7 @@ class Training:
         self.screen.say(f"device  {self.plan.reason}")
         self.screen.say(
             f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
-            f" {optimizer.optimizer} at {optim.peak(optimizer):g}, {optimizer.schedule}; best by {self.monitor}"
+            f" {optimizer.optimizer} at {schedules.peak(optimizer):g}, {optimizer.schedule}; best by {self.monitor}"
         )
         if not self.batches.sampling.plain:
             counts = zip(self.splits.class_names, self._shown(0), strict=True)
@@ -317,12 +317,21 @@ class Training:
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
             *([] if self.batches.sampling.plain else [callbacks.ShownClasses(self._shown)]),
             callbacks.History(rows, self.run.write_history),
+            *([callbacks.Plateau(self._plateau_factor)] if self._on_plateau else []),
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             curves,
             show,
-            symptoms.watch(rows, self.splits, optim.peak(self.config.optim), self.noticed, self.screen.say),
+            symptoms.watch(rows, self.splits, schedules.peak(self.config.optim), self.noticed, self.screen.say),
             save,
         ]
+
+    @property
+    def _on_plateau(self) -> bool:
+        return self.config.optim.schedule == "plateau" and not self.head_alone
+
+    def _plateau_factor(self) -> float:
+        rows = self.rows[self.config.fit.head_epochs :]  # the head alone trains at the peak rate
+        return schedules.plateau_factor(rows, self.monitor, self.config.optim)
 
     def _shown(self, epoch: int) -> np.ndarray:
         """Returns how often each class is shown in an epoch."""

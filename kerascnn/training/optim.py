@@ -1,184 +1,161 @@
-"""Optimizers and learning-rate schedules by name."""
+"""Optimizers by name: Keras' own, with what `updating` adds to all of them."""
 
-import functools
-import math
 from collections.abc import Callable, Sequence
 
 import keras
-import tensorflow as tf
-from keras import ops
 
 from kerascnn.compat import keras as compat
 from kerascnn.config import Optim
-from kerascnn.config.defaults import LEARNING_RATE, WEIGHT_DECAY
+from kerascnn.config.defaults import WEIGHT_DECAY
+from kerascnn.errors import UserError
+from kerascnn.training.muon import Muon
+from kerascnn.training.schedules import Schedule, peak
+from kerascnn.training.updating import Updating
 
 BIASES = ("bias", "beta")  # their names in Keras
 ADAM_RATIO = 0.05  # under muon: learning rate of AdamW's variables relative to that of kernels
 
 
-def peak(section: Optim) -> float:
-    """Returns the learning rate after warm-up."""
-    return section.lr or LEARNING_RATE[section.optimizer]
-
-
-def _cosine(progress, section: Optim):
-    """Falls from 1 to 0 along half a cosine (Loshchilov and Hutter, 2017)."""
-    return 0.5 * (1 + ops.cos(math.pi * progress))
-
-
-def _linear(progress, section: Optim):
-    """Falls linearly from 1 to 0, which is one cycle with the warm-up (Smith and Topin, 2018)."""
-    return 1 - progress
-
-
-def _step(progress, section: Optim):
-    """Falls to a tenth after each of `step_epochs` (He et al., 2016, section 4.2)."""
-    drops = sum(ops.cast(progress >= share, "float32") for share in section.step_epochs)
-    return 0.1**drops
-
-
-def _constant(progress, section: Optim):
-    return ops.ones_like(progress)
-
-
-SCHEDULES: dict[str, Callable] = {"cosine": _cosine, "linear": _linear, "step": _step, "constant": _constant}
+@keras.saving.register_keras_serializable(package="kerascnn")
+class SGD(Updating, compat.SGDOfMomentum):
+    """Keras' SGD."""
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to the peak, then a decay: a pure function of the step, so that resuming needs no state.
+class AdamW(Updating, keras.optimizers.AdamW):
+    """Keras' AdamW (Loshchilov and Hutter, 2019)."""
 
-    Args:
-        section: The config's optim section.
-        total_steps: Steps of the whole schedule.
-        steps_per_epoch: Steps of an epoch; warm-up takes at most half of all steps.
-    """
-
-    def __init__(self, section: Optim, total_steps: int, steps_per_epoch: int) -> None:
-        self.section = section
-        self.total_steps = total_steps
-        self.steps_per_epoch = steps_per_epoch
-        self.peak = peak(section)
-        self.warmup_steps = min(round(section.warmup * steps_per_epoch), total_steps // 2)
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
-        warm = ops.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
-        rest = max(self.total_steps - self.warmup_steps, 1)
-        # Counted from the end of warm-up to the midpoint of a step: no step has a rate of 0, and none is lost at the peak.
-        after = ops.clip((step - self.warmup_steps + 0.5) / rest, 0.0, 1.0)
-        whole = ops.clip((step + 0.5) / self.total_steps, 0.0, 1.0)
-        progress = whole if self.section.schedule == "step" else after
-        return self.peak * warm * SCHEDULES[self.section.schedule](progress, self.section)
-
-    def get_config(self) -> dict:
-        return {
-            "section": self.section.model_dump(),
-            "total_steps": self.total_steps,
-            "steps_per_epoch": self.steps_per_epoch,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict) -> "Schedule":
-        return cls(**{**config, "section": Optim(**config["section"])})
-
-
-class _Scaled(compat.DecayInStep):
-    """Part of an optimizer: updates some variables at a multiple of the learning rate, weight decay included.
-
-    Keras has one learning rate for all variables. Scaling gradients is not equivalent: Adam divides by their size.
-    """
-
-    def scale(self, variables: Sequence, factor: float) -> None:
-        """Multiplies the learning rate of `variables` by `factor`, in addition to earlier calls."""
-        more = {self.key(variable): factor * self._factor(variable) for variable in variables}
-        self._factors = {**getattr(self, "_factors", {}), **more}
-
-    def _factor(self, variable) -> float:
-        return getattr(self, "_factors", {}).get(self.key(variable), 1.0)
-
-    def update_step(self, gradient, variable, learning_rate):
-        rate = learning_rate * self._factor(variable)
-        if self.weight_decay and self.decays(variable):
-            dtype = variable.dtype
-            self.assign_sub(variable, variable * ops.cast(self.weight_decay * rate, dtype))
-        super().update_step(gradient, variable, rate)
+    CYCLED = "beta_1"
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class SGD(_Scaled, keras.optimizers.SGD):
-    """Keras' SGD, with learning rates that may differ by variable."""
+class LAMB(Updating, keras.optimizers.Lamb):
+    """Keras' LAMB (You et al., 2020). Decay is decoupled: it is not part of the ratio of norms."""
+
+    CYCLED = "beta_1"
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class AdamW(_Scaled, keras.optimizers.AdamW):
-    """Keras' AdamW, with learning rates that may differ by variable."""
+class Lion(Updating, keras.optimizers.Lion):
+    """Keras' Lion (Chen et al., 2023)."""
 
-
-@functools.cache
-def _jordan(a: float, b: float, c: float, steps: int, dtype: str) -> Callable:
-    """Maps a Gram matrix [n, n] to the product of the iteration's polynomials in it, [n, n].
-
-    One function serves all kernels: tracing it for each would double the time until the first step.
-    """
-
-    def product_of(gram):
-        unit = product = tf.eye(tf.shape(gram)[0], dtype=dtype)
-        for _ in range(steps):
-            factor = a * unit + b * gram + c * tf.matmul(gram, gram)
-            product = tf.matmul(product, factor)
-            gram = tf.matmul(tf.matmul(gram, factor), factor)
-        return product
-
-    return tf.function(product_of, input_signature=[tf.TensorSpec([None, None], dtype)], autograph=False)
+    CYCLED = "beta_1"
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
-class Muon(_Scaled, compat.MuonOfChoice):
-    """Updates kernels of convolutions by orthogonal matrices near their mean gradient, the rest by AdamW (Jordan et al., 2024).
+class RMSprop(Updating, keras.optimizers.RMSprop):
+    """Keras' RMSprop, in TensorFlow's form: epsilon inside the root, the rate inside the momentum (Szegedy et al., 2016)."""
 
-    Keras' Muon leaves kernels with four axes to AdamW. Here such a kernel is a matrix of (height * width * inputs) x outputs.
-    A step moves it by about the learning rate in every direction of its smaller side, whatever the size of the gradient.
-    """
-
-    def by_adamw(self, variable):
-        return (
-            len(variable.shape) != 4 or 1 in variable.shape[2:]
-        )  # A depthwise kernel is not a matrix: it mixes no channels.
-
-    def zeropower_via_newtonschulz5(self, x, steps):
-        """Applies the polynomials of Jordan's iteration in x's smaller Gram matrix to x, once at the end.
-
-        Each is a polynomial in x^T x times x, so that the products with x itself, which are expensive for long kernels, are
-        two in total instead of two per step. Not on a GPU: a Gram matrix squares the ratio of singular values, which
-        TensorFloat-32 does not resolve.
-        """
-        matrix = ops.reshape(x, (-1, x.shape[-1]))
-        if tf.config.list_physical_devices("GPU"):
-            return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
-        matrix = matrix / (ops.norm(matrix) + 1e-7)
-        tall = matrix.shape[0] >= matrix.shape[1]
-        gram = ops.matmul(ops.transpose(matrix), matrix) if tall else ops.matmul(matrix, ops.transpose(matrix))
-        product = _jordan(self.muon_a, self.muon_b, self.muon_c, steps, x.dtype)(gram)
-        return ops.reshape(ops.matmul(matrix, product) if tall else ops.matmul(product, matrix), x.shape)
-
-    def lr_adjust(self, x):
-        return x * max(1.0, x.shape[-1] / math.prod(x.shape[:-1])) ** 0.5
+    CYCLED = None
 
 
-def _sgd(section: Optim, **common) -> keras.optimizers.Optimizer:
+@keras.saving.register_keras_serializable(package="kerascnn")
+class RMSpropTorch(Updating, compat.RMSpropOutside):
+    """RMSprop in PyTorch's form: epsilon outside the root, the rate outside the momentum."""
+
+    CYCLED = None
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class Adafactor(Updating, keras.optimizers.Adafactor):
+    """Keras' Adafactor (Shazeer and Stern, 2018): the rate is relative to the size of a variable."""
+
+    CYCLED = None
+
+
+def _adaptive(kind: type[Updating], section: Optim, **common) -> Updating:
+    return kind(**common, **({} if section.epsilon is None else {"epsilon": section.epsilon}))
+
+
+def _sgd(section: Optim, **common) -> Updating:
     return SGD(momentum=section.momentum, nesterov=section.momentum > 0, **common)
 
 
-def _adamw(section: Optim, **common) -> keras.optimizers.Optimizer:
-    return AdamW(**common)
+def _adamw(section: Optim, **common) -> Updating:
+    return _adaptive(AdamW, section, **common)
 
 
-def _muon(section: Optim, **common) -> keras.optimizers.Optimizer:
+def _muon(section: Optim, **common) -> Updating:
     return Muon(momentum=section.momentum, nesterov=section.momentum > 0, adam_lr_ratio=ADAM_RATIO, **common)
 
 
-OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {"sgd": _sgd, "adamw": _adamw, "muon": _muon}
+def _lamb(section: Optim, **common) -> Updating:
+    return _adaptive(LAMB, section, **common)
+
+
+def _lion(section: Optim, **common) -> Updating:
+    return Lion(**common)
+
+
+def _rmsprop(section: Optim, **common) -> Updating:
+    return _adaptive(RMSprop, section, rho=section.rms_decay, momentum=section.momentum, **common)
+
+
+def _rmsprop_torch(section: Optim, **common) -> Updating:
+    return _adaptive(RMSpropTorch, section, rho=section.rms_decay, momentum=section.momentum, **common)
+
+
+def _adafactor(section: Optim, **common) -> Updating:
+    return Adafactor(relative_step=False, **common)
+
+
+OPTIMIZERS: dict[str, Callable[..., Updating]] = {
+    "sgd": _sgd,
+    "adamw": _adamw,
+    "muon": _muon,
+    "lamb": _lamb,
+    "lion": _lion,
+    "rmsprop": _rmsprop,
+    "rmsprop_torch": _rmsprop_torch,
+    "adafactor": _adafactor,
+}
+# Options that only some optimizers or schedules have: field -> their names.
+_OF_OPTIMIZER = {
+    "epsilon": ("adamw", "lamb", "rmsprop", "rmsprop_torch"),
+    "rms_decay": ("rmsprop", "rmsprop_torch"),
+}
+_OF_SCHEDULE = {
+    "step_factor": ("step",),
+    "restart_epochs": ("restarts",),
+    "restart_factor": ("restarts",),
+    "restart_decay": ("restarts",),
+    "poly_power": ("polynomial",),
+    "decay_rate": ("exponential",),
+    "decay_epochs": ("exponential",),
+    "decay_staircase": ("exponential",),
+    "cycle_peak": ("one_cycle",),
+    "cycle_momentum": ("one_cycle",),
+    "plateau_patience": ("plateau",),
+    "plateau_factor": ("plateau",),
+}
+
+
+def check(section: Optim, *, has_val: bool) -> None:
+    """Checks that a resolved section has no option of another optimizer or schedule, before a run begins.
+
+    Args:
+        section: The config's optim section, whose optimizer and schedule are resolved.
+        has_val: Whether there are val images, on whose score a plateau is found.
+
+    Raises:
+        UserError: It has one, or a lowest rate above the peak, or a plateau without val.
+    """
+    for flag, chosen, table in (
+        ("optimizer", section.optimizer, _OF_OPTIMIZER),
+        ("schedule", section.schedule, _OF_SCHEDULE),
+    ):
+        for field, names in table.items():
+            given = getattr(section, field) != Optim.model_fields[field].default
+            if given and chosen not in names:
+                raise UserError(
+                    f"--{field.replace('_', '-')} is for --{flag} {' or '.join(names)}, and this run has {chosen}"
+                )
+    if section.ema_warmup and not section.ema:
+        raise UserError("--ema-warmup: there are no averaged weights; give --ema 0.999 or another decay")
+    if section.lr_min > peak(section):
+        raise UserError(f"--lr-min {section.lr_min:g}: expected at most the peak rate, which is {peak(section):g}")
+    if section.schedule == "plateau" and not has_val:
+        raise UserError("--schedule plateau: there is no val whose score could stop rising; give --val-fraction")
 
 
 def build(
@@ -188,8 +165,9 @@ def build(
     steps_per_epoch: int,
     trainable: Sequence,
     body: Sequence = (),
+    head: Sequence = (),
     accumulate: int = 1,
-) -> keras.optimizers.Optimizer:
+) -> Updating:
     """Returns the optimizer of `section` with its schedule, without weight decay for normalizations and biases.
 
     Args:
@@ -199,6 +177,7 @@ def build(
         trainable: The variables that it updates. Decay is excluded by variable, since Keras' exclusion by name sees only leaf
             names.
         body: Those of them whose learning rate is multiplied by `backbone_lr_scale`.
+        head: Those of them that adaptive clipping leaves alone (Brock et al., 2021, section 4.1).
         accumulate: Batches whose gradients are averaged before an update.
     """
     decay = WEIGHT_DECAY[section.optimizer] if section.weight_decay is None else section.weight_decay
@@ -207,11 +186,13 @@ def build(
         learning_rate=Schedule(section, total_steps, steps_per_epoch),
         weight_decay=decay,  # 0, since AdamW refuses None.
         global_clipnorm=section.clip_norm,
+        clipvalue=section.clip_value,
         use_ema=section.ema > 0,
         # Keras averages weights after every batch, also while gradients accumulate: an update then counts `accumulate` times.
         ema_momentum=(section.ema or 0.99) ** (1 / accumulate),
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
     )
+    optimizer.adopt(section, free=head)
     if section.backbone_lr_scale < 1:
         optimizer.scale(body, section.backbone_lr_scale)
     if section.bias_lr_scale != 1:

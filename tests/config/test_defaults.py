@@ -66,6 +66,23 @@ def test_what_the_config_then_holds_is_what_is_used(size: int) -> None:
     assert defaults.with_lr(config(lr=0.3), size).optim.lr == 0.3
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"lr": 0.5, "lr_base_batch": 256}, 0.5 * 64 / 256),
+        ({"optimizer": "adamw", "lr_base_batch": 128}, 0.001 * 64 / 128),
+        ({"optimizer": "sgd", "lr_base_batch": 64}, 0.1),
+        ({"optimizer": "lamb"}, 0.002),
+    ],
+)
+def test_a_rate_for_another_batch_becomes_a_number_once(given, expected) -> None:
+    asked = config(32, accumulate=2, **given)
+    assert defaults.used(asked, 224)["lr"] == pytest.approx(expected)
+    found = defaults.with_lr(asked, 224)
+    assert (found.optim.lr, found.optim.lr_base_batch) == (pytest.approx(expected), None)
+    assert defaults.with_lr(found, 224) == found
+
+
 def test_runs_of_before_keep_their_identity() -> None:
     """A batch of 64 at 32 px, and whole photos: the same rate, kept in the same way, hence the same name."""
     small, large = config(), config(48)

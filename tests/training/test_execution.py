@@ -107,10 +107,3 @@ def computed(x):
 def test_accumulation_of_more_than_an_epoch_is_refused(tmp_path, capsys):
     assert main([*FIT, "--runs-dir", str(tmp_path), "--accumulate", "11"]) == 2
     assert "--accumulate 11: an epoch has 10 batches of 11" in capsys.readouterr().err
-
-
-def test_accumulation_is_refused_under_a_strategy(tmp_path, capsys):
-    assert (
-        main([*FIT, "--runs-dir", str(tmp_path), "--accumulate", "2", "--devices", "cpu:2", "--batch-size", "8"]) == 2
-    )
-    assert "--accumulate 2 runs on one device only" in capsys.readouterr().err
