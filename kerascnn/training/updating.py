@@ -95,9 +95,10 @@ class Updating(compat.DecayInStep, compat.SumFirst):
         """Returns the decay of the averaged weights at this update: with warm-up, small while there are few to average."""
         if not self._section.ema_warmup:
             return momentum
-        done = ops.cast(self.iterations, "float32")
-        # `ema_momentum` is a root of the decay where several batches make an update, and so is this.
-        return ops.minimum(momentum, ((1 + done) / (10 + done)) ** (1 / (self.gradient_accumulation_steps or 1)))
+        # Where several batches make an update, `ema_momentum` is a root of the decay, and those that wait belong to the last one.
+        batches = self.gradient_accumulation_steps or 1
+        update = ops.cast(ops.maximum((self.steps_done() + 1) // batches - 1, 0), "float32")
+        return ops.minimum(momentum, ((1 + update) / (10 + update)) ** (1 / batches))
 
     @property
     def schedule(self) -> Schedule:

@@ -73,7 +73,7 @@ def test_a_default_and_a_bound_stand_once(command: str, capsys) -> None:
 def test_an_entry_says_what_a_flag_takes(capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     text = told(capsys, "fit", "--help-all")
-    assert entry(text, "--momentum") == " --momentum X momentum of sgd and muon [>= 0, < 1; default: 0.9]"
+    assert entry(text, "--momentum") == " --momentum X momentum of sgd, muon and rmsprop [>= 0, < 1; default: 0.9]"
     assert entry(text, "--dropout") == " --dropout X dropout before the logits (default: the paper's) [>= 0, < 1]"
     assert entry(text, "--export".replace("--", "--[no-]")).endswith("export a SavedModel at the end [default: on]")
     assert entry(text, "--jit").startswith(" --jit {auto,on,off} ")
