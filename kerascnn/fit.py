@@ -27,6 +27,7 @@ from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run, prepare
 from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
+from kerascnn.studies.placement import Placement, of_one_run
 
 if TYPE_CHECKING:
     from kerascnn.data import Splits
@@ -41,6 +42,7 @@ class FitFlags(OfData):
     strict: bool = Field(
         False, description="refuse test images with a copy in train, and copies with different labels (kerascnn audit)"
     )
+    placement: Placement = Placement()
 
 
 @command
@@ -53,6 +55,7 @@ def main(argv: list[str]) -> int:
     tracking.check(asked.logging.track)
     if asked.data.folds is not None and asked.data.fold is None:
         return _all_folds(typed, told(argv, FitFlags))
+    of_one_run(typed.placement)
     with _images_may_return(child):
         config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
     preflight.check_shape(config)
@@ -125,7 +128,7 @@ def _all_folds(typed: FitFlags, given: set[str]) -> int:
     from kerascnn import cross_validation
 
     screen = Screen()
-    cross_validation.of_config(typed.config, given, screen)
+    cross_validation.of_config(typed.config, given, typed.placement, screen)
     screen.close()
     return DONE
 

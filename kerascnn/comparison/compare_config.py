@@ -14,6 +14,7 @@ from kerascnn.config import Config
 from kerascnn.config.section import Section
 from kerascnn.errors import UserError
 from kerascnn.scoring.task import SINGLE, TASKS, Task
+from kerascnn.studies.placement import Placement
 
 MatchName = Literal["none", "macs", "params", "latency", "train-time"]
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class CompareConfig(Config):
         (), description="finished runs, folders of runs, or latest, to compare without any training"
     )
     compare: Compare = Compare()
+    placement: Placement = Placement()
 
     @property
     def config(self) -> Config:

@@ -15,6 +15,7 @@ from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.placement import executor_of, fork_server
 from kerascnn.tracking import trackers
 
 
@@ -26,7 +27,8 @@ def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> N
         Stopped: By a signal or the time limit; the conclusion covers the finished seeds.
         TrainingFailed: Some runs cannot be trained, or a process was lost; the conclusion covers the others.
     """
-    with LocalExecutor.forking(screen, request.logging.verbose) as executor:
+    server = fork_server(screen, request.logging.verbose)
+    with contextlib.closing(executor_of(request.placement, screen, server)) as executor:
         _of_archs(request, configs, executor, screen)
 
 
@@ -35,7 +37,7 @@ def _of_archs(request: CompareConfig, configs: list[Config], executor: Executor,
 
     if request.compare.dry_run:
         looked_at = comparison_plan.make(request, configs, executor, screen)
-        for line in training_order.lines(looked_at):
+        for line in training_order.lines(looked_at, len(executor.slots)):
             screen.say(line)
         with contextlib.suppress(Busy), looked_at.directory.lock():  # a comparison in progress has its own
             looked_at.keep(shown_command())
@@ -54,7 +56,7 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
     from kerascnn.comparison import training_order
 
     screen.log_to(made.directory.log_file)
-    for line in training_order.lines(made):
+    for line in training_order.lines(made, len(executor.slots)):
         screen.say(line)
     made.keep(shown_command())
     screen.say(f"kept    {made.directory.path}")

@@ -11,12 +11,12 @@ from kerascnn.comparison import comparison_plan as planning
 from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.studies.executor import Executor
-from kerascnn.studies.time_limit import time_limit
+from kerascnn.studies.executor import Executor, Slot
+from kerascnn.studies.workers import WorkerPool
 
 
-def lines(plan: ComparisonPlan) -> Iterator[str]:
-    """Returns the plan as text."""
+def lines(plan: ComparisonPlan, workers: int = 1) -> Iterator[str]:
+    """Returns the plan as text, with the time that it takes that many workers."""
     compare, cells = plan.compare, plan.cells
     data = cells[0].subject
     images = ", ".join(f"{count:,} {split}" for split, count in data.images.items())
@@ -48,7 +48,7 @@ def lines(plan: ComparisonPlan) -> Iterator[str]:
     yield f"runs    {len(every)}: {finished} finished and reused, {begun} to be resumed, {len(every) - finished - begun} new"
     if earlier := sum(cell.earlier(seed) for seed, cell, _ in plan.runs()):
         yield f"note    {earlier} runs of an earlier version are not reused: their val and test were cut by another rule"
-    left = expected(plan)
+    left = expected(plan) / workers
     if left:
         yield f"end     about {clock(left)}, in {duration(left)}, with starts, compiling and scoring, as a few steps took now"
 
@@ -94,7 +94,9 @@ def _left(cell: Cell, run: Run) -> float:
 def train(
     plan: ComparisonPlan, executor: Executor, screen: Screen, failed: dict[str, str], hours: float | None = None
 ) -> None:
-    """Trains every unfinished run of the plan, each in a process of its own.
+    """Trains every unfinished run of the plan, each in a process of its own, in as many slots as the executor has.
+
+    Runs begin in the order of the plan, seed by seed, so that a comparison that stops early is balanced.
 
     A run that cannot be trained, for example with too high a learning rate, does not stop the others.
 
@@ -110,66 +112,74 @@ def train(
         ChildLost: A run's process was killed or found no space on the disk, which would also affect others: the same command
             continues.
     """
-    pace = Pace()
-    with time_limit(hours) as stop:
-        try:
-            _train_all(plan, executor, screen, failed, pace, stop)
-        except Stopped:
-            if stop.is_set():
-                raise Stopped(
-                    f"--max-hours {hours:g} is up: the same command continues ({_rest(plan, failed, pace)})"
-                ) from None
-            raise
+    trainings = _Trainings(plan, executor, screen, failed)
+    pool = WorkerPool(executor.slots, trainings.stop, None if hours is None else hours * 3600)
+    try:
+        pool.work(trainings.next)
+    except Stopped:
+        if pool.time_is_up:
+            raise Stopped(f"--max-hours {hours:g} is up: the same command continues ({trainings.rest()})") from None
+        raise
 
 
-def _train_all(
-    plan: ComparisonPlan, executor: Executor, screen: Screen, failed: dict[str, str], pace: Pace, stop: threading.Event
-) -> None:
-    every, choosing = list(plan.every()), {run.name for _, _, run in plan.choosing()}
-    for number, (seed, cell, run) in enumerate(every, 1):
-        head = f"{number}/{len(every)}  {run.name}"
+class _Trainings:
+    """The trainings of a plan, which workers share.
+
+    Args:
+        plan: The plan.
+        executor: Executes the runs.
+        screen: Takes lines.
+        failed: Extended by the name of each run that cannot be trained, and the reason.
+    """
+
+    def __init__(self, plan: ComparisonPlan, executor: Executor, screen: Screen, failed: dict[str, str]) -> None:
+        self.plan, self.executor, self.screen, self.failed = plan, executor, screen, failed
+        self.stop = threading.Event()
+        self._every = list(plan.every())
+        self._choosing = {run.name for _, _, run in plan.choosing()}
+        self._left = iter(enumerate(self._every, 1))
+        self._pace = Pace()
+        self._turn = threading.Lock()
+
+    def next(self, slot: Slot) -> bool:
+        """Trains the next run; returns whether there was one."""
+        with self._turn:
+            number, (seed, cell, run) = next(self._left, (0, self._every[0]))
+        if not number:
+            return False
+        head = f"{number}/{len(self._every)}  {run.name}"
         if run.finished:
-            screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
-            continue
+            self.screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
+            return True
         left, start = _left(cell, run), time.monotonic()
         try:
-            group = tracking.group_of(cell.subject.config.logging, plan.directory.name)
-            _train(run, cell, seed, head, stop, executor, screen, candidate=run.name in choosing, group=group)
-            pace.ended(left, time.monotonic() - start)
-            said = _result(run, plan.compare.metric)
+            self._train(run, cell, seed, head, slot)
+            said = _result(run, self.plan.compare.metric)
+            with self._turn:
+                self._pace.ended(left, time.monotonic() - start)
         except TrainingFailed as error:
-            failed[run.name] = said = str(error)
-        screen.say(f"{head}: {said}; {_rest(plan, failed, pace)}")
+            self.failed[run.name] = said = str(error)
+        self.screen.say(f"{head}: {said}; {self.rest()}")
+        return True
 
+    def _train(self, run: Run, cell: Cell, seed: int, head: str, slot: Slot) -> None:
+        """Trains one run in a process of its own, from its last state; the test of a candidate is not read."""
+        group = tracking.group_of(cell.subject.config.logging, self.plan.directory.name)
+        run.write_config(cell.config(seed).replace(fit={"max_hours": None}, logging={"track_group": group}))
+        begun, candidate = len(run.history()), run.name in self._choosing
+        self.screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
+        whose = f"{cell.key}, seed {seed}: " if len(self.executor.slots) > 1 else ""
+        rows = self.executor.train(run.path, None, slot, candidate=candidate, stop=self.stop, label=cell.key)
+        for row in rows:
+            self.screen.say(f"    {whose}{_epoch(row, cell)}")
+        if candidate and run.finished:
+            run.drop_checkpoints()
 
-def _train(
-    run: Run,
-    cell: Cell,
-    seed: int,
-    head: str,
-    stop: threading.Event,
-    executor: Executor,
-    screen: Screen,
-    candidate: bool,
-    group: str | None,
-) -> None:
-    """Trains one run in a process of its own, from its last state; the test of a candidate is not read."""
-    if stop.is_set():
-        raise Stopped("time is up")
-    run.write_config(cell.config(seed).replace(fit={"max_hours": None}, logging={"track_group": group}))
-    begun = len(run.history())
-    screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
-    slot = executor.slots[0]
-    for row in executor.train(run.path, None, slot, candidate=candidate, stop=stop, label=cell.key):
-        screen.say(f"    {_epoch(row, cell)}")
-    if candidate and run.finished:
-        run.drop_checkpoints()
-
-
-def _rest(plan: ComparisonPlan, failed: Collection[str], pace: Pace) -> str:
-    left = expected(plan, without=failed, pace=pace.factor)
-    done = f"all runs finished but {len(failed)}" if failed else "all runs finished"
-    return f"{duration(left)} left, until {clock(left)}" if left else done
+    def rest(self) -> str:
+        """Returns the expected time of the rest as text."""
+        left = expected(self.plan, self.failed, self._pace.factor) / len(self.executor.slots)
+        done = f"all runs finished but {len(self.failed)}" if self.failed else "all runs finished"
+        return f"{duration(left)} left, until {clock(left)}" if left else done
 
 
 def _epoch(row: dict[str, float], cell: Cell) -> str:

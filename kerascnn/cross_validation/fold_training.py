@@ -6,12 +6,12 @@ from kerascnn.cli.screen import Screen
 from kerascnn.cross_validation.fold_plan import FoldPlan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
-from kerascnn.studies.executor import Executor
-from kerascnn.studies.time_limit import time_limit
+from kerascnn.studies.executor import Executor, Slot
+from kerascnn.studies.workers import WorkerPool
 
 
 def train(plan: FoldPlan, executor: Executor, screen: Screen, hours: float | None) -> None:
-    """Trains every unfinished run.
+    """Trains every unfinished run, in as many slots as the executor has.
 
     Args:
         plan: The plan.
@@ -23,39 +23,49 @@ def train(plan: FoldPlan, executor: Executor, screen: Screen, hours: float | Non
         Stopped: By a signal or the time limit; the same command continues.
         TrainingFailed: A run cannot be trained: without it the images of its fold have no predictions.
     """
-    with time_limit(hours) as stop:
-        for fold, run in plan.runs():
-            head = f"fold {fold}/{plan.folds}  {run.name}"
-            if run.finished:
-                screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
-                continue
-            if stop.is_set():
-                raise Stopped(f"--max-hours {hours:g} is up: the same command continues")
-            begun = len(run.history())
-            screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
-            _train(plan, fold, run, executor, screen, stop)
-            screen.say(f"{head}: {_result(run)}")
+    stop, turn, left = threading.Event(), threading.Lock(), iter(plan.runs())
 
+    def next_one(slot: Slot) -> bool:
+        with turn:
+            fold, run = next(left, (0, None))
+        if run is None:
+            return False
+        head = f"fold {fold}/{plan.folds}  {run.name}"
+        if run.finished:
+            screen.say(f"{head}: finished on {run.metrics()['finished']}, reused")
+            return True
+        begun = len(run.history())
+        screen.say(f"{head}: {f'resuming after epoch {begun}' if begun else 'training'}")
+        _train(plan, fold, run, executor, slot, screen, stop)
+        screen.say(f"{head}: {_result(run)}")
+        return True
 
-def _train(plan: FoldPlan, fold: int, run: Run, executor: Executor, screen: Screen, stop: threading.Event) -> None:
-    run.write_config(plan.config(fold))
+    pool = WorkerPool(executor.slots, stop, None if hours is None else hours * 3600)
     try:
-        rows = executor.train(run.path, None, executor.slots[0], candidate=False, stop=stop, label=f"fold {fold}")
-        for row in rows:
+        pool.work(next_one)
+    except Stopped:
+        if pool.time_is_up:
+            raise Stopped(f"--max-hours {hours:g} is up: everything is kept, and the same command continues") from None
+        raise
+
+
+def _train(
+    plan: FoldPlan, fold: int, run: Run, executor: Executor, slot: Slot, screen: Screen, stop: threading.Event
+) -> None:
+    run.write_config(plan.config(fold))
+    whose = f"fold {fold}: " if len(executor.slots) > 1 else ""
+    try:
+        for row in executor.train(run.path, None, slot, candidate=False, stop=stop, label=f"fold {fold}"):
             column = run.task.headline.column
             scores = (
                 f"loss {row['loss']:.4f}, {column} {row[column]:.4f}" if column in row else f"loss {row['loss']:.4f}"
             )
             speed = f"{row['images_per_second']:,.0f} images/s"
-            screen.say(f"    epoch {row['epoch']:.0f}/{plan.target.config.fit.epochs}  {scores}, {speed}")
+            screen.say(f"    {whose}epoch {row['epoch']:.0f}/{plan.target.config.fit.epochs}  {scores}, {speed}")
     except TrainingFailed as error:
         raise TrainingFailed(
             f"fold {fold} cannot be trained, so that there is no score of all images: {error}"
         ) from None
-    except Stopped:
-        if stop.is_set():
-            raise Stopped("--max-hours is up: everything is kept, and the same command continues") from None
-        raise
 
 
 def _result(run: Run) -> str:

@@ -1,5 +1,6 @@
 """A cross-validation from its config to its report and its ensemble."""
 
+import contextlib
 import shlex
 from collections.abc import Collection
 
@@ -10,7 +11,7 @@ from kerascnn.cross_validation.fold_plan import FoldPlan
 from kerascnn.data import preflight
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, shown_command
-from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.placement import Placement, executor_of, fork_server
 
 # Settings of a single run, with what to do instead.
 _SINGLE = {
@@ -19,12 +20,13 @@ _SINGLE = {
 }
 
 
-def of_config(asked: Config, told: Collection[str], screen: Screen) -> None:
+def of_config(asked: Config, told: Collection[str], placement: Placement, screen: Screen) -> None:
     """Trains the runs of all folds that are not finished, scores them together, and makes their ensemble.
 
     Args:
         asked: The config, with `folds` and without `fold`.
         told: Names of the fields that a recipe or a flag sets.
+        placement: Where the runs are trained.
         screen: Takes lines and phases.
 
     Raises:
@@ -33,7 +35,8 @@ def of_config(asked: Config, told: Collection[str], screen: Screen) -> None:
         TrainingFailed: A run cannot be trained.
     """
     config = _checked(asked, told, screen)
-    with LocalExecutor.forking(screen, config.logging.verbose) as executor:
+    server = fork_server(screen, config.logging.verbose)
+    with contextlib.closing(executor_of(placement, screen, server)) as executor:
         plan = fold_plan.make(config, executor)
         with plan.directory.lock(screen.say):
             request = plan.request()

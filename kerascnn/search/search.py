@@ -23,10 +23,9 @@ from kerascnn.search.search_directory import SearchDirectory
 from kerascnn.search.space import Space
 from kerascnn.search.trial_results import BASELINE, TrialResult
 from kerascnn.search.tune_config import TuneConfig
-from kerascnn.studies import slots
 from kerascnn.studies.budget import WIDEST, solve_width
 from kerascnn.studies.executor import Executor
-from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.placement import executor_of
 from kerascnn.training import resolve
 
 # Number of widths whose latency is measured, each in its own process, and the tolerance below the limit, which is the
@@ -48,7 +47,7 @@ class Search:
     """
 
     def __init__(self, request: TuneConfig, screen: Screen, server: ForkServer | None = None) -> None:
-        self.tune, self.screen = request.tune, screen
+        self.tune, self.placement, self.screen = request.tune, request.placement, screen
         hours = request.fit.max_hours
         self._end = None if hours is None else time.monotonic() + hours * 3600
         self.splits: Splits = data.load(request.data, data.Room(request.logging.runs_dir, screen.counting), screen)
@@ -64,7 +63,7 @@ class Search:
             self.splits.task.score(self.column.removeprefix("val_"), "--objective")
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
-        self.executor: Executor = LocalExecutor(slots.shared_out(self.tune.workers), screen, server)
+        self.executor: Executor = executor_of(request.placement, screen, server)
         self.directory = SearchDirectory(as_output(self.tune.searches_dir / (self.tune.name or self._name())))
         self.trial_results: dict[str, TrialResult] = {}
         self.stop = threading.Event()
@@ -253,8 +252,8 @@ class Search:
             total += epochs
             rungs = ", then the best ".join(f"{size} to epoch {until}" for size, until in bracket)
             lines.append(f"bracket {number:>2}  {rungs}  ({epochs} epochs)")
-        seconds = (total * epoch + starts * start) / self.tune.workers
-        workers = f"{self.tune.workers} workers" if self.tune.workers > 1 else "one worker"
+        seconds = (total * epoch + starts * start) / self.placement.workers
+        workers = f"{self.placement.workers} workers" if self.placement.workers > 1 else "one worker"
         lines.append(
             f"in all      {total} epochs with the baseline's {self.epochs}, {starts} starts: about {duration(seconds)}"
             f" of {workers}, at the uniform network's speed"
@@ -262,7 +261,7 @@ class Search:
         if self.tune.promote:
             judged, chosen = (self.tune.promote + 1) * self.tune.seeds, self.tune.promote * self.tune.choose_seeds
             each = self.epochs * epoch + start
-            more = (judged + chosen) * each / self.tune.workers
+            more = (judged + chosen) * each / self.placement.workers
             lines.append(
                 f"promote     {judged} retrainings with {self.tune.seeds} fresh seeds that judge, {chosen} with"
                 f" {self.tune.choose_seeds} others that name the winner: about {duration(more)} more"

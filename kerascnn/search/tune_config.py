@@ -11,6 +11,7 @@ from kerascnn.cli.parsing import OfData, parse_config
 from kerascnn.config.section import Section, nearest
 from kerascnn.errors import UserError
 from kerascnn.scoring import task as tasks
+from kerascnn.studies.placement import Placement
 
 # Flags of fit that a search decides itself, with what to type instead.
 _DECIDED = {
@@ -42,7 +43,6 @@ class Tune(Section):
     objective: str = Field(
         "auto", description="column of history.csv to optimize; losses are minimized; auto: as --monitor"
     )
-    workers: int = Field(1, ge=1, le=64, description="candidates that train at the same time, each on its own cores")
     promote: int = Field(
         0, ge=0, description="retrain the N best candidates and the uniform baseline in full, with fresh seeds"
     )
@@ -85,6 +85,7 @@ class TuneConfig(OfData):
     """All sections of a config, and those of a search."""
 
     tune: Tune = Tune()
+    placement: Placement = Placement()
 
 
 def parse(argv: Sequence[str], *, prog: str, description: str) -> TuneConfig:

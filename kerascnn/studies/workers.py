@@ -20,11 +20,15 @@ class WorkerPool:
         slots: Slots of the workers' children.
         stop: Set when all workers should stop; those that wait for a child check it.
         seconds: Time limit, or None.
+
+    Attributes:
+        time_is_up: Whether it stopped because of the time limit.
     """
 
     def __init__(self, slots: Sequence[Slot], stop: threading.Event, seconds: float | None) -> None:
         self.slots, self.stop = slots, stop
         self.end = math.inf if seconds is None else time.monotonic() + seconds
+        self.time_is_up = False
         self._trouble: BaseException | None = None
 
     def work(self, job: Job, tick: Callable[[], None] = lambda: None) -> None:
@@ -56,7 +60,8 @@ class WorkerPool:
             raise Stopped("time is up: everything is kept, the same command continues")
 
     def _look(self) -> None:
-        if time.monotonic() > self.end:
+        if time.monotonic() > self.end and not self.stop.is_set():
+            self.time_is_up = True
             self.stop.set()
 
     def _one(self, job: Job, slot: Slot) -> None:

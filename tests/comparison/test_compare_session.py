@@ -15,7 +15,7 @@ from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
 from kerascnn.studies.cost import Cost
-from kerascnn.studies.executor import ChildLost
+from kerascnn.studies.executor import ChildLost, Slot
 from kerascnn.studies.executors.local import LocalExecutor
 from kerascnn.studies.targets import Target
 from tests.comparison.make_runs import NAMES, finish
@@ -67,6 +67,18 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path, capsys):
     assert "ended with code 2" in said[-2]
     assert said[-2].endswith("; all runs finished but 1")
     assert said[-1].endswith("reused")
+
+
+def test_two_at_once_begin_in_the_order_of_the_plan(tmp_path, capsys):
+    plan = planned(tmp_path, ("resnet20", "inception_small", "resnet32"), (0.1,), 1)
+    config = plan.cells[0].subject.config
+    doomed = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": -1.0})})
+    cells = (replace(cell, subject=replace(cell.subject, config=doomed)) for cell in plan.cells)
+    plan = replace(plan, cells=tuple(replace(c, arch=o.arch) for c, o in zip(cells, plan.cells, strict=True)))
+    failed = {}
+    training_order.train(plan, LocalExecutor([Slot(), Slot()]), Screen(), failed)
+    begun = [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if line.endswith(": training")]
+    assert begun == [f"{number}/3  {run.name}" for number, (_, _, run) in enumerate(plan.every(), 1)]
 
 
 def test_a_lost_process_is_no_run_that_cannot_be_trained(tmp_path, monkeypatch):

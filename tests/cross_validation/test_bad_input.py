@@ -15,6 +15,8 @@ from kerascnn.errors import USER_ERROR
         (["--folds", "5", "--fold", "6"], "--fold 6: there are 5 folds, counted from 1"),
         (["--fold", "2"], "--fold 2 of how many? --folds 5 --fold 2"),
         (["--folds", "5", "--val-is-val"], "--val-is-val and --folds: a fold is test"),
+        (["--folds", "5", "--workers", "99"], "--workers 99: there are "),
+        (["--folds", "5", "--fold", "1", "--workers", "2"], "--workers is for --folds without --fold"),
         (["--folds", "5", "--overwrite"], "--overwrite with --folds and without --fold: delete the runs"),
         (["--folds", "5", "--stop-epoch", "2"], "--stop-epoch with --folds and without --fold: "),
         (["--folds", "5", "--dataset", "gone"], "no data set called 'gone'"),

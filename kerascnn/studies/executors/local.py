@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import IO, Any
 
 from kerascnn.cli.progress import SILENT, Mirror, Phases
-from kerascnn.cli.screen import quiet, starting
 from kerascnn.errors import Stopped, UserError
 from kerascnn.processes.fork_server import ForkServer
 from kerascnn.processes.starting import Child, lost, start
@@ -43,15 +42,6 @@ class LocalExecutor:
         self.phases = phases
         self.server = server
         self._children: set[Child] = set()
-
-    @classmethod
-    def forking(cls, phases: Phases, verbose: bool = False) -> "LocalExecutor":
-        """Imports TensorFlow in this process; returns an executor whose children are forked from it, if that is safe.
-
-        TensorFlow is imported once, for all children and for the conclusions of this process.
-        """
-        with starting(phases), quiet(verbose):
-            return cls(phases=phases, server=ForkServer.here(PRELOADED))
 
     @property
     def forks(self) -> bool:
