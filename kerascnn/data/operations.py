@@ -1,0 +1,117 @@
+"""Operations on one image by number, so that a graph computes only those that were drawn."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from kerascnn.data import placement, tones
+from kerascnn.data.placement import BICUBIC, BILINEAR, Fill
+
+MEAN_COLOR: Fill = (124, 116, 104)  # of ImageNet, as in timm
+BLACK: Fill = (0, 0, 0)
+
+# name -> function of image, argument, interpolation and fill. All images are uint8 [height, width, 3].
+Operation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Fill], tf.Tensor]
+
+
+def _plain(function: Callable) -> Operation:
+    return lambda image, argument, interpolation, fill: function(image)
+
+
+def _by(function: Callable) -> Operation:
+    return lambda image, argument, interpolation, fill: function(image, argument)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "identity": _plain(tf.identity),
+    "autocontrast": _plain(tones.autocontrast),
+    "equalize": _plain(tones.equalize),
+    "invert": _plain(tones.invert),
+    "posterize": _by(tones.posterize),
+    "solarize": _by(tones.solarize),
+    "solarize_add": _by(tones.solarize_add),
+    "color": _by(tones.color),
+    "contrast": _by(tones.contrast),
+    "brightness": _by(tones.brightness),
+    "sharpness": _by(tones.sharpness),
+    "blur": _by(tones.blur),
+    "rotate": placement.rotate,
+    "shear_x": placement.shear_x,
+    "shear_y": placement.shear_y,
+    "translate_x": placement.translate_x,
+    "translate_y": placement.translate_y,
+}
+NUMBERS = {name: number for number, name in enumerate(OPERATIONS)}
+NAMES = tuple(OPERATIONS)
+
+
+class Steps(NamedTuple):
+    """Operations that were drawn for a batch, in their order; [batch, steps] each.
+
+    Attributes:
+        operation: Numbers of OPERATIONS, int32; 0 does nothing.
+        argument: Of the operation, float32.
+        interpolation: Of operations that move pixels, int32.
+    """
+
+    operation: tf.Tensor
+    argument: tf.Tensor
+    interpolation: tf.Tensor
+
+    def told(self) -> list[str]:
+        """Returns what was drawn for each image, such as `rotate 12, color 1.3`; eager only."""
+        return [
+            ", ".join(_said(int(one), float(argument)) for one, argument in zip(*row, strict=True) if one) or "nothing"
+            for row in zip(self.operation.numpy(), self.argument.numpy(), strict=True)
+        ]
+
+
+_WITHOUT = ("identity", "autocontrast", "equalize", "invert")
+
+
+def _said(number: int, argument: float) -> str:
+    name = NAMES[number].replace("_", " ")
+    return name if NAMES[number] in _WITHOUT else f"{name} {argument:.2g}"
+
+
+@functools.lru_cache(maxsize=32)
+def _one(shape: tuple[int, ...], fill: Fill):
+    """Returns the traced function that applies one operation to one image."""
+
+    @tf.autograph.experimental.do_not_convert
+    def apply(image, operation, argument, interpolation):
+        def branch(function: Operation):
+            return lambda: tf.ensure_shape(function(image, argument, interpolation, fill), shape)
+
+        return tf.switch_case(operation, [branch(function) for function in OPERATIONS.values()])
+
+    kinds = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32))
+    return tf.function(apply, input_signature=[*kinds, tf.TensorSpec([], tf.int32)], autograph=False)
+
+
+def chain(image: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:
+    """Applies the steps of one image, [steps] each, in their order."""
+    one = _one(tuple(image.shape), fill)
+    for step in range(steps.operation.shape[0]):
+        image = one(image, *(column[step] for column in steps))
+    return image
+
+
+def apply(images: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:
+    """Applies its steps to each of uint8 images [batch, height, width, 3]."""
+    return each(lambda image, *columns: chain(image, Steps(*columns), fill), images, *steps)
+
+
+def each(function: Callable, images: tf.Tensor, *columns: tf.Tensor) -> tf.Tensor:
+    """Maps images and what belongs to each of them by a function to uint8 images of the same shape."""
+    signature = tf.TensorSpec(images.shape[1:], tf.uint8)
+    return tf.map_fn(lambda row: function(*row), (images, *columns), fn_output_signature=signature)
+
+
+def random_interpolation(u: tf.Tensor) -> tf.Tensor:
+    """Returns bilinear or bicubic, int32, each in half of uniform numbers."""
+    return tf.where(u < 0.5, BILINEAR, BICUBIC)
