@@ -20,11 +20,13 @@ from kerascnn.cli.command import command, explained
 from kerascnn.cli.parsing import OfData, parse_config, told
 from kerascnn.cli.screen import Screen, duration, quiet, starting
 from kerascnn.config import Config, Model
+from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
 from kerascnn.errors import DONE, FULL, Stopped, UserError
 from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run, prepare
+from kerascnn.runs.files import write_file
 from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
 from kerascnn.studies.placement import Placement, of_one_run
@@ -43,6 +45,11 @@ class FitFlags(OfData):
         False, description="refuse test images with a copy in train, and copies with different labels (kerascnn audit)"
     )
     placement: Placement = Placement()
+    show_augment: Path | None = Field(
+        None,
+        description="write a picture of training images under each augmentation to this PNG file, and train nothing",
+        json_schema_extra={"metavar": "FILE"},
+    )
 
 
 @command
@@ -78,6 +85,9 @@ def main(argv: list[str]) -> int:
     for line in [*splits.lines(), *filter(None, (start, audited))]:
         screen.say(line)
     config = training.resolve(config, splits)
+    if typed.show_augment is not None:
+        _show_augment(typed.show_augment, asked, config, splits, screen)
+        return DONE
     run = prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)
     if run.config_file.exists() and run.data_file.exists():
         splits = splits.arranged(run.split_rows())
@@ -131,6 +141,24 @@ def _all_folds(typed: FitFlags, given: set[str]) -> int:
     cross_validation.of_config(typed.config, given, typed.placement, screen)
     screen.close()
     return DONE
+
+
+def _show_augment(file: Path, asked: Config, config: ResolvedConfig, splits: "Splits", screen: Screen) -> None:
+    """Writes the picture of --show-augment: all augmentations, or those of --augment."""
+    from kerascnn.data.sampling import Sampling
+    from kerascnn.report import augment_sheet
+
+    if file.suffix.lower() != ".png":
+        raise UserError(f"--show-augment writes a PNG picture: expected a file that ends in .png, got {file}")
+    every = asked.augment.augment == ("auto",)
+    words = augment_sheet.everything() if every else [word for word in config.augment.augment if word != "none"]
+    with screen.phase("drawing the augmentations"):
+        sampled = Sampling(config.fit.sampling, config.fit.repeats)
+        found = augment_sheet.rows(splits, config.augment, words, config.draw_seed, sampled)
+        heading = f"augmentations of {splits.name} at {splits.image_size} px, seed {config.draw_seed}, first epoch"
+        write_file(file, augment_sheet.picture(found, heading))
+    screen.say(f"augmentations: {file} (nothing was trained)")
+    screen.close()
 
 
 @contextlib.contextmanager

@@ -1,9 +1,10 @@
 """The sections of the config about images: where they are, how they are cut, and how they vary."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from kerascnn.config import augment_notation
 from kerascnn.config.addresses import has_secrets, without_secrets
 from kerascnn.config.section import VOLATILE, Section
 
@@ -202,15 +203,18 @@ class Data(Section):
 class Augment(Section):
     """The variation of training images; val and test images stay as they are."""
 
-    augment: tuple[AugmentName, ...] = Field(
+    augment: tuple[str, ...] = Field(
         ("auto",),
-        description="augmentations, in this order; auto: shift flip up to 64 px, resized_crop flip above",
+        description="augmentations, in this order; auto: shift flip up to 64 px, resized_crop flip above; any of "
+        f"{', '.join((*get_args(AugmentName), *augment_notation.NOTATIONS))}; the last ones take more, such as"
+        " rand-m9-mstd0.5-inc1 (docs/augmentation.md)",
     )
     shift: float = Field(0.0625, gt=0, le=0.5, description="shift: largest move as a share of the side; zeros move in")
     crop_area: tuple[float, float] = Field(
         (0.35, 1.0), description="resized_crop: smallest and largest share of the area"
     )
     color: float = Field(0.4, gt=0, le=1, description="color: strength of brightness, contrast and saturation")
+    hue: float = Field(0.0, ge=0, le=0.5, description="color: largest turn of the hue, as a share of the color circle")
     cutout: float = Field(0.5, gt=0, le=1, description="cutout: side of the gray square as a share of the image's")
     mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of the Beta distribution")
     cutmix: float = Field(1.0, gt=0, le=10, description="cutmix: both parameters of the Beta distribution")
@@ -218,7 +222,10 @@ class Augment(Section):
     @field_validator("augment")
     @classmethod
     def _alone(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) != len(names):
+        for word in names:
+            augment_notation.check(word, get_args(AugmentName))
+        heads = [augment_notation.head(word) for word in names]
+        if len(set(heads)) != len(heads):
             raise ValueError(f"each augmentation once, got {' '.join(names)}")
         for name in ("auto", "none"):
             if name in names and len(names) > 1:

@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.stats import beta
 
-from kerascnn.config import Augment
-from kerascnn.data import decode
+from kerascnn.config import Augment, augment_notation
+from kerascnn.data import decode, erasing, operations
+from kerascnn.data.policies import POLICIES
 
 GOLDEN = 0x9E3779B97F4A7C15  # of splitmix64 (Steele, Lea and Flood, 2014), like the constants of _mix
 ASPECT = (3 / 4, 4 / 3)  # of a random crop (Szegedy et al., 2015, section 6)
@@ -140,8 +141,8 @@ def _luma(images: tf.Tensor) -> tf.Tensor:
 
 
 def color(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Scales brightness, contrast and saturation, in this order, each by a factor of 1 - color to 1 + color."""
-    brightness, contrast, saturation = tf.unstack(1.0 + (2.0 * u - 1.0) * section.color, axis=1)
+    """Scales brightness, contrast and saturation, in this order, each by a factor of 1 - color to 1 + color; turns the hue."""
+    brightness, contrast, saturation = tf.unstack(1.0 + (2.0 * u[:, :3] - 1.0) * section.color, axis=1)
     # Integers: a float sum depends on the number of threads.
     pixels = images.shape[1] * images.shape[2]
     total = tf.reduce_sum(tf.cast(_luma(tf.cast(images, tf.int32)), tf.int64), axis=[1, 2, 3], keepdims=True)
@@ -149,7 +150,18 @@ def color(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     mean = tf.cast(total, tf.float32) / (1000.0 * pixels) * _per_image(brightness)
     x = tf.clip_by_value(mean + (x - mean) * _per_image(contrast), 0.0, 255.0)
     grey = _luma(x) / 1000.0
-    return _uint8(grey + (x - grey) * _per_image(saturation))
+    x = grey + (x - grey) * _per_image(saturation)
+    if section.hue:
+        x = _turned(x, (2.0 * u[:, 3] - 1.0) * section.hue)
+    return _uint8(x)
+
+
+def _turned(images: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
+    """Moves the hue of float images around the color circle by `turns` [batch]; gray stays gray."""
+    # Of levels that a saturation above 1 has left, as of any others: hue is defined between 0 and 255 only.
+    hue, saturation, value = tf.unstack(tf.image.rgb_to_hsv(tf.clip_by_value(images, 0.0, 255.0) / 255.0), axis=-1)
+    hue = tf.math.floormod(hue + turns[:, None, None], 1.0)
+    return tf.image.hsv_to_rgb(tf.stack([hue, saturation, value], -1)) * 255.0
 
 
 def grayscale(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
@@ -226,12 +238,38 @@ AUGMENTATIONS = {
     "flip": Augmentation("image", 1, flip, alternates=True),
     "flip_vertical": Augmentation("image", 1, flip_vertical),
     "shift": Augmentation("image", 2, shift),
-    "color": Augmentation("image", 3, color),
+    "color": Augmentation("image", 4, color),
     "grayscale": Augmentation("image", 1, grayscale),
     "cutout": Augmentation("image", 2, cutout),
     "mixup": Augmentation("batch", 1, mixup),
     "cutmix": Augmentation("batch", 3, cutmix),
 }
+
+
+@functools.lru_cache(maxsize=128)
+def row_of(word: str) -> Augmentation:
+    """Returns the row of a value of --augment: one of AUGMENTATIONS, or what its notation says."""
+    if word in AUGMENTATIONS:
+        return AUGMENTATIONS[word]
+    written = augment_notation.parse(word)
+    if written.name == "erase":
+        return Augmentation("image", erasing.DRAWS, lambda images, u, section: erasing.erase(images, u, written))
+    policy = POLICIES[written.name](written)
+
+    def function(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
+        return operations.apply(images, policy.steps(u, images.shape[1]), policy.fill)
+
+    return Augmentation("image", policy.draws, function)
+
+
+def drawn(word: str, seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Returns the uniform numbers of an augmentation, float32 [batch, draws], by the name that it begins with.
+
+    Two strengths of one augmentation have the same draws, and so differ by their strength alone.
+    """
+    row, name = row_of(word), augment_notation.head(word)
+    u = draws(name, seed, epoch - epoch % 2 if row.alternates else epoch, index, row.draws)
+    return tf.where((epoch % 2 == 1)[:, None], 1.0 - u, u) if row.alternates else u
 
 
 def chosen(section: Augment, image_size: int) -> tuple[str, ...]:
@@ -244,11 +282,7 @@ def chosen(section: Augment, image_size: int) -> tuple[str, ...]:
 def vary(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor):
     """Applies the image augmentations `names` in their order to uint8 [batch, size, size, 3]."""
     for name in names:
-        row = AUGMENTATIONS[name]
-        u = draws(name, seed, epoch - epoch % 2 if row.alternates else epoch, index, row.draws)
-        if row.alternates:
-            u = tf.where((epoch % 2 == 1)[:, None], 1.0 - u, u)
-        images = row.function(images, u, section)
+        images = row_of(name).function(images, drawn(name, seed, epoch, index), section)
     return images
 
 

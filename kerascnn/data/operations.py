@@ -75,7 +75,9 @@ _WITHOUT = ("identity", "autocontrast", "equalize", "invert")
 
 def _said(number: int, argument: float) -> str:
     name = NAMES[number].replace("_", " ")
-    return name if NAMES[number] in _WITHOUT else f"{name} {argument:.2g}"
+    if NAMES[number] in _WITHOUT:
+        return name
+    return f"{name} {argument:.0f}" if abs(argument) >= 10 else f"{name} {argument:.2g}"
 
 
 @functools.lru_cache(maxsize=32)
@@ -95,10 +97,15 @@ def _one(shape: tuple[int, ...], fill: Fill):
 
 def chain(image: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:
     """Applies the steps of one image, [steps] each, in their order."""
-    one = _one(tuple(image.shape), fill)
-    for step in range(steps.operation.shape[0]):
-        image = one(image, *(column[step] for column in steps))
-    return image
+    one, count = _one(tuple(image.shape), fill), steps.operation.shape[0]
+    if count == 1:
+        return one(image, *(column[0] for column in steps))
+
+    def step(number, image):
+        return number + 1, one(image, *(column[number] for column in steps))
+
+    # A loop has one copy of all branches: unrolled, two steps took twice as long to trace.
+    return tf.while_loop(lambda number, _: number < count, step, (0, image))[1]
 
 
 def apply(images: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:

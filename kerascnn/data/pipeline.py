@@ -64,7 +64,8 @@ def training(
     """
     names = augmentation.chosen(augment, splits.image_size)
     windows, each, mixes = (
-        tuple(name for name in names if AUGMENTATIONS[name].stage == stage) for stage in ("window", "image", "batch")
+        tuple(name for name in names if augmentation.row_of(name).stage == stage)
+        for stage in ("window", "image", "batch")
     )
     targets = targets_of(splits, label_smoothing, class_weights)
 

@@ -27,12 +27,12 @@ def rotate(image: tf.Tensor, degrees: tf.Tensor, interpolation: tf.Tensor | int,
 
 
 def shear_x(image: tf.Tensor, factor: tf.Tensor, interpolation: tf.Tensor | int, fill: Fill) -> tf.Tensor:
-    """Moves each row by `factor` times its height."""
+    """Moves each row to the left by `factor` times its distance from the top."""
     return _along(image, 1, tf.cast(factor, tf.float64), 0.0, interpolation, fill)
 
 
 def shear_y(image: tf.Tensor, factor: tf.Tensor, interpolation: tf.Tensor | int, fill: Fill) -> tf.Tensor:
-    """Moves each column by `factor` times its place."""
+    """Moves each column up by `factor` times its distance from the left."""
     return _along(image, 0, tf.cast(factor, tf.float64), 0.0, interpolation, fill)
 
 

@@ -28,16 +28,38 @@ _STRONGER = ("Posterize", "Solarize", "Color", "Contrast", "Brightness", "Sharpn
 RAND_INCREASING = tuple(f"{name}Increasing" if name in _STRONGER else name for name in _RAND)
 # Weights of timm's choices without replacement.
 RAND_WEIGHTS = {
-    **{"Rotate": 3.0, "ShearX": 2.0, "ShearY": 2.0, "TranslateXRel": 1.0, "TranslateYRel": 1.0},
-    **{"ColorIncreasing": 0.25, "SharpnessIncreasing": 0.25, "AutoContrast": 0.25, "SolarizeIncreasing": 0.05},
-    **{"SolarizeAdd": 0.05, "ContrastIncreasing": 0.05, "BrightnessIncreasing": 0.05, "Equalize": 0.05},
-    **{"PosterizeIncreasing": 0.05, "Invert": 0.05},
+    "Rotate": 3.0,
+    "ShearX": 2.0,
+    "ShearY": 2.0,
+    "TranslateXRel": 1.0,
+    "TranslateYRel": 1.0,
+    "ColorIncreasing": 0.25,
+    "SharpnessIncreasing": 0.25,
+    "AutoContrast": 0.25,
+    "SolarizeIncreasing": 0.05,
+    "SolarizeAdd": 0.05,
+    "ContrastIncreasing": 0.05,
+    "BrightnessIncreasing": 0.05,
+    "Equalize": 0.05,
+    "PosterizeIncreasing": 0.05,
+    "Invert": 0.05,
 }
 RAND_3A = ("SolarizeIncreasing", "Desaturate", "GaussianBlur")
 RAND_WEIGHTS_3A = {
-    **{"SolarizeIncreasing": 6.0, "Desaturate": 6.0, "GaussianBlur": 6.0, "Rotate": 3.0, "ShearX": 2.0, "ShearY": 2.0},
-    **{"PosterizeIncreasing": 1.0, "AutoContrast": 1.0, "ColorIncreasing": 1.0, "SharpnessIncreasing": 1.0},
-    **{"ContrastIncreasing": 1.0, "BrightnessIncreasing": 1.0, "Equalize": 1.0, "Invert": 1.0},
+    "SolarizeIncreasing": 6.0,
+    "Desaturate": 6.0,
+    "GaussianBlur": 6.0,
+    "Rotate": 3.0,
+    "ShearX": 2.0,
+    "ShearY": 2.0,
+    "PosterizeIncreasing": 1.0,
+    "AutoContrast": 1.0,
+    "ColorIncreasing": 1.0,
+    "SharpnessIncreasing": 1.0,
+    "ContrastIncreasing": 1.0,
+    "BrightnessIncreasing": 1.0,
+    "Equalize": 1.0,
+    "Invert": 1.0,
 }
 THREE = ("Solarize", "Desaturate", "GaussianBlurRand")  # at the levels 5, 10 and 10
 

@@ -20,9 +20,9 @@ def autocontrast(image: tf.Tensor) -> tf.Tensor:
     """Stretches each channel to 0-255 (`ImageOps.autocontrast`)."""
     wide = tf.reshape(image, [image.shape[0], -1, 3])
     low, high = (tf.cast(f(tf.reshape(wide, [-1, 3]), axis=0), tf.float64) for f in (tf.reduce_min, tf.reduce_max))
-    flat = high <= low
-    scale = tf.where(flat, 1.0, 255.0 / tf.where(flat, 1.0, high - low))
-    offset = tf.where(flat, 0.0, -low * scale)
+    flat, one = high <= low, tf.ones_like(low)
+    scale = tf.where(flat, one, 255.0 / tf.where(flat, one, high - low))
+    offset = tf.where(flat, tf.zeros_like(low), -low * scale)
     # Rows of all channels: broadcasting over the last axis of three is slow. Python's numbers are float64.
     scale, offset = (tf.tile(v, [image.shape[1]]) for v in (scale, offset))
     rows = tf.cast(tf.reshape(image, [image.shape[0], -1]), tf.float64) * scale + offset

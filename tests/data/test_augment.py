@@ -56,6 +56,42 @@ def test_draws_do_not_depend_on_how_many_are_taken_or_on_the_batch():
     np.testing.assert_array_equal(uniform(count=10), uniform()[:10])
 
 
+NOTATED = ("rand-m9-mstd0.5-inc1-n2", "ta_wide", "erase-pixel-p1")
+
+
+@pytest.mark.parametrize("name", NOTATED)
+def test_what_is_notated_depends_on_the_image_alone(name, images):
+    """Not on the batch, its order or the number of threads: what a resumed run and several machines rest on."""
+    vary = tf.function(augment.vary, autograph=False)
+
+    def result(index, epoch=0):
+        index = np.array(index, "int64")
+        epochs = tf.fill([len(index)], tf.constant(epoch, tf.int64))
+        return vary(tf.gather(images, index), (name,), DEFAULTS, 0, epochs, tf.constant(index)).numpy()
+
+    whole = result(range(24))
+    assert whole.dtype == np.uint8
+    order = np.random.default_rng(0).permutation(24)
+    np.testing.assert_array_equal(result(order), whole[order])
+    assert (result(range(24), epoch=1) != whole).any()
+
+
+def test_two_strengths_have_the_same_draws():
+    index, epoch = tf.range(50, dtype=tf.int64), tf.zeros([50], tf.int64)
+    weak, strong = (augment.drawn(f"rand-m{m}", 0, epoch, index).numpy() for m in (3, 9))
+    np.testing.assert_array_equal(weak, strong)
+
+
+def test_hue_turns_colors_and_leaves_gray(images):
+    section = Augment(color=1e-6, hue=0.5)
+    out = run("color", images, section).numpy().astype(int)
+    assert abs(out.max(-1) - images.numpy().astype(int).max(-1)).max() <= 1  # value stays
+    assert abs(out.min(-1) - images.numpy().astype(int).min(-1)).max() <= 1
+    assert abs(out - images).mean() > 20
+    gray = tf.fill([8, SIZE, SIZE, 3], tf.constant(99, tf.uint8))
+    np.testing.assert_array_equal(run("color", gray, section).numpy(), gray.numpy())
+
+
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_uint8_in_uint8_out_repeatable_and_different_in_each_epoch(name, images):
     def result(**options):
