@@ -12,7 +12,8 @@ from kerascnn.config.augment_notation import Written
 from kerascnn.data.operations import each
 
 # ImageNet's, in levels: timm erases normalized images, where noise has the mean 0 and the deviation 1.
-MEAN, DEVIATION = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
+MEAN = np.array([123.675, 116.28, 103.53], "float32")
+DEVIATION = np.array([58.395, 57.12, 57.375], "float32")
 ASPECT = 0.3  # smallest height / width; the largest is its inverse
 TRIES = 10  # rectangles that are drawn until one fits into the image
 # Columns: whether, area and aspect of each try, top, left, and two for the seed of the noise.

@@ -2,7 +2,7 @@
 
 Pixel (x, y) of the result is taken from the place (a x + b y + c, d x + e y + f) of the image, in Pillow's order of the six
 numbers. Nearest: the same pixels as Pillow's. Bilinear and bicubic: the same formulas in float32, where Pillow has float64; a
-pixel in a thousand differs, by one level. Places outside of the image have the color `fill`.
+level is cut where a value is whole, so that some values differ by one level. Places outside of the image have the color `fill`.
 """
 
 from __future__ import annotations

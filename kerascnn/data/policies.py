@@ -163,8 +163,8 @@ def three(written: Written) -> Policy:
     def draw(u: tf.Tensor, side: int) -> Steps:
         which, _, _, v, smooth = _columns(u, 1)
         row = _pick(which, len(THREE))
-        x = tf.where(row == 0, 0.5, 1.0)
-        return Steps(*strengths_of(THREE, TIMM, row, x, v, side), random_interpolation(smooth))
+        number, argument = strengths_of(THREE, TIMM, row, tf.where(row == 0, 0.5, 1.0), v, side)
+        return Steps(number, argument, random_interpolation(smooth))
 
     return Policy(COLUMNS, draw, MEAN_COLOR)
 

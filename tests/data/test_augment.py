@@ -56,7 +56,7 @@ def test_draws_do_not_depend_on_how_many_are_taken_or_on_the_batch():
     np.testing.assert_array_equal(uniform(count=10), uniform()[:10])
 
 
-NOTATED = ("rand-m9-mstd0.5-inc1-n2", "ta_wide", "erase-pixel-p1")
+NOTATED = ("rand-m9-mstd0.5-inc1-n2", "erase-pixel-p1")
 
 
 @pytest.mark.parametrize("name", NOTATED)
@@ -87,7 +87,7 @@ def test_hue_turns_colors_and_leaves_gray(images):
     out = run("color", images, section).numpy().astype(int)
     assert abs(out.max(-1) - images.numpy().astype(int).max(-1)).max() <= 1  # value stays
     assert abs(out.min(-1) - images.numpy().astype(int).min(-1)).max() <= 1
-    assert abs(out - images).mean() > 20
+    assert abs(out - images.numpy()).mean() > 20
     gray = tf.fill([8, SIZE, SIZE, 3], tf.constant(99, tf.uint8))
     np.testing.assert_array_equal(run("color", gray, section).numpy(), gray.numpy())
 
