@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from kerascnn.data import placement, tones
-from kerascnn.data.placement import BICUBIC, BILINEAR, Fill
+from kerascnn.data import moves, tones
+from kerascnn.data.moves import BICUBIC, BILINEAR, Fill
 
 MEAN_COLOR: Fill = (124, 116, 104)  # of ImageNet, as in timm
 BLACK: Fill = (0, 0, 0)
@@ -39,11 +39,11 @@ OPERATIONS: dict[str, Operation] = {
     "brightness": _by(tones.brightness),
     "sharpness": _by(tones.sharpness),
     "blur": _by(tones.blur),
-    "rotate": placement.rotate,
-    "shear_x": placement.shear_x,
-    "shear_y": placement.shear_y,
-    "translate_x": placement.translate_x,
-    "translate_y": placement.translate_y,
+    "rotate": moves.rotate,
+    "shear_x": moves.shear_x,
+    "shear_y": moves.shear_y,
+    "translate_x": moves.translate_x,
+    "translate_y": moves.translate_y,
 }
 NUMBERS = {name: number for number, name in enumerate(OPERATIONS)}
 NAMES = tuple(OPERATIONS)

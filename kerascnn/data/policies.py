@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.config.augment_notation import UNIFORM, Written
+from kerascnn.data.moves import BILINEAR, Fill
 from kerascnn.data.operations import BLACK, MEAN_COLOR, NUMBERS, Steps, random_interpolation
-from kerascnn.data.placement import BILINEAR, Fill
 from kerascnn.data.strengths import TIMM, TORCHVISION, WIDE, Strengths
 
 LEVELS = 10.0  # of timm

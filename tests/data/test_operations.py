@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from kerascnn.data import operations, placement, tones
+from kerascnn.data import moves, operations, tones
 from kerascnn.data.operations import MEAN_COLOR, OPERATIONS, Steps
 
 FILTERS = [Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC]
@@ -95,11 +95,11 @@ def transformed(image, numbers, smooth):
 
 
 MOVES = {
-    "rotate": (placement.rotate, (-30.0, 7.3, 90.0, 135.0), None),
-    "shear_x": (placement.shear_x, (-0.3, 0.17, 0.99), lambda v: (1, v, 0, 0, 1, 0)),
-    "shear_y": (placement.shear_y, (-0.3, 0.17, 0.99), lambda v: (1, 0, 0, v, 1, 0)),
-    "translate_x": (placement.translate_x, (-14.4, 3.0, 9.7), lambda v: (1, 0, v, 0, 1, 0)),
-    "translate_y": (placement.translate_y, (-14.4, 3.0, 9.7), lambda v: (1, 0, 0, 0, 1, v)),
+    "rotate": (moves.rotate, (-30.0, 7.3, 90.0, 135.0), None),
+    "shear_x": (moves.shear_x, (-0.3, 0.17, 0.99), lambda v: (1, v, 0, 0, 1, 0)),
+    "shear_y": (moves.shear_y, (-0.3, 0.17, 0.99), lambda v: (1, 0, 0, v, 1, 0)),
+    "translate_x": (moves.translate_x, (-14.4, 3.0, 9.7), lambda v: (1, 0, v, 0, 1, 0)),
+    "translate_y": (moves.translate_y, (-14.4, 3.0, 9.7), lambda v: (1, 0, 0, 0, 1, v)),
 }
 
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from kerascnn.config.augment_notation import parse
 from kerascnn.data import policies
+from kerascnn.data.moves import BICUBIC, BILINEAR
 from kerascnn.data.operations import NAMES, NUMBERS
-from kerascnn.data.placement import BICUBIC, BILINEAR
 from kerascnn.data.policies import POLICIES, RAND_INCREASING
 from kerascnn.data.strengths import AUGMIX, TIMM, TORCHVISION, WIDE
 
