@@ -17,14 +17,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from kerascnn.cli.escaping import one_line
-from kerascnn.serving import class_map, request_body, tf_routes
+from kerascnn.serving import api_routes, class_map, request_body, tf_routes
 from kerascnn.serving.limits import within
 from kerascnn.serving.request_counts import RequestCounts
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
 
 PAGE = Path(__file__).parent / "page"
-OPEN = ("/", "/healthz", "/readyz")  # routes that need no token: a supervisor has none, and the page asks for it
+# Routes that need no token: a supervisor has none, no browser sends one for a page, and the page asks for it.
+OPEN = ("/", "/healthz", "/readyz", api_routes.DOCS, api_routes.STYLE, api_routes.DOCUMENT)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -74,6 +75,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | 
     async def metrics() -> Response:
         return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
 
+    api_routes.add(app)
     tf_routes.add(app, models, settings, figures)
     app.get("/")(page)
     app.mount("/page", StaticFiles(directory=PAGE))
