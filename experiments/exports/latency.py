@@ -7,6 +7,7 @@ a server calls it, with its resizing, sorting and class names. onnx and litert: 
 onnxruntime and LiteRT, called from Python. One JSON object on standard output.
 """
 
+import functools
 import json
 import os
 import sys
@@ -47,10 +48,12 @@ def main(arch: str, size: int, ways: str = "stock,keras,export,onnx,litert", sec
         if "onnx" in ways:
             metadata = {"class_names": names, "image_size": size, "resize": "crop"}
             onnx.write(network, Path(folder) / "model.onnx", metadata)
-            readers["onnx"] = onnx.reader(Path(folder) / "model.onnx")[0]
+            readers["onnx"] = functools.partial(onnx.reader(Path(folder) / "model.onnx")[0], wanted=["probabilities"])
         if "litert" in ways:
             litert.write(network, Path(folder) / "model.tflite", "float32", np.zeros((0, size, size, 3), "uint8"))
-            readers["litert"] = litert.reader(Path(folder) / "model.tflite")[0]
+            readers["litert"] = functools.partial(
+                litert.reader(Path(folder) / "model.tflite")[0], wanted=["probabilities"]
+            )
         found = {}
         for batch, (rounds, usual) in BATCHES.items():
             images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, size, size, 3)), tf.float32)

@@ -1,7 +1,7 @@
 """LiteRT (formerly TensorFlow Lite) files, for phones and small boards."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,8 +41,10 @@ def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray)
         network.export(path, format="litert", input_signature=signature, verbose=False, **options)
 
 
-def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int]:
-    """Returns `Predictor.infer` of a LiteRT file, its image size and its number of classes.
+def reader(path: Path) -> tuple[Callable[[Any, Sequence[str]], dict[str, np.ndarray]], list[str], int, int]:
+    """Returns a LiteRT file's function from images and names of outputs to these outputs, and the names of all.
+
+    Then its image size and its number of classes.
 
     Raises:
         UserError: The package that runs it is missing.
@@ -54,12 +56,13 @@ def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int]:
         print(f"kerascnn: {one_line(str(path))} {one_line(note)}", file=sys.stderr)
     run = interpreter.get_signature_runner()
     side = int(run.get_input_details()["images"]["shape"][1])
-    classes = int(run.get_output_details()["probabilities"]["shape"][1])
+    outputs = run.get_output_details()
 
-    def infer(images: Any) -> np.ndarray:
-        return np.concatenate([run(images=image[None])["probabilities"] for image in np.asarray(images, "float32")])
+    def compute(images: Any, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        rows = [run(images=image[None]) for image in np.asarray(images, "float32")]
+        return {name: np.concatenate([row[name] for row in rows]) for name in wanted}
 
-    return infer, side, classes
+    return compute, list(outputs), side, int(outputs["probabilities"]["shape"][1])
 
 
 def _one_by_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:

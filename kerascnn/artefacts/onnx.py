@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,12 @@ def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
     onnx.save(model, path)
 
 
-def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int, dict[str, Any]]:
-    """Returns `Predictor.infer` of an ONNX file, its image size, its number of classes, and the metadata of `write`.
+def reader(
+    path: Path,
+) -> tuple[Callable[[Any, Sequence[str]], dict[str, np.ndarray]], list[str], int, int, dict[str, Any]]:
+    """Returns an ONNX file's function from images and names of outputs to these outputs, and the names of all.
+
+    Then its image size, its number of classes, and the metadata of `write`.
 
     Raises:
         UserError: The package that runs it is missing.
@@ -56,12 +60,13 @@ def reader(path: Path) -> tuple[Callable[[Any], np.ndarray], int, int, dict[str,
     options.intra_op_num_threads = available_cpus()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     side = {value.name: value.shape for value in session.get_inputs()}["images"][1]
-    classes = {value.name: value.shape for value in session.get_outputs()}["probabilities"][1]
+    outputs = {value.name: value.shape for value in session.get_outputs()}
     props = session.get_modelmeta().custom_metadata_map
     told = [name for name in (*KNOWN, *OF_LABELS) if name in props]
     known = {name: json.loads(props[name]) for name in told} if props.keys() >= set(KNOWN) else {}
 
-    def infer(images: Any) -> np.ndarray:
-        return session.run(["probabilities"], {"images": np.asarray(images, "float32")})[0]
+    def compute(images: Any, wanted: Sequence[str]) -> dict[str, np.ndarray]:
+        found = session.run(list(wanted), {"images": np.asarray(images, "float32")})
+        return dict(zip(wanted, found, strict=True))
 
-    return infer, side, classes, known
+    return compute, list(outputs), side, outputs["probabilities"][1], known

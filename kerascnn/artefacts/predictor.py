@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - a .keras file names these classes
-from kerascnn.artefacts import litert, onnx, savedmodel
+from kerascnn.artefacts import further, litert, onnx, savedmodel
 from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
@@ -77,6 +77,7 @@ class Predictor:
         network: The network behind `infer` for a run or a `.keras` file, else None, as for an ensemble.
         task: What the network answers: one class per image, or any number of labels.
         thresholds: With several labels the probabilities from which they are predicted; None for 0.5.
+        further: As `infer`, for an artefact that has more outputs (`further.FURTHER`) -> all of them by name; else None.
     """
 
     class_names: tuple[str, ...]
@@ -86,6 +87,12 @@ class Predictor:
     network: keras.Model | None = field(default=None, kw_only=True)
     task: Task = field(default=SINGLE, kw_only=True)
     thresholds: Thresholds | None = field(default=None, kw_only=True)
+    further: Callable[[Any], Mapping[str, Any]] | None = field(default=None, kw_only=True)
+
+    def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `probabilities` and the further outputs that the artefact has, by name, for images as `infer` takes them."""
+        found = {"probabilities": self.infer(images)} if self.further is None else self.further(images)
+        return {name: np.asarray(values) for name, values in found.items()}
 
     def predict(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> np.ndarray:
         """Returns probabilities, float32 [n, classes], in the order of the items.
@@ -248,17 +255,30 @@ def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
 
 def _open_onnx(path: Path, given: Given) -> Predictor:
     with _damage(path, "an ONNX file"):
-        infer, side, classes, known = onnx.reader(path)
+        compute, names, side, classes, known = onnx.reader(path)
     if known:  # the file itself knows
         described(known, path)
         given = _agreed(str(path), Given.of(known), given)
-    return _described(path, side, classes, given, infer)
+    return _with_further(_described(path, side, classes, given, _probabilities(compute)), compute, names)
 
 
 def _open_litert(path: Path, given: Given) -> Predictor:
     with _damage(path, "a LiteRT file"):
-        infer, side, classes = litert.reader(path)
-    return _described(path, side, classes, given, infer)
+        compute, names, side, classes = litert.reader(path)
+    return _with_further(_described(path, side, classes, given, _probabilities(compute)), compute, names)
+
+
+Compute = Callable[[Any, Sequence[str]], Mapping[str, Any]]  # images and names of outputs -> these outputs
+
+
+def _probabilities(compute: Compute) -> Callable[[Any], Any]:
+    return lambda images: compute(images, ["probabilities"])["probabilities"]
+
+
+def _with_further(predictor: Predictor, compute: Compute, names: Sequence[str]) -> Predictor:
+    """Returns a predictor whose artefact has outputs of these names."""
+    wanted = further.passed_on(names)
+    return replace(predictor, further=lambda images: compute(images, wanted)) if len(wanted) > 1 else predictor
 
 
 _FILES = {".keras": _open_keras, ".onnx": _open_onnx, ".tflite": _open_litert}
@@ -335,13 +355,16 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
         names, size, resize = known.class_names or (), metadata["image_size"], metadata["resize"]
         with in_text(version) as named:
             loaded = tf.saved_model.load(str(named))
-        classes = loaded.signatures["images"].structured_outputs["probabilities"].shape[-1]
+        outputs = loaded.signatures["images"].structured_outputs
+        classes = outputs["probabilities"].shape[-1]
     if classes != len(names):
         raise UserError(f"{version} has {classes} classes, but its metadata.json names {len(names)}: it is damaged")
     _agreed(str(version), known, given)
 
-    def infer(images):
+    def compute(images: Any, wanted: Sequence[str]) -> dict[str, Any]:
         # The signature alone does not keep the weights alive.
-        return loaded.signatures["images"](images=tf.constant(images))["probabilities"]
+        found = loaded.signatures["images"](images=tf.constant(images))
+        return {name: found[name] for name in wanted}
 
-    return Predictor(names, size, resize, infer, task=known.task or SINGLE, thresholds=known.thresholds)
+    facts = {"task": known.task or SINGLE, "thresholds": known.thresholds}
+    return _with_further(Predictor(names, size, resize, _probabilities(compute), **facts), compute, list(outputs))

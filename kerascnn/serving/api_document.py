@@ -55,6 +55,7 @@ _SCHEMAS = {
             "error": _said(_MAYBE_TEXT, "why the image cannot be used"),
             "in_set": _said({"type": ["array", "null"], "items": _TEXT}, "prediction set, where the model has them"),
             "known": _said({"type": ["boolean", "null"]}, "false where the image resembles no training image"),
+            "known_score": _said({"type": ["number", "null"]}, "how much the image resembles training images"),
             "overlay": {"anyOf": [_OVERLAY, {"type": "null"}], "description": "class map, where it was asked for"},
             "neighbors": _said({"type": ["array", "null"]}, "none yet"),
         }

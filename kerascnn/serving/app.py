@@ -20,6 +20,7 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.serving import api_routes, class_map, request_body, tf_routes
 from kerascnn.serving.limits import within
 from kerascnn.serving.request_counts import RequestCounts
+from kerascnn.serving.rollout import Rollout
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
 
@@ -35,17 +36,16 @@ HEADERS = {
 }
 
 
-def create_app(models: Mapping[str, ServedModel], settings: Serve, token: str | None) -> FastAPI:
+def create_app(loaded: Mapping[str, ServedModel], settings: Serve, token: str | None) -> FastAPI:
     """Returns the server of loaded models; the first one answers where a request names none."""
-    figures = RequestCounts()
+    figures, models = RequestCounts(), Rollout(loaded, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(model.batcher.run()) for model in models.values()]
+        watching = asyncio.create_task(models.watch())
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -131,18 +131,17 @@ class _Around:
         return not hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {self.token}".encode())
 
 
-def _asked(request: Request, models: Mapping[str, ServedModel]) -> tuple[ServedModel, int, bool]:
+def _asked(request: Request, models: Rollout) -> tuple[ServedModel, int, bool]:
     """Returns the model, the number of classes and whether an overlay is wanted."""
     query = request.query_params
     name = query.get("model") or next(iter(models))
-    if name not in models:
-        raise HTTPException(404, f"no model {name[:100]!r}: this server has {', '.join(models)}")
+    model = models.find(name)
     top = query.get("top", "5")
     if not (top.isascii() and top.isdigit() and 0 < len(top) < 6 and int(top)):
         raise HTTPException(400, f"top: expected a number from 1 on, got {top[:20]!r}")
     cam = query.get("cam")
-    if cam is not None and (cam != class_map.METHOD or not models[name].cam):
-        raise HTTPException(400, f"cam: this model offers {class_map.METHOD if models[name].cam else 'none'}")
+    if cam is not None and (cam != class_map.METHOD or not model.cam):
+        raise HTTPException(400, f"cam: this model offers {class_map.METHOD if model.cam else 'none'}")
     if "neighbors" in query:
         raise HTTPException(400, "neighbors: this model offers none")
-    return models[name], int(top), cam is not None
+    return model, int(top), cam is not None

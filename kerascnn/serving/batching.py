@@ -24,7 +24,8 @@ class _Waiting(NamedTuple):
 class Batcher:
     """Computes images in a thread of its own, up to `batch` at once.
 
-    An image waits only for others that are already being decoded, and at most `wait` seconds.
+    An image waits only for others that are already being decoded, and at most `wait` seconds. The task that computes lives as
+    long as images wait, so that nothing holds a network that nobody asks any more.
 
     Args:
         infer: float32 [n, H, W, 3] -> outputs by name, [n, ...] each.
@@ -37,6 +38,7 @@ class Batcher:
         self.infer, self.batch, self.wait, self.room = infer, batch, wait, room
         self.held = self.coming = 0  # images that were taken on; of them, those that are being decoded
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "network")
 
     @contextlib.contextmanager
@@ -51,16 +53,19 @@ class Batcher:
             self.held -= count
 
     async def put(self, pixels: np.ndarray) -> Outputs:
-        """Returns the outputs for one image [H, W, 3]."""
+        """Returns the outputs for one image [H, W, 3]; raises what `infer` raises for its batch."""
         answer = asyncio.get_running_loop().create_future()
+        if self._task is None or self._task.done():
+            self._queue = asyncio.Queue()
+            self._task = asyncio.create_task(self._run(self._queue))
         self._queue.put_nowait(_Waiting(pixels, answer))
         return await answer
 
-    async def run(self) -> None:
-        """Answers until it is cancelled; an error of one batch does not end it."""
+    async def _run(self, queue: "asyncio.Queue[_Waiting]") -> None:
+        """Answers until nobody waits; an error of one batch does not end it."""
         loop = asyncio.get_running_loop()
-        while True:
-            group = [one for one in await self._gather() if not one.answer.done()]  # else its request has ended
+        while not queue.empty():
+            group = [one for one in await self._gather(queue) if not one.answer.done()]  # else its request has ended
             if not group:
                 continue
             try:
@@ -75,18 +80,19 @@ class Batcher:
                 if not one.answer.done():
                     one.answer.set_result({name: values[place] for name, values in outputs.items()})
 
-    async def _gather(self) -> list[_Waiting]:
-        group = [await self._queue.get()]
+    async def _gather(self, queue: "asyncio.Queue[_Waiting]") -> list[_Waiting]:
+        """Returns what waits, at least one image."""
+        group = [queue.get_nowait()]
         end = asyncio.get_running_loop().time() + self.wait
         while len(group) < self.batch:
             left = end - asyncio.get_running_loop().time()
-            if not self._queue.empty():
-                group.append(self._queue.get_nowait())
+            if not queue.empty():
+                group.append(queue.get_nowait())
             elif self.coming == 0 or left <= 0:
                 break
             else:
                 try:
-                    group.append(await asyncio.wait_for(self._queue.get(), left))
+                    group.append(await asyncio.wait_for(queue.get(), left))
                 except TimeoutError:
                     break
         return group

@@ -26,6 +26,9 @@ class Serve(Section):
     )
     max_images: int = Field(64, ge=1, description="images that a request may have")
     max_pixels: float = Field(100.0, gt=0, description="megapixels that the images of a request may have together")
+    watch: float = Field(
+        2.0, ge=0, description="seconds between looks for a new version in the folder of a model; 0 never looks"
+    )
     token_file: Path | None = Field(
         None,
         description="file with a token: requests of predictions must bring it as Authorization: Bearer",

@@ -11,14 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn import artefacts
+from kerascnn.artefacts.further import FURTHER, IN_SET, KNOWN, KNOWN_SCORE
 from kerascnn.artefacts.predictor import Predictor
-from kerascnn.artefacts.versions import versions
 from kerascnn.data import formats
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, finding
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.serving import class_map
 from kerascnn.serving.batching import Batcher, Outputs
+from kerascnn.serving.newest import newest
 from kerascnn.serving.serve_config import Serve
 
 _SUFFIXES = {".keras": "Keras", ".onnx": "ONNX", ".tflite": "LiteRT"}
@@ -29,16 +30,16 @@ class ServedModel:
 
     Args:
         name: Name in addresses.
-        path: The artefact.
+        path: The artefact, or a folder with versions of it.
         settings: Limits.
         decoders: Threads that decode images.
     """
 
     def __init__(self, name: str, path: Path, settings: Serve, decoders: ThreadPoolExecutor) -> None:
-        self.name, self.path, self.decoders = name, path, decoders
-        self.predictor = artefacts.open(path)
-        self.version = _version(path)
-        self.format = _SUFFIXES.get(path.suffix) or ("run" if Run(path).config_file.exists() else "SavedModel")
+        self.name, self.source, self.decoders = name, path, decoders
+        artefact, self.version = newest(path)
+        self.predictor = artefacts.open(artefact)
+        self.format = _SUFFIXES.get(artefact.suffix) or ("run" if Run(artefact).config_file.exists() else "SavedModel")
         self.class_names = tuple(map(_printable, self.predictor.class_names))
         self.batcher = Batcher(self._outputs, settings.max_batch, settings.max_wait / 1000, settings.queue)
         self.cam = class_map.offered(self.predictor.network)
@@ -59,7 +60,12 @@ class ServedModel:
             "classes": list(self.class_names),
             "input": size,
             "several_labels": predictor.task.several,
-            "offers": {"cam": self.cam, "neighbors": False, "sets": False, "known": False},
+            "offers": {
+                "cam": self.cam,
+                "neighbors": False,
+                "sets": IN_SET in self.example,
+                "known": KNOWN in self.example,
+            },
         }
 
     async def rows(self, images: Sequence[bytes | np.ndarray]) -> list[Outputs | str]:
@@ -84,37 +90,35 @@ class ServedModel:
         return self.predictor.decoded(image) if isinstance(image, bytes) else self.predictor.fitted(image)
 
     async def _result(self, name: str, content: bytes, top: int, cam: bool) -> dict[str, Any]:
-        empty: dict[str, Any] = {"in_set": None, "known": None, "overlay": None, "neighbors": None}
         row = await self._row(content)
+        result: dict[str, Any] = {"file": name, "top": [], "error": row if isinstance(row, str) else None}
+        result |= dict.fromkeys((*FURTHER, "overlay", "neighbors"))
         if isinstance(row, str):
-            return {"file": name, "top": [], "error": row, **empty}
+            return result
         probabilities = row["probabilities"]
-        order = (-probabilities).argsort(kind="stable")[:top].tolist()
-        shown = [{"class": self.class_names[c], "probability": float(probabilities[c])} for c in order]
+        order = (-probabilities).argsort(kind="stable").tolist()
+        result["top"] = [{"class": self.class_names[c], "probability": float(probabilities[c])} for c in order[:top]]
+        result |= {key: row[key].tolist() for key in (KNOWN, KNOWN_SCORE) if key in row}
+        if IN_SET in row:
+            result[IN_SET] = [self.class_names[c] for c in order if row[IN_SET][c]]
         if cam:
             loop = asyncio.get_running_loop()
-            empty["overlay"] = await loop.run_in_executor(self.decoders, self._overlay, content, order[0])
-        return {"file": name, "top": shown, "error": None, **empty}
+            result["overlay"] = await loop.run_in_executor(self.decoders, self._overlay, content, order[0])
+        return result
 
     def _outputs(self, images: np.ndarray) -> Outputs:
-        """Returns `probabilities`, and with several labels per image `labels`, those at or above their thresholds."""
-        probabilities = np.asarray(self.predictor.infer(images))
-        if not self.predictor.task.several:
-            return {"probabilities": probabilities}
-        thresholds = self.predictor.thresholds or Thresholds.half(len(self.class_names))
-        return {"probabilities": probabilities, "labels": probabilities >= np.asarray(thresholds.each, "float32")}
+        """Returns the artefact's outputs; with several labels per image also those at or above their thresholds."""
+        outputs = self.predictor.outputs(images)
+        if self.predictor.task.several:
+            thresholds = self.predictor.thresholds or Thresholds.half(len(self.class_names))
+            outputs["labels"] = outputs["probabilities"] >= np.asarray(thresholds.each, "float32")
+        return outputs
 
     def _overlay(self, content: bytes, index: int) -> Any:
         assert self.predictor.network is not None
         return class_map.class_map(
             self.predictor.network, content, index, self.predictor.image_size, self.predictor.resize
         )
-
-
-def _version(path: Path) -> str:
-    """Returns the number of an artefact's folder, or of the newest version below it; 1 where there are none."""
-    folder, numbers = path.parent if path.is_file() else path, versions(path)
-    return folder.name if folder.name.isdecimal() else str(numbers[-1]) if numbers else "1"
 
 
 def _printable(name: str) -> str:

@@ -110,7 +110,7 @@ def test_every_form_of_a_question_has_the_answer_of_the_saved_model(
 
 def test_the_answer_is_that_of_the_exported_signature(client: httpx.Client, models: dict[str, ServedModel]) -> None:
     """As TensorFlow Serving would give it: every output by name, and pixels of any size."""
-    (path,) = [model.path for model in models.values() if model.format == "SavedModel"]
+    (path,) = [model.source for model in models.values() if model.format == "SavedModel"]
     loaded = tf.saved_model.load(str(path / "1"))
     images = np.random.default_rng(0).integers(0, 256, (2, 20, 24, 3))
     for signature, given, body in (
@@ -279,7 +279,7 @@ def test_nothing_random_is_a_5xx(client: httpx.Client) -> None:
 def test_no_room_is_a_429_and_a_late_answer_a_504(models: dict[str, ServedModel]) -> None:
     with ThreadPoolExecutor(2) as decoders, ThreadPoolExecutor(8) as pool:
         settings = LIMITS.model_copy(update={"queue": 3, "time_limit": 1.0})
-        model, go = ServedModel("slow", models["labels"].path, settings, decoders), threading.Event()
+        model, go = ServedModel("slow", models["labels"].source, settings, decoders), threading.Event()
         infer = model.batcher.infer
 
         def held(images: np.ndarray) -> dict[str, np.ndarray]:
