@@ -366,5 +366,6 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
         found = loaded.signatures["images"](images=tf.constant(images))
         return {name: found[name] for name in wanted}
 
-    facts = {"task": known.task or SINGLE, "thresholds": known.thresholds}
-    return _with_further(Predictor(names, size, resize, _probabilities(compute), **facts), compute, list(outputs))
+    task, infer = known.task or SINGLE, _probabilities(compute)
+    predictor = Predictor(names, size, resize, infer, task=task, thresholds=known.thresholds)
+    return _with_further(predictor, compute, list(outputs))
