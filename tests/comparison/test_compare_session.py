@@ -1,6 +1,7 @@
 """A comparison some of whose runs cannot be trained: the others are, and it concludes from them."""
 
 import csv
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path, capsys):
     first, second = plan.cells
     config = first.subject.config
     # Not checked here: the run's own process refuses it, before it has loaded TensorFlow.
-    config = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": -1.0})})
+    config = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": math.nan})})
     plan = replace(plan, cells=(replace(first, subject=replace(first.subject, config=config)), second))
     train(second, 0, 0.7)
     failed = {}
@@ -71,10 +72,12 @@ def test_a_run_that_fails_keeps_no_other_from_its_turn(tmp_path, capsys):
 
 def test_two_at_once_begin_in_the_order_of_the_plan(tmp_path, capsys):
     plan = planned(tmp_path, ("resnet20", "inception_small", "resnet32"), (0.1,), 1)
-    config = plan.cells[0].subject.config
-    doomed = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": -1.0})})
-    cells = (replace(cell, subject=replace(cell.subject, config=doomed)) for cell in plan.cells)
-    plan = replace(plan, cells=tuple(replace(c, arch=o.arch) for c, o in zip(cells, plan.cells, strict=True)))
+    cells = []
+    for cell in plan.cells:  # each run's own process refuses its config, before it has loaded TensorFlow
+        config = cell.subject.config
+        config = config.model_copy(update={"optim": config.optim.model_copy(update={"lr": math.nan})})
+        cells.append(replace(cell, subject=replace(cell.subject, config=config)))
+    plan = replace(plan, cells=tuple(cells))
     failed = {}
     training_order.train(plan, LocalExecutor([Slot(), Slot()]), Screen(), failed)
     begun = [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if line.endswith(": training")]
