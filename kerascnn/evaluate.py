@@ -59,6 +59,7 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
             )
     if said := without_copies.line(found["split"], scores, task):
         screen.say(said)
+    _show_trust(screen, found["split"], scores)
     _show_temperature(screen, scores)
     if "tta" in found:
         interval = first.show_interval(found["tta"][first.name], 8)
@@ -83,6 +84,19 @@ def _show_temperature(screen: Screen, scores: dict[str, Any]) -> None:
         screen.say(f"at temperature {cooled['temperature']:.3f}, {said}:")
         for row in tasks.SINGLE.shown_in("calibrated"):
             screen.say(f"  {row.title:<18} {row.show_interval(cooled[row.name], 8)}")
+
+
+def _show_trust(screen: Screen, split: str, scores: dict[str, Any]) -> None:
+    """Prints prediction sets with their coverage, by class and stratum, and the answers at an accuracy."""
+    from kerascnn.scoring import prediction_sets, selective_answers
+
+    if selective_answers.KEY in scores:
+        screen.say(selective_answers.line(scores[selective_answers.KEY]))
+    if prediction_sets.KEY not in scores:
+        return
+    entry = scores[prediction_sets.KEY]
+    for line in [*prediction_sets.lines(split, entry), *prediction_sets.table(entry)]:
+        screen.say(line)
 
 
 def _show_classes(screen: Screen, scores: dict[str, Any]) -> None:

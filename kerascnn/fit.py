@@ -219,10 +219,17 @@ def _say_scores(screen: Screen, metrics: dict[str, Any], task: Task) -> None:
     for score in task.shown_in("brief"):
         if score is not headline and scores.get(score.name):
             screen.say(f"{score.title} {score.show_interval(scores[score.name])}")
-    for line in _beside(scores, task):
+    for line in [*_beside(scores, task), *_trusted(name, scores)]:
         screen.say(line)
     best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
     screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
+
+
+def _trusted(split: str, scores: dict[str, Any]) -> list[str]:
+    """Returns the lines about prediction sets, where there are some."""
+    from kerascnn.scoring import prediction_sets
+
+    return prediction_sets.lines(split, scores[prediction_sets.KEY]) if prediction_sets.KEY in scores else []
 
 
 def _beside(scores: dict[str, Any], task: Task) -> list[str]:

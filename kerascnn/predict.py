@@ -24,11 +24,12 @@ from kerascnn.data import formats
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.prediction import decisions
 from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
-from kerascnn.runs import finding
+from kerascnn.runs import Run, finding
 
 if TYPE_CHECKING:
     from kerascnn.artefacts import Predictor
     from kerascnn.report.overlays import Overlays
+    from kerascnn.scoring.prediction_sets import SetRule
 
 
 class Predict(Section):
@@ -53,6 +54,15 @@ class Predict(Section):
     )
     task: Literal["single", "multi"] | None = Field(
         None, description="for a bare .keras file: as --task of fit (default: single)"
+    )
+    sets: bool = Field(
+        False, description="print the prediction set of each image: its class, or unsure: cat | dog (of a run)"
+    )
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="with --sets: share of images like val's whose true class is in their set"
+    )
+    set_score: Literal["lac", "aps", "raps"] = Field(
+        "lac", description="with --sets: lac (smallest), aps (never empty), raps (aps, no very large sets)"
     )
     batch_size: int = Field(32, ge=1, description="images of one call of the network")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
@@ -95,6 +105,7 @@ class ImagePrediction(NamedTuple):
         cam: The overlay, or None; that of the most probable label.
         sorted: Where it was sorted to, or None; the folder of the most probable label.
         labels: (class, probability) of every predicted label, the most probable first, or None of one class per image.
+        classes: Names of the prediction set, the most probable first, or None without --sets.
     """
 
     image: str
@@ -102,6 +113,7 @@ class ImagePrediction(NamedTuple):
     cam: Path | None
     sorted: Path | None = None
     labels: Sequence[tuple[str, float]] | None = None
+    classes: Sequence[str] | None = None
 
 
 @command
@@ -130,6 +142,7 @@ def main(argv: list[str]) -> int:
         if asked.threshold is not None and not predictor.task.several:
             raise UserError(f"--threshold: {asked.artefact} predicts one class per image, the most probable one")
         overlays = _overlays(asked, predictor)
+        rule = _set_rule(asked, predictor, screen)
     sorting = _sorting(asked, predictor)
     with Output(asked, len(predictor.class_names), screen, several=predictor.task.several) as output:
         files: Iterable[str] = named.files(
@@ -142,7 +155,7 @@ def main(argv: list[str]) -> int:
         if named.STDIN not in asked.images:
             files = list(files)
             output.expect(len(files))
-        for prediction in predictions(predictor, files, asked, output.refuse, overlays, sorting):
+        for prediction in predictions(predictor, files, asked, output.refuse, overlays, sorting, rule):
             output.show(prediction)
     if sorting is not None:
         print(
@@ -158,6 +171,7 @@ def predictions(
     refuse: Callable[[str, str], None],
     overlays: "Overlays | None" = None,
     sorting: Sorting | None = None,
+    rule: "SetRule | None" = None,
 ) -> Iterator[ImagePrediction]:
     """Yields predictions in the order of the files; an unusable file is passed to `refuse`. A few batches are in memory."""
     found = predictor.predictions(files, asked.batch_size)
@@ -184,7 +198,9 @@ def predictions(
                 except FileNotFoundError:
                     refuse(file, "it is gone and could not be sorted")
                     continue
-                yield ImagePrediction(file, top, picture, place, labels if predictor.task.several else None)
+                classes = None if rule is None else decisions.in_set(rule, probabilities, predictor.class_names)
+                several = labels if predictor.task.several else None
+                yield ImagePrediction(file, top, picture, place, several, classes)
 
 
 def _class_names(asked: Predict) -> list[str] | None:
@@ -205,6 +221,22 @@ def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     if predictor.network is None:
         raise UserError(f"--cam: {asked.artefact} is no single network to explain: give a run or its .keras file")
     return Overlays(asked.cam, predictor.network, predictor.image_size, predictor.resize)
+
+
+def _set_rule(asked: Predict, predictor: "Predictor", screen: Screen) -> "SetRule | None":
+    """Returns the rule of prediction sets that the run's calibration images, or its val, give; says what it is worth."""
+    if not asked.sets:
+        return None
+    from kerascnn.scoring import prediction_sets
+
+    run = Run(asked.artefact)
+    found = prediction_sets.Calibration.of_run(run) if run.config_file.exists() else None
+    if found is None:
+        raise UserError(
+            f"--sets: {asked.artefact} has no images for thresholds: give a run that was trained with val or calibration images"
+        )
+    print(f"kerascnn: sets at {asked.coverage:.0%}, {found.why()}", file=sys.stderr)
+    return prediction_sets.rule(found, asked.coverage, asked.set_score)
 
 
 def _check_sorting(asked: Predict) -> None:
@@ -255,7 +287,7 @@ class Output:
             )
             self._write(
                 _csv_line(
-                    ["image", *columns, *(["cam"] if asked.cam else []), *(["sorted"] if asked.sort_into else [])]
+                    ["image", *columns, *(["set"] if asked.sets else []), *(["cam"] if asked.cam else []), *(["sorted"] if asked.sort_into else [])]
                 )
             )
 
@@ -305,6 +337,9 @@ class Output:
 
 
 def _as_text(prediction: ImagePrediction) -> str:
+    if prediction.classes is not None:
+        said = decisions.set_text(prediction.classes, labels=prediction.labels is not None)
+        return f"{one_line(prediction.image)}  {one_line(said)}"
     if prediction.labels is not None:
         return f"{one_line(prediction.image)}  {one_line(decisions.text(prediction.labels, prediction.top[0]))}"
     top = "  ".join(f"{one_line(name)} {probability:.2%}" for name, probability in prediction.top)
@@ -314,7 +349,9 @@ def _as_text(prediction: ImagePrediction) -> str:
 def _as_json(prediction: ImagePrediction) -> str:
     top = [{"class": name, "probability": _short(probability)} for name, probability in prediction.top]
     places = {"cam": prediction.cam, "sorted": prediction.sorted}
-    made = {key: str(place) for key, place in places.items() if place is not None}
+    made: dict[str, Any] = {key: str(place) for key, place in places.items() if place is not None}
+    if prediction.classes is not None:
+        made["set"] = list(prediction.classes)
     if prediction.labels is not None:
         labels = [{"class": name, "probability": _short(probability)} for name, probability in prediction.labels]
         return json.dumps({"image": prediction.image, "labels": labels, "top": top, **made}, allow_nan=False)
@@ -325,6 +362,7 @@ def _as_csv(prediction: ImagePrediction) -> str:
     cells: list[Any] = [cell for name, probability in prediction.top for cell in (name, _short(probability))]
     if prediction.labels is not None:
         cells = decisions.cells(prediction.labels)
+    cells += [] if prediction.classes is None else [decisions.SEPARATOR.join(prediction.classes)]
     made = [place for place in (prediction.cam, prediction.sorted) if place is not None]
     return _csv_line([prediction.image, *cells, *made])
 

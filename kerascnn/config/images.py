@@ -59,6 +59,12 @@ class Data(Section):
         description="share of train that becomes val (default: 0.1, or 0.15 if test is cut too); "
         "0: no val, the last epoch is kept",
     )
+    calibration_fraction: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of train that is kept apart and chooses nothing: the thresholds of prediction sets from it hold",
+    )
     split_seed: int = Field(0, ge=0, description="seed of the cut into train, val and test; changes nothing else")
     split_file: str | None = Field(
         None,

@@ -12,7 +12,7 @@ from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.shares import BOTH, ONE, numbers
 from kerascnn.data.sources import Source
-from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
+from kerascnn.data.splits import CALIBRATION, OUT, TEST, TRAIN, VAL, Split, Splits
 from kerascnn.errors import UserError
 
 
@@ -32,7 +32,8 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
     # Another val for each fold: with one order for all, some images would be trained on in no run.
     purpose = f"fold {section.fold} " if section.fold else ""
     where[free] = assign([keys[i] for i in free], source.labels[free], shares, section.split_seed, purpose)
-    indices = {name: np.flatnonzero(where == name) for name in (TRAIN, VAL, TEST)}
+    apart = [CALIBRATION] if CALIBRATION in shares or CALIBRATION in given else []
+    indices = {name: np.flatnonzero(where == name) for name in (TRAIN, VAL, *apart, TEST)}
     _check(indices, source, section, marked)
     indices[TRAIN] = _fraction(indices[TRAIN], source, section, notes)
     if marked:
@@ -43,7 +44,19 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
 
 def _plan(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str, float], bool, np.ndarray]:
     """Returns the shares to cut from train, whether scores are marked, and the given splits by their final names."""
-    present = set(np.unique(given).tolist()) - {OUT}
+    shares, marked, given = _val_and_test(given, section, notes)
+    if not section.calibration_fraction:
+        return shares, marked, given
+    if CALIBRATION in given:
+        notes.append("calibration is given: --calibration-fraction has no effect")
+        return shares, marked, given
+    notes.append(f"calibration is cut ({section.calibration_fraction * 100:.3g} %): images that choose nothing")
+    # The last cut: the others have the same images as without it.
+    return {**shares, CALIBRATION: section.calibration_fraction}, marked, given
+
+
+def _val_and_test(given: np.ndarray, section: Data, notes: list[str]) -> tuple[dict[str, float], bool, np.ndarray]:
+    present = set(np.unique(given).tolist()) - {OUT, CALIBRATION}
     if section.val_is_val and (VAL not in present or TEST in present):
         raise UserError("--val-is-val keeps a given val where no test is given; this data set has " + _names(present))
     if len(present) == 1:
@@ -92,7 +105,10 @@ def assign(
     names = [name for name, share in shares.items() if share > 0]
     ends = np.cumsum([shares[name] for name in names])
     if ends.size and ends[-1] >= 1:
-        raise UserError(f"val and test would take {ends[-1]:.0%} of the images: lower --val-fraction")
+        raise UserError(
+            f"{' and '.join(names)} would take {ends[-1]:.0%} of the images: lower --val-fraction"
+            + (" or --calibration-fraction" if CALIBRATION in names else "")
+        )
     at = numbers(units.tolist(), seed, purpose)
     if labels.ndim == 2:
         return label_cut.assign(unit_of, at, labels, names, ends)[unit_of]
@@ -148,14 +164,20 @@ def _report_straddling(keys: list[str], given: np.ndarray, notes: list[str]) -> 
 
 
 def _check(indices: dict[str, np.ndarray], source: Source, section: Data, marked: bool) -> None:
-    needed = [TRAIN, *([] if marked else [TEST]), *([] if section.val_fraction == 0 and not marked else [VAL])]
+    further = [CALIBRATION] if CALIBRATION in indices else []
+    needed = [
+        TRAIN,
+        *further,
+        *([] if marked else [TEST]),
+        *([] if section.val_fraction == 0 and not marked else [VAL]),
+    ]
     for name in needed:
         if not len(indices[name]):
             raise UserError(
                 f"{name} has no images ({len(source)} in all): give more, or another --split-seed, --group-by or --val-fraction"
             )
     counts = {name: _present(source, at) for name, at in indices.items()}
-    for name in (VAL, TEST):
+    for name in (VAL, *further, TEST):
         missing = sorted(counts[name] - counts[TRAIN])
         if missing:
             labels = ", ".join(repr(source.class_names[label]) for label in missing[:10])

@@ -15,7 +15,7 @@ from kerascnn.data import grouping
 from kerascnn.data.cut import assign, majority
 from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
-from kerascnn.data.splits import OUT, TEST, TRAIN, VAL, Split, Splits
+from kerascnn.data.splits import CALIBRATION, OUT, TEST, TRAIN, VAL, Split, Splits
 from kerascnn.errors import UserError
 
 
@@ -52,7 +52,8 @@ def whole(listing: Listing, section: Data, image_size: int, resize: Mode) -> Spl
 
 def _pool(listing: Listing, section: Data) -> tuple[np.ndarray, list[str]]:
     """Returns train for the images of the folds, test for those that are apart, OUT for those that are not used, and notes."""
-    given = listing.given
+    # Calibration images are cut again from the other folds of each run.
+    given = np.where(listing.given == CALIBRATION, TRAIN, listing.given)
     present = set(np.unique(given).tolist()) - {OUT}
     if len(present) == 1:
         return np.where(given == OUT, OUT, TRAIN), []

@@ -17,11 +17,12 @@ from kerascnn.data import labels
 from kerascnn.data.grouping import keys_of
 from kerascnn.data.listing import FINGERPRINT, Former, Listing
 from kerascnn.data.shares import BOTH, numbers
-from kerascnn.data.splits import OUT, SPLIT_NAMES, TEST, TRAIN, VAL
+from kerascnn.data.splits import CALIBRATION, OUT, SPLIT_NAMES, TEST, TRAIN, VAL
 from kerascnn.data.walking import composed
 from kerascnn.errors import UserError
 
 COLUMNS = ("path", "label", "split")
+_NAMES = {**SPLIT_NAMES, CALIBRATION: CALIBRATION}
 Row = TypeVar("Row")
 
 
@@ -38,21 +39,23 @@ def read(file: str, several: bool = False) -> dict[str, SplitRow]:
     Paths and labels are in composed Unicode, like ids. With `several` labels per image an image may have none.
 
     Raises:
-        UserError: The file is missing or empty, lacks a column, names a path twice, or has a split other than train, val and
-            test.
+        UserError: The file is missing or empty, lacks a column, names a path twice, or has a split other than train, val,
+            calibration and test.
     """
     lines = table(file, "--split-file", COLUMNS)
     rows: dict[str, SplitRow] = {}
     for number, line in enumerate(lines, 1):
         path, label, split = (line[name] for name in COLUMNS)
         path, label = composed(path.removeprefix("./")), composed(label)
-        if split.strip().lower() not in SPLIT_NAMES:
-            raise UserError(f"--split-file {file}: row {number}: expected train, val or test, got {split!r}")
+        if split.strip().lower() not in _NAMES:
+            raise UserError(
+                f"--split-file {file}: row {number}: expected train, val, calibration or test, got {split!r}"
+            )
         if not path or path in rows or not (label or several):
             raise UserError(
                 f"--split-file {file}: row {number}: expected a path and a label, each path once; got {path!r}, {label!r}"
             )
-        rows[path] = SplitRow(label, SPLIT_NAMES[split.strip().lower()])
+        rows[path] = SplitRow(label, _NAMES[split.strip().lower()])
     if not rows:
         raise UserError(f"--split-file {file} has no rows")
     return rows

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kerascnn.data.sources import Source
 
 TRAIN, VAL, TEST = "train", "val", "test"
+CALIBRATION = "calibration"  # images that choose nothing, for the thresholds of prediction sets
 OUT = "out"  # an image that is not used
 # Names of splits in data sets, in lower case.
 SPLIT_NAMES = {
@@ -33,7 +34,7 @@ class Split:
     """Some images of a source.
 
     Attributes:
-        name: train, val or test.
+        name: train, val, calibration or test.
         source: The source of the images.
         indices: Indices in the source, int64 [n].
         labels: Indices in the class names, int32 [n], or bool [n, classes] where images have any number of labels.
@@ -68,6 +69,7 @@ class Splits:
         former: The fingerprint of the same images in earlier versions, or None.
         marked: Whether test is the val that chose the model (--val-is-val).
         groups: Group of each image of the source, as in Listing, or None.
+        calibration: Images that choose nothing (--calibration-fraction), or None.
     """
 
     train: Split
@@ -83,6 +85,7 @@ class Splits:
     former: Former | None = None
     marked: bool = False
     groups: np.ndarray | None = None
+    calibration: Split | None = None
 
     @classmethod
     def of(
@@ -109,13 +112,14 @@ class Splits:
             former=listing.former,
             marked=marked,
             groups=listing.groups,
+            calibration=splits.get(CALIBRATION),
         )
 
     def arranged(self, rows: Mapping[str, str]) -> Splits:
         """Returns the same images in the splits of a run, by whatever rule they were cut.
 
         Args:
-            rows: Id -> train, val or test, from the run's split.csv; an empty one changes nothing.
+            rows: Id -> train, val, calibration or test, from the run's split.csv; an empty one changes nothing.
 
         Raises:
             UserError: An image is missing.
@@ -128,11 +132,11 @@ class Splits:
         if missing:
             raise UserError(f"{self.name} lacks {len(missing)} images of the run's split.csv, first {missing[0]!r}")
         found = {}
-        for split in (self.train, self.val, self.test):
+        for split in (self.train, self.val, self.test, *([self.calibration] if self.calibration else [])):
             kept = VAL if self.marked and split.name == TEST else split.name
             at = np.sort(np.array([indices[name] for name, where in rows.items() if where == kept], np.int64))
             found[split.name] = replace(split, indices=at, labels=source.labels[at])
-        return replace(self, train=found[TRAIN], val=found[VAL], test=found[TEST])
+        return replace(self, train=found[TRAIN], val=found[VAL], test=found[TEST], calibration=found.get(CALIBRATION))
 
     @property
     def task(self) -> Task:
@@ -140,8 +144,9 @@ class Splits:
         return tasks.of_labels(self.train.labels)
 
     def parts(self) -> tuple[Split, ...]:
-        """Returns the splits that share no image."""
-        return (self.train, self.val) if self.marked else (self.train, self.val, self.test)
+        """Returns the splits that share no image, train first and test last."""
+        apart = (self.calibration,) if self.calibration is not None else ()
+        return (self.train, self.val, *apart, *(() if self.marked else (self.test,)))
 
     def rows(self) -> list[tuple[str, ...]]:
         """Returns (path, label, split) of every image, the rows of split.csv; and its group where groups are known."""

@@ -39,6 +39,22 @@ class Evaluate(Section):
     most: int | None = Field(
         1000, ge=1, description="largest number of images for the last three, spread over the split"
     )
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="share of the images whose true class shall be in their prediction set"
+    )
+    set_score: Literal["lac", "aps", "raps"] = Field(
+        "lac", description="prediction sets by: lac (smallest), aps (never empty), raps (aps, no very large sets)"
+    )
+    condition_on: str | None = Field(
+        None,
+        min_length=1,
+        description="also a threshold for each stratum with 50 images: a column of the table, or a regular expression on"
+        " the path",
+        json_schema_extra={"metavar": "COLUMN|REGEX"},
+    )
+    target_accuracy: float = Field(
+        0.99, gt=0, lt=1, description="accuracy of the most certain predictions, for the share of images that they are"
+    )
     output: str | None = Field(
         None,
         description="folder for scores, predictions and pictures of an artefact or of other images",

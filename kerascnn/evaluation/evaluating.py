@@ -14,7 +14,7 @@ from kerascnn.data import Room
 from kerascnn.data.copies import Copies, known
 from kerascnn.data.copies import find as find_copies
 from kerascnn.errors import UserError
-from kerascnn.evaluation import explanation, robustness, scores
+from kerascnn.evaluation import explanation, robustness, scores, trust
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.evaluation.evaluated_model import EvaluatedModel, find
 from kerascnn.report import label_pictures, pictures, tensorboard
@@ -58,7 +58,7 @@ def evaluate(
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     for note in subject.notes():
         say(f"        {note}")
-    found = _scored(subject, asked, _copies(subject, asked, room), say, phases)
+    found = _scored(subject, asked, _copies(subject, asked, room), say, phases, room)
     if asked.corruptions:
         found["corruptions"] = robustness.under_corruptions(subject, asked.most, phases)
     if asked.resolutions:
@@ -107,7 +107,12 @@ def _kept_beside(subject: EvaluatedModel, asked: Evaluate, say: Callable[[str], 
 
 
 def _scored(
-    subject: EvaluatedModel, asked: Evaluate, copies: Copies | None, say: Callable[[str], None], phases: Phases
+    subject: EvaluatedModel,
+    asked: Evaluate,
+    copies: Copies | None,
+    say: Callable[[str], None],
+    phases: Phases,
+    room: Room,
 ) -> dict[str, Any]:
     names = subject.predictor.class_names
     count = len(subject.split)
@@ -119,6 +124,7 @@ def _scored(
         groups = subject.groups(plain.ids)
         found: dict[str, Any] = {"predictions": plain, "scores": scores.of(plain, names, groups)}
         found["scores"] |= without_copies.scores(plain, subject.splits, copies, groups)
+    found["scores"] |= trust.scores(subject, plain, groups, asked, room)
     if plain.task.several:
         pass  # a temperature is fitted to one label per image
     elif subject.split.name == "val" and subject.own:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from kerascnn.artefacts import Predictor
     from kerascnn.report.overlays import Overlays
+    from kerascnn.scoring.prediction_sets import SetRule
 
 SEPARATOR = "|"  # of labels, and of their probabilities, in a cell of CSV
 COLUMNS = ("labels", "probabilities")
@@ -49,6 +50,21 @@ def decided(predictor: Predictor, probabilities: np.ndarray, threshold: float | 
     there = known.decide(probabilities) if threshold is None else probabilities >= threshold
     labels = tuple(c for c in order if there[c])
     return Decision(labels, labels or (order[0],))
+
+
+def in_set(rule: SetRule, probabilities: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """Returns the classes in the prediction set of an image, the most probable first, for probabilities [classes]."""
+    taken = rule.sets(probabilities[None])[0]
+    return [class_names[c] for c in (-probabilities).argsort(kind="stable").tolist() if taken[c]]
+
+
+def set_text(classes: Sequence[str], *, labels: bool = False) -> str:
+    """Returns a prediction set as text: its only class, or `unsure: cat | dog`; with `labels` all of them."""
+    if len(classes) == 1 or (labels and classes):
+        return " | ".join(classes)
+    if labels:
+        return "no label"
+    return f"unsure: {' | '.join(classes)}" if classes else "unsure: no class is typical"
 
 
 def drawn(

@@ -13,6 +13,7 @@ from kerascnn.report.class_bars import ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.drawing import Picture
 from kerascnn.report.ranking_curves import RankingCurves
+from kerascnn.report.risk_coverage import RiskCurve
 from kerascnn.report.reliability_diagram import ReliabilityCurve
 from kerascnn.report.score_chart import ScoreChart
 from kerascnn.report.tables import ReportTable
@@ -99,6 +100,7 @@ class RunPage:
         confusions: By split.
         calibrations: By split.
         ranking: Precision-recall and ROC curves of the last scored split.
+        selective: The error of the most certain predictions of each split.
         charts: Corruptions, resolutions.
         tables: Further results: explanations, views.
         gallery: Its worst mistakes.
@@ -118,6 +120,7 @@ class RunPage:
     confusions: tuple[ConfusionMatrix, ...] = ()
     calibrations: tuple[ReliabilityCurve, ...] = ()
     ranking: RankingCurves | None = None
+    selective: tuple[RiskCurve, ...] = ()
     charts: tuple[ScoreChart, ...] = ()
     tables: tuple[ReportTable, ...] = ()
     gallery: Gallery | None = None

@@ -12,6 +12,7 @@ from kerascnn.report import (
     label_pictures,
     ranking_curves,
     reliability_diagram,
+    risk_coverage,
     run_pictures,
     score_chart,
     training_curves,
@@ -96,6 +97,9 @@ def measured(
     ranking = ranking_curves.measure(split, predictions.probabilities, predictions.labels, class_names)
     if ranking is not None:
         drawn["ranking"] = png(*ranking_curves.pictures(ranking))
+    if not predictions.task.several:
+        risk = risk_coverage.measure(split, predictions.probabilities.max(axis=1), predictions.correct)
+        drawn["risk_coverage"] = png(risk_coverage.picture([risk]))
     charts = run_pictures.robustness(scores, split, predictions.task)
     drawn |= {chart.name: png(score_chart.picture(chart)) for chart in charts}
     return {f"{split}_{name}": picture for name, picture in drawn.items()}

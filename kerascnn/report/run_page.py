@@ -10,7 +10,7 @@ from kerascnn.report.page import Gallery, RunPage, Statement
 from kerascnn.report.tables import Column, ReportTable, Unit
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import Run, identity, with_door
-from kerascnn.scoring import without_copies
+from kerascnn.scoring import prediction_sets, without_copies
 from kerascnn.scoring.split_scores import symptoms
 from kerascnn.scoring.task import Task
 from kerascnn.statistics import Interval
@@ -56,6 +56,7 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         confusions=run_pictures.confusions(run, there),
         calibrations=run_pictures.reliability(run, metrics, there),
         ranking=run_pictures.ranking(run, scored),
+        selective=run_pictures.selective(run, there),
         charts=run_pictures.robustness(metrics[scored], arch, task),
         tables=_tables(metrics[scored], task),
         gallery=gallery,
@@ -170,11 +171,34 @@ def _costs(metrics: Mapping[str, Any], arch: str) -> ReportTable:
 
 def _tables(scores: dict[str, Any], task: Task) -> tuple[ReportTable, ...]:
     found = (
+        _sets(scores[prediction_sets.KEY]) if prediction_sets.KEY in scores else None,
         _explanation(scores["explanation"]) if "explanation" in scores else None,
         _confused(scores["confused"]) if scores.get("confused") else None,
         _views(scores, scores["tta"], task) if "tta" in scores else None,
     )
     return tuple(table for table in found if table is not None)
+
+
+def _sets(entry: Mapping[str, Any]) -> ReportTable:
+    """Returns the coverage of prediction sets, of all images and by class."""
+    rules = entry["rules"]
+    shown = [("one threshold", rules["marginal"])] + ([("one for each class", rules["class"])] if "class" in rules else [])
+    columns = [Column("class")]
+    for title, _ in shown:
+        columns += [Column(f"coverage, {title}", "share"), Column(f"size, {title}", "number")]
+    whole: list[Any] = ["all images"]
+    for _, one in shown:
+        covered = Interval(**one["coverage"]) if "coverage" in one else None
+        whole += [covered, one["size"]["value"]]
+    rows: list[tuple[Any, ...]] = [tuple(whole)]
+    for i, row in enumerate(shown[0][1]["per_class"]):
+        cells: list[Any] = [row["name"]]
+        for _, one in shown:
+            mine = one["per_class"][i]
+            cells += [mine["coverage"] and Interval(**mine["coverage"]), mine["size"]]
+        rows.append(tuple(cells))
+    note = " ".join(prediction_sets.lines("test", entry)) + ". 95 % intervals over images."
+    return ReportTable("prediction_sets", "Prediction sets", tuple(columns), tuple(rows), note)
 
 
 def _explanation(found: dict[str, Any]) -> ReportTable:

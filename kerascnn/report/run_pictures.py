@@ -6,12 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerascnn.report import label_pictures, ranking_curves
+from kerascnn.report import label_pictures, ranking_curves, risk_coverage
 from kerascnn.report.class_bars import ClassBar, ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.page import Exhibit, Gallery, ShownPrediction
 from kerascnn.report.ranking_curves import RankingCurves
 from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.risk_coverage import RiskCurve
 from kerascnn.report.score_chart import ScoreChart, ScoreLine
 from kerascnn.runs import Run
 from kerascnn.scoring import grad_cam
@@ -111,6 +112,14 @@ def ranking(run: Run, split: str) -> RankingCurves | None:
         return None
     kept = Predictions.load(run, split)
     return ranking_curves.measure(split, kept.probabilities, kept.labels, run.data()["class_names"])
+
+
+def selective(run: Run, splits: Sequence[str]) -> tuple[RiskCurve, ...]:
+    """Returns the risk-coverage curve of each split whose predictions are kept; none of several labels."""
+    if run.task.several:
+        return ()
+    kept = {split: Predictions.load(run, split) for split in splits if run.has_predictions(split)}
+    return tuple(risk_coverage.measure(split, one.probabilities.max(axis=1), one.correct) for split, one in kept.items())
 
 
 def robustness(scores: Mapping[str, Any], arch: str, task: Task) -> tuple[ScoreChart, ...]:

@@ -6,7 +6,7 @@ numpy are imported when something is measured, since `--help` reads the rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,3 +87,16 @@ def ranking(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | 
     from kerascnn.statistics import classification
 
     return classification.ranking(probabilities, labels, groups)
+
+
+def aurc(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None) -> Interval:
+    from kerascnn.statistics import selective
+
+    return selective.area(probabilities.max(axis=1), right(probabilities, labels), groups)
+
+
+def drawn_aurc(probabilities: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    from kerascnn.statistics import selective
+
+    known = selective.keys(probabilities.max(axis=1), right(probabilities, labels))
+    return lambda index: selective.areas(known[index])

@@ -41,7 +41,7 @@ class Score:
     """One score.
 
     A score is a mean over images (`each`), follows from counts by class (`of_counts`), or is neither; compare resamples the
-    first two kinds. Every score has an interval: `measure`, or that of `of_counts`.
+    first two kinds, and those with `drawn`. Every score has an interval: `measure`, or that of `of_counts`.
 
     Args:
         name: Key in metrics.json; `val_<name>` is the column in history.csv.
@@ -57,6 +57,8 @@ class Score:
         each: (probabilities [n, C], labels [n]) -> value of each image, [n].
         of_counts: (images, predicted, right, arrays) -> value [...]: numbers of images, predictions and right predictions of
             each class, [..., C], with numpy or `keras.ops` as `arrays`.
+        drawn: (probabilities, labels) -> a function from draws of images, int [rounds, k], to the score of each draw; of a score
+            with neither of the two.
         measure: (probabilities, labels, groups [n] or None) -> what `read` takes the interval from; scores that share it are
             measured once.
         read: The interval in what `measure` gives.
@@ -75,6 +77,7 @@ class Score:
     bounds: tuple[float, float | None] = (0.0, 1.0)
     each: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
     of_counts: Callable[[Any, Any, Any, Any], Any] | None = None
+    drawn: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]] | None = None
     measure: Callable[[np.ndarray, np.ndarray, np.ndarray | None], Any] | None = None
     read: Callable[[Any], Interval | None] = lambda found: found
     beside: Callable[[Any], Mapping[str, Any]] = lambda found: {}
@@ -128,6 +131,8 @@ class Score:
     def sampler(self, found: Scored) -> Callable[[np.ndarray], np.ndarray]:
         """Returns a function from draws of images, int [rounds, k], to the score of each draw, [rounds]."""
         labels, classes = found.labels, found.probabilities.shape[1]
+        if self.drawn:
+            return self.drawn(found.probabilities, labels)
         sample = self.sample(found.probabilities, labels)
         return lambda index: self.resampled(labels[index], sample[index], classes)
 
@@ -280,6 +285,16 @@ _ROWS = (
         about="mean over classes",
         measure=measures.ranking,
         read=lambda found: found and found.auroc,
+    ),
+    Score(
+        name="aurc",
+        title="area under risk-coverage",
+        unit="share",
+        better="min",
+        places=frozenset({"compare"}),
+        about="mean error of the most certain predictions, over all shares of the images",
+        drawn=measures.drawn_aurc,
+        measure=measures.aurc,
     ),
 )
 SCORES = {row.name: row for row in _ROWS}

@@ -13,12 +13,14 @@ from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Split, Splits
 from kerascnn.data.copies import known
 from kerascnn.data.grouping import groups_of
+from kerascnn.data.splits import CALIBRATION, TEST
 from kerascnn.models.cost import Counts
 from kerascnn.report import pictures, run_report
 from kerascnn.runs import Run, now
-from kerascnn.scoring import split_scores, without_copies
+from kerascnn.scoring import prediction_sets, selective_answers, split_scores, without_copies
 from kerascnn.scoring.inference import predict
 from kerascnn.scoring.label_metrics import Thresholds
+from kerascnn.scoring.prediction_sets import Calibration
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import callbacks, environment
@@ -115,7 +117,7 @@ class Finish:
         answered, thresholds = [], None
         copies = known(self.config.logging.runs_dir, self.splits.fingerprint)
         for split in self.splits.parts()[1:]:
-            if not len(split) or (split.name == "test" and not self.read_test):
+            if not len(split) or (split.name in (TEST, CALIBRATION) and not self.read_test):
                 continue
             batches = self.batches.scoring(split)
             with self.screen.phase(f"scoring {split.name}", int(batches.cardinality())) as phase:
@@ -124,8 +126,15 @@ class Finish:
                 thresholds = thresholds or _thresholds(predictions, split.name)
                 predictions = replace(predictions, thresholds=thresholds)
             groups = groups_of(predictions.ids, self.run)
+            if split.name == CALIBRATION:  # it has no scores, since it is for the thresholds of sets only
+                predictions.save(self.run, split.name)
+                continue
             found[split.name] = split_scores.score(predictions, self.splits.class_names, groups)
             found[split.name] |= without_copies.scores(predictions, self.splits, copies, groups)
+            if split.name == TEST:
+                chosen = Calibration.of_run(self.run)
+                found[TEST] |= prediction_sets.scores(chosen, predictions, self.splits.class_names, groups)
+                found[TEST] |= selective_answers.scores(chosen, predictions, groups)
             predictions.save(self.run, split.name)
             answered.append((split, predictions))
             if self.draw and split.name == "val":
