@@ -1,119 +1,28 @@
 """Predict the classes or labels of images: files, folders, patterns, or a list on standard input."""
 
 import contextlib
-import csv
-import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
-
-import tyro
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from kerascnn.cli.command import command
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.parsing import parse
-from kerascnn.cli.progress import SILENT
 from kerascnn.cli.screen import Screen, quiet, starting
-from kerascnn.config.section import Section
-from kerascnn.data import formats
 from kerascnn.errors import CHECK_FAILED, DONE, UserError
 from kerascnn.prediction import decisions
-from kerascnn.prediction.sorting import UNSURE, Sorting, check_apart
+from kerascnn.prediction.output import ImagePrediction, Output
+from kerascnn.prediction.predict_flags import Predict
+from kerascnn.prediction.sorting import Sorting, check_apart
 from kerascnn.runs import Run, finding
 
 if TYPE_CHECKING:
     from kerascnn.artefacts import Predictor
     from kerascnn.report.overlays import Overlays
     from kerascnn.scoring.prediction_sets import SetRule
-
-
-class Predict(Section):
-    """The flags of `kerascnn predict`."""
-
-    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = Field(
-        "",
-        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
-    )
-    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
-        (),
-        description="files, folders (all images below), quoted patterns, or - for a list on standard input; in "
-        f"{formats.NAMES}",
-    )
-    top: int = Field(5, ge=1, description="number of classes per image, the most probable first")
-    threshold: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="of a network of several labels per image: every label from this probability on (default: those that"
-        " val chose, of each class its own)",
-    )
-    task: Literal["single", "multi"] | None = Field(
-        None, description="for a bare .keras file: as --task of fit (default: single)"
-    )
-    sets: bool = Field(
-        False, description="print the prediction set of each image: its class, or unsure: cat | dog (of a run)"
-    )
-    coverage: float = Field(
-        0.9, gt=0, lt=1, description="with --sets: share of images like val's whose true class is in their set"
-    )
-    set_score: Literal["lac", "aps", "raps"] = Field(
-        "lac", description="with --sets: lac (smallest), aps (never empty), raps (aps, no very large sets)"
-    )
-    batch_size: int = Field(32, ge=1, description="images of one call of the network")
-    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
-        False, description="print one JSON object per image and line, nothing else on standard output"
-    )
-    as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = Field(
-        False, description="print CSV with a header and one row per image, nothing else on standard output"
-    )
-    cam: str | None = Field(
-        None,
-        description="folder for Grad-CAM overlays of the predicted class or labels (of a run or a .keras file)",
-        json_schema_extra={"metavar": "DIR"},
-    )
-    sort_into: str | None = Field(
-        None,
-        description="folder into which each image is copied, below the name of its predicted class, or of each label",
-        json_schema_extra={"metavar": "DIR"},
-    )
-    min_confidence: float = Field(
-        0.0, ge=0, le=1, description=f"with --sort-into: images with a lower probability go into the folder {UNSURE}"
-    )
-    link: bool = Field(False, description="with --sort-into: make symbolic links instead of copies")
-    class_names: str | None = Field(
-        None, description="for a bare .keras file: cat,dog,... or a file of one name per line (an export's classes.txt)"
-    )
-    image_size: int | None = Field(
-        None, ge=8, le=1024, description="for a bare .keras file that takes any size: height and width in pixels"
-    )
-    resize: Literal["crop", "pad", "squash"] | None = Field(
-        None, description="for a bare .keras file: as --resize of fit (default: crop above 64 px, else squash)"
-    )
-
-
-class ImagePrediction(NamedTuple):
-    """The prediction for one image.
-
-    Attributes:
-        image: Its path as given.
-        top: (class, probability), the most probable first.
-        cam: The overlay, or None; that of the most probable label.
-        sorted: Where it was sorted to, or None; the folder of the most probable label.
-        labels: (class, probability) of every predicted label, the most probable first, or None of one class per image.
-        classes: Names of the prediction set, the most probable first, or None without --sets.
-    """
-
-    image: str
-    top: Sequence[tuple[str, float]]
-    cam: Path | None
-    sorted: Path | None = None
-    labels: Sequence[tuple[str, float]] | None = None
-    classes: Sequence[str] | None = None
 
 
 @command
@@ -252,132 +161,6 @@ def _sorting(asked: Predict, predictor: "Predictor") -> Sorting | None:
     if asked.sort_into is None:
         return None
     return Sorting(asked.sort_into, predictor.class_names, asked.min_confidence, link=asked.link)
-
-
-class Output:
-    """Prints predictions on standard output, problems on standard error, and progress on the screen.
-
-    Args:
-        asked: The flags.
-        classes: Number of classes.
-        screen: The screen of the phase, above which predictions are printed on a terminal.
-        several: Whether images have several labels.
-
-    Attributes:
-        refused: Number of images that could not be used, and of folders and patterns without any.
-    """
-
-    def __init__(self, asked: Predict, classes: int, screen: Screen, several: bool = False) -> None:
-        self._screen, self._phase = screen, SILENT.phase("predicting")
-        self.refused = 0
-        self._shown = 0
-        self._line = _as_json if asked.as_json else _as_csv if asked.as_csv else _as_text
-        if asked.as_csv:
-            # A path is printed with its own bytes, UTF-8 or not.
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(errors="surrogateescape")
-            columns = (
-                list(decisions.COLUMNS)
-                if several
-                else [
-                    f"{name}_{place}"
-                    for place in range(1, min(asked.top, classes) + 1)
-                    for name in ("class", "probability")
-                ]
-            )
-            self._write(
-                _csv_line(
-                    ["image", *columns, *(["set"] if asked.sets else []), *(["cam"] if asked.cam else []), *(["sorted"] if asked.sort_into else [])]
-                )
-            )
-
-    def __enter__(self) -> "Output":
-        self._phase = self._screen.phase("predicting", told=False)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._phase.end()
-        if kind is None and self.refused:
-            print(f"kerascnn: {self.refused} could not be used, {self._shown} predicted", file=sys.stderr)
-
-    def expect(self, total: int) -> None:
-        """Sets the number of images."""
-        self._phase.expect(total)
-
-    def refuse(self, image: str, problem: str) -> None:
-        """Reports an image that cannot be used."""
-        self.refused += 1
-        self._say(f"kerascnn: {one_line(image)}: {one_line(problem)}")
-        self._phase.advance()
-
-    def _say(self, message: str) -> None:
-        if self._screen.live:
-            self._screen.say(message)
-        else:
-            sys.stdout.flush()
-            print(message, file=sys.stderr, flush=True)
-
-    def note(self, folder: str, why: str) -> None:
-        """Reports that a folder is skipped, which is not an error."""
-        self._say(f"kerascnn: {one_line(folder)}: skipped: {why}")
-
-    def show(self, prediction: ImagePrediction) -> None:
-        """Prints one prediction."""
-        self._shown += 1
-        self._write(self._line(prediction))
-        self._phase.advance()
-
-    def _write(self, line: str) -> None:
-        if self._screen.live and sys.stdout.isatty():
-            self._screen.say(line)
-        else:
-            print(
-                line, flush=True
-            )  # flushed, so that a reader gets each line at once, and a closed pipe ends the command
-
-
-def _as_text(prediction: ImagePrediction) -> str:
-    if prediction.classes is not None:
-        said = decisions.set_text(prediction.classes, labels=prediction.labels is not None)
-        return f"{one_line(prediction.image)}  {one_line(said)}"
-    if prediction.labels is not None:
-        return f"{one_line(prediction.image)}  {one_line(decisions.text(prediction.labels, prediction.top[0]))}"
-    top = "  ".join(f"{one_line(name)} {probability:.2%}" for name, probability in prediction.top)
-    return f"{one_line(prediction.image)}  {top}"
-
-
-def _as_json(prediction: ImagePrediction) -> str:
-    top = [{"class": name, "probability": _short(probability)} for name, probability in prediction.top]
-    places = {"cam": prediction.cam, "sorted": prediction.sorted}
-    made: dict[str, Any] = {key: str(place) for key, place in places.items() if place is not None}
-    if prediction.classes is not None:
-        made["set"] = list(prediction.classes)
-    if prediction.labels is not None:
-        labels = [{"class": name, "probability": _short(probability)} for name, probability in prediction.labels]
-        return json.dumps({"image": prediction.image, "labels": labels, "top": top, **made}, allow_nan=False)
-    return json.dumps({"image": prediction.image, "class": top[0]["class"], "top": top, **made}, allow_nan=False)
-
-
-def _as_csv(prediction: ImagePrediction) -> str:
-    cells: list[Any] = [cell for name, probability in prediction.top for cell in (name, _short(probability))]
-    if prediction.labels is not None:
-        cells = decisions.cells(prediction.labels)
-    cells += [] if prediction.classes is None else [decisions.SEPARATOR.join(prediction.classes)]
-    made = [place for place in (prediction.cam, prediction.sorted) if place is not None]
-    return _csv_line([prediction.image, *cells, *made])
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(
-        cells
-    )  # both characters are quoted within a cell, because they end a line
-    return text.getvalue().removesuffix("\r\n")
-
-
-def _short(probability: float) -> float:
-    """Rounds to nine digits, which hold a float32 exactly."""
-    return float(f"{probability:.9g}")
 
 
 if __name__ == "__main__":

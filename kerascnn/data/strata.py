@@ -27,11 +27,7 @@ def of(section: Data, condition: str, ids: Sequence[str], room: Room) -> list[st
     Raises:
         UserError: It matches nothing, is not a regular expression, or is what --group-by or --group-column splits by.
     """
-    if condition in (section.group_by, section.group_column):
-        raise UserError(
-            f"--condition-on {condition}: the images of one of these groups are all in one split, so no threshold of a group"
-            " serves another split"
-        )
+    _refuse_groups(condition, section.group_by, section.group_column)
     column = _column(section, condition, room)
     if column is not None:
         return [column.get(name) or OTHERS for name in ids]
@@ -39,6 +35,14 @@ def of(section: Data, condition: str, ids: Sequence[str], room: Room) -> list[st
     if lonely == len(ids):
         raise UserError(f"--condition-on {condition!r} is no column of a table and matches no path; one is {ids[0]!r}")
     return keys
+
+
+def _refuse_groups(condition: str, *groupings: str | None) -> None:
+    if condition in groupings:
+        raise UserError(
+            f"--condition-on {condition}: the images of one of these groups are all in one split, so no threshold of a group"
+            " serves another split"
+        )
 
 
 def _matched(pattern: str, ids: Sequence[str]) -> tuple[list[str], int]:
@@ -60,6 +64,7 @@ def _column(section: Data, name: str, room: Room) -> dict[str, str] | None:
     if name not in form.names:
         return None
     columns = table_columns.chosen(form, section, posixpath.basename(where))
+    _refuse_groups(name, columns.group)
     read = table_reading.read(path, form, [*dict.fromkeys((*columns.needed(), name))])
     folder = posixpath.dirname(where if far else str(path))
     ids = (

@@ -11,8 +11,8 @@ from kerascnn.errors import UserError
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.evaluation.evaluated_model import EvaluatedModel
 from kerascnn.scoring import prediction_sets, selective_answers
-from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.prediction_sets import Calibration
+from kerascnn.scoring.predictions import Predictions
 
 
 def scores(

@@ -61,7 +61,15 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    kinds = (class_bars, confusion_matrix, ranking_curves, reliability_diagram, risk_coverage, score_chart, training_curves)
+    kinds = (
+        class_bars,
+        confusion_matrix,
+        ranking_curves,
+        reliability_diagram,
+        risk_coverage,
+        score_chart,
+        training_curves,
+    )
     environment.globals |= {kind.__name__.rpartition(".")[2]: kind for kind in kinds}
     environment.globals |= {"uri": images.uri, "notes": markdown.notes}
     environment.filters |= {"figure": page_figure, "shown": _shown, "has_maps": _has_maps, "laid_out": _laid_out}

@@ -13,8 +13,8 @@ from kerascnn.report.class_bars import ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.drawing import Picture
 from kerascnn.report.ranking_curves import RankingCurves
-from kerascnn.report.risk_coverage import RiskCurve
 from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.risk_coverage import RiskCurve
 from kerascnn.report.score_chart import ScoreChart
 from kerascnn.report.tables import ReportTable
 from kerascnn.report.training_curves import TrainingCurve

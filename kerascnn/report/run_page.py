@@ -182,7 +182,9 @@ def _tables(scores: dict[str, Any], task: Task) -> tuple[ReportTable, ...]:
 def _sets(entry: Mapping[str, Any]) -> ReportTable:
     """Returns the coverage of prediction sets, of all images and by class."""
     rules = entry["rules"]
-    shown = [("one threshold", rules["marginal"])] + ([("one for each class", rules["class"])] if "class" in rules else [])
+    shown = [("one threshold", rules["marginal"])] + (
+        [("one for each class", rules["class"])] if "class" in rules else []
+    )
     columns = [Column("class")]
     for title, _ in shown:
         columns += [Column(f"coverage, {title}", "share"), Column(f"size, {title}", "number")]

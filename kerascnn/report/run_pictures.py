@@ -119,7 +119,9 @@ def selective(run: Run, splits: Sequence[str]) -> tuple[RiskCurve, ...]:
     if run.task.several:
         return ()
     kept = {split: Predictions.load(run, split) for split in splits if run.has_predictions(split)}
-    return tuple(risk_coverage.measure(split, one.probabilities.max(axis=1), one.correct) for split, one in kept.items())
+    return tuple(
+        risk_coverage.measure(split, one.probabilities.max(axis=1), one.correct) for split, one in kept.items()
+    )
 
 
 def robustness(scores: Mapping[str, Any], arch: str, task: Task) -> tuple[ScoreChart, ...]:

@@ -144,9 +144,9 @@ def measured(
 
     Returns:
         threshold (None where sets have every class); coverage, or with several labels missed (the mean share of an image's
-        labels that is missed); size (classes per image); empty and one (shares of images); per_class: name, n, calibration
-        (images), own (whether the class has a threshold of its own), coverage and size; expected: mean, low, high of a rule for
-        all images; per_stratum.
+        labels that is missed); size (classes per image); empty and one (shares of images); expected: mean, low, high of a rule
+        for all images; per_stratum; per_class: name, n, calibration (images), own (whether the class has a threshold of its
+        own), threshold, coverage and size.
     """
     taken, labels = one.sets(predictions.probabilities, strata), predictions.labels
     sizes = taken.sum(axis=1)
@@ -174,6 +174,7 @@ def measured(
             "name": name,
             "calibration": int(before[c]),
             "own": one.by_class is not None and int(before[c]) >= conformal.FEWEST,
+            "threshold": _finite(one.threshold if one.by_class is None else one.by_class[c]),
             **_of_part(covered[:, c], sizes, truth[:, c], groups),
         }
         for c, name in enumerate(class_names)

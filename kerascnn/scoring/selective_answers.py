@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.prediction_sets import Calibration
+from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import proportion, selective
 
 KEY = "selective"  # in metrics.json, in the scores of a split
@@ -44,13 +44,14 @@ def scores(
 
 def line(entry: Mapping[str, Any]) -> str:
     """Returns the sentence about an entry of metrics.json."""
+    asked, where = f"{entry['asked']:.0%} accuracy", entry["from"]
     if entry["certainty"] is None:
-        return f"answers no image at {entry['asked']:.0%} accuracy: no certainty reached it on {entry['from']}"
+        return f"answers no image at {asked}: no certainty reached it on {where}"
     share, right = entry["share"], entry["accuracy"]
-    said = f"answers {share['value']:.0%} of the images [{share['low']:.1%}, {share['high']:.1%}] at {entry['asked']:.0%} accuracy"
+    said = f"answers {share['value']:.1%} of the images [{share['low']:.1%}, {share['high']:.1%}] at {asked}, asked of {where}"
     if right is None:
-        return f"{said} of {entry['from']}: none of these is certain enough"
+        return f"{said}: none is certain enough"
     return (
-        f"{said} asked: {right['value']:.2%} [{right['low']:.2%}, {right['high']:.2%}] of them right (n = {right['n']:,}),"
-        f" from {entry['certainty']:.4f} certain on, chosen on {entry['from']}"
+        f"{said}: {right['value']:.2%} [{right['low']:.2%}, {right['high']:.2%}] of these are right (n = {right['n']:,},"
+        f" probability from {entry['certainty']:.4f} on)"
     )

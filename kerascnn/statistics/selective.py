@@ -37,7 +37,7 @@ def curve(certainty: np.ndarray, right: np.ndarray) -> RiskCoverage:
 
 
 def keys(certainty: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Returns an integer for each image that `areas` sorts by: the most certain first, equally certain ones together, int32 [n]."""
+    """Returns what `areas` sorts images by, int32 [n]: the most certain first, equally certain ones together."""
     ranks = np.unique(-certainty, return_inverse=True)[1].reshape(-1)
     return (2 * ranks + ~right).astype(np.int32)
 

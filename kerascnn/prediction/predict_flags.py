@@ -1,0 +1,74 @@
+"""The flags of `kerascnn predict`."""
+
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field
+
+from kerascnn.config.section import Section
+from kerascnn.data import formats
+from kerascnn.prediction.sorting import UNSURE
+
+
+class Predict(Section):
+    """The flags of `kerascnn predict`."""
+
+    artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = Field(
+        "",
+        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
+    )
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
+        (),
+        description="files, folders (all images below), quoted patterns, or - for a list on standard input; in "
+        f"{formats.NAMES}",
+    )
+    top: int = Field(5, ge=1, description="number of classes per image, the most probable first")
+    threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="of a network of several labels per image: every label from this probability on (default: those that"
+        " val chose, of each class its own)",
+    )
+    task: Literal["single", "multi"] | None = Field(
+        None, description="for a bare .keras file: as --task of fit (default: single)"
+    )
+    sets: bool = Field(
+        False, description="print the prediction set of each image: its class, or unsure: cat | dog (of a run)"
+    )
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="with --sets: share of images like val's whose true class is in their set"
+    )
+    set_score: Literal["lac", "aps", "raps"] = Field(
+        "lac", description="with --sets: lac (smallest), aps (never empty), raps (aps, no very large sets)"
+    )
+    batch_size: int = Field(32, ge=1, description="images of one call of the network")
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
+        False, description="print one JSON object per image and line, nothing else on standard output"
+    )
+    as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = Field(
+        False, description="print CSV with a header and one row per image, nothing else on standard output"
+    )
+    cam: str | None = Field(
+        None,
+        description="folder for Grad-CAM overlays of the predicted class or labels (of a run or a .keras file)",
+        json_schema_extra={"metavar": "DIR"},
+    )
+    sort_into: str | None = Field(
+        None,
+        description="folder into which each image is copied, below the name of its predicted class, or of each label",
+        json_schema_extra={"metavar": "DIR"},
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description=f"with --sort-into: images with a lower probability go into the folder {UNSURE}"
+    )
+    link: bool = Field(False, description="with --sort-into: make symbolic links instead of copies")
+    class_names: str | None = Field(
+        None, description="for a bare .keras file: cat,dog,... or a file of one name per line (an export's classes.txt)"
+    )
+    image_size: int | None = Field(
+        None, ge=8, le=1024, description="for a bare .keras file that takes any size: height and width in pixels"
+    )
+    resize: Literal["crop", "pad", "squash"] | None = Field(
+        None, description="for a bare .keras file: as --resize of fit (default: crop above 64 px, else squash)"
+    )
