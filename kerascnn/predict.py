@@ -17,7 +17,7 @@ from kerascnn.prediction import decisions
 from kerascnn.prediction.output import ImagePrediction, Output
 from kerascnn.prediction.predict_flags import Predict
 from kerascnn.prediction.sorting import Sorting, check_apart
-from kerascnn.runs import Run, finding
+from kerascnn.runs import finding
 
 if TYPE_CHECKING:
     from kerascnn.artefacts import Predictor
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
         if asked.threshold is not None and not predictor.task.several:
             raise UserError(f"--threshold: {asked.artefact} predicts one class per image, the most probable one")
         overlays = _overlays(asked, predictor)
-        rule = _set_rule(asked, predictor, screen)
+        rule = _set_rule(asked)
     sorting = _sorting(asked, predictor)
     with Output(asked, len(predictor.class_names), screen, several=predictor.task.several) as output:
         files: Iterable[str] = named.files(
@@ -132,14 +132,16 @@ def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     return Overlays(asked.cam, predictor.network, predictor.image_size, predictor.resize)
 
 
-def _set_rule(asked: Predict, predictor: "Predictor", screen: Screen) -> "SetRule | None":
+def _set_rule(asked: Predict) -> "SetRule | None":
     """Returns the rule of prediction sets that the run's calibration images, or its val, give; says what it is worth."""
     if not asked.sets:
+        for field, flag in (("coverage", "--coverage"), ("set_score", "--set-score")):
+            if getattr(asked, field) != Predict.model_fields[field].default:
+                raise UserError(f"{flag} says how prediction sets are made: give --sets as well")
         return None
     from kerascnn.scoring import prediction_sets
 
-    run = Run(asked.artefact)
-    found = prediction_sets.Calibration.of_run(run) if run.config_file.exists() else None
+    found = prediction_sets.Calibration.of_artefact(Path(asked.artefact))
     if found is None:
         raise UserError(
             f"--sets: {asked.artefact} has no images for thresholds: give a run that was trained with val or calibration images"

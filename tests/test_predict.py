@@ -24,6 +24,7 @@ from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, DONE, INTERRUPTED, USER_ERROR
 from kerascnn.report.overlays import Overlays
 from kerascnn.runs import Run
+from kerascnn.scoring import prediction_sets
 from tests.artefacts import networks
 from tests.data import odd_files
 
@@ -188,6 +189,30 @@ def test_a_bare_file_is_told_its_classes(run: Run, photos: Path, tmp_path: Path,
     assert "7 classes, but 99 class names" in capfd.readouterr().err
 
 
+def test_prediction_sets_of_a_run(run: Run, photos: Path, tmp_path: Path, capfd) -> None:
+    known = Run(shutil.copytree(run.path, tmp_path / "known"))
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(len(NAMES)), 60).astype("float32")
+    known.write_predictions(
+        "val", ids=np.arange(60).astype(str), labels=rng.integers(0, len(NAMES), 60), probabilities=probabilities
+    )
+    image = str(photos / "0.jpg")
+    assert predict.main([str(known.path), image, "--sets", "--coverage", "0.5", "--json", "--top", "7"]) == DONE
+    out, err = capfd.readouterr()
+    (row,) = objects(out)
+    assert "sets at 50%, approximate: val chose the checkpoint (n = 60" in err
+    limit = prediction_sets.rule(prediction_sets.Calibration.of_run(known), 0.5).threshold
+    assert row["set"] == [entry["class"] for entry in row["top"] if 1 - entry["probability"] <= limit]
+    assert predict.main([str(known.best_model), image, "--sets", "--coverage", "0.97"]) == DONE
+    line = capfd.readouterr().out.strip()
+    assert line.startswith(f"{image}  unsure: ")
+    assert line.isprintable()
+    assert predict.main([str(known.path), image, "--sets", "--coverage", "0.97", "--csv", "--top", "1"]) == DONE
+    header, cells = csv.reader(io.StringIO(capfd.readouterr().out, newline=""))
+    assert header == ["image", "class_1", "probability_1", "set"]
+    assert len(cells[3].split("|")) == line.count(" | ") + 1
+
+
 def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for words, message in (
         ([], "which network and which images?"),
@@ -196,6 +221,8 @@ def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.Captur
         ([str(run.path), "x.jpg", "--json", "--csv"], "choose one"),
         ([str(run.path), "x.jpg", "--top", "0"], "--top: expected"),
         ([str(run.path), "x.jpg", "--class-names", "cat,dog"], "leave it out"),
+        ([str(run.path), "x.jpg", "--sets"], "has no images for thresholds"),
+        ([str(run.path), "x.jpg", "--coverage", "0.8"], "give --sets as well"),
     ):
         assert predict.main(words) == USER_ERROR, words
         out, err = capfd.readouterr()

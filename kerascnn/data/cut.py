@@ -12,7 +12,7 @@ from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.shares import BOTH, ONE, numbers
 from kerascnn.data.sources import Source
-from kerascnn.data.splits import CALIBRATION, OUT, TEST, TRAIN, VAL, Split, Splits
+from kerascnn.data.splits import CALIBRATION, NAMES_TYPE, OUT, TEST, TRAIN, VAL, Split, Splits
 from kerascnn.errors import UserError
 
 
@@ -28,7 +28,7 @@ def cut(listing: Listing, section: Data, image_size: int, resize: Mode) -> Split
     if section.group_by or listing.groups is not None:
         _report_straddling(keys, given, notes)
     free = np.flatnonzero(given == TRAIN)
-    where = given.copy()
+    where = given.astype(NAMES_TYPE)
     # Another val for each fold: with one order for all, some images would be trained on in no run.
     purpose = f"fold {section.fold} " if section.fold else ""
     where[free] = assign([keys[i] for i in free], source.labels[free], shares, section.split_seed, purpose)
@@ -113,7 +113,7 @@ def assign(
     if labels.ndim == 2:
         return label_cut.assign(unit_of, at, labels, names, ends)[unit_of]
     unit_labels, sizes = majority(unit_of, labels), np.bincount(unit_of)
-    result = np.full(len(units), TRAIN)
+    result = np.full(len(units), TRAIN, NAMES_TYPE)
     for label in np.unique(unit_labels):
         members = np.flatnonzero(unit_labels == label)
         members = members[np.argsort(at[members], kind="stable")]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kerascnn.data.splits import TRAIN
+from kerascnn.data.splits import NAMES_TYPE, TRAIN
 
 
 def assign(
@@ -39,7 +39,7 @@ def assign(
     wanted = np.diff(ends, prepend=0)[:, None] * votes.sum(axis=0)  # [splits, classes]
     given, remaining = np.zeros_like(wanted), votes.sum(axis=0)
     left = np.ones(units, bool)
-    result = np.full(units, TRAIN)
+    result = np.full(units, TRAIN, NAMES_TYPE)
     in_train = np.zeros(votes.shape[1], bool)
     while left.any():
         label = int(np.where(remaining > 0, remaining, remaining.max() + 1).argmin())

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TRAIN, VAL, TEST = "train", "val", "test"
 CALIBRATION = "calibration"  # images that choose nothing, for the thresholds of prediction sets
+# Arrays of splits that are filled later: NumPy cuts a longer name to the longest that it has seen.
+NAMES_TYPE = f"<U{len(CALIBRATION)}"
 OUT = "out"  # an image that is not used
 # Names of splits in data sets, in lower case.
 SPLIT_NAMES = {

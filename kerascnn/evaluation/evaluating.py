@@ -52,13 +52,14 @@ def evaluate(
     if asked.output:
         _check_output(Path(asked.output))
     subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split, room, phases)
+    trusted = trust.find(subject, asked, room)
     if asked.output:
         make_output(Path(asked.output))
     run = _kept_beside(subject, asked, say)
     say(f"data    {subject.splits.name}, {subject.split.name}: {len(subject.split):,} images{_of_whom(subject)}")
     for note in subject.notes():
         say(f"        {note}")
-    found = _scored(subject, asked, _copies(subject, asked, room), say, phases, room)
+    found = _scored(subject, asked, _copies(subject, asked, room), say, phases, trusted)
     if asked.corruptions:
         found["corruptions"] = robustness.under_corruptions(subject, asked.most, phases)
     if asked.resolutions:
@@ -112,7 +113,7 @@ def _scored(
     copies: Copies | None,
     say: Callable[[str], None],
     phases: Phases,
-    room: Room,
+    trusted: trust.Trust,
 ) -> dict[str, Any]:
     names = subject.predictor.class_names
     count = len(subject.split)
@@ -124,7 +125,7 @@ def _scored(
         groups = subject.groups(plain.ids)
         found: dict[str, Any] = {"predictions": plain, "scores": scores.of(plain, names, groups)}
         found["scores"] |= without_copies.scores(plain, subject.splits, copies, groups)
-    found["scores"] |= trust.scores(subject, plain, groups, asked, room)
+    found["scores"] |= trust.scores(trusted, plain, names, groups, asked)
     if plain.task.several:
         pass  # a temperature is fitted to one label per image
     elif subject.split.name == "val" and subject.own:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,13 @@ class Calibration:
                 kept = Predictions.load(run, split)
                 return cls(split, kept, groups_of(kept.ids, run) is not None)
         return None
+
+    @classmethod
+    def of_artefact(cls, path: Path) -> Calibration | None:
+        """Returns the calibration images of the finished run that `path` is, or whose best model it is, or None."""
+        run = Run(path if path.is_dir() else path.parent)
+        own = run.config_file.exists() and path in (run.path, run.best_model)
+        return cls.of_run(run) if own else None
 
     @property
     def exact(self) -> bool:

@@ -49,6 +49,31 @@ def test_only_val_is_cut_where_test_is_given():
     assert len(result.train) + len(result.val) == 1800
 
 
+def test_calibration_images_come_from_train_and_move_no_other():
+    plain, found = splits(listing((1000, 200))), splits(listing((1000, 200)), calibration_fraction=0.1)
+    assert found.calibration is not None
+    assert [len(part) for part in found.parts()] == [len(plain.train) - 120, len(plain.val), 120, len(plain.test)]
+    assert [part.name for part in found.parts()] == ["train", "val", "calibration", "test"]
+    assert where(found) == where(plain) | dict.fromkeys(found.calibration.ids(), "calibration")
+    assert np.bincount(found.calibration.labels).tolist() == [100, 20]
+    assert found.arranged(where(found)).calibration.ids() == found.calibration.ids()
+
+
+def test_calibration_images_of_a_split_file_stay(tmp_path):
+    found, file = splits(listing((100, 50)), calibration_fraction=0.1), tmp_path / "split.csv"
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        csv.writer(opened).writerows([("path", "label", "split"), *found.rows()])
+    section = Data(split_file=str(file), calibration_fraction=0.2)
+    again = cut(split_file.applied(listing((100, 50)), section), section, 32, "squash")
+    assert where(again) == where(found)
+    assert "calibration is given: --calibration-fraction has no effect" in again.notes
+
+
+def test_a_calibration_split_that_leaves_no_train_is_refused():
+    with pytest.raises(UserError, match=r"test and val and calibration would take 110% .* or --calibration-fraction"):
+        splits(listing((60, 40)), calibration_fraction=0.8)
+
+
 @pytest.mark.parametrize("counts", [(10, 11), (33, 47), (100, 7), (1000, 213)], ids=str)
 def test_each_class_is_cut_within_one_image_of_its_share(counts):
     for seed in range(5):
@@ -246,7 +271,7 @@ def test_a_split_file_may_name_things_as_a_mac_or_windows_does(tmp_path, form):
     [
         ("path,split\na,train\n", "missing: label"),
         ("path,label,split\n", "no rows"),
-        ("path,label,split\nant/0.jpg,ant,trian\n", "row 1: expected train, val or test, got 'trian'"),
+        ("path,label,split\nant/0.jpg,ant,trian\n", "row 1: expected train, val, calibration or test, got 'trian'"),
         ("path,label,split\nant/0.jpg,bee,train\n", "is 'ant', the file says 'bee'"),
         ("path,label,split\nant/x.jpg,ant,train\n", "names 1 images that .* lacks, first 'ant/x.jpg'"),
         ("path,label,split\nant/0.jpg,ant,train\nant/0.jpg,ant,test\n", "row 2: .* each path once"),

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.training
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    words = "--arch resnet9 --width 0.125 --fraction 0.05 --epochs 1 --warmup 0 --run learned --no-export"
-    assert fit.main([*words.split(), "--runs-dir", str(folder)]) == DONE
+    words = "--arch resnet9 --width 0.125 --fraction 0.05 --calibration-fraction 0.1 --epochs 1 --warmup 0"
+    assert fit.main([*words.split(), "--run", "learned", "--no-export", "--runs-dir", str(folder)]) == DONE
     return folder / "learned"
 
 
@@ -164,7 +164,13 @@ def by_file(run, tmp_path) -> tuple[Path, Path]:
     with file.open("w", newline="", encoding="utf-8") as opened:
         rows = [(f"{name}/{i}.png", name, split) for name in ("Bag", "Coat") for i, split in enumerate(given)]
         csv.writer(opened).writerows([("path", "label", "split"), *rows])
-    there = {"dataset": str(folder), "split_file": str(file), "image_size": 32, "fraction": 1.0}
+    there = {
+        "dataset": str(folder),
+        "split_file": str(file),
+        "image_size": 32,
+        "fraction": 1.0,
+        "calibration_fraction": 0,
+    }
     config = Run(run).config().replace(data=there)
     splits = data.load(config.data)
     Run(run).write_config(config)
@@ -220,6 +226,9 @@ def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
         (["RUN", "--dataset", "OTHER", "--output", "RUN"], "is a run"),
         (["RUN", "--dataset", "KNOWN", "--split", "val"], "has no such images; it has test (4)"),
         (["RUN", "--output", "FILE"], "is a file"),
+        (["RUN", "--split", "val", "--condition-on", "x"], "thresholds need the test images"),
+        (["RUN", "--condition-on", "("], "is not a regular expression"),
+        (["RUN", "--dataset", "KNOWN", "--condition-on", "x"], "strata are known of the run's own images"),
         (["UNFINISHED"], "not finished"),
     ],
 )
@@ -252,6 +261,27 @@ def test_a_sample_is_what_it_says(run, split) -> None:
     assert (places[0], places[-1], len(places)) == (0, len(whole) - 1, 7)
     np.testing.assert_array_equal(images, truth[places])
     np.testing.assert_array_equal(found.at(np.array([9, 2])), truth[[9, 2]])
+
+
+def test_prediction_sets_of_a_run(run, capsys) -> None:
+    counts = {name: len(Run(run).read_predictions(name)["labels"]) for name in ("val", "calibration", "test")}
+    assert counts == {"val": 600, "calibration": 600, "test": 1000}
+    at_the_end = Run(run).metrics()["test"]["prediction_sets"]
+    assert (at_the_end["coverage"], at_the_end["from"], at_the_end["exact"]) == (0.9, "calibration", True)
+    words = ["--coverage", "0.7", "--set-score", "aps", "--condition-on", r"(?<=/)\d", "--target-accuracy", "0.5"]
+    assert evaluate.main([str(run), *words]) == DONE
+    out = capsys.readouterr().out
+    assert "sets: 70% asked; " in out
+    assert "guaranteed on average for images like these: 600 calibration images chose nothing" in out
+    assert re.search(r"^stratum in its sets +n", out, re.M)
+    assert "of the images [" in out
+    kept = Run(run).metrics()["test"]
+    assert sum(row["n"] for row in kept["prediction_sets"]["rules"]["stratum"]["per_stratum"]) == 1000
+    assert kept["selective"]["asked"] == 0.5
+    page = Run(run).report_file.read_text(encoding="utf-8")
+    for words in ("Prediction sets", "Error of the most certain predictions"):
+        assert words in page
+    assert (Run(run).plots / "test_risk_coverage.png").exists()
 
 
 def test_as_a_library(run) -> None:

@@ -51,7 +51,7 @@ def test_each_is_known_where_it_is_shown() -> None:
         if score.epoch == "counts":
             assert score.of_counts, "the Keras metric needs it"
         if "compare" in score.places:
-            assert score.each or score.of_counts, "differences are resampled"
+            assert score.each or score.of_counts or score.drawn, "differences are resampled"
             assert "run" in score.places, "val chooses among variants by it"
         assert score.measure or score.of_counts, "evaluate measures it"
     assert set(SINGLE.monitors) == {"val_accuracy", "val_loss", *(score.column for score in metrics.counted())}
