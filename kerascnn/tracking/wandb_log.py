@@ -6,6 +6,7 @@ of 32 KiB, in which each chunk has a checksum, a length and a type.
 
 import json
 import struct
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,28 @@ def records(path: Path) -> Iterator[bytes]:
             yield parts
 
 
-def history(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the rows that a run has logged, in their order."""
+def _parsed(path: Path) -> Iterator[Any]:
     from wandb.proto import wandb_internal_pb2
 
     for content in records(path):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(content)
+        yield record
+
+
+def wait_for_end(path: Path, seconds: float) -> None:
+    """Waits until a log has its last record, but no longer than `seconds`: W&B's service writes some time after its program.
+
+    The log of a training that was killed may never have it.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and all(record.WhichOneof("record_type") != "exit" for record in _parsed(path)):
+        time.sleep(0.2)
+
+
+def history(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the rows that a run has logged, in their order."""
+    for record in _parsed(path):
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
             yield {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}

@@ -12,6 +12,7 @@ from kerascnn.tracking import kept, wandb_log
 from kerascnn.tracking.tracker import FAILED, Point, Subject, Tracker
 
 PROJECT = "kerascnn"  # unless WANDB_PROJECT names another one
+SETTLING = 5.0  # seconds until the log of an earlier start is complete, or what a kill left of it
 SECONDS = 20.0  # longest wait for the service of W&B at the start, and for uploads at the end
 
 
@@ -35,7 +36,10 @@ class WandbRun(Tracker):
 
         folder = self.subject.folder
         identifier = kept.read(folder, self.name).get("run") or secrets.token_hex(4)
-        self._last, self._following = wandb_log.last_steps((folder / "wandb").glob(f"*/run-{identifier}.wandb"))
+        logs = sorted((folder / "wandb").glob(f"*run-*/run-{identifier}.wandb"), key=lambda log: log.stat().st_mtime)
+        for log in logs[-1:]:
+            wandb_log.wait_for_end(log, SETTLING)
+        self._last, self._following = wandb_log.last_steps(logs)
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             id=identifier,

@@ -86,7 +86,7 @@ def groups(folder: Path) -> set[tuple[str, str]]:
 def test_runs_of_a_study_are_nested_below_it(command: str, server: str, tmp_path: Path) -> None:
     words = {
         "compare": ["--archs", "resnet20", "inception_small", "--match", "none", "--seeds", "1"],
-        "tune": ["--arch", "resnet20", "--trials", "2", "--tuner", "random"],
+        "tune": ["--arch", "resnet20", "--space", "resnet_filters", "--trials", "2", "--tuner", "random"],
     }[command]
     small = ["--epochs", "2", "--fraction", "0.02", "--width", "0.25", "--name", command]
     variables = {"MLFLOW_TRACKING_URI": server, "MLFLOW_EXPERIMENT_NAME": "kerascnn"}

@@ -13,7 +13,9 @@ from kerascnn import tracking
 from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs.identity import identity
-from kerascnn.tracking import wandb_log
+from kerascnn.tracking import wandb_log, wandb_runs
+from kerascnn.tracking.tracker import FINISHED, STOPPED, TRAINING, Point, Subject
+from tests.tracking import wandb_server
 
 SMALL = ["--arch", "resnet20", "--width", "0.25", "--epochs", "2", "--fraction", "0.02"]
 HAS_BOTH = all(importlib.util.find_spec(name) for name in ("mlflow", "wandb"))
@@ -105,6 +107,33 @@ def test_wandb_continues_its_run_without_a_step_twice(tracked: Path) -> None:
     assert [row["_step"] for row in rows] == list(range(len(rows)))
     pictures = [key for row in rows for key in row if key.startswith("pictures/") and key.endswith("/path")]
     assert len(pictures) == len(set(pictures)) > 2
+
+
+@needs_both
+@pytest.mark.training
+@pytest.mark.slow
+def test_two_starts_are_one_run_after_wandb_sync(tmp_path: Path) -> None:
+    """What `wandb sync` sends of a run that was stopped and resumed a moment later, which repeats an epoch and a step."""
+    for steps, status in ([1, 2], STOPPED), ([2, 3], FINISHED):
+        tracker = wandb_runs.WandbRun(Subject("a", tmp_path, TRAINING, "group"))
+        tracker.start()
+        tracker.points([Point("validation", "epoch_loss", 1 / step, step) for step in steps])
+        tracker.points([Point("train", "step_loss", 1 / step, 10 * step) for step in steps])
+        if status == FINISHED:
+            tracker.values({"arch": "resnet20"}, {"test_accuracy": 0.5})
+        tracker.end(status)
+    starts = sorted(str(path) for path in (tmp_path / "wandb").glob("offline-run-*"))
+    with wandb_server.loopback() as server:
+        variables = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": "k" * 40}
+        done = run(tmp_path, "wandb", "sync", "--yes", *starts, **variables)
+        assert done.returncode == 0, done.stderr
+    rows = [row for _, row in sorted(server.history.items())]
+    assert [row["epoch"] for row in rows if "epoch" in row] == [1, 2, 3]
+    assert [row["step"] for row in rows if "step" in row] == [10, 20, 30]
+    assert [row["_step"] for row in rows] == list(range(6))
+    assert server.summary["test_accuracy"] == 0.5
+    assert server.groups == {"group"}
+    assert len(server.identifiers) == 1
 
 
 @needs_both
