@@ -14,7 +14,7 @@ from tests.pages import OURS, PAGES, ROOT, TEXTS, blocks, prose, spans, typed
 # Commands of a block that are not kerascnn's: the environment, which .ci/run makes, and what this file is run by.
 OTHERS = re.compile(
     r"python3 -m venv \.venv && \. \.venv/bin/activate|pip install (-c constraints\.txt )?-e (\.|\"\.\[[\w,]+\]\")"
-    r"|(KERASCNN_TEST_DATA=FOLDER )?python -m pytest .*|ruff check \.|ruff format --check \.|mypy"
+    r"|(KERASCNN_TEST_DATA=FOLDER )?python -m pytest .*|python docs/site/build\.py|ruff check \.|ruff format --check \.|mypy"
 )
 # What runs and exports leave behind, which the pages name and no checkout has.
 MADE = (
