@@ -1,5 +1,6 @@
 """Compare archs on your images under equal terms, with a verdict that says how sure it is."""
 
+import contextlib
 import sys
 
 from kerascnn import tracking
@@ -13,22 +14,27 @@ from kerascnn.runs import finding
 
 @command
 def main(argv: list[str]) -> int:
-    """`kerascnn compare`: plans, trains, concludes; `kerascnn compare RUN ...` concludes from finished runs."""
+    """`kerascnn compare`: plans, trains, concludes; with RUN... or `--predictions` it concludes only."""
     request, configs = compare_config.parse(argv, prog="kerascnn compare", description=_DESCRIPTION)
     tracking.check(request.logging.track)
     runs = [finding.find(word, request.logging.runs_dir) for word in request.runs]
-    if not runs:
+    finished = bool(runs or request.compare.predictions)
+    if not finished:
         configs = [preflight.check(config, request.compare.archs) for config in configs]
     from kerascnn import comparison
 
-    if runs:
-        comparison.of_runs(runs, request.compare, Screen())
-    else:
-        comparison.of_archs(request, configs, Screen())
+    with contextlib.closing(Screen()) as screen:
+        if finished:
+            comparison.of_runs(runs, request.compare, screen)
+        else:
+            comparison.of_archs(request, configs, screen)
     return DONE
 
 
-_DESCRIPTION = f"{__doc__} RUN... compares finished runs instead. The same command continues, and reuses finished runs."
+_DESCRIPTION = (
+    f"{__doc__} RUN... compares finished runs instead, --predictions those of other programs. The same command continues,"
+    " and reuses finished runs."
+)
 
 
 if __name__ == "__main__":

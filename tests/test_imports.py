@@ -31,7 +31,7 @@ FLOORS = (
     {"report"},
     {"tracking"},
     {"training"},
-    {"evaluation"},
+    {"evaluation", "outside"},
     {"studies"},
     {"auditing", "comparison", "cross_validation", "prediction", "search", "serving", "speed"},
     {"diagnosis"},

@@ -89,6 +89,18 @@ class Compare(Section):
     margin: Annotated[float, Field(gt=0, le=100)] = Field(
         1.0, description="largest difference that does not matter to you, in points (hundredths for loss)"
     )
+    predictions: tuple[str, ...] = Field(
+        (),
+        description="predictions of other programs for the same images, alone or beside runs: CSV, JSON, Parquet or npz; "
+        "files of one NAME are the seeds of one system",
+        json_schema_extra={"metavar": "[NAME=]FILE ..."},
+    )
+    truth: Path | None = Field(
+        None,
+        description="--predictions: a folder of images, one folder per class, or a table of id and label: what all are "
+        "judged on",
+        json_schema_extra={"metavar": "PATH"},
+    )
     name: str | None = Field(None, description="name of the comparison (default: its archs, data and terms)")
     comparisons_dir: Path = Field(
         Path("experiments/comparisons"), description="folder of the comparisons", json_schema_extra={"metavar": "DIR"}

@@ -117,23 +117,28 @@ def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> 
 
 
 def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:
-    """Concludes from existing runs; lists those that cannot take part, with the reasons.
+    """Concludes from existing runs and predictions of other programs; lists what cannot take part, with the reasons.
 
     Raises:
-        UserError: There are no two archs among the finished runs on the same data, or a flag is only for a plan.
+        UserError: There are no two systems on the same data, or a flag is only for a plan.
     """
     planned = [name for name in (*AXES, "native", "budget", "dry_run") if getattr(compare, name)]
     if planned:
         raise UserError(f"--{planned[0].replace('_', '-')} is for a comparison that trains, not for finished runs")
+    if compare.truth and (paths or not compare.predictions):
+        raise UserError("--truth is for --predictions without runs: runs know their images and labels")
     with quiet(), screen.phase("loading what concludes"):
-        from kerascnn.comparison import finished
+        from kerascnn.comparison import finished, outside_entries
         from kerascnn.comparison.publish import publish
-    found = finished.gather(list(paths))
+    outside = bool(compare.predictions)
+    found = finished.gather(list(paths), least=1 if outside else 2) if paths else finished.FinishedRuns((), {})
     for line in found.lines():
         screen.say(line)
-    directory = ComparisonDirectory(within(compare.comparisons_dir, compare.name or found.name))
+    others = outside_entries.read(compare, found, screen) if outside else outside_entries.NONE
+    name = compare.name or others.name(found)
+    directory = ComparisonDirectory(within(compare.comparisons_dir, name))
     with directory.lock(screen.say):
         with LocalExecutor(phases=screen) as executor:
-            entries = found.entries(directory, executor, screen)
+            entries = [*found.entries(directory, executor, screen, others.terms), *others.entries]
         screen.log_to(directory.log_file)
-        publish(entries, compare, max(len(entry.runs) for entry in entries), directory, screen)
+        publish(entries, compare, max(len(entry.seeds) for entry in entries), directory, screen)

@@ -10,6 +10,7 @@ from kerascnn.cli.escaping import as_file_name
 from kerascnn.comparison.conclude import Conclusion, Entry, Pair
 from kerascnn.comparison.contrasts import ArchPredictions
 from kerascnn.comparison.gallery import gallery
+from kerascnn.comparison.outside_entries import OutsideEntry
 from kerascnn.comparison.summary_lines import about, beside, p_value
 from kerascnn.report.cells import show
 from kerascnn.report.class_bars import BARS, ClassBar, ClassBars
@@ -74,11 +75,12 @@ def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
         curves=tuple(
             TrainingCurve(entry.label, {seed: tuple(run.history()) for seed, run in entry.runs.items()})
             for entry in found.best
+            if entry.runs
         ),
         charts=tuple(_charts(found)),
         classes=_classes(found),
         confusions=() if found.task.several else tuple(_confusion(entry) for entry in found.best),
-        calibrations=tuple(_calibration(entry) for entry in found.best),
+        calibrations=tuple(_calibration(entry) for entry in found.best if not entry.answers.by_class_only),
         tables=tuple(_tables(found)),
         gallery=gallery(found.verdicts[0]),
         config=_config(found.best),
@@ -106,8 +108,13 @@ def _scores(found: Conclusion) -> ReportTable:
     rows = []
     for entry in found.entries:
         val = entry.score("val", first.name)
-        values = [_over_runs(entry, list(entry.answers.values(score.name).values()), score) for score in scores]
-        rows.append((entry.label, len(entry.runs), *values, _over_runs(entry, val, first) if val else None))
+        values = [
+            _over_runs(entry, list(entry.answers.values(score.name).values()), score)
+            if entry.answers.has(score)
+            else None
+            for score in scores
+        ]
+        rows.append((entry.label, len(entry.seeds), *values, _over_runs(entry, val, first) if val else None))
     images = len(found.entries[0].answers.labels)
     few = f"under {MIN_SEEDS} seeds each value"
     note = f"Means over seeds with 95 % t intervals over seeds ({few}), on the same {images:,} {split} images."
@@ -133,7 +140,7 @@ def _charts(found: Conclusion) -> list[ScoreChart]:
     over = "corrected t over folds" if first.by_folds else "t over seeds"
     title = f"{first.split.capitalize()} {rule.title} ({len(first.answers.labels):,} images, whiskers: {over})"
     axes = [
-        ("score_by_macs", "multiply-adds", lambda entry: float(entry.cost.macs), True),
+        ("score_by_macs", "multiply-adds", lambda entry: entry.cost.macs, True),
         ("score_by_latency", "milliseconds at batch 1", lambda entry: entry.cost.latency_p50, True),
     ]
     if found.axis:
@@ -146,8 +153,11 @@ def _charts(found: Conclusion) -> list[ScoreChart]:
             continue  # the network is always the same, so that its cost is not informative
         lines = []
         for arch in dict.fromkeys(entry.arch for entry in found.entries):
-            points = [(at(entry), _point(entry, found.metric)) for entry in found.entries if entry.arch == arch]
-            lines.append(ScoreLine(arch, tuple(sorted(points))))
+            mine = [(at(entry), entry) for entry in found.entries if entry.arch == arch]
+            points = [(float(place), _point(entry, found.metric)) for place, entry in mine if place is not None]
+            lines += [ScoreLine(arch, tuple(sorted(points)))] if points else []
+        if not lines:
+            continue  # costs that no system gives
         charts.append(ScoreChart(name, title, x, rule.title, tuple(lines), log, rule.unit))
     return charts
 
@@ -299,6 +309,7 @@ def _pairs(pair: Pair) -> ReportTable:
 def _config(entries: Sequence[Entry]) -> ReportTable:
     """Returns the keys whose values differ between the archs."""
     flats = []
+    entries = [entry for entry in entries if entry.runs]
     for entry in entries:
         run = next(iter(entry.runs.values()))
         flats.append(identity(run.config(), run.data()["fingerprint"]))
@@ -314,4 +325,5 @@ def _environment(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
     starts = [start for entry in entries for run in entry.runs.values() for start in run.environment()]
     keys = ("python", "tensorflow", "keras", "machine", "reason", "threads", "policy", "git_commit")
     found = {key: sorted({str(start[key]) for start in starts if start.get(key) is not None}) for key in keys}
-    return tuple((key, ", ".join(values)) for key, values in found.items() if values)
+    outside = [(entry.arch, entry.source) for entry in entries if isinstance(entry, OutsideEntry)]
+    return (*((key, ", ".join(values)) for key, values in found.items() if values), *outside)

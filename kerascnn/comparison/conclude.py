@@ -15,6 +15,7 @@ from kerascnn.comparison.contrasts import ArchPredictions, Contrast, contrast, s
 from kerascnn.comparison.fold_contrasts import FoldPredictions, fold_contrast
 from kerascnn.comparison.verdict import MetricUnit, Side, Verdict, judge
 from kerascnn.errors import UserError
+from kerascnn.outside import GivenCost
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.task import Task
@@ -38,7 +39,7 @@ class Entry:
         arch: Name of the arch.
         variant: Recipe, learning rate, fraction or image size; empty without variants.
         runs: Finished runs by seed.
-        cost: Cost of its network.
+        cost: Cost of its network; of another program's, as its files give it.
         choosing: Finished runs of other seeds whose val chooses a variant; their test was not read.
         failed: Seeds whose runs cannot be trained.
         by_folds: Whether its runs are those of folds, by fold in place of seed.
@@ -47,7 +48,7 @@ class Entry:
     arch: str
     variant: str
     runs: dict[int, Run]
-    cost: Cost
+    cost: Cost | GivenCost
     choosing: dict[int, Run] = field(default_factory=dict)
     failed: tuple[int, ...] = ()
     by_folds: bool = False
@@ -56,6 +57,16 @@ class Entry:
     def label(self) -> str:
         """What it is called where variants meet."""
         return f"{self.arch} ({self.variant})" if self.variant else self.arch
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, or folds, of its finished runs."""
+        return tuple(self.runs)
+
+    @property
+    def data_name(self) -> str:
+        """Name of the data set."""
+        return str(next(iter(self.runs.values())).data()["name"])
 
     @cached_property
     def metrics(self) -> dict[int, dict[str, Any]]:
@@ -101,8 +112,8 @@ class Entry:
         return float(config.data.image_size or 0)
 
     @property
-    def train_seconds(self) -> float:
-        """Mean training time of its runs."""
+    def train_seconds(self) -> float | None:
+        """Mean training time of its runs; None if it is not known."""
         return float(np.mean([found["train_seconds"] for found in self.metrics.values()]))
 
 
@@ -206,14 +217,20 @@ def _places(entries: Sequence[Entry], archs: Sequence[str]) -> Iterator[tuple[En
     by_place = {(entry.arch, entry.variant): entry for entry in entries}
     for variant, arch in itertools.product(variants if len(variants) > 1 else (), archs[1:]):
         first, other = by_place.get((archs[0], variant)), by_place.get((arch, variant))
-        if first and other and first.runs.keys() & other.runs.keys():
+        if first and other and set(first.seeds) & set(other.seeds):
             yield first, other
 
 
 def _judged(entry: Entry, compare: Compare) -> Compare:
-    if not entry.runs:
+    if not entry.seeds:
         raise UserError(f"{entry.label} has no finished run yet: no verdict")
-    return judged(compare, entry.answers.task, len(entry.answers.class_names))
+    compare = judged(compare, entry.answers.task, len(entry.answers.class_names))
+    if not entry.answers.has(entry.answers.task.score(compare.metric)):
+        raise UserError(
+            f"--metric {compare.metric} takes a probability of every class, and {entry.label} has only predicted classes: "
+            "--metric accuracy, macro_f1, balanced_accuracy or cohen_kappa"
+        )
+    return compare
 
 
 def _spokesmen(entries: Sequence[Entry], archs: Sequence[str], compare: Compare) -> tuple[tuple[Entry, ...], str]:
@@ -294,7 +311,7 @@ def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     rule = first.answers.task.score(compare.metric)
     unit = MetricUnit(rule.title, rule.sign, rule.points, first.split)
     alike = first.variant == second.variant
-    one, other = _side(first, alike), _side(second, alike)
+    one, other = _side(first, second, alike), _side(second, first, alike)
     margin = compare.margin / 100
     verdict = judge(one, other, found.contrast.difference, unit, margin, seeds)
     beside = [line for answers in (first.answers, second.answers) for line in answers.weak()]
@@ -326,5 +343,7 @@ def _failures(entry: Entry) -> list[str]:
     ]
 
 
-def _side(entry: Entry, alike: bool) -> Side:
-    return Side(entry.arch if alike else entry.label, entry.cost.latencies, entry.cost.macs)
+def _side(entry: Entry, other: Entry, alike: bool) -> Side:
+    """Returns the entry in a verdict; latencies that were measured in another place than the other's say nothing."""
+    here = isinstance(entry.cost, GivenCost) == isinstance(other.cost, GivenCost)
+    return Side(entry.arch if alike else entry.label, entry.cost.latencies if here else (), entry.cost.macs)

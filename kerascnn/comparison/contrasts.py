@@ -12,6 +12,7 @@ from kerascnn.data.grouping import groups_of
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.scoring import paired_scores
+from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.paired_scores import OfClass, Sampler
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.scoring.task import Task
@@ -32,12 +33,14 @@ class ArchPredictions:
         class_names: In the labels' order.
         by_seed: Predictions for the m images, by seed; at least one.
         groups: Number of each image's group (--group-by), [m]; None where every image stands alone.
+        by_class_only: Whether only predicted classes are known, each with probability 1 in `by_seed`.
     """
 
     arch: str
     class_names: tuple[str, ...]
     by_seed: dict[int, Predictions]
     groups: np.ndarray | None = None
+    by_class_only: bool = False
 
     @property
     def ids(self) -> np.ndarray:
@@ -80,6 +83,10 @@ class ArchPredictions:
         if found is None:
             raise UserError(f"{arch} has no finished run")
         return found
+
+    def has(self, score: Score) -> bool:
+        """Returns whether the predictions say a score: one of predicted classes, or one of known probabilities."""
+        return not self.by_class_only or score.of_counts is not None
 
     def values(self, metric: str) -> dict[int, float]:
         """Returns the metric by seed."""

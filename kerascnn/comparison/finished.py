@@ -74,11 +74,23 @@ class FinishedRuns:
             val = "no val score" if state.val is None else f"val {state.headline} {state.val:.4f}"
             yield f"left    {state.run.name}: {state.problem} ({val})"
 
-    def entries(self, directory: ComparisonDirectory, executor: Executor, screen: Screen) -> list[Entry]:
-        """Returns the groups with the costs of their networks, which are measured unless comparison.toml has them."""
-        request = {"runs": sorted(run.name for runs in self.groups.values() for run in runs.values())}
+    def entries(
+        self, directory: ComparisonDirectory, executor: Executor, screen: Screen, further: dict[str, Any] | None = None
+    ) -> list[Entry]:
+        """Returns the groups with the costs of their networks, which are measured unless comparison.toml has them.
+
+        Args:
+            directory: Keeps the terms and the costs.
+            executor: Measures.
+            screen: Takes a line.
+            further: Further terms of the comparison.
+        """
+        request = {
+            "runs": sorted(run.name for runs in self.groups.values() for run in runs.values()),
+            **(further or {}),
+        }
         solved = directory.solved(request)
-        if solved:
+        if solved or not self.groups:
             costs = {label: Cost.read(solved[label]) for label in self.groups}
         else:
             screen.say(
@@ -107,8 +119,12 @@ class FinishedRuns:
         }
 
 
-def gather(paths: list[Path]) -> FinishedRuns:
+def gather(paths: list[Path], least: int = 2) -> FinishedRuns:
     """Returns the runs at or below `paths` that can be compared: finished, on the data that most of them share.
+
+    Args:
+        paths: Runs, or folders of runs.
+        least: The fewest archs.
 
     Raises:
         UserError: There is no run, or there are no two archs that can be compared; the message has the reasons.
@@ -123,9 +139,10 @@ def gather(paths: list[Path]) -> FinishedRuns:
         ready = [state for state in states if not state.problem]
     groups = _labelled(ready)
     found = FinishedRuns(tuple(states), groups)
-    if len(groups) < 2:
+    if len(groups) < least:
+        wanted = "two archs" if least == 2 else "an arch"
         said = "\n".join(f"  {state.run.name}: {state.problem or 'finished'}" for state in states)
-        raise UserError(f"expected finished runs of two archs on the same data, got {len(groups) or 'none'}:\n{said}")
+        raise UserError(f"expected finished runs of {wanted} on the same data, got {len(groups) or 'none'}:\n{said}")
     return found
 
 

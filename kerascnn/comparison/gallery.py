@@ -21,8 +21,8 @@ def gallery(pair: Pair) -> Gallery | None:
     """Returns images that only one arch predicts correctly with the first seed, or None if there are none, the data are
     gone, or runs are paired by fold.
     """
-    if pair.contrast.unit == "fold":
-        return None  # each image has networks of its own
+    if pair.contrast.unit == "fold" or not (pair.first.runs and pair.second.runs):
+        return None  # each image has networks of its own, or another program's network is not here
     seed = pair.contrast.seeds[0]
     alone = _ahead(pair, [seed])
     chosen = _chosen(pair, alone)

@@ -11,14 +11,13 @@ SMALLEST_P = 1e-6
 def about(found: Conclusion) -> str:
     """One line: who, on what, how many seeds of how many planned."""
     first = found.best[0]
-    run = next(iter(first.runs.values()))
-    done = len(first.runs)
+    done = len(first.seeds)
     unit = "fold" if first.by_folds else "seed"
     seeds = f"{done} of {found.seeds} {unit}s" if done < found.seeds else f"{done} {unit}{'s' if done > 1 else ''}"
     archs = " against ".join(dict.fromkeys(entry.arch for entry in found.entries))
     mark = "" if first.split == "test" else "; val chose these models: no test was kept apart"
     lost = f"; {_lost(found)}" if found.lost else ""
-    return f"{archs} on {run.data()['name']}, {seeds}, {len(first.answers.labels):,} {first.split} images{mark}{lost}"
+    return f"{archs} on {first.data_name}, {seeds}, {len(first.answers.labels):,} {first.split} images{mark}{lost}"
 
 
 def _lost(found: Conclusion) -> str:
@@ -41,8 +40,9 @@ def lines(found: Conclusion) -> list[str]:
         cost = entry.cost
         latency = f"{cost.latency_p50:.1f}/{cost.latency_p95:.1f}" if cost.latency_p50 and cost.latency_p95 else "-"
         out.append(
-            f"{entry.label:{width}} {_spread(entry, found.metric):>24} {cost.params:>12,} {cost.macs / 1e6:>8,.1f} M"
-            f" {duration(entry.train_seconds):>12} {latency:>13} {cost.throughput or 0:>8,.0f}"
+            f"{entry.label:{width}} {_spread(entry, found.metric):>24} {_known(cost.params, '{:,}'):>12}"
+            f" {_known(cost.macs and cost.macs / 1e6, '{:,.1f} M'):>10} {_known(entry.train_seconds):>12} {latency:>13}"
+            f" {_known(cost.throughput, '{:,.0f}'):>8}"
         )
     for pair in found.table:
         out += ["", f"{pair.first.variant}: {pair.verdict.seen}{holm(pair, found)}", *pair.beside]
@@ -53,6 +53,13 @@ def lines(found: Conclusion) -> list[str]:
     for pair in found.verdicts:
         out += ["", pair.verdict.seen, pair.verdict.decision, *pair.beside, pair.verdict.power, *beside(pair)]
     return out
+
+
+def _known(value: float | None, form: str = "") -> str:
+    """A number, or a dash where it is not known; without a form, a duration."""
+    if value is None:
+        return "-"
+    return form.format(value) if form else duration(value)
 
 
 def holm(pair: Pair, found: Conclusion) -> str:

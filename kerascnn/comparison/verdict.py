@@ -17,12 +17,12 @@ class Side:
     Args:
         name: Name of the arch.
         latencies: Median milliseconds at batch 1 of each process, which all measured both archs; empty if not measured.
-        macs: Multiply-adds.
+        macs: Multiply-adds; None if they are not known.
     """
 
     name: str
     latencies: tuple[float, ...]
-    macs: int
+    macs: int | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,9 @@ def judge(
         planned_seeds: Planned number of seeds; None for the present one.
     """
     seen = _seen(first, second, difference, unit, planned_seeds)
+    if not _costs_known(first, second):
+        decision, take = _without_costs(first, second, difference, unit, margin)
+        return Verdict(seen, decision, _power(difference, unit), take)
     cheap, other, share = _cheaper(first, second, ahead=second if unit.sign * difference.value > 0 else first)
     gain = unit.sign * (1 if cheap is second else -1)
     # Lead of the cheaper arch, at worst and at best.
@@ -99,6 +102,33 @@ def judge(
     if take and difference.seeds < MIN_SEEDS and difference.over != OVER_FOLDS:
         decision += f" That is said of these runs: {MIN_SEEDS} seeds or more would say it of the archs."
     return Verdict(seen, decision, _power(difference, unit), take)
+
+
+def _costs_known(first: Side, second: Side) -> bool:
+    """Returns whether both costs are known, of the same kind."""
+    timed = MIN_SEEDS <= len(first.latencies) == len(second.latencies)
+    return timed or (first.macs is not None and second.macs is not None)
+
+
+def _without_costs(
+    first: Side, second: Side, difference: Difference, unit: MetricUnit, margin: float
+) -> tuple[str, str | None]:
+    """Returns the decision by the score alone, and the recommended side."""
+    ahead, behind = (second, first) if unit.sign * difference.value > 0 else (first, second)
+    gain = unit.sign * (1 if ahead is second else -1)
+    worst, best = sorted((gain * difference.low, gain * difference.high))
+    unknown = "what they cost is not known for both"
+    few = difference.seeds < MIN_SEEDS
+    only = f" That is said of these files: {MIN_SEEDS} seeds or more would say it of the systems." if few else ""
+    if worst > 0:
+        return f"Take {ahead.name}: it is better; {unknown}.{only}", ahead.name
+    if worst > -margin and best < margin:
+        return f"Within {unit.amount(margin)} they are equal; {unknown}, and would decide.{only}", None
+    if worst > -margin:
+        return f"Take {ahead.name}: at worst {unit.amount(worst)} behind {behind.name}; {unknown}.{only}", ahead.name
+    distance = max(abs(difference.value), margin / 4)
+    need = _it_would_take(difference, distance, unit.split)
+    return f"Which of the two is better these predictions cannot tell; it would take {need}.", None
 
 
 def _seen(first: Side, second: Side, difference: Difference, unit: MetricUnit, planned: int | None) -> str:
