@@ -93,7 +93,7 @@ class Compare(Section):
         (),
         description="predictions of other programs for the same images, alone or beside runs: CSV, JSON, Parquet or npz; "
         "files of one NAME are the seeds of one system",
-        json_schema_extra={"metavar": "[NAME=]FILE ..."},
+        json_schema_extra={"metavar": "[NAME=]FILE"},
     )
     truth: Path | None = Field(
         None,

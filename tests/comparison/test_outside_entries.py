@@ -79,7 +79,7 @@ def test_a_program_beside_runs(tmp_path):
     [
         (0.2, 0.05, "Take B: it is better; what they cost is not known for both."),
         (0.0, 0.05, "Within 5.0 points they are equal; what they cost is not known for both, and would decide."),
-        (0.010, 0.005, "Take B: at worst 0.1 points behind A; what"),
+        (0.010, 0.005, "Take B: at worst 0.2 points behind A; what"),
     ],
 )
 def test_a_verdict_without_costs(shift, margin, said):
