@@ -37,6 +37,12 @@ def build_metrics(model: keras.Model, batch: Any) -> None:
     model._symbolic_build(data_batch=batch)
 
 
+def note_loss(model: keras.Model, loss: Any, images: Any) -> None:
+    """Count a training step's loss, which Keras divides by the number of replicas, as its own step does."""
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    model._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(images)[0])
+
+
 def moving_averages(optimizer: keras.optimizers.Optimizer) -> Iterator[tuple[keras.Variable, keras.Variable]]:
     """Each variable that an optimizer with `use_ema` updates, and its average."""
     return zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)

@@ -147,6 +147,9 @@ class Config(Section):
             raise ValueError(
                 f"low-res-epochs ({self.fit.low_res_epochs}) must be fewer than epochs ({self.fit.epochs})"
             )
+        trained = None if self.fit.epochs is None else self.fit.epochs - self.fit.head_epochs
+        if self.fit.average_last == 1 or (trained is not None and self.fit.average_last > trained):
+            raise ValueError(f"average-last: expected 2 to all epochs after --head-epochs, got {self.fit.average_last}")
         if self.fit.low_res_epochs and self.fit.head_epochs:
             raise ValueError("low-res-epochs and head-epochs: give one of the two")
         return self

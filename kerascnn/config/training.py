@@ -111,6 +111,16 @@ class Optim(Section):
         0, ge=0, le=1000, description="every N updates go back part of the way to the weights N updates ago; 0: off"
     )
     lookahead_share: float = Field(0.5, gt=0, lt=1, description="--lookahead: part of the way that is kept")
+    sam_rho: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="take each gradient at the worst weights at this distance (SAM), in two passes; 0: off",
+    )
+    sam_adaptive: bool = Field(False, description="--sam-rho relative to the size of each weight (ASAM)")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor of the learning rate of each block / that of the next one towards the head"
+    )
     backbone_lr_scale: float = Field(
         1.0, gt=0, le=1, description="with --weights: factor of the learning rate for all but the head"
     )
@@ -173,6 +183,9 @@ class Fit(Section):
         ge=0,
         description="train and validate the first N epochs at three quarters of the image size"
         " (default: 0, or as the default of --epochs says)",
+    )
+    average_last: int = Field(
+        0, ge=0, description="keep the mean of the weights after the last N epochs, not the best epoch; 0: off"
     )
     checkpoint_every: int | None = Field(
         None, ge=1, description="also write a checkpoint every N steps", json_schema_extra=VOLATILE

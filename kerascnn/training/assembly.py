@@ -18,7 +18,7 @@ from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
 from kerascnn.models import auxiliary, functions
 from kerascnn.runs import Run
-from kerascnn.training import finetune, keras_metrics, losses, optim, whitening
+from kerascnn.training import depth, finetune, keras_metrics, losses, optim, sharpness, whitening
 
 # Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
 IMBALANCE = 3
@@ -236,6 +236,11 @@ def compile_for(
             head=[variable for variable in trainable if id(variable) in kept],
             accumulate=config.fit.accumulate,
         )
+        if section.layer_decay < 1:
+            for variables, factor in depth.factors(network_of(model), head, section.layer_decay):
+                optimizer.scale(variables, factor)
+        if section.sam_rho:
+            model.train_step = sharpness.train_step(model, section.sam_rho, adaptive=section.sam_adaptive)
         model.compile(
             optimizer,
             losses.build(config.optim, splits.task),

@@ -8,9 +8,11 @@ from typing import Any
 import keras
 
 from kerascnn.cli.progress import SILENT, Phases
+from kerascnn.config import Optim
 from kerascnn.errors import TrainingFailed
 from kerascnn.scoring import task as tasks
 from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
+from kerascnn.training.schedules import plateau_factor
 from kerascnn.training.stopping import StopRequest
 
 Row = dict[str, float]
@@ -193,16 +195,19 @@ class Plateau(keras.callbacks.Callback):
     """Lowers the learning rate of `--schedule plateau`; it follows History, and the checkpoint holds what it has set.
 
     Args:
-        factor: Function that returns the factor of the rate by the history so far.
+        rows: One row per epoch.
+        monitor: Column of the history that should get better.
+        section: The config's optim section.
+        after: First epochs that do not count: those of the head alone, which trains at the peak rate.
     """
 
-    def __init__(self, factor: Callable[[], float]) -> None:
+    def __init__(self, rows: list[Row], monitor: str, section: Optim, after: int) -> None:
         super().__init__()
-        self.factor = factor
+        self.rows, self.monitor, self.section, self.after = rows, monitor, section, after
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        optimizer.schedule.factor.assign(self.factor())
+        optimizer.schedule.factor.assign(plateau_factor(self.rows[self.after :], self.monitor, self.section))
 
 
 class StopAtNaN(keras.callbacks.Callback):

@@ -24,6 +24,7 @@ from kerascnn.scoring.prediction_sets import Calibration
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import callbacks, environment
+from kerascnn.training.averaging import LastEpochs
 from kerascnn.training.batches import Batches
 
 
@@ -46,6 +47,7 @@ class Finish:
         draw: Whether pictures are drawn.
         read_test: Whether test is scored, and a report written.
         trackers: Take pictures, scores and files.
+        last: The epochs whose weights were averaged.
     """
 
     config: ResolvedConfig
@@ -59,13 +61,14 @@ class Finish:
     draw: bool
     read_test: bool
     trackers: Trackers
+    last: LastEpochs
 
     def go(self) -> dict[str, Any]:
         """Scores the best model on val and test, once, and keeps everything; metrics.json, written last, makes the run
         finished.
         """
         epoch = callbacks.best_epoch(self.rows, self.monitor)
-        found, answered = self._score_splits()
+        found, answered = self.score_splits()
         if self.draw:
             with self.screen.phase("drawing the curves"):
                 show(self.run, self.trackers, "train", pictures.curves(self.rows, epoch))
@@ -92,6 +95,8 @@ class Finish:
             "images_per_second": float(np.median([row["images_per_second"] for row in self.rows])),
             "test_is_val": self.splits.marked,
         }
+        if self.last.count:
+            found["averaged_epochs"] = self.last.kept()
         skipped = [*self.splits.skipped, *self.splits.failures()]
         self.run.write_data({**self.splits.summary(), "skipped": len(skipped)}, self.splits.rows(), skipped)
         for name in [name for name in ("val", "test") if name in found and self.read_test]:
@@ -102,6 +107,7 @@ class Finish:
             with self.screen.phase("writing report.html"):
                 run_report.write(self.run, split, predictions, metrics=found)
         self.run.write_metrics(found)
+        self.last.drop()
         run = self.run
         self.trackers.files(
             [run.config_file, run.data_file, run.environment_file, run.history_file, run.metrics_file, run.report_file]
@@ -109,7 +115,7 @@ class Finish:
         self.trackers.finished = True
         return found
 
-    def _score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
+    def score_splits(self) -> tuple[dict[str, Any], list[tuple[Split, Predictions]]]:
         """Returns the scores of the best model by split, and their predictions; test comes last."""
         with self.screen.phase("loading the best model"):
             best = keras.models.load_model(self.run.best_model, compile=False, safe_mode=True)

@@ -25,6 +25,7 @@ from kerascnn.tracking.curves import Curves
 from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import (
     assembly,
+    averaging,
     callbacks,
     checkpoints,
     environment,
@@ -66,6 +67,7 @@ class Training:
         self.batches = Batches(config, splits, Cache(config.data.cache), screen)
         self.store = checkpoints.Store(run.checkpoints)
         self.rows: list[dict[str, float]] = []
+        self.last = averaging.LastEpochs.of(run, config.fit)
         self.profile = tensorboard_callbacks.Profile(run.tensorboard)
         self.head_alone = self.small = False
         self.first_batches: tf.data.Dataset | None = None
@@ -94,6 +96,7 @@ class Training:
                 f"stopped after epoch {len(self.rows)} of {schedule.epochs}; the same command without {without} continues"
             )
             return {"epochs": len(self.rows)}
+        averaging.settle(self.last, self.twin, network_of(self.model), self.run, self.batches, self.screen)
         return Finish(
             self.config,
             self.run,
@@ -106,6 +109,7 @@ class Training:
             draw=self.draw,
             read_test=self.read_test,
             trackers=self.trackers,
+            last=self.last,
         ).go()
 
     def _load_weights(self) -> list[str]:
@@ -228,7 +232,8 @@ class Training:
         steps = execution.execution_plan(
             (schedule.steps_per_epoch, done or None, fit.checkpoint_every),
             most=logging.steps_per_log,
-            operations=6 * self.count.macs * fit.batch_size,  # forward pass, and twice as much for the gradients
+            # Forward pass, and twice as much for the gradients; twice all of it for two passes.
+            operations=(12 if self.config.optim.sam_rho else 6) * self.count.macs * fit.batch_size,
             kind=self.plan.kind,
             replicas=self.plan.replicas,
             profile=logging.profile,
@@ -271,7 +276,8 @@ class Training:
         stop: StopRequest,
         wait: pipeline.InputWait,
     ) -> list[keras.callbacks.Callback]:
-        fit, rows = self.config.fit, self.rows
+        fit, optimizer, rows = self.config.fit, self.config.optim, self.rows
+        on_plateau = optimizer.schedule == "plateau" and not self.head_alone
         stats = callbacks.EpochStats(fit.batch_size, wait.seconds, checkpoint.state["spent"] if checkpoint else None)
         # On a CPU the loss of a step is available when Python continues; a GPU would wait for Python after each step.
         finite = callbacks.StopAtNaN(
@@ -317,21 +323,14 @@ class Training:
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
             *([] if self.batches.sampling.plain else [callbacks.ShownClasses(self._shown)]),
             callbacks.History(rows, self.run.write_history),
-            *([callbacks.Plateau(self._plateau_factor)] if self._on_plateau else []),
+            *([callbacks.Plateau(rows, self.monitor, optimizer, fit.head_epochs)] if on_plateau else []),
+            *([averaging.KeepLast(self.last, lambda: averaged(self.model))] if self.last.count else []),
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             curves,
             show,
             symptoms.watch(rows, self.splits, schedules.peak(self.config.optim), self.noticed, self.screen.say),
             save,
         ]
-
-    @property
-    def _on_plateau(self) -> bool:
-        return self.config.optim.schedule == "plateau" and not self.head_alone
-
-    def _plateau_factor(self) -> float:
-        rows = self.rows[self.config.fit.head_epochs :]  # the head alone trains at the peak rate
-        return schedules.plateau_factor(rows, self.monitor, self.config.optim)
 
     def _shown(self, epoch: int) -> np.ndarray:
         """Returns how often each class is shown in an epoch."""

@@ -138,7 +138,7 @@ def check(section: Optim, *, has_val: bool) -> None:
         has_val: Whether there are val images, on whose score a plateau is found.
 
     Raises:
-        UserError: It has one, or a lowest rate above the peak, or a plateau without val.
+        UserError: It has one, or an option without the one that it needs, or a lowest rate above the peak.
     """
     for flag, chosen, table in (
         ("optimizer", section.optimizer, _OF_OPTIMIZER),
@@ -152,6 +152,8 @@ def check(section: Optim, *, has_val: bool) -> None:
                 )
     if section.ema_warmup and not section.ema:
         raise UserError("--ema-warmup: there are no averaged weights; give --ema 0.999 or another decay")
+    if section.sam_adaptive and not section.sam_rho:
+        raise UserError("--sam-adaptive: there is no distance; give --sam-rho 0.5 or another one")
     if section.lr_min > peak(section):
         raise UserError(f"--lr-min {section.lr_min:g}: expected at most the peak rate, which is {peak(section):g}")
     if section.schedule == "plateau" and not has_val:

@@ -401,6 +401,7 @@ def test_replicas_update_as_one_device_does(optimizer: str, accumulate: int, fie
         ),
         ({"decay_rate": 0.5}, "--decay-rate is for --schedule exponential, and this run has cosine"),
         ({"ema_warmup": True}, "--ema-warmup: there are no averaged weights"),
+        ({"sam_adaptive": True}, "--sam-adaptive: there is no distance"),
         ({"lr_min": 0.2}, "--lr-min 0.2: expected at most the peak rate, which is 0.1"),
         ({"schedule": "plateau"}, "no val whose score"),
     ],

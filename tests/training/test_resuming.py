@@ -35,6 +35,7 @@ SECTIONS = [
     },
     {"optimizer": "rmsprop", "schedule": "polynomial", "lookahead": 2},
     {"optimizer": "sgd", "schedule": "one_cycle", "bias_lr_scale": 4},
+    {"optimizer": "adamw", "schedule": "cosine", "sam_rho": 0.1, "ema": 0.9, "layer_decay": 0.7, "clip_norm": 1.0},
 ]
 
 
@@ -91,7 +92,13 @@ def test_a_checkpoint_holds_all_of_an_optimizer(tmp_path: Path, fields: dict) ->
 @pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
 @pytest.mark.parametrize("fields", SECTIONS, ids=names)
 def test_a_stopped_run_ends_as_undisturbed(tmp_path: Path, splits: Splits, fields: dict, devices: str) -> None:
-    sections = {"optim": fields, "devices": {"devices": devices}, "fit": {"accumulate": 2}}
+    sections = {
+        "model": {"dropout": 0.2, "drop_path": 0.2},
+        "augment": {"augment": ("flip", "mixup", "cutmix")},
+        "optim": fields,
+        "devices": {"devices": devices},
+        "fit": {"accumulate": 2},
+    }
     calm = train(tmp_path / "calm", splits, **sections)
     place = tmp_path / "cut" / "run" / "checkpoints"
 
