@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kerascnn import tracking
 from kerascnn.architectures import tables
@@ -50,6 +50,13 @@ class FitFlags(OfData):
         description="write a picture of training images under each augmentation to this PNG file, and train nothing",
         json_schema_extra={"metavar": "FILE"},
     )
+
+    @field_validator("show_augment")
+    @classmethod
+    def _png(cls, file: Path | None) -> Path | None:
+        if file is not None and file.suffix.lower() != ".png":
+            raise ValueError(f"expected a file that ends in .png, got {file}")
+        return file
 
 
 @command
@@ -135,6 +142,8 @@ def _all_folds(typed: FitFlags, given: set[str]) -> int:
     """Trains every fold as a run of its own (--folds without --fold)."""
     if typed.strict:
         raise UserError("--strict checks the splits of one run: give --fold too, or audit the images first")
+    if typed.show_augment is not None:
+        raise UserError("--show-augment shows the images of one run: give --fold too")
     from kerascnn import cross_validation
 
     screen = Screen()
@@ -148,8 +157,6 @@ def _show_augment(file: Path, asked: Config, config: ResolvedConfig, splits: "Sp
     from kerascnn.data.sampling import Sampling
     from kerascnn.report import augment_sheet
 
-    if file.suffix.lower() != ".png":
-        raise UserError(f"--show-augment writes a PNG picture: expected a file that ends in .png, got {file}")
     every = asked.augment.augment == ("auto",)
     words = augment_sheet.everything() if every else [word for word in config.augment.augment if word != "none"]
     with screen.phase("drawing the augmentations"):

@@ -62,6 +62,7 @@ def test_every_misspelt_flag_names_the_nearest(schema: type[Section]) -> None:
         ("fit --epochs", "--epochs: expected a whole number after it, got nothing"),
         ("fit --epochs --lr 0.1", "--epochs: expected a whole number after it, got nothing"),
         ("fit --augment", "--augment: expected a word after it, got nothing"),
+        ("fit --show-augment sheet.jpg", "--show-augment: expected a file that ends in .png, got sheet.jpg"),
         ("fit --augment flip cutot", "'cutot' is none of auto"),
         ("fit --crop-area 0.3", "--crop-area: expected a number and a number after it, got 0.3"),
         ("fit --crop-area=0.3", "--crop-area: expected a number and a number after it, got 0.3"),
