@@ -15,6 +15,8 @@ COMMANDS = {
     "compare": ("kerascnn.compare", "compare archs on your images, with a verdict that says how sure it is"),
     "list": ("kerascnn.list", "list runs with state, score, interval and date; the best first"),
     "predict": ("kerascnn.predict", "predict the classes of images"),
+    "embed": ("kerascnn.embed", "write what a network sees in images to a file: features"),
+    "neighbors": ("kerascnn.neighbors", "find the images that resemble an image most"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
     "export": ("kerascnn.export", "export a run as SavedModel, LiteRT, ONNX or Keras file, proven equal"),
     "serve": ("kerascnn.serve", "answer images over HTTP, from runs and exported files"),

@@ -18,11 +18,13 @@ from kerascnn.cli import flags
 from kerascnn.comparison.compare_config import CompareConfig
 from kerascnn.config.section import Section, nearest
 from kerascnn.doctor import Doctor
+from kerascnn.embed import Embed
 from kerascnn.errors import UserError
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.export import Export
 from kerascnn.fit import FitFlags
 from kerascnn.list import List
+from kerascnn.neighbors import Neighbors
 from kerascnn.predict import Predict
 from kerascnn.runs import files
 from kerascnn.search.tune_config import TuneConfig
@@ -37,6 +39,8 @@ SCHEMAS: dict[str, type[Section]] = {
     "compare": CompareConfig,
     "list": List,
     "predict": Predict,
+    "embed": Embed,
+    "neighbors": Neighbors,
     "tune": TuneConfig,
     "export": Export,
     "serve": Serve,

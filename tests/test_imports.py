@@ -48,6 +48,8 @@ FLOORS = (
         "audit",
         "serve",
         "doctor",
+        "embed",
+        "neighbors",
     },
     {"completion"},
     {"__main__"},

@@ -86,12 +86,7 @@ def served(model: keras.Model, task: Task = SINGLE) -> keras.Model:
         probabilities = keras.layers.Activation(task.activation, dtype="float32", name="probabilities")(model.output)
     else:
         probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
-    features = ensemble.pooled(model)
-    if len(features.shape) == 4:  # inception_article averages scores, not features
-        features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(features)
-    elif len(features.shape) == 3:  # tokens
-        features = keras.layers.GlobalAveragePooling1D(dtype="float32", name="features")(features)
-    outputs = {"probabilities": probabilities, "features": features}
+    outputs = {"probabilities": probabilities, "features": ensemble.features_of(model)}
     return keras.Model(model.inputs[0], outputs, name="served")
 
 

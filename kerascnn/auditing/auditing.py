@@ -184,7 +184,7 @@ def _splits(listing: Listing, section: Data, run: Run | None, room: Room) -> tup
 
 def _neighbors(run: Run, splits: Splits, used: Copies, phases: Phases) -> tuple[FeaturePair, ...]:
     """Returns neighbors in feature space that are not known as copies."""
-    ids, found = feature_neighbors.features(run, splits, phases)
+    ids, found = feature_neighbors.features_of(run, splits, phases)
     groups = used.groups()
     pairs = feature_neighbors.neighbors(ids, found, phases)
     return tuple(pair for pair in pairs if pair.first not in groups or groups[pair.first] != groups.get(pair.second))

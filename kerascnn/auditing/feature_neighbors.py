@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from kerascnn import artefacts
+from kerascnn.artefacts import features
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import Splits, pipeline
-from kerascnn.errors import UserError
 from kerascnn.runs import Run
 
 BATCH = 64
@@ -28,20 +26,13 @@ class FeaturePair(NamedTuple):
     ratio: float
 
 
-def features(run: Run, splits: Splits, phases: Phases = SILENT) -> tuple[list[str], np.ndarray]:
+def features_of(run: Run, splits: Splits, phases: Phases = SILENT) -> tuple[list[str], np.ndarray]:
     """Returns the ids of all decodable images, and their features, float16 [n, channels] of length 1.
 
     Raises:
         UserError: The run has no network, or none with a layer `pool`.
     """
-    network = artefacts.open(run.path).network
-    if network is None or "pool" not in {layer.name for layer in network.layers}:
-        raise UserError(f"--run: {run.path} has no network with a layer called pool")
-    pooled = network.get_layer("pool").output
-    if len(pooled.shape) == 4:  # inception_article averages scores, not features
-        pooled = keras.layers.GlobalAveragePooling2D(dtype="float32")(pooled)
-    model = keras.Model(network.input, pooled)
-    infer = _compiled(model)
+    infer = features.function(artefacts.open(run.path), run.path)
     ids: list[str] = []
     rows: list[np.ndarray] = []
     with phases.phase("computing features", sum(map(len, splits.parts()))) as phase:
@@ -53,19 +44,11 @@ def features(run: Run, splits: Splits, phases: Phases = SILENT) -> tuple[list[st
                 for images, _, weights in pipeline.scoring(part, splits, BATCH):
                     valid = np.flatnonzero(weights.numpy() > 0)
                     found = infer(images).numpy()[valid].astype(np.float32)
-                    rows.append(
-                        (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)).astype(np.float16)
-                    )
+                    rows.append(features.normalized(found).astype(np.float16))
                     ids += [names[first + int(row)] for row in valid]
                     first += len(weights)
                     phase.advance(len(valid))
     return ids, np.concatenate(rows)
-
-
-def _compiled(model: keras.Model) -> Callable:
-    import tensorflow as tf
-
-    return tf.function(lambda images: tf.cast(model(images, training=False), tf.float32), reduce_retracing=True)
 
 
 def neighbors(ids: list[str], found: np.ndarray, phases: Phases = SILENT, closer: float = CLOSER) -> list[FeaturePair]:

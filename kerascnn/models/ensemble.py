@@ -40,8 +40,19 @@ def members_of(model: keras.Model) -> int:
     return int(last.members) if isinstance(last, EnsembleLogits) else 1
 
 
-def pooled(model: keras.Model):
-    """Returns the features of a network: the output of its layer `pool`, or of all members of an ensemble side by side."""
+def features_of(model: keras.Model):
+    """Returns the features of a network, [batch, channels]: the output of its layer `pool`, averaged over the image where that
+    has not been done, or those of all members of an ensemble side by side.
+    """
+    features = _pooled(model)
+    if len(features.shape) == 4:  # inception_article averages scores, not features
+        return keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(features)
+    if len(features.shape) == 3:  # tokens
+        return keras.layers.GlobalAveragePooling1D(dtype="float32", name="features")(features)
+    return features
+
+
+def _pooled(model: keras.Model):
     count = members_of(model)
     if count == 1:
         return model.get_layer("pool").output

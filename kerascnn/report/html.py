@@ -18,7 +18,7 @@ from kerascnn.report import (
     score_chart,
     training_curves,
 )
-from kerascnn.report.page import AuditPage, ComparisonPage, FoldsPage, Gallery, RunPage, SearchPage
+from kerascnn.report.page import AuditPage, ComparisonPage, FoldsPage, Gallery, NeighborsPage, RunPage, SearchPage
 from kerascnn.report.page_svg import page_figure
 from kerascnn.report.tables import ReportTable
 
@@ -49,6 +49,11 @@ def folds_html(page: FoldsPage) -> str:
 def audit_html(page: AuditPage) -> str:
     """Returns the page of an audit."""
     return _environment().get_template("audit.html").render(page=page)
+
+
+def neighbors_html(page: NeighborsPage) -> str:
+    """Returns the page of images and those that resemble them."""
+    return _environment().get_template("neighbors.html").render(page=page)
 
 
 @cache

@@ -306,3 +306,23 @@ class AuditPage:
     config: ReportTable | None = None
     environment: tuple[tuple[str, str], ...] = ()
     repeat: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighborsPage:
+    """The page of images and those that resemble them.
+
+    Args:
+        name: Title.
+        about: A line that says what was compared.
+        images: A row for each image, with its neighbors.
+        config, environment: As on other pages.
+        repeat: The command that repeats it.
+    """
+
+    name: str
+    about: str
+    images: ImageRows
+    config: ReportTable | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    repeat: tuple[str, ...] = ()

@@ -109,7 +109,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 def copy_file(source: Path, path: Path) -> None:
     """Copies a file to `path` with its times; after a kill the whole file is there or nothing."""
-    with _beside(path) as aside:
+    with beside(path) as aside:
         shutil.copyfile(source, aside)
         with contextlib.suppress(OSError):  # a file system without times
             shutil.copystat(source, aside)
@@ -118,13 +118,14 @@ def copy_file(source: Path, path: Path) -> None:
 
 def link_file(source: Path, path: Path) -> None:
     """Makes `path` a symbolic link to an absolute path."""
-    with _beside(path) as aside:
+    with beside(path) as aside:
         aside.symlink_to(source)
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Yields a name beside `path` that is renamed to it at the end."""
+def beside(path: Path) -> Iterator[Path]:
+    """Yields a name beside `path` that is renamed to it at the end; who writes there syncs it. Makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     aside = aside_of(path)
     try:
         aside.unlink(missing_ok=True)
