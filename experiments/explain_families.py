@@ -7,6 +7,7 @@ that the command goes on where it was stopped.
 """
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -40,16 +41,16 @@ def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
         # Only here: what is kept already needs no TensorFlow.
         from kerascnn.artefacts.predictor import load_keras
         from kerascnn.evaluation import evaluated_model
-        from kerascnn.scoring import grad_cam
+        from kerascnn.scoring import grad_cam, map_tests
 
         found = evaluated_model.find(path, None, None, "test")
         images = np.concatenate([batch for batch, _ in found.images(most)])
         model, rows = load_keras(Run(path).best_model), {}
         for stage in grad_cam.stages(model):
             heat = grad_cam.grad_cam(model, images, stage=stage)
-            confidences = grad_cam.confidences(found.predictor.infer, images, heat)
+            confidences = map_tests.confidences(found.predictor.infer, images, heat)
             rows |= {f"{stage} {name}": values for name, values in confidences._asdict().items()}
-            head = grad_cam.head_matters(model, images, stage)
+            head = map_tests.head_matters(model, images, heat, functools.partial(grad_cam.grad_cam, stage=stage))
             rows[f"{stage} head"] = np.array([np.nan if head is None else head.value])
         keep.mkdir(parents=True, exist_ok=True)
         np.savez(file, **rows)

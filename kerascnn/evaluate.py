@@ -162,14 +162,43 @@ def _show_robustness(screen: Screen, found: dict[str, Any], first: Score) -> Non
 
 
 def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
+    if found["stages"]:
+        _show_stages(screen, found)
+    methods = found["methods"]
+    screen.say()
+    screen.say(
+        f"maps by method, n = {methods['n']:,}: gain of the area under the curve over the same maps shifted at random"
+    )
+    boxes = methods.get("boxes")
+    hits = f"  {'points into a box':<20}" if boxes else ""
+    screen.say(f"{'method':<20} {'deletion':<24} {'insertion':<24} {'random head':<18}{hits}")
+    for method, row in methods["rows"].items():
+        head = row["head_correlation"]
+        same = "every map is empty" if head is None else f"{head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
+        values = " ".join(f"{_signed(row[key]):<24}" for key in ("deletion_gain", "insertion_gain"))
+        screen.say(f"{method:<20} {values} {same:<18}{'  ' + _share(row['hits']) if boxes else ''}")
+    if boxes:
+        chance, center = _share(boxes["chance"]), _share(boxes["center"])
+        screen.say(f"boxes: n = {boxes['n']:,}; a random position hits {chance}, the center {center}")
+
+
+def _signed(row: dict[str, float]) -> str:
+    return f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+
+
+def _share(row: dict[str, float]) -> str:
+    return f"{row['value']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
+
+
+def _show_stages(screen: Screen, found: dict[str, Any]) -> None:
     screen.say()
     screen.say(f"Grad-CAM of the predictions, n = {found['n']:,}: mean confidence with 20 % of the pixels gray")
     columns = f"{'stage':<7} {'before':>7} {'hottest':>8} {'elsewhere':>9} {'scattered':>9}  {'what the map knows':<24}"
     screen.say(f"{columns}  rank correlation with the map of a random head")
     for stage, row in found["stages"].items():
-        drop, head = row["drop"], row["head_correlation"]
+        head = row["head_correlation"]
         values = " ".join(f"{row[key]['value']:.3f}".rjust(width) for key, width in _GREYED.items())
-        knows = f"{drop['value']:+.3f} [{drop['low']:+.3f}, {drop['high']:+.3f}]"
+        knows = _signed(row["drop"])
         same = "every map is empty" if head is None else f"{head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
         screen.say(f"{stage:<7} {values}  {knows:<24}  {same}")
 

@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
             output.refuse,
             note=output.note,
             stdin=getattr(sys.stdin, "buffer", None),
-            leave_out=[folder for folder in (asked.cam, asked.sort_into) if folder is not None],
+            leave_out=[folder for folder in (asked.cam and asked.cam_into, asked.sort_into) if folder is not None],
         )
         if named.STDIN not in asked.images:
             files = list(files)
@@ -124,12 +124,15 @@ def _class_names(asked: Predict) -> list[str] | None:
 
 def _overlays(asked: Predict, predictor: "Predictor") -> "Overlays | None":
     if asked.cam is None:
+        if given := "--cam-smooth" if asked.cam_smooth else "--cam-into" if asked.cam_into != "cam" else "":
+            raise UserError(f"{given} says how maps are drawn: give --cam METHOD as well, as --cam grad-cam")
         return None
-    from kerascnn.report.overlays import Overlays
+    from kerascnn.report.overlays import Drawn, Overlays
 
     if predictor.network is None:
         raise UserError(f"--cam: {asked.artefact} is no single network to explain: give a run or its .keras file")
-    return Overlays(asked.cam, predictor.network, predictor.image_size, predictor.resize)
+    drawn = Drawn(asked.cam, asked.cam_smooth)
+    return Overlays(asked.cam_into, predictor.network, predictor.image_size, predictor.resize, drawn)
 
 
 def _set_rule(asked: Predict) -> "SetRule | None":

@@ -22,7 +22,7 @@ from kerascnn.artefacts.predictor import load_keras
 from kerascnn.cli.recipes import dumps
 from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, DONE, INTERRUPTED, USER_ERROR
-from kerascnn.report.overlays import Overlays
+from kerascnn.report.overlays import Drawn, Overlays
 from kerascnn.runs import Run
 from kerascnn.scoring import prediction_sets
 from tests.artefacts import networks
@@ -142,7 +142,20 @@ def test_overlays_stay_in_their_folder_and_keep_apart(
     out = tmp_path / "in" / "cam"
     for _ in range(2):  # the second time the pictures lie there, and are no input
         assert (
-            predict.main([str(run.path), str(tmp_path / "in"), "--json", "--cam", str(out), "--batch-size", "5"]) == 0
+            predict.main(
+                [
+                    str(run.path),
+                    str(tmp_path / "in"),
+                    "--json",
+                    "--cam",
+                    "grad-cam",
+                    "--cam-into",
+                    str(out),
+                    "--batch-size",
+                    "5",
+                ]
+            )
+            == 0
         )
         rows = objects(capfd.readouterr().out)
     assert sorted(row["cam"] for row in rows) == sorted(str(path) for path in out.glob("*.png"))
@@ -151,23 +164,30 @@ def test_overlays_stay_in_their_folder_and_keep_apart(
         with Image.open(row["cam"]) as picture:
             assert picture.size == (256, 256)
         assert Path(row["cam"]).name.startswith(Path(row["image"]).stem)
-    overlays = Overlays(out / "each", load_keras(run.best_model), 32, "crop")
+    overlays = Overlays(out / "each", load_keras(run.best_model), 32, "crop", Drawn("grad-cam", 0))
     pictures = overlays.write([rows[0]["image"]] * len(NAMES), range(len(NAMES)), NAMES)
     assert len(set(pictures)) == len(NAMES)
     assert sorted(pictures) == sorted((out / "each").glob("*.png"))
     assert {path.name for path in tmp_path.iterdir()} == {"in"}
+    other = Overlays(out / "each", overlays.model, 32, "crop", Drawn("layer-cam", 2))
+    (beside,) = other.write([rows[0]["image"]], [0], NAMES)
+    assert beside.name == f"{pictures[0].stem}_layer-cam_2.png"
+    assert pictures[0].exists()
 
 
 def test_what_has_no_layers_has_no_overlays(run: Run, photos: Path, tmp_path: Path, capfd) -> None:
     network = networks.tiny(size=16)
     version = savedmodel.export(network, tmp_path / "saved", class_names=NAMES, image_size=16, resize="crop")
-    assert predict.main([str(version), str(photos / "0.jpg"), "--cam", str(tmp_path / "cam")]) == USER_ERROR
+    words = [str(photos / "0.jpg"), "--cam", "grad-cam", "--cam-into"]
+    assert predict.main([str(version), *words, str(tmp_path / "cam")]) == USER_ERROR
     assert "give a run or its .keras file" in capfd.readouterr().err
     (tmp_path / "file").write_text("")
-    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(tmp_path / "file")]) == USER_ERROR
+    assert predict.main([str(run.path), *words, str(tmp_path / "file")]) == USER_ERROR
     assert "cannot hold pictures" in capfd.readouterr().err
-    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam", str(photos)]) == USER_ERROR
+    assert predict.main([str(run.path), *words, str(photos)]) == USER_ERROR
     assert "holds other images" in capfd.readouterr().err
+    assert predict.main([str(run.path), str(photos / "0.jpg"), "--cam-smooth", "4"]) == USER_ERROR
+    assert "give --cam METHOD as well" in capfd.readouterr().err
 
 
 def test_a_bare_file_is_told_its_classes(run: Run, photos: Path, tmp_path: Path, capfd) -> None:

@@ -99,7 +99,17 @@ def test_images_are_sorted_and_explained_by_each_label(
     run: Run, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = sorted(map(str, table.parent.glob("*.png")))[:6]
-    words = ["--sort-into", str(tmp_path / "sorted"), "--cam", str(tmp_path / "maps"), "--threshold", "0.3", "--json"]
+    words = [
+        "--sort-into",
+        str(tmp_path / "sorted"),
+        "--cam",
+        "layer-cam",
+        "--cam-into",
+        str(tmp_path / "maps"),
+        "--threshold",
+        "0.3",
+        "--json",
+    ]
     rows = [json.loads(line) for line in asked(capsys, "predict", str(run.path), *files, *words).splitlines()]
     for row in rows:
         name = Path(row["image"]).name

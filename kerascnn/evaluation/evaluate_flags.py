@@ -1,5 +1,6 @@
 """The flags of `kerascnn evaluate`. No TensorFlow."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
@@ -31,7 +32,15 @@ class Evaluate(Section):
         False, description="also score under noise, blur, contrast, brightness, JPEG and pixelation, at five severities"
     )
     resolutions: bool = Field(False, description="also score images that are scaled down and up again")
-    explain: bool = Field(False, description="also measure Grad-CAM: deletion score and sanity check of each stage")
+    explain: bool = Field(
+        False,
+        description="also measure class maps: Grad-CAM by stage, and all methods (deletion, insertion, sanity check)",
+    )
+    boxes: Path | None = Field(
+        None,
+        description="with --explain: table of boxes (image, left, top, right, bottom in pixels; label) for the pointing game",
+        json_schema_extra={"metavar": "FILE"},
+    )
     dedupe: bool = Field(
         False,
         description="also score without images that have a near-copy in train; known after an audit (extra audit)",

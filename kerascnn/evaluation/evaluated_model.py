@@ -70,7 +70,7 @@ class EvaluatedModel:
 
     def images(self, most: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields uint8 images [k, H, W, 3] and their indices in the split; only `most` of them, spread over the split."""
-        yield from self._batches(np.arange(len(self.split)) if most is None else _spread(len(self.split), most))
+        yield from self.batches(np.arange(len(self.split)) if most is None else spread(len(self.split), most))
 
     def sample(self, most: int | None) -> Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]:
         """Returns a function that yields `images(most)` each time; the images are decoded once if they fit into HELD bytes."""
@@ -85,9 +85,10 @@ class EvaluatedModel:
         if not len(places):
             size = self.predictor.image_size
             return np.empty((0, size, size, 3), np.uint8)
-        return np.concatenate([images for images, _ in self._batches(places)])
+        return np.concatenate([images for images, _ in self.batches(places)])
 
-    def _batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the decodable uint8 images [k, H, W, 3] at these indices in the split, and their indices."""
         part = replace(self.split, indices=self.split.indices[kept], labels=self.split.labels[kept])
         first = 0
         batches = pipeline.scoring(part, self.splits, BATCH, Cache("auto"))  # decoded once if they fit
@@ -134,7 +135,8 @@ class EvaluatedModel:
         )
 
 
-def _spread(n: int, most: int) -> np.ndarray:
+def spread(n: int, most: int) -> np.ndarray:
+    """Returns the indices of at most `most` of n things, spread over them."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
 
 

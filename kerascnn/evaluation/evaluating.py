@@ -24,12 +24,13 @@ from kerascnn.report.run_page import run_page
 from kerascnn.report.run_pictures import PICTURED, worst
 from kerascnn.runs import Busy, Run
 from kerascnn.runs.files import make_output
-from kerascnn.scoring import grad_cam, without_copies
+from kerascnn.scoring import class_maps, grad_cam, without_copies
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.statistics import calibration
 from kerascnn.statistics.calibration import Temperature
 
 MAPS = 12
+METHODS_SHOWN = 3  # images with a map by each method
 
 
 def evaluate(
@@ -65,7 +66,7 @@ def evaluate(
     if asked.resolutions:
         found["resolutions"] = robustness.over_resolutions(subject, asked.most, phases)
     if asked.explain:
-        found["explanation"] = explanation.measured(subject, asked.most, phases)
+        found["explanation"] = explanation.measured(subject, asked.most, asked.boxes, phases)
     predictions = found.pop("predictions")
     kept = _keep(subject, run, asked, found, predictions, phases)
     say(f"kept    {kept or 'nothing: --output FOLDER keeps scores, predictions, pictures'}")
@@ -262,6 +263,17 @@ def _maps(subject: EvaluatedModel) -> dict[str, bytes]:
         f"{names[a]}\ntruth: {title}" if bad else f"{names[a]}"
         for a, title, bad in zip(answered, titles, wrong, strict=True)
     ]
-    heat = grad_cam.grad_cam(model, images, answered)
-    overlays = [grad_cam.overlay(*pair) for pair in zip(images, heat, strict=True)]
-    return pictures.maps(subject.split.name, images, overlays, titles, wrong)
+    drawn = {}
+    if grad_cam.has_maps(model):
+        heat = grad_cam.grad_cam(model, images, answered)
+        overlays = [grad_cam.overlay(*pair) for pair in zip(images, heat, strict=True)]
+        drawn = pictures.maps(subject.split.name, images, overlays, titles, wrong)
+    few = slice(METHODS_SHOWN)
+    by_method = {
+        class_maps.METHODS[name].title: [
+            grad_cam.overlay(*pair)
+            for pair in zip(images[few], class_maps.class_maps(model, images[few], answered[few], name), strict=True)
+        ]
+        for name in class_maps.offered(model)
+    }
+    return drawn | pictures.maps_by_method(subject.split.name, images[few], by_method, titles[few], wrong[few])

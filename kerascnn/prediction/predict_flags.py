@@ -10,6 +10,10 @@ from kerascnn.data import formats
 from kerascnn.prediction.sorting import UNSURE
 
 
+# As `scoring.class_maps.METHODS`, which imports TensorFlow.
+MapName = Literal["grad-cam", "grad-cam++", "layer-cam", "hires-cam", "integrated-gradients", "occlusion"]
+
+
 class Predict(Section):
     """The flags of `kerascnn predict`."""
 
@@ -49,10 +53,13 @@ class Predict(Section):
     as_csv: Annotated[bool, tyro.conf.arg(name="csv")] = Field(
         False, description="print CSV with a header and one row per image, nothing else on standard output"
     )
-    cam: str | None = Field(
+    cam: MapName | None = Field(
         None,
-        description="folder for Grad-CAM overlays of the predicted class or labels (of a run or a .keras file)",
-        json_schema_extra={"metavar": "DIR"},
+        description="draw maps of what supports the predicted class or labels, by this method (of a run or a .keras file)",
+    )
+    cam_into: str = Field("cam", description="folder of these maps", json_schema_extra={"metavar": "DIR"})
+    cam_smooth: int = Field(
+        0, ge=0, description="mean over the maps of so many noisy copies of the image; 0: the map of the image itself"
     )
     sort_into: str | None = Field(
         None,

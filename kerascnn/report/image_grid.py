@@ -1,7 +1,7 @@
 """Grids of images with a line of text each: first batches, predictions, worst mistakes, Grad-CAM maps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,18 +19,24 @@ _SIDE = _CELL[0] - 2 * _GAP
 
 
 def images_with_titles(
-    images: np.ndarray, titles: Sequence[str], *, wrong: Sequence[bool] | None = None, heading: str = ""
+    images: np.ndarray,
+    titles: Sequence[str],
+    *,
+    wrong: Sequence[bool] | None = None,
+    heading: str = "",
+    columns: int = _COLUMNS,
 ) -> Picture:
-    """Draws images with a title each, six per row.
+    """Draws images with a title each.
 
     Args:
         images: Raw pixels 0-255, [n, H, W, 3]; the first GALLERY are shown.
         titles: One per image; a newline starts its second line.
         wrong: For each image, whether its title is red (otherwise green); None for plain titles.
         heading: Title above all.
+        columns: Largest number of images in a row.
     """
     shown = min(len(images), GALLERY)
-    columns = min(_COLUMNS, max(shown, 1))
+    columns = min(columns, max(shown, 1))
     rows = max(math.ceil(shown / columns), 1)
 
     def draw(figure: Panel) -> None:
@@ -116,3 +122,15 @@ def maps(images: np.ndarray, overlays: Sequence[np.ndarray], titles: Sequence[st
     color = [bool(wrong[i]) for i in range(shown) for _ in range(2)]
     heading = "Grad-CAM of the prediction, last stage"
     return images_with_titles(np.stack(pairs), words, wrong=color, heading=heading)
+
+
+def maps_by_method(
+    images: np.ndarray, overlays: Mapping[str, Sequence[np.ndarray]], titles: Sequence[str], wrong: Sequence[bool]
+) -> Picture:
+    """Draws a row for each image, uint8 [n, H, W, 3]: itself, and its overlay by each method, by its title."""
+    rows = [[images[i], *(drawn[i] for drawn in overlays.values())] for i in range(len(images))]
+    words = [word for i in range(len(images)) for word in (titles[i], *overlays)]
+    color = [bool(wrong[i]) for i in range(len(images)) for _ in range(1 + len(overlays))]
+    heading = "What supports the prediction, by method"
+    pictures = np.stack([picture for row in rows for picture in row])
+    return images_with_titles(pictures, words, wrong=color, heading=heading, columns=1 + len(overlays))

@@ -112,5 +112,16 @@ def maps(
     return {f"{split}_maps": png(image_grid.maps(images, overlays, titles, wrong))}
 
 
+def maps_by_method(
+    split: str,
+    images: np.ndarray,
+    overlays: Mapping[str, Sequence[np.ndarray]],
+    titles: Sequence[str],
+    wrong: Sequence[bool],
+) -> dict[str, bytes]:
+    """Returns pictures of images beside their overlays by each method, by its title."""
+    return {f"{split}_maps_by_method": png(image_grid.maps_by_method(images, overlays, titles, wrong))}
+
+
 def _fetch(split: Split, indices: np.ndarray) -> np.ndarray:
     return split.source.fetch(indices).numpy()

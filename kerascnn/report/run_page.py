@@ -172,7 +172,7 @@ def _costs(metrics: Mapping[str, Any], arch: str) -> ReportTable:
 def _tables(scores: dict[str, Any], task: Task) -> tuple[ReportTable, ...]:
     found = (
         _sets(scores[prediction_sets.KEY]) if prediction_sets.KEY in scores else None,
-        _explanation(scores["explanation"]) if "explanation" in scores else None,
+        *(_explanation(scores["explanation"]) if "explanation" in scores else ()),
         _confused(scores["confused"]) if scores.get("confused") else None,
         _views(scores, scores["tta"], task) if "tta" in scores else None,
     )
@@ -203,7 +203,43 @@ def _sets(entry: Mapping[str, Any]) -> ReportTable:
     return ReportTable("prediction_sets", "Prediction sets", tuple(columns), tuple(rows), note)
 
 
-def _explanation(found: dict[str, Any]) -> ReportTable:
+def _explanation(found: dict[str, Any]) -> tuple[ReportTable, ...]:
+    stages = (_stages(found),) if found["stages"] else ()
+    return (*stages, _methods(found["methods"])) if "methods" in found else stages
+
+
+def _methods(found: dict[str, Any]) -> ReportTable:
+    boxes = found.get("boxes")
+    keys = (
+        "deletion",
+        "insertion",
+        "deletion_gain",
+        "insertion_gain",
+        "head_correlation",
+        *(("hits",) if boxes else ()),
+    )
+    columns = (
+        Column("method"),
+        Column(
+            "deletion", "number", "Area under the confidence while the hottest pixels turn grey first: low is good."
+        ),
+        Column("insertion", "number", "Area under it while they appear first: high is good."),
+        Column(
+            "deletion gain", "number", "Lower than with the same maps shifted at random: 0 is no better than chance."
+        ),
+        Column("insertion gain", "number", "Higher than with them."),
+        Column("random head", "number", "Rank correlation with the map of a random head: near 1 is bad."),
+        *((Column("in a box", "share", "Hottest position inside of a box of the image's class."),) if boxes else ()),
+    )
+    rows = tuple((name, *(row[key] and Interval(**row[key]) for key in keys)) for name, row in found["rows"].items())
+    note = f"n = {found['n']:,} images, 95 % intervals over them."
+    if boxes:
+        chance, center = boxes["chance"]["value"], boxes["center"]["value"]
+        note += f" Boxes: n = {boxes['n']:,}; a random position hits {chance:.1%}, the center {center:.1%}."
+    return ReportTable("maps_by_method", "Which maps show what matters?", columns, rows, note)
+
+
+def _stages(found: dict[str, Any]) -> ReportTable:
     keys = ("before", "hottest", "elsewhere", "scattered", "drop", "head_correlation")
     columns = (
         Column("stage"),

@@ -1,22 +1,20 @@
-"""Grad-CAM of a network's stages, and tests of these maps."""
+"""Grad-CAM and its kin: maps from the output of one stage of a network and from its gradient."""
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import stats
 
-from kerascnn import models
 from kerascnn.errors import UserError
-from kerascnn.statistics import Interval, mean_interval, mean_share
 
 BATCH = 32
-GREY = 127.5
-# The function of each stage, for as long as its network lives: tracing a deep network takes longer than the maps of a batch.
-_TRACED: "weakref.WeakKeyDictionary[keras.Model, dict[str, Callable[[Any, Any], Any]]]" = weakref.WeakKeyDictionary()
+# How a method weighs features and gradient, [n, h, w, channels] each, before both are summed over the channels.
+Weighing = Callable[[Any, Any], Any]
+# The functions of a network for as long as it lives: tracing a deep one takes longer than the maps of a batch.
+_TRACED: "weakref.WeakKeyDictionary[keras.Model, dict[Any, Callable[..., Any]]]" = weakref.WeakKeyDictionary()
 
 
 def stages(model: keras.Model) -> list[str]:
@@ -38,6 +36,8 @@ def grad_cam(
 ) -> np.ndarray:
     """Returns Grad-CAM maps: how much each position supports a class (Selvaraju et al., 2017, section 3).
 
+    The weight of a channel is the mean of its gradient.
+
     Args:
         model: A network of `models.build` that computes in float32; it is not changed.
         images: Raw pixels 0-255, [n, H, W, 3], of the model's size.
@@ -50,23 +50,107 @@ def grad_cam(
     Raises:
         UserError: The model has no such stage.
     """
+    return _maps(model, images, classes, stage, _by_mean_gradient)
+
+
+def grad_cam_plus_plus(
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray | None = None, stage: str | None = None
+) -> np.ndarray:
+    """Returns Grad-CAM++ maps (Chattopadhay et al., 2018, equations 18 to 20): arguments and result as `grad_cam`.
+
+    The weight of a channel is a sum of its positive gradients, weighed so that several places of one class count alike.
+    """
+    return _maps(model, images, classes, stage, _by_positive_gradient)
+
+
+def layer_cam(
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray | None = None, stage: str | None = None
+) -> np.ndarray:
+    """Returns Layer-CAM maps (Jiang et al., 2021, section III): arguments and result as `grad_cam`.
+
+    Each position of a channel has a weight of its own, its gradient where that is positive: early stages keep their detail.
+    """
+    return _maps(model, images, classes, stage, _by_own_positive_gradient)
+
+
+def hires_cam(
+    model: keras.Model, images: np.ndarray, classes: Sequence[int] | np.ndarray | None = None, stage: str | None = None
+) -> np.ndarray:
+    """Returns HiRes-CAM maps (Draelos and Carin, 2020, section 3.2): arguments and result as `grad_cam`.
+
+    The weight of each position of a channel is its gradient. Where an average pool and one dense layer follow the stage,
+    the map is that of Grad-CAM.
+    """
+    return _maps(model, images, classes, stage, _by_own_gradient)
+
+
+def _by_mean_gradient(features: Any, gradient: Any) -> Any:
+    return tf.reduce_mean(gradient, axis=(1, 2), keepdims=True) * features
+
+
+def _by_positive_gradient(features: Any, gradient: Any) -> Any:
+    """Weighs as for the score exp(logit), whose derivatives of every order are powers of the logit's gradient.
+
+    Their common factor exp(logit) does not change a map, whose maximum is 1.
+    """
+    square = gradient**2
+    total = tf.reduce_sum(features, axis=(1, 2), keepdims=True)
+    shares = tf.math.divide_no_nan(square, 2 * square + total * square * gradient)
+    return tf.reduce_sum(shares * tf.nn.relu(gradient), axis=(1, 2), keepdims=True) * features
+
+
+def _by_own_positive_gradient(features: Any, gradient: Any) -> Any:
+    return tf.nn.relu(gradient) * features
+
+
+def _by_own_gradient(features: Any, gradient: Any) -> Any:
+    return gradient * features
+
+
+def _maps(
+    model: keras.Model,
+    images: np.ndarray,
+    classes: Sequence[int] | np.ndarray | None,
+    stage: str | None,
+    weighing: Weighing,
+) -> np.ndarray:
     known = stages(model)
     stage = stage or known[-1]
     if stage not in known:
         raise UserError(f"{model.name} has no {stage}: it has {', '.join(known)}")
-    kept = _TRACED.setdefault(model, {})
-    run = kept.get(stage) or kept.setdefault(stage, _cam(model, stage))
+    tapped = traced(model, stage, lambda: _tapped(model, stage))
     given = np.full(len(images), -1) if classes is None else np.asarray(classes)
-    batches = range(0, len(images), BATCH)
-    heat = [run(_pixels(images[i : i + BATCH]), tf.constant(given[i : i + BATCH], tf.int64)).numpy() for i in batches]
-    return np.concatenate(heat) if heat else np.empty((0, *images.shape[1:3]), "float32")
+    found = np.empty(images.shape[:3], "float32")
+    for first in range(0, len(images), BATCH):
+        some = slice(first, first + BATCH)
+        features, gradient = tapped(as_pixels(images[some]), tf.constant(given[some], tf.int64))
+        heat = tf.nn.relu(tf.reduce_sum(tf.cast(weighing(features, gradient), tf.float32), axis=-1, keepdims=True))
+        found[some] = scaled(tf.image.resize(heat, images.shape[1:3])[..., 0].numpy())
+    return found
 
 
-def _pixels(images: np.ndarray) -> Any:
+def scaled(values: np.ndarray) -> np.ndarray:
+    """Returns the positive part of [n, H, W], with a maximum of 1 for each image that has any."""
+    heat = np.maximum(values, 0)
+    most = heat.max(axis=(1, 2), keepdims=True, initial=0)
+    return np.divide(heat, most, out=np.zeros_like(heat), where=most > 0)
+
+
+def traced(model: keras.Model, key: Any, made: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """Returns the function of a network by its key, which is made once for as long as the network lives."""
+    kept = _TRACED.setdefault(model, {})
+    if key not in kept:
+        kept[key] = made()
+    return kept[key]
+
+
+def as_pixels(images: np.ndarray) -> Any:
+    """Returns images as a float32 tensor."""
     return tf.constant(np.asarray(images, "float32"))
 
 
-def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
+def _tapped(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
+    """Returns images and classes (-1: the predicted one) -> a stage's output and the gradient of the logit to it."""
     tapped = keras.Model(model.inputs, [model.get_layer(stage).output, model.output])
 
     def run(images, classes):
@@ -75,10 +159,7 @@ def _cam(model: keras.Model, stage: str) -> Callable[[Any, Any], Any]:
             features, logits = tapped(images, training=False)
             wanted = tf.where(classes < 0, tf.argmax(logits, axis=1), classes)
             score = tf.gather(logits, wanted, batch_dims=1)
-        weights = tf.reduce_mean(tape.gradient(score, features), axis=(1, 2), keepdims=True)
-        heat = tf.nn.relu(tf.reduce_sum(tf.cast(weights * features, tf.float32), axis=-1, keepdims=True))
-        heat = tf.image.resize(heat, tf.shape(images)[1:3])[..., 0]
-        return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
+        return features, tape.gradient(score, features)
 
     specs = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32), tf.TensorSpec([None], tf.int64)
     return tf.function(run, input_signature=specs, autograph=False).get_concrete_function()
@@ -92,133 +173,3 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     colors = colormaps["inferno"](heat)[..., :3] * 255
     share = 0.35 + 0.3 * heat[..., None]
     return np.clip(grey * (1 - share) + colors * share, 0, 255).astype("uint8")
-
-
-class Confidences(NamedTuple):
-    """Each image's confidence in the class predicted for the whole image, float64 [n], with some pixels gray.
-
-    Attributes:
-        before: With no pixel gray.
-        hottest: With the hottest pixels gray.
-        elsewhere: With a mask of the same form, shifted at random.
-        scattered: With as many single pixels drawn at random: noise, which can hurt more than any hole.
-    """
-
-    before: np.ndarray
-    hottest: np.ndarray
-    elsewhere: np.ndarray
-    scattered: np.ndarray
-
-    @property
-    def drop(self) -> np.ndarray:
-        """The information of the map, `elsewhere - hottest`, whose mean is 0 for a map that is no better than chance."""
-        return self.elsewhere - self.hottest
-
-
-class Deletion(NamedTuple):
-    """Means of `Confidences` and of `drop` over the images, with intervals."""
-
-    before: Interval
-    hottest: Interval
-    elsewhere: Interval
-    scattered: Interval
-    drop: Interval
-
-
-def deletion(
-    infer: Callable[[Any], Any],
-    images: np.ndarray,
-    heat: np.ndarray,
-    share: float = 0.2,
-    seed: int = 0,
-    groups: np.ndarray | None = None,
-) -> Deletion:
-    """Turns the hottest pixels gray and measures the loss of confidence (deletion: Petsiuk et al., 2018, section 3.2).
-
-    Args:
-        infer: Images float32 [batch, H, W, 3] in 0-255 -> probabilities [batch, C].
-        images: Raw pixels, [n, H, W, 3].
-        heat: Maps of the predicted classes, [n, H, W].
-        share: Share of the pixels that become gray.
-        seed: Seed of the random masks.
-        groups: Group of each image, int [n], or None if images are independent.
-    """
-    found = confidences(infer, images, heat, share, seed)
-    before, hottest, elsewhere, scattered = (mean_share(values, groups) for values in found)
-    return Deletion(before, hottest, elsewhere, scattered, _signed(found.drop, groups))
-
-
-def confidences(
-    infer: Callable[[Any], Any], images: np.ndarray, heat: np.ndarray, share: float = 0.2, seed: int = 0
-) -> Confidences:
-    """Returns the values of `deletion` by image, to compare networks on the same images; equal seeds draw equal shifts."""
-    rng = np.random.default_rng(seed)
-    hottest = _highest(heat, share)
-    shifts = [tuple(int(rng.integers(1, side)) for side in mask.shape) for mask in hottest]
-    moved = np.stack([np.roll(mask, shift, axis=(0, 1)) for mask, shift in zip(hottest, shifts, strict=True)])
-    scattered = _highest(rng.random(heat.shape), share)
-    answered = _ask(infer, images).argmax(axis=1)[:, None]
-
-    def confidence(mask: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(_ask(infer, images, mask), answered, axis=1)[:, 0].astype("float64")
-
-    return Confidences(*(confidence(mask) for mask in (np.zeros_like(hottest), hottest, moved, scattered)))
-
-
-def _highest(values: np.ndarray, share: float) -> np.ndarray:
-    """Returns masks of the highest `share` of each [H, W]; ties are taken from the upper left."""
-    mask = np.zeros(values.shape, bool)
-    for place, one in zip(mask, values, strict=True):
-        place.flat[np.argsort(-one, axis=None, kind="stable")[: round(share * one.size)]] = True
-    return mask
-
-
-def _ask(infer: Callable[[Any], Any], images: np.ndarray, grey: np.ndarray | None = None) -> np.ndarray:
-    """Returns the probabilities, [n, C], batch by batch; pixels are gray where `grey` [n, H, W] is true."""
-    answers = []
-    for first in range(0, len(images), BATCH):
-        pixels = np.asarray(images[first : first + BATCH], "float32")
-        if grey is not None:
-            pixels = np.where(grey[first : first + BATCH, ..., None], np.float32(GREY), pixels)
-        answers.append(np.asarray(infer(tf.constant(pixels))))
-    return np.concatenate(answers)
-
-
-def head_matters(
-    model: keras.Model,
-    images: np.ndarray,
-    stage: str | None = None,
-    seed: int = 0,
-    groups: np.ndarray | None = None,
-) -> Interval | None:
-    """Returns the rank correlation of maps before and after randomizing the head, for the same classes.
-
-    This is the sanity check of Adebayo et al., 2018 (section 4): a map that stays the same does not show what the network
-    learned. Near 1 is bad, near 0 is good. The model's weights are restored.
-
-    Returns:
-        Mean of Spearman's correlation over the images whose maps are not empty, with its interval; None where
-        there are none.
-    """
-    answers = _ask(tf.function(lambda batch: model(batch, training=False), reduce_retracing=True), images).argmax(
-        axis=1
-    )
-    before = grad_cam(model, images, answers, stage)
-    head = models.head(model)
-    kept, rng = head.get_weights(), np.random.default_rng(seed)
-    try:
-        head.set_weights([rng.normal(0, max(float(part.std()), 1e-3), part.shape) for part in kept])
-        after = grad_cam(model, images, answers, stage)
-    finally:
-        head.set_weights(kept)
-    kept_maps = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if np.ptp(a) and np.ptp(b)]
-    if not kept_maps:
-        return None
-    correlations = [stats.spearmanr(before[i].ravel(), after[i].ravel()).statistic for i in kept_maps]
-    return _signed(np.array(correlations), None if groups is None else groups[kept_maps])
-
-
-def _signed(values: np.ndarray, groups: np.ndarray | None) -> Interval:
-    """Returns the mean of numbers from -1 to 1, with an interval within these bounds."""
-    found = mean_interval(values, groups)
-    return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))

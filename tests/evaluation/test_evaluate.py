@@ -20,6 +20,7 @@ from kerascnn.data import corruptions
 from kerascnn.errors import DONE, USER_ERROR, UserError
 from kerascnn.evaluation import evaluated_model
 from kerascnn.runs import Run, lease
+from kerascnn.scoring import class_maps
 
 pytestmark = pytest.mark.training
 
@@ -47,9 +48,11 @@ def photos(folder: Path, names: tuple[str, ...], each: int = 8) -> Path:
     return folder
 
 
-def test_everything_of_a_run(run, capsys) -> None:
+def test_everything_of_a_run(run, tmp_path, capsys) -> None:
     before = Run(run).metrics()
-    words = ["--tta", "flip", "--corruptions", "--resolutions", "--explain", "--most", "16"]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,left,top,width,height\ntest/1,0,0,28,28\n7,0,0,28,28\ntest/5,-9,0,9,28\n")
+    words = ["--tta", "flip", "--corruptions", "--resolutions", "--explain", "--most", "16", "--boxes", str(boxes)]
     assert evaluate.main([str(run), *words, "--json"]) == DONE
     found = json.loads(capsys.readouterr().out)
     scores, kept = found["scores"], Run(run).metrics()
@@ -65,16 +68,26 @@ def test_everything_of_a_run(run, capsys) -> None:
     assert all(row["n"] == 16 for row in found["corruptions"])
     assert [row["pixels"] for row in found["resolutions"]] == [32, 24, 16, 12, 8, 4]
     assert {"stage1", "stage2"} <= set(found["explanation"]["stages"])
+    methods = found["explanation"]["methods"]
+    assert (methods["n"], list(methods["rows"])) == (16, list(class_maps.METHODS))
+    assert methods["boxes"]["n"] == 3
+    for row in methods["rows"].values():
+        assert row["deletion"]["low"] <= row["deletion"]["value"] <= row["deletion"]["high"]
+        assert row["hits"]["value"] <= 2 / 3, "one box lies beside its image"
     assert kept["finished"] == before["finished"]
     assert kept["test"]["brier"]["n"] == 1000
     plots = {path.name for path in Run(run).plots.iterdir()}
-    assert plots >= {f"test_{name}.png" for name in ("reliability", "ranking", "corruptions", "resolutions", "maps")}
+    assert plots >= {
+        f"test_{name}.png"
+        for name in ("reliability", "ranking", "corruptions", "resolutions", "maps", "maps_by_method")
+    }
     assert kept["test"]["auroc"]["low"] <= kept["test"]["auroc"]["value"] <= kept["test"]["auroc"]["high"]
     assert all(row["f1_low"] <= row["f1_high"] for row in kept["test"]["per_class"] if row["f1"] is not None)
     page = Run(run).report_file.read_text(encoding="utf-8")
     for words in (
         "worst of",
         "Grad-CAM",
+        "Which maps show what matters?",
         "Accuracy under corruptions",
         "Most confused pairs",
         "Several looks at each image",
