@@ -9,7 +9,6 @@ from kerascnn.config.section import Section
 from kerascnn.data import formats
 from kerascnn.prediction.sorting import UNSURE
 
-
 # As `scoring.class_maps.METHODS`, which imports TensorFlow.
 MapName = Literal["grad-cam", "grad-cam++", "layer-cam", "hires-cam", "integrated-gradients", "occlusion"]
 
