@@ -14,7 +14,7 @@ from kerascnn.data import Room
 from kerascnn.data.copies import Copies, known
 from kerascnn.data.copies import find as find_copies
 from kerascnn.errors import UserError
-from kerascnn.evaluation import explanation, robustness, scores, trust
+from kerascnn.evaluation import boxes, explanation, robustness, scores, trust
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.evaluation.evaluated_model import EvaluatedModel, find
 from kerascnn.report import label_pictures, pictures, tensorboard
@@ -52,6 +52,10 @@ def evaluate(
     """
     if asked.output:
         _check_output(Path(asked.output))
+    if asked.boxes is not None:
+        if not asked.explain:
+            raise UserError("--boxes says where maps should point: give --explain as well")
+        boxes.read(asked.boxes)  # what is wrong with it is told at once
     subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split, room, phases)
     trusted = trust.find(subject, asked, room)
     if asked.output:

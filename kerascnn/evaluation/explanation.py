@@ -34,7 +34,7 @@ def measured(
         same without the stages, the `map_tests.CurveAreas`, and with boxes hits, and boxes: n, chance and center.
     """
     model = subject.network()
-    known = boxes.find(subject, boxes_file) if boxes_file is not None else None  # a wrong table is told at once
+    known = boxes.find(subject, boxes_file) if boxes_file is not None else None
     batches = list(subject.images(most))
     images, indices = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     groups = subject.groups(np.array(subject.split.ids())[indices])
