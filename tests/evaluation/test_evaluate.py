@@ -115,7 +115,7 @@ def test_the_screen_says_what_n_is_and_scores_wait_for_who_holds_the_run(run, ca
 def test_images_that_are_cut_together_are_resampled_together(run, capsys) -> None:
     before = Run(run).metrics()["test"]
     Run(run).write_config(Run(run).config().replace(data={"group_by": r"^(.*)\d$"}))  # test/12? is a group
-    words = ["--resolutions", "--explain", "--most", "40"]
+    words = ["--resolutions", "--explain", "--most", "16"]
     assert evaluate.main([str(run), *words]) == DONE
     assert "n = 1,000 images in 100 groups, 1 network" in capsys.readouterr().out
     metrics = Run(run).metrics()["test"]
