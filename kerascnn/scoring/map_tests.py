@@ -9,6 +9,7 @@ import tensorflow as tf
 from scipy import stats
 
 from kerascnn import models
+from kerascnn.scoring import pixel_maps
 from kerascnn.statistics import Interval, mean_interval, mean_share
 
 BATCH = 32
@@ -218,9 +219,7 @@ def head_matters(
         Mean of Spearman's correlation over the images whose maps are not empty, with its interval; None where
         there are none.
     """
-    answers = _ask(tf.function(lambda batch: model(batch, training=False), reduce_retracing=True), images).argmax(
-        axis=1
-    )
+    answers = pixel_maps.predicted(model, images)
     head = models.head(model)
     kept, rng = head.get_weights(), np.random.default_rng(seed)
     try:
