@@ -33,6 +33,7 @@ _DESCRIBED: dict[str, Any] = {
     **{name: getattr(PUBLISHED, name) for name in SHAPE if name != "width"},
     "zero_init_residual": False,
     "whiten": False,
+    "drop_block": 0.0,
     "aux_weight": None,
 }
 

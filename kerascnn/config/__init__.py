@@ -55,6 +55,10 @@ class Model(Section):
     drop_path: float = Field(
         0.0, ge=0, lt=1, description="drop rate of the last block's residual branch; rises linearly from 0"
     )
+    drop_block: float = Field(
+        0.0, ge=0, lt=1, description="share of the pixels dropped in squares after each of the last two stages"
+    )
+    drop_block_size: int = Field(7, ge=1, le=64, description="--drop-block: side of a square, in pixels of the stage")
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the logits (default: the paper's)")
     aux_weight: float | None = Field(
         None, ge=0, le=10, description="weight of auxiliary heads in the loss; 0: no heads (default: the arch's)"

@@ -184,6 +184,11 @@ class Fit(Section):
         description="train and validate the first N epochs at three quarters of the image size"
         " (default: 0, or as the default of --epochs says)",
     )
+    remat: bool = Field(
+        False,
+        description="keep only the inputs of blocks and compute the rest again: less memory, longer steps",
+        json_schema_extra=VOLATILE,
+    )
     average_last: int = Field(
         0, ge=0, description="keep the mean of the weights after the last N epochs, not the best epoch; 0: off"
     )

@@ -11,7 +11,7 @@ from kerascnn.layers.conv import Conv2D
 from kerascnn.layers.norm import BatchNormalization
 from kerascnn.layers.paths import fast
 
-__all__ = ["DropPath", "PadShortcut", "SeparableConvBN", "SqueezeExcite"]
+__all__ = ["DropBlock", "DropPath", "PadShortcut", "SeparableConvBN", "SqueezeExcite"]
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")
@@ -78,6 +78,47 @@ class DropPath(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="kerascnn")
+class DropBlock(layers.Layer):
+    """Drops squares of neighboring pixels of each channel, in training only (Ghiasi et al., 2018).
+
+    Args:
+        rate: Expected share of the pixels that are dropped, in [0, 1); what is kept is scaled up by as much as the batch lost.
+            ValueError outside.
+        size: Side of a square in pixels, cut to that of the image.
+        seed: Seed of the draws, or None.
+
+    Input and output: (batch, height, width, channels) of a known height and width.
+    """
+
+    def __init__(self, rate, size=7, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate must be in [0, 1). Received: rate={rate}")
+        self.rate, self.size, self.seed = rate, size, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, x, training=False):
+        if not training or self.rate == 0:
+            return x
+        batch, height, width, channels = ops.shape(x)
+        size = min(self.size, *x.shape[1:3])
+        rows, columns = height - size + 1, width - size + 1  # of corners of squares that lie within the image
+        share = self.rate * ops.cast(height * width, "float32") / ops.cast(size * size * rows * columns, "float32")
+        draws = keras.random.uniform((batch, rows, columns, channels), dtype="float32", seed=self.seed_generator)
+        edge = ((0, 0), (size - 1, size - 1), (size - 1, size - 1), (0, 0))
+        corners = ops.pad(ops.cast(draws < share, "float32"), edge)
+        kept = 1.0 - ops.max_pool(corners, size, 1, "valid")
+        scale = ops.cast(ops.size(kept), "float32") / ops.maximum(ops.sum(kept), 1.0)
+        return x * ops.cast(kept * scale, x.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "size": self.size, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

@@ -37,6 +37,8 @@ def build(
     zero_init_residual: bool = False,
     drop_path: float = 0.0,
     dropout: float | None = None,
+    drop_block: float = 0.0,
+    drop_block_size: int = 7,
     **choices: Any,
 ) -> keras.Model:
     """Returns the network `arch`: raw pixels from 0 to 255 in (integers or floats), float32 logits out, preprocessing inside.
@@ -52,6 +54,8 @@ def build(
         zero_init_residual: Whether residual blocks begin as identities.
         drop_path: Rate at which the last residual branch is dropped; earlier ones less, the first never.
         dropout: Dropout rate before the logits; None for the paper's.
+        drop_block: Share of the pixels that are dropped in squares after each of the last two stages (not in functions).
+        drop_block_size: Side of these squares in pixels of the stage.
         **choices: Fields of `Shape` by name, instead of `shape`'s: width, filters, stem, shortcut, ...
 
     Raises UserError for a name, size or option that the arch does not have.
@@ -66,7 +70,7 @@ def build(
     if function := own.parse(arch):
         return _built_by(function, input_shape, num_classes, replace(shape, **choices), drop_path, dropout)
     row = networks.concrete(arch, replace(shape, **choices), input_shape[:2])
-    options = graph.Options(zero_init_residual, drop_path, dropout)
+    options = graph.Options(zero_init_residual, drop_path, dropout, drop_block, drop_block_size)
     return graph.build(row, arch, input_shape, num_classes, options)
 
 

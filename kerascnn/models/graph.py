@@ -11,7 +11,7 @@ from kerascnn.architectures.rows import Arch, ArticleInception, ResNet, ResNet9
 from kerascnn.architectures.steps import Block, Trace
 from kerascnn.architectures.tables import PIXELS
 from kerascnn.errors import UserError
-from kerascnn.layers import Preprocess
+from kerascnn.layers import DropBlock, Preprocess
 from kerascnn.layers.described import Style, layer_of
 
 
@@ -21,6 +21,11 @@ class Options(NamedTuple):
     zero_init_residual: bool = False
     drop_path: float = 0.0
     dropout: float | None = None
+    drop_block: float = 0.0
+    drop_block_size: int = 7
+
+
+DROPPING = 2  # last stages with drop block (Ghiasi et al., 2018, section 4.1)
 
 
 def build(row: Arch, name: str, input_shape: tuple[int | None, int | None, int], num_classes: int, options: Options):
@@ -42,7 +47,10 @@ def build(row: Arch, name: str, input_shape: tuple[int | None, int | None, int],
 
     x = _called("stem", through(found.stem, x))
     for stage, steps in enumerate(found.stages, 1):
-        x = _called(f"stage{stage}", through(steps, x))
+        x = through(steps, x)
+        if options.drop_block and stage > len(found.stages) - DROPPING:
+            x = DropBlock(options.drop_block, options.drop_block_size, name=f"stage{stage}_drop_block")(x)
+        x = _called(f"stage{stage}", x)
     return keras.Model(images, _classify(through(found.end, x), row, num_classes, options), name=name)
 
 

@@ -1,7 +1,9 @@
 """Turns a config into a compiled model: settings that depend on the data, the schedule, the network and its optimizer."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ from kerascnn import models
 from kerascnn.architectures import own, tables
 from kerascnn.architectures.shape import Shape
 from kerascnn.compat import keras as compat
-from kerascnn.config import Config, Model
+from kerascnn.config import Config, Model, Optim
 from kerascnn.config.defaults import with_lr, with_optimizer
 from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
 from kerascnn.data import Splits, augment, pipeline
@@ -18,7 +20,7 @@ from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
 from kerascnn.models import auxiliary, functions
 from kerascnn.runs import Run
-from kerascnn.training import depth, finetune, keras_metrics, losses, optim, sharpness, whitening
+from kerascnn.training import depth, finetune, keras_metrics, losses, optim, remat, sharpness, whitening
 
 # Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
 IMBALANCE = 3
@@ -239,8 +241,7 @@ def compile_for(
         if section.layer_decay < 1:
             for variables, factor in depth.factors(network_of(model), head, section.layer_decay):
                 optimizer.scale(variables, factor)
-        if section.sam_rho:
-            model.train_step = sharpness.train_step(model, section.sam_rho, adaptive=section.sam_adaptive)
+        model.train_step = _step(model, section, config.fit)
         model.compile(
             optimizer,
             losses.build(config.optim, splits.task),
@@ -254,6 +255,14 @@ def compile_for(
         compat.build_metrics(model, blank)
 
 
+def _step(model: keras.Model, section: Optim, fit: ResolvedFit) -> Callable[[Any], Any]:
+    """Returns the training step of a model: Keras' own, with what the config adds."""
+    step: Callable[[Any], Any] = type(model).train_step.__get__(model)
+    if section.sam_rho:
+        step = sharpness.train_step(model, section.sam_rho, adaptive=section.sam_adaptive)
+    return remat.train_step(network_of(model), step) if fit.remat else step
+
+
 def network(section: Model, image_size: int, classes: int) -> keras.Model:
     """Returns a fresh single-output network of a resolved section."""
     return models.build(
@@ -264,6 +273,8 @@ def network(section: Model, image_size: int, classes: int) -> keras.Model:
         zero_init_residual=section.zero_init_residual,
         drop_path=section.drop_path,
         dropout=section.dropout,
+        drop_block=section.drop_block,
+        drop_block_size=section.drop_block_size,
     )
 
 

@@ -29,6 +29,7 @@ LAYERS = [  # class, arguments, input shape, output shape
     (layers.Preprocess, {"mean": [1, 2, 3], "std": [4, 5, 6], "reverse": True}, (2, 5, 5, 3), (2, 5, 5, 3)),
     (layers.SqueezeExcite, {"filters": 3}, (2, 5, 5, 6), (2, 5, 5, 6)),
     (layers.DropPath, {"rate": 0.5, "seed": 1}, (2, 5, 5, 4), (2, 5, 5, 4)),
+    (layers.DropBlock, {"rate": 0.2, "size": 3, "seed": 1}, (2, 5, 5, 4), (2, 5, 5, 4)),
     (layers.PadShortcut, {"filters": 7, "strides": 2}, (2, 5, 5, 4), (2, 3, 3, 7)),
     (layers.BasicBlock, {"filters": 6, "strides": 2, "zero_init_residual": True}, (2, 8, 8, 4), (2, 4, 4, 6)),
     (layers.BasicBlock, {"filters": 6, "strides": 2, "shortcut": "A", "inner": 5}, (2, 7, 7, 4), (2, 4, 4, 6)),

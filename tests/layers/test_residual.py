@@ -133,3 +133,21 @@ def test_split_attention_averages_its_splits():
     logits = layer.expand(layer.reduce(means)).numpy()
     share = 1 / (1 + np.exp(logits[..., 4:] - logits[..., :4]))  # a softmax over two
     np.testing.assert_allclose(layer(x), first * share + second * (1 - share), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "side"), [(3, 12), (1, 8), (9, 6)])
+def test_drop_block_drops_squares_of_about_the_rate(size: int, side: int) -> None:
+    """What is dropped are whole squares; the rest is scaled up, so that the sum stays; inference changes nothing."""
+    layer = layers.DropBlock(0.15, size, seed=3)
+    x = tf.ones((64, side, side, 8))
+    y = layer(x, training=True).numpy()
+    np.testing.assert_array_equal(layer(x).numpy(), x)
+    dropped = y == 0
+    assert 0.08 < dropped.mean() < 0.18  # squares overlap, so that a little less than the rate is dropped
+    assert y.sum() == pytest.approx(y.size, rel=1e-4)
+    size = min(size, side)
+    windows = np.lib.stride_tricks.sliding_window_view(dropped, (size, size), axis=(1, 2)).all((-2, -1))
+    covered = np.zeros_like(dropped)
+    for row, column in np.ndindex(windows.shape[1:3]):
+        covered[:, row : row + size, column : column + size] |= windows[:, row : row + 1, column : column + 1]
+    np.testing.assert_array_equal(covered, dropped)

@@ -213,3 +213,14 @@ def test_auxiliary_heads_scale_and_train():
     assert models.auxiliary_heads("resnet50", network, 5) == {}
     with pytest.raises(UserError, match="one size"):
         models.auxiliary_heads("googlenet", tiny("googlenet", (None, None, 3)), 5, **TINY)
+
+
+def test_drop_block_follows_the_last_two_stages() -> None:
+    network = models.build("resnet20", (32, 32, 3), 4, blocks=(1, 1, 1), width=0.25, drop_block=0.1, drop_block_size=3)
+    dropping = [layer for layer in network.layers if isinstance(layer, layers.DropBlock)]
+    assert [(layer.name, layer.rate, layer.size) for layer in dropping] == [
+        ("stage2_drop_block", 0.1, 3),
+        ("stage3_drop_block", 0.1, 3),
+    ]
+    plain = models.build("resnet20", (32, 32, 3), 4, blocks=(1, 1, 1), width=0.25)
+    assert [weight.path for weight in plain.weights] == [weight.path for weight in network.weights]
