@@ -13,6 +13,7 @@ from kerascnn.config.section import nearest
 
 UNIFORM = 100.0  # an mstd above this: magnitudes are uniform from 0 to m, as in timm
 PROBABILITY = (0.0, 1.0)
+_TIMM = ("v0", "v0r", "original", "originalr")
 _PART = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
 
 
@@ -100,8 +101,35 @@ NOTATIONS: dict[str, Notation] = {
             "n": Key(2, 1, 8, "operations per image", whole=True),
         },
     ),
+    "aa": Notation(
+        "AutoAugment: torchvision's policies, or timm's from v0 on (Cubuk et al., 2019)",
+        {"mstd": _deviation(0.0)},
+        ("imagenet", "cifar10", "svhn", "v0", "v0r", "original", "originalr"),
+    ),
+    "augmix": Notation(
+        "AugMix as timm has it (Hendrycks et al., 2020)",
+        {
+            "m": Key(3, 0, 10, "magnitude", whole=True),
+            "w": Key(3, 1, 8, "chains", whole=True),
+            "d": Key(0, 0, 3, "operations of a chain; 0: one to three", whole=True),
+            "mstd": _deviation(1000.0),
+        },
+    ),
     "ta_wide": Notation("TrivialAugment, wide, as torchvision has it (Mueller and Hutter, 2021)"),
     "3a": Notation("3-Augment: gray, solarize or blur, a third each (Touvron et al., 2022)"),
+    "rotate": Notation("turns about the center", {"m": Key(15, 0, 180, "most degrees"), "p": _share(1.0)}),
+    "perspective": Notation(
+        "moves the corners", {"m": Key(0.5, 0, 1, "most, as a share of half a side"), "p": _share(0.5)}
+    ),
+    "blur": Notation(
+        "Gaussian blur",
+        {"low": Key(0.1, 0, 2, "smallest deviation in pixels"), "high": Key(2.0, 0, 2, "largest"), "p": _share(0.5)},
+    ),
+    "posterize": Notation("fewer levels", {"b": Key(4, 0, 8, "bits that stay", whole=True), "p": _share(0.5)}),
+    "solarize": Notation("inverts bright levels", {"t": Key(128, 0, 256, "first level"), "p": _share(0.5)}),
+    "equalize": Notation("flattens the histograms", {"p": _share(0.5)}),
+    "autocontrast": Notation("stretches the levels", {"p": _share(0.5)}),
+    "invert": Notation("the negative", {"p": _share(0.5)}),
     "erase": Notation(
         "random erasing (Zhong et al., 2020); const: the mean color, rand: one random color, pixel: noise",
         {
@@ -141,6 +169,8 @@ def parse(word: str) -> Written:
             numbers[key] = _number(word, key, found[2], notation.keys[key])
         else:
             raise ValueError(f"{word}: {part!r} is no part of {name}, which takes {_taken(notation)}")
+    if name == "aa" and "mstd" in seen and variant not in _TIMM:
+        raise ValueError(f"{word}: mstd belongs to timm's policies: {', '.join(_TIMM)}")
     if numbers.get("low", 0.0) > numbers.get("high", 1.0):
         raise ValueError(f"{word}: low ({numbers['low']:g}) must not exceed high ({numbers['high']:g})")
     return Written(name, variant or (notation.variants[0] if notation.variants else ""), numbers)

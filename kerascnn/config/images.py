@@ -219,11 +219,30 @@ class Augment(Section):
     crop_area: tuple[float, float] = Field(
         (0.35, 1.0), description="resized_crop: smallest and largest share of the area"
     )
+    crop_ratio: tuple[float, float] = Field(
+        (3 / 4, 4 / 3), description="resized_crop: smallest and largest width / height"
+    )
+    crop_interpolation: Literal["bilinear", "bicubic"] = Field(
+        "bilinear", description="resized_crop: how crops are resized, antialiased"
+    )
     color: float = Field(0.4, gt=0, le=1, description="color: strength of brightness, contrast and saturation")
     hue: float = Field(0.0, ge=0, le=0.5, description="color: largest turn of the hue, as a share of the color circle")
     cutout: float = Field(0.5, gt=0, le=1, description="cutout: side of the gray square as a share of the image's")
     mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of the Beta distribution")
     cutmix: float = Field(1.0, gt=0, le=10, description="cutmix: both parameters of the Beta distribution")
+
+    mix_prob: float = Field(1.0, ge=0, le=1, description="mixup, cutmix: probability of mixing")
+    mix_switch_prob: float = Field(
+        0.5, ge=0, le=1, description="mixup with cutmix: probability of cutmix, the rest is mixup"
+    )
+    mix_mode: Literal["neighbor", "batch", "pair", "elem"] = Field(
+        "neighbor",
+        description="neighbor: each image with the one before it, draws of its own; as timm, image i with the i-th from the"
+        " end: batch (one draw for all), pair (one for both), elem (one for each)",
+    )
+    mix_epochs: int | None = Field(
+        None, ge=1, description="mixup, cutmix: stop after this many epochs (default: never)"
+    )
 
     @field_validator("augment")
     @classmethod
@@ -237,6 +256,13 @@ class Augment(Section):
             if name in names and len(names) > 1:
                 raise ValueError(f"{name} stands alone, got {' '.join(names)}")
         return names or ("none",)
+
+    @field_validator("crop_ratio")
+    @classmethod
+    def _positive(cls, ratio: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < ratio[0] <= ratio[1]:
+            raise ValueError(f"expected 0 < smallest <= largest, got {ratio[0]} {ratio[1]}")
+        return ratio
 
     @field_validator("crop_area")
     @classmethod

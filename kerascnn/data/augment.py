@@ -16,11 +16,11 @@ import tensorflow as tf
 from scipy.stats import beta
 
 from kerascnn.config import Augment, augment_notation
-from kerascnn.data import decode, erasing, operations
+from kerascnn.data import augmix, decode, erasing, operations, perspective
 from kerascnn.data.policies import POLICIES
 
 GOLDEN = 0x9E3779B97F4A7C15  # of splitmix64 (Steele, Lea and Flood, 2014), like the constants of _mix
-ASPECT = (3 / 4, 4 / 3)  # of a random crop (Szegedy et al., 2015, section 6)
+_KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 GRAYSCALE = 0.1  # probability
 
 
@@ -50,12 +50,12 @@ def _uint8(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(images, 0.0, 255.0)), tf.uint8)
 
 
-def _per_image(values: tf.Tensor) -> tf.Tensor:
+def per_image(values: tf.Tensor) -> tf.Tensor:
     """Reshapes [batch] to [batch, 1, 1, 1]."""
     return values[:, None, None, None]
 
 
-def _choose(condition: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+def choose(condition: tf.Tensor, one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """A `tf.where` for uint8 images and a condition that is broadcast, for which tf.where is slow."""
     mask = tf.cast(condition, tf.uint8)
     return one * mask + other * (1 - mask)
@@ -77,12 +77,12 @@ def _sampled(images: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, interpolati
 
 def flip(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     """Mirrors left-right with probability one half; two epochs show both sides of an image (Jordan, 2024, section 3.6)."""
-    return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [2]), images)  # 8 times as fast as [:, :, ::-1]
+    return choose(per_image(u[:, 0]) < 0.5, tf.reverse(images, [2]), images)  # 8 times as fast as [:, :, ::-1]
 
 
 def flip_vertical(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     """Mirrors top-bottom with probability one half, as aerial and microscope images allow."""
-    return _choose(_per_image(u[:, 0]) < 0.5, tf.reverse(images, [1]), images)
+    return choose(per_image(u[:, 0]) < 0.5, tf.reverse(images, [1]), images)
 
 
 def shift(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
@@ -104,15 +104,15 @@ def window(u: tf.Tensor, height: tf.Tensor, width: tf.Tensor, section: Augment) 
     """Returns a crop of random area and aspect ratio (Szegedy et al., 2015, section 6): int32 (top, left, height, width).
 
     `u` is [..., 4]; `height` and `width` are those of the image, int32 [...]. A single draw replaces repeated tries: a crop
-    that exceeds the image is cut at its border, and its aspect ratio stays within ASPECT if the image allows that.
+    that exceeds the image is cut at its border, and its aspect ratio stays within `section.crop_ratio` if the image allows that.
     """
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    low, high = section.crop_area
+    (low, high), (narrow, wide) = section.crop_area, section.crop_ratio
     area = rows * columns * (low + u[..., 0] * (high - low))
-    aspect = tf.exp(np.log(ASPECT[0]) + u[..., 1] * np.log(ASPECT[1] / ASPECT[0]))
+    aspect = tf.exp(np.log(narrow) + u[..., 1] * np.log(wide / narrow))
     across, down = tf.sqrt(area * aspect), tf.sqrt(area / aspect)
     across, down = tf.minimum(across, columns), tf.minimum(down, rows)
-    across, down = tf.minimum(across, down * ASPECT[1]), tf.minimum(down, across / ASPECT[0])
+    across, down = tf.minimum(across, down * wide), tf.minimum(down, across / narrow)
     down, across = (tf.clip_by_value(tf.round(v), 1.0, most) for v, most in ((down, rows), (across, columns)))
     top, left = tf.floor(u[..., 2] * (rows - down + 1)), tf.floor(u[..., 3] * (columns - across + 1))
     return tuple(tf.cast(v, tf.int32) for v in (top, left, down, across))
@@ -122,16 +122,24 @@ def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor
     """Crops a `window` from images in memory that already have their final size, and resizes it to that size."""
     side = images.shape[1]
     sides = tf.fill(tf.shape(u)[:1], side)
-    top, left, down, across = (tf.cast(v, tf.float32) for v in window(u, sides, sides, section))
+    places = window(u, sides, sides, section)
+    if section.crop_interpolation == "bicubic":
+        return operations.each(lambda image, *place: _bicubic(image, place, side), images, *places)
+    top, left, down, across = (tf.cast(v, tf.float32) for v in places)
     scale = tf.stack([down, across], axis=1) / side
     offset = tf.stack([top, left], axis=1) + 0.5 * scale - 0.5
     return _uint8(_sampled(tf.cast(images, tf.float32), scale, offset, "BILINEAR", "NEAREST"))
 
 
+def _bicubic(image: tf.Tensor, place: tuple[tf.Tensor, ...], side: int) -> tf.Tensor:
+    top, left, down, across = place
+    return decode.resize(image[top : top + down, left : left + across], side, "squash", kernel="keyscubic")
+
+
 def cropped(image_bytes: tf.Tensor, u: tf.Tensor, size: int, section: Augment) -> tf.Tensor:
     """Decodes a `window` of one encoded image, string [] with draws [4], as uint8 [size, size, 3]."""
     part = decode.window(image_bytes, lambda height, width: window(u, height, width, section), size)
-    return decode.resize(part, size, "squash")
+    return decode.resize(part, size, "squash", kernel=_KERNELS[section.crop_interpolation])
 
 
 def _luma(images: tf.Tensor) -> tf.Tensor:
@@ -146,11 +154,11 @@ def color(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     # Integers: a float sum depends on the number of threads.
     pixels = images.shape[1] * images.shape[2]
     total = tf.reduce_sum(tf.cast(_luma(tf.cast(images, tf.int32)), tf.int64), axis=[1, 2, 3], keepdims=True)
-    x = tf.cast(images, tf.float32) * _per_image(brightness)
-    mean = tf.cast(total, tf.float32) / (1000.0 * pixels) * _per_image(brightness)
-    x = tf.clip_by_value(mean + (x - mean) * _per_image(contrast), 0.0, 255.0)
+    x = tf.cast(images, tf.float32) * per_image(brightness)
+    mean = tf.cast(total, tf.float32) / (1000.0 * pixels) * per_image(brightness)
+    x = tf.clip_by_value(mean + (x - mean) * per_image(contrast), 0.0, 255.0)
     grey = _luma(x) / 1000.0
-    x = grey + (x - grey) * _per_image(saturation)
+    x = grey + (x - grey) * per_image(saturation)
     if section.hue:
         x = _turned(x, (2.0 * u[:, 3] - 1.0) * section.hue)
     return _uint8(x)
@@ -167,7 +175,7 @@ def _turned(images: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
 def grayscale(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     """Turns gray with probability 0.1."""
     grey = tf.cast((_luma(tf.cast(images, tf.int32)) + 500) // 1000, tf.uint8)
-    return _choose(_per_image(u[:, 0]) < GRAYSCALE, grey, images)
+    return choose(per_image(u[:, 0]) < GRAYSCALE, grey, images)
 
 
 def _square(center: tf.Tensor, sides: tf.Tensor, size: int) -> tf.Tensor:
@@ -184,7 +192,7 @@ def cutout(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
     """Places a gray square at a random position, cut at the border (DeVries and Taylor, 2017)."""
     sides = tf.fill(tf.shape(u)[:1], float(round(section.cutout * images.shape[1])))
     hidden = _square(u, sides, images.shape[1])
-    return _choose(hidden[..., None], tf.constant(128, tf.uint8), images)
+    return choose(hidden[..., None], tf.constant(128, tf.uint8), images)
 
 
 @functools.cache
@@ -205,7 +213,7 @@ def mixup(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augment
     """Blends pairs of images and labels (Zhang et al., 2018): returns images and the share of the own label [batch]."""
     share = _beta(u[:, 0], section.mixup)
     own, other = tf.cast(images, tf.float32), tf.cast(partners, tf.float32)
-    return _uint8(other + (own - other) * _per_image(share)), share
+    return _uint8(other + (own - other) * per_image(share)), share
 
 
 def cutmix(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augment) -> tuple[tf.Tensor, tf.Tensor]:
@@ -214,7 +222,7 @@ def cutmix(images: tf.Tensor, partners: tf.Tensor, u: tf.Tensor, section: Augmen
     sides = tf.floor(tf.sqrt(1.0 - _beta(u[:, 0], section.cutmix)) * size)
     pasted = _square(u[:, 1:], sides, size)
     share = 1.0 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=[1, 2])
-    return _choose(pasted[..., None], partners, images), share
+    return choose(pasted[..., None], partners, images), share
 
 
 class Augmentation(NamedTuple):
@@ -252,12 +260,15 @@ def row_of(word: str) -> Augmentation:
     if word in AUGMENTATIONS:
         return AUGMENTATIONS[word]
     written = augment_notation.parse(word)
-    if written.name == "erase":
-        return Augmentation("image", erasing.DRAWS, lambda images, u, section: erasing.erase(images, u, written))
+    whole = {"erase": (erasing.DRAWS, erasing.erase), "perspective": (perspective.DRAWS, perspective.perspective)}
+    whole["augmix"] = (augmix.draws(written) if written.name == "augmix" else 0, augmix.mix)
+    if written.name in whole:
+        count, vary_images = whole[written.name]
+        return Augmentation("image", count, lambda images, u, section: vary_images(images, u, written))
     policy = POLICIES[written.name](written)
 
     def function(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
-        return operations.apply(images, policy.steps(u, images.shape[1]), policy.fill)
+        return operations.apply(images, policy.steps(u, images.shape[1]), policy.fill, policy.operations)
 
     return Augmentation("image", policy.draws, function)
 
@@ -284,19 +295,3 @@ def vary(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int,
     for name in names:
         images = row_of(name).function(images, drawn(name, seed, epoch, index), section)
     return images
-
-
-def mix(images: tf.Tensor, names: tuple[str, ...], section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor):
-    """Mixes each image with its neighbor in the batch by one of `names`: returns images and own shares, float32 [batch]."""
-    results = []
-    partners = tf.roll(images, 1, axis=0)
-    for name in names:
-        row = AUGMENTATIONS[name]
-        results.append(row.function(images, partners, draws(name, seed, epoch, index, row.draws), section))
-    mixed, share = results[0]
-    if len(results) > 1:
-        choice = tf.cast(draws("mix", seed, epoch, index, 1)[:, 0] * len(results), tf.int32)
-        for position, (other, its_share) in enumerate(results[1:], 1):
-            mixed = _choose(_per_image(choice) == position, other, mixed)
-            share = tf.where(choice == position, its_share, share)
-    return mixed, share

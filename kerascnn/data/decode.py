@@ -132,14 +132,15 @@ def window(image_bytes, place, size: int, large: int = LARGE):
 
 
 @_as_written
-def resize(images, size: int, mode: Mode):
-    """Resizes to a square, antialiased (triangle filter), in one op.
+def resize(images, size: int, mode: Mode, kernel: Literal["triangle", "keyscubic"] = "triangle"):
+    """Resizes to a square, antialiased, in one op.
 
     Args:
         images: [height, width, 3] or [batch, height, width, 3] of any size from 1 x 1, uint8 or float in 0-255.
         size: Height and width of the result.
         mode: `crop`: the shorter side to size / 0.875, then the center; `pad`: the longer side to `size`, black borders;
             `squash`: both sides to `size`, but an image that is at most `BORDER` pixels smaller gets a black border.
+        kernel: The filter: `triangle` is bilinear, `keyscubic` bicubic.
 
     Returns:
         uint8 [size, size, 3] or [batch, size, size, 3], rounded.
@@ -149,7 +150,7 @@ def resize(images, size: int, mode: Mode):
     images = images[None] if single else images
     scale, offset = _placement(tf.shape(images)[1:3], size, mode)
     images = tf.raw_ops.ScaleAndTranslate(
-        images=images, size=[size, size], scale=scale, translation=offset, kernel_type="triangle", antialias=True
+        images=images, size=[size, size], scale=scale, translation=offset, kernel_type=kernel, antialias=True
     )
     images = tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
     return tf.ensure_shape(images[0] if single else images, [size, size, 3] if single else [None, size, size, 3])

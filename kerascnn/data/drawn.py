@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.config import Augment, augment_notation
-from kerascnn.data import augment, erasing
+from kerascnn.data import augment, augmix, erasing
 from kerascnn.data.policies import POLICIES
 
 # From uniform numbers [batch, draws], the section and the side of the images to a text for each image.
@@ -55,6 +55,10 @@ def told(word: str, u: tf.Tensor, section: Augment, side: int) -> list[str]:
     written = augment_notation.parse(word)
     if written.name == "erase":
         return erasing.rectangles(u, side, written).told()
+    if written.name == "augmix":
+        return augmix.steps(u, side, written).told()
+    if written.name == "perspective":
+        return ["corners move" if value < written["p"] else "as it is" for value in u.numpy()[:, 0]]
     return POLICIES[written.name](written).steps(u, side).told()
 
 

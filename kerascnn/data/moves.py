@@ -3,6 +3,7 @@
 Pixel (x, y) of the result is taken from the place (a x + b y + c, d x + e y + f) of the image, in Pillow's order of the six
 numbers. Nearest: the same pixels as Pillow's. Bilinear and bicubic: the same formulas in float32, where Pillow has float64; a
 level is cut where a value is whole, so that some values differ by one level. Places outside of the image have the color `fill`.
+An interpolation that is a tensor is bilinear or bicubic; nearest is known when the graph is made.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def translate_y(image: tf.Tensor, pixels: tf.Tensor, interpolation: tf.Tensor | 
 def _by_interpolation(interpolation: tf.Tensor | int, branches: list) -> tf.Tensor:
     if isinstance(interpolation, int):
         return branches[interpolation]()
-    return tf.switch_case(interpolation, branches)
+    return tf.cond(interpolation == BICUBIC, branches[BICUBIC], branches[BILINEAR])
 
 
 def _centers(size: int) -> tf.Tensor:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from kerascnn.data import moves, tones
@@ -81,23 +82,27 @@ def _said(number: int, argument: float) -> str:
 
 
 @functools.lru_cache(maxsize=32)
-def _one(shape: tuple[int, ...], fill: Fill):
-    """Returns the traced function that applies one operation to one image."""
+def _one(shape: tuple[int, ...], fill: Fill, names: tuple[str, ...]):
+    """Returns the traced function that applies one of some operations, or nothing, to one image."""
+    # Branches that cannot be taken would be most of the tracing.
+    functions = [OPERATIONS[name] for name in ("identity", *names)]
+    numbers = np.zeros(len(OPERATIONS), np.int32)
+    numbers[[NUMBERS[name] for name in names]] = np.arange(1, len(names) + 1)
 
     @tf.autograph.experimental.do_not_convert
     def apply(image, operation, argument, interpolation):
         def branch(function: Operation):
             return lambda: tf.ensure_shape(function(image, argument, interpolation, fill), shape)
 
-        return tf.switch_case(operation, [branch(function) for function in OPERATIONS.values()])
+        return tf.switch_case(tf.constant(numbers)[operation], [branch(function) for function in functions])
 
     kinds = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32))
     return tf.function(apply, input_signature=[*kinds, tf.TensorSpec([], tf.int32)], autograph=False)
 
 
-def chain(image: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:
-    """Applies the steps of one image, [steps] each, in their order."""
-    one, count = _one(tuple(image.shape), fill), steps.operation.shape[0]
+def chain(image: tf.Tensor, steps: Steps, fill: Fill, names: tuple[str, ...]) -> tf.Tensor:
+    """Applies the steps of one image, [steps] each, in their order; `names` are the operations that there may be."""
+    one, count = _one(tuple(image.shape), fill, names), steps.operation.shape[0]
     if count == 1:
         return one(image, *(column[0] for column in steps))
 
@@ -108,9 +113,9 @@ def chain(image: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:
     return tf.while_loop(lambda number, _: number < count, step, (0, image))[1]
 
 
-def apply(images: tf.Tensor, steps: Steps, fill: Fill) -> tf.Tensor:
+def apply(images: tf.Tensor, steps: Steps, fill: Fill, names: tuple[str, ...] = NAMES[1:]) -> tf.Tensor:
     """Applies its steps to each of uint8 images [batch, height, width, 3]."""
-    return each(lambda image, *columns: chain(image, Steps(*columns), fill), images, *steps)
+    return each(lambda image, *columns: chain(image, Steps(*columns), fill, names), images, *steps)
 
 
 def each(function: Callable, images: tf.Tensor, *columns: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Augment
 from kerascnn.data import augment as augmentation
-from kerascnn.data import decode, sampling, stream, trouble
+from kerascnn.data import decode, mixing, sampling, stream, trouble
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Cache, Decoded, Undecoded
 from kerascnn.data.input_wait import InputWait, timed
@@ -67,13 +67,14 @@ def training(
         tuple(name for name in names if augmentation.row_of(name).stage == stage)
         for stage in ("window", "image", "batch")
     )
-    targets = targets_of(splits, label_smoothing, class_weights)
+    targets = targets_of(splits, label_smoothing, class_weights, lambda values: mixing.partners(values, augment))
+    stride = sampling.stride(sampled, splits.train.labels)
 
     def finish(epoch, index, images, used, valid):
         images = augmentation.vary(images, each, augment, seed, epoch, index)
         share = None
         if mixes:
-            images, share = augmentation.mix(images, mixes, augment, seed, epoch, index)
+            images, share = mixing.mix(images, mixes, augment, seed, epoch, index, stride)
         return images, *targets(used, valid, share)
 
     store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)

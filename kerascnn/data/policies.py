@@ -5,7 +5,7 @@ Each is a pure function from uniform numbers [batch, draws] to `Steps`; what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +14,12 @@ import tensorflow as tf
 from kerascnn.config.augment_notation import UNIFORM, Written
 from kerascnn.data.moves import BILINEAR, Fill
 from kerascnn.data.operations import BLACK, MEAN_COLOR, NUMBERS, Steps, random_interpolation
+from kerascnn.data.policy_tables import TIMM_PAIRS, TORCHVISION_PAIRS
 from kerascnn.data.strengths import TIMM, TORCHVISION, WIDE, Strengths
 
 LEVELS = 10.0  # of timm
 BINS = 30.0  # torchvision's 31 bins are numbered from 0 to it
+POLICY_BINS = 9.0  # its AutoAugment has 10
 COLUMNS = 5  # numbers per step: operation, whether, magnitude, sign or strength, interpolation
 
 _RAND = (
@@ -71,11 +73,18 @@ class Policy(NamedTuple):
         draws: Uniform numbers per image.
         steps: From uniform numbers [batch, draws] and the side of the images to what is done to each.
         fill: Color of places outside of the image.
+        operations: Those that may be drawn.
     """
 
     draws: int
     steps: Callable[[tf.Tensor, int], Steps]
     fill: Fill
+    operations: tuple[str, ...]
+
+
+def operations_of(names: Iterable[str], table: Strengths) -> tuple[str, ...]:
+    """Returns the operations of strengths, each once."""
+    return tuple(dict.fromkeys(one for one in (table[name].operation for name in names) if one != "identity"))
 
 
 def _columns(u: tf.Tensor, steps: int) -> list[tf.Tensor]:
@@ -94,14 +103,14 @@ def strengths_of(names: Sequence[str], table: Strengths, row: tf.Tensor, x: tf.T
     return tf.gather(numbers, row), tf.gather(arguments, row, batch_dims=len(row.shape))
 
 
-def magnitudes(level: float, deviation: float, most: float, u: tf.Tensor) -> tf.Tensor:
+def magnitudes(level: float | tf.Tensor, deviation: float, most: float, u: tf.Tensor) -> tf.Tensor:
     """Returns timm's magnitudes as shares of 10 levels: `level`, or drawn around it by uniform numbers."""
     if deviation > UNIFORM:
         drawn = u * level
     elif deviation > 0:
         drawn = level + deviation * tf.math.ndtri(tf.maximum(u, 2.0**-25))
     else:
-        drawn = tf.fill(tf.shape(u), float(level))
+        drawn = tf.zeros_like(u) + level
     return tf.clip_by_value(drawn, 0.0, most) / LEVELS
 
 
@@ -121,7 +130,7 @@ def rand(written: Written) -> Policy:
         number, argument = strengths_of(names, TIMM, row, x, v, side)
         return Steps(tf.where(whether < written["p"], number, 0), argument, random_interpolation(smooth))
 
-    return Policy(COLUMNS * steps + (len(names) if weights else 0), draw, MEAN_COLOR)
+    return Policy(COLUMNS * steps + (len(names) if weights else 0), draw, MEAN_COLOR, operations_of(names, TIMM))
 
 
 def _without_replacement(u: tf.Tensor, weights: np.ndarray, count: int) -> tf.Tensor:
@@ -141,7 +150,7 @@ def randaugment(written: Written) -> Policy:
         number, argument = strengths_of(names, TORCHVISION, _pick(which, len(names)), x, v, side)
         return Steps(number, argument, tf.fill(tf.shape(number), BILINEAR))
 
-    return Policy(COLUMNS * steps, draw, BLACK)
+    return Policy(COLUMNS * steps, draw, BLACK, operations_of(names, TORCHVISION))
 
 
 def trivial(written: Written) -> Policy:
@@ -154,7 +163,7 @@ def trivial(written: Written) -> Policy:
         number, argument = strengths_of(names, WIDE, _pick(which, len(names)), x, v, side)
         return Steps(number, argument, tf.fill(tf.shape(number), BILINEAR))
 
-    return Policy(COLUMNS, draw, BLACK)
+    return Policy(COLUMNS, draw, BLACK, operations_of(names, WIDE))
 
 
 def three(written: Written) -> Policy:
@@ -166,12 +175,56 @@ def three(written: Written) -> Policy:
         number, argument = strengths_of(THREE, TIMM, row, tf.where(row == 0, 0.5, 1.0), v, side)
         return Steps(number, argument, random_interpolation(smooth))
 
-    return Policy(COLUMNS, draw, MEAN_COLOR)
+    return Policy(COLUMNS, draw, MEAN_COLOR, operations_of(THREE, TIMM))
 
 
+def autoaugment(written: Written) -> Policy:
+    """AutoAugment: one of 25 pairs; torchvision's are bilinear with black outside, timm's as `rand`."""
+    timm = written.variant in TIMM_PAIRS
+    pairs = (TIMM_PAIRS if timm else TORCHVISION_PAIRS)[written.variant]
+    table = TIMM if timm else TORCHVISION
+    names = tuple(dict.fromkeys(one.name for pair in pairs for one in pair))
+    rows = tf.constant([[names.index(one.name) for one in pair] for pair in pairs], tf.int32)
+    shares = tf.constant([[one.probability for one in pair] for pair in pairs], tf.float32)
+    levels = tf.constant([[one.magnitude for one in pair] for pair in pairs], tf.float32)
+
+    def draw(u: tf.Tensor, side: int) -> Steps:
+        _, whether, level, v, smooth = _columns(u, 2)
+        pair = _pick(u[:, 2 * COLUMNS], len(pairs))
+        row, share, x = (tf.gather(values, pair) for values in (rows, shares, levels))
+        x = magnitudes(x, written["mstd"], LEVELS, level) if timm else x / POLICY_BINS
+        number, argument = strengths_of(names, table, row, x, v, side)
+        interpolation = random_interpolation(smooth) if timm else tf.fill(tf.shape(number), BILINEAR)
+        return Steps(tf.where(whether < share, number, 0), argument, interpolation)
+
+    fill = MEAN_COLOR if timm else BLACK
+    return Policy(2 * COLUMNS + 1, draw, fill, operations_of(names, table))
+
+
+def single(written: Written) -> Policy:
+    """One operation with a probability; rotations are bilinear with black outside."""
+    name = written.name
+
+    def draw(u: tf.Tensor, side: int) -> Steps:
+        v = u[:, 1:]
+        low, high = {
+            "rotate": (-written.numbers.get("m", 0.0), written.numbers.get("m", 0.0)),
+            "blur": (written.numbers.get("low", 0.0), written.numbers.get("high", 0.0)),
+            "posterize": (written.numbers.get("b", 0.0),) * 2,
+            "solarize": (written.numbers.get("t", 0.0),) * 2,
+        }.get(name, (0.0, 0.0))
+        number = tf.where(u[:, :1] < written["p"], NUMBERS[name], 0)
+        return Steps(number, low + v * (high - low), tf.fill(tf.shape(number), BILINEAR))
+
+    return Policy(2, draw, BLACK, (name,))
+
+
+SINGLE = ("rotate", "blur", "posterize", "solarize", "equalize", "autocontrast", "invert")
 POLICIES: dict[str, Callable[[Written], Policy]] = {
     "rand": rand,
     "ra": randaugment,
     "ta_wide": trivial,
     "3a": three,
+    "aa": autoaugment,
+    **dict.fromkeys(SINGLE, single),
 }

@@ -60,12 +60,31 @@ def epoch_of(sampling: Sampling, labels: np.ndarray, seed: int, batch_size: int)
 
     if sampling.plain:
         return lambda epoch: (tf.fill([count], epoch), shuffled(epoch)[1])
-    again, most = (shuffled, 1) if sampling.name == "shuffle" else _by_class(sampling.name, labels, key, shuffled)
-    return _repeated(again, count, sampling.repeats, most, batch_size)
+    again = shuffled if sampling.name == "shuffle" else _by_class(sampling.name, labels, key, shuffled)
+    return _repeated(again, count, sampling.repeats, stride(sampling, labels), batch_size)
 
 
-def _by_class(name: SamplingName, labels: np.ndarray, key: tf.Tensor, shuffled: Epoch) -> tuple[Epoch, int]:
-    """Returns a function from an epoch to (time of showing, index), and the largest number of times.
+def stride(sampling: Sampling, labels: np.ndarray) -> int:
+    """Returns how many numbers of showings an epoch has: showing // stride is the epoch."""
+    if sampling.plain:
+        return 1
+    most = 1
+    if sampling.name != "shuffle":
+        sizes, shares = _shares(sampling.name, labels)
+        most = int(np.max(np.ceil((shares * len(labels) + 1) / np.maximum(sizes, 1)) * (sizes > 0)))
+    # Odd, since some augmentations alternate between even and odd showings.
+    return most * sampling.repeats + (most * sampling.repeats + 1) % 2
+
+
+def _shares(name: SamplingName, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the classes' sizes, and their shares of an epoch, float64."""
+    sizes = np.bincount(labels)
+    weights = np.where(sizes, np.maximum(sizes, 1.0) ** POWERS[name], 0.0)
+    return sizes, weights / weights.sum()
+
+
+def _by_class(name: SamplingName, labels: np.ndarray, key: tf.Tensor, shuffled: Epoch) -> Epoch:
+    """Returns a function from an epoch to (time of showing, index).
 
     A class has its share of the epoch to within one image: fractions are drawn for all classes by one number.
     """
@@ -73,13 +92,10 @@ def _by_class(name: SamplingName, labels: np.ndarray, key: tf.Tensor, shuffled: 
         raise UserError(
             f"--sampling {name}: images with several labels have no one class to sample by: --sampling shuffle"
         )
-    sizes = np.bincount(labels)
-    weights = np.where(sizes, np.maximum(sizes, 1.0) ** POWERS[name], 0.0)
-    ends = tf.constant(np.cumsum(weights / weights.sum()) * len(labels), tf.float64)
+    sizes, shares = _shares(name, labels)
+    ends = tf.constant(np.cumsum(shares) * len(labels), tf.float64)
     starts = tf.constant(np.r_[0, np.cumsum(sizes)[:-1]], tf.int64)
     of_class, classes = tf.constant(sizes, tf.int64), tf.constant(labels, tf.int64)
-    shares = weights / weights.sum() * len(labels)
-    most = int(np.max(np.ceil((shares + 1) / np.maximum(sizes, 1)) * (sizes > 0)))
 
     def epoch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         _, index = shuffled(number)
@@ -99,18 +115,16 @@ def _by_class(name: SamplingName, labels: np.ndarray, key: tf.Tensor, shuffled: 
         )
         return tf.gather(place // own, mixed), tf.gather(shown, mixed)
 
-    return epoch, most
+    return epoch
 
 
-def _repeated(again: Epoch, count: int, repeats: int, most: int, batch_size: int) -> Epoch:
+def _repeated(again: Epoch, count: int, repeats: int, apart: int, batch_size: int) -> Epoch:
     """Returns the epochs in which each of a share of `again`'s images is shown several times in a batch.
 
     Copies do not stand next to each other, since mixup and cutmix mix neighbors.
     """
     chosen = math.ceil(count / repeats)
     group = max(1, batch_size // repeats)  # different images of a batch
-    # Odd, since some augmentations alternate between even and odd showings.
-    stride = most * repeats + (most * repeats + 1) % 2
 
     def epoch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         times, index = again(number // repeats)
@@ -120,7 +134,7 @@ def _repeated(again: Epoch, count: int, repeats: int, most: int, batch_size: int
         within = position % (group * repeats)
         place = (number % repeats * chosen + first + within % size) % count
         time = tf.gather(times, place) * repeats + within // size
-        return number * stride + time, tf.gather(index, place)
+        return number * apart + time, tf.gather(index, place)
 
     return epoch
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -20,24 +22,30 @@ def plain(classes: int, task: Task):
     return lambda labels: tf.one_hot(labels, classes)
 
 
-def targets_of(splits: Splits, label_smoothing: float | None, class_weights: np.ndarray | None):
+def targets_of(
+    splits: Splits,
+    label_smoothing: float | None,
+    class_weights: np.ndarray | None,
+    partners: Callable[[tf.Tensor], tf.Tensor] = lambda values: values,
+):
     """Returns a function to the targets of a batch and their weights.
 
     Its arguments are indices in train, int64 [batch]; `valid`, 0 or 1 each, [batch]; and, where images are mixed, the share
-    of each image, whose rest is its neighbor's, [batch], or None.
+    of each image, whose rest is its partner's, [batch], or None.
 
     Args:
         splits: The images and their labels.
         label_smoothing: Share of a label's weight that is spread; None for the task's default.
         class_weights: `balanced`, or None.
+        partners: From what belongs to each image to what belongs to the one that it is mixed with.
     """
     task = splits.task
     smoothing = task.label_smoothing if label_smoothing is None else label_smoothing
     make = _several if task.several else _one
-    return make(splits, smoothing, class_weights)
+    return make(splits, smoothing, class_weights, partners)
 
 
-def _one(splits: Splits, smoothing: float, class_weights: np.ndarray | None):
+def _one(splits: Splits, smoothing: float, class_weights: np.ndarray | None, partners):
     """One-hot targets, mixed by share; a weight for each image, [batch]."""
     classes, labels = len(splits.class_names), tf.constant(splits.train.labels)
     weights_of = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
@@ -47,14 +55,14 @@ def _one(splits: Splits, smoothing: float, class_weights: np.ndarray | None):
         smoothed = one_hot * (1.0 - smoothing) + smoothing / classes
         weights = tf.linalg.matvec(one_hot, weights_of) * valid
         if share is not None:
-            weights = weights * share + tf.roll(weights, 1, 0) * (1.0 - share)
-            smoothed = smoothed * share[:, None] + tf.roll(smoothed, 1, 0) * (1.0 - share[:, None])
+            weights = weights * share + partners(weights) * (1.0 - share)
+            smoothed = smoothed * share[:, None] + partners(smoothed) * (1.0 - share[:, None])
         return smoothed, weights
 
     return targets
 
 
-def _several(splits: Splits, smoothing: float, class_weights: np.ndarray | None):
+def _several(splits: Splits, smoothing: float, class_weights: np.ndarray | None, partners):
     """Labels of both mixed images; a weight for each image, [batch], or each label with class weights, [batch, classes]."""
     labels = tf.constant(splits.train.labels)
 
@@ -64,8 +72,8 @@ def _several(splits: Splits, smoothing: float, class_weights: np.ndarray | None)
         if share is not None:
             # A label is there however little of its image is, unless nothing is.
             own = positive * tf.cast(share > 0, tf.float32)[:, None]
-            positive = tf.maximum(own, tf.roll(positive, 1, 0) * tf.cast(share < 1, tf.float32)[:, None])
-            weights = weights * share + tf.roll(weights, 1, 0) * (1.0 - share)
+            positive = tf.maximum(own, partners(positive) * tf.cast(share < 1, tf.float32)[:, None])
+            weights = weights * share + partners(weights) * (1.0 - share)
         smoothed = positive * (1.0 - smoothing) + smoothing / 2
         if class_weights is None:
             return smoothed, weights

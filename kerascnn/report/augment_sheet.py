@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kerascnn.config import Augment
 from kerascnn.config.augment_notation import NOTATIONS
-from kerascnn.data import Splits, augment, drawn, pipeline, sampling, stream
+from kerascnn.data import Splits, augment, drawn, mixing, pipeline, sampling, stream
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.sampling import Sampling
 from kerascnn.report.axes import short
@@ -71,7 +71,7 @@ def rows(splits: Splits, section: Augment, words: Sequence[str], seed: int, samp
 
 def _alone(word: str, images: tf.Tensor, section: Augment, seed: int, epoch: tf.Tensor, index: tf.Tensor) -> SheetRow:
     if augment.row_of(word).stage == "batch":
-        mixed, share = augment.mix(images, (word,), section, seed, epoch, index)
+        mixed, share = mixing.mix(images, (word,), section, seed, epoch, index)
         return SheetRow(word, mixed.numpy(), drawn.shares(share))
     # Eager loops over images are slow.
     vary = tf.function(lambda: augment.vary(images, (word,), section, seed, epoch, index), autograph=False)

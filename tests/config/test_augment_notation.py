@@ -34,6 +34,7 @@ def test_every_name_stands_alone(name):
         (("rand-p2",), "expected a number from 0 to 1 after p, got 2"),
         (("rand-m9-m8",), "'m8' gives m a second time"),
         (("ta_wide-m9",), "'m9' is no part of ta_wide, which takes nothing after it"),
+        (("aa-cifar10-mstd0.5",), "mstd belongs to timm's policies: v0, v0r, original, originalr"),
         (("flip-p0.5",), "flip takes nothing after its name"),
         (("erase-low0.5-high0.2",), "low (0.5) must not exceed high (0.2)"),
         (("rand-m9", "flip", "rand-m5"), "each augmentation once"),

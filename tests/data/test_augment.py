@@ -7,7 +7,7 @@ from scipy import stats
 
 from kerascnn.config import Augment, choices
 from kerascnn.config.images import AugmentName
-from kerascnn.data import augment
+from kerascnn.data import augment, mixing
 from kerascnn.data.augment import AUGMENTATIONS
 
 SIZE, BATCH = 24, 400
@@ -22,7 +22,7 @@ def images():
 def run(name, images, section=DEFAULTS, seed=0, epoch=0):
     index = tf.range(len(images), dtype=tf.int64)
     epochs = tf.fill([len(images)], tf.constant(epoch, tf.int64))
-    function = augment.mix if AUGMENTATIONS[name].stage == "batch" else augment.vary
+    function = mixing.mix if AUGMENTATIONS[name].stage == "batch" else augment.vary
     return function(images, (name,), section, seed, epochs, index)
 
 
@@ -173,13 +173,16 @@ def test_a_crop_of_everything_changes_nothing(images):
     np.testing.assert_array_equal(out.numpy(), images.numpy())
 
 
-def test_a_crop_in_memory_is_the_crop_of_a_decoded_image():
+@pytest.mark.parametrize(("kind", "border"), [("bilinear", 1), ("bicubic", 0)])
+def test_a_crop_in_memory_is_the_crop_of_a_decoded_image(kind, border):
+    section = Augment(crop_interpolation=kind)
     photo = tf.constant(np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype="uint8"))
     photo = tf.cast(tf.image.resize(photo, [48, 48], "bicubic"), tf.uint8)
     u = tf.constant([[0.3, 0.6, 0.4, 0.7]])
-    one = augment.cropped(tf.io.encode_png(photo[0]), u[0], 48, DEFAULTS).numpy().astype(int)
-    table = augment.resized_crop(photo, u, DEFAULTS).numpy()[0].astype(int)
-    assert abs(one - table)[1:-1, 1:-1].max() <= 1  # at its edge the table's crop still sees the pixels beyond
+    one = augment.cropped(tf.io.encode_png(photo[0]), u[0], 48, section).numpy().astype(int)
+    table = augment.resized_crop(photo, u, section).numpy()[0].astype(int)
+    inner = slice(border, 48 - border)
+    assert abs(one - table)[inner, inner].max() <= border  # at its edge the table's crop still sees the pixels beyond
 
 
 def test_color_keeps_grey_grey_and_stays_within_its_strength():
@@ -232,7 +235,7 @@ def test_cutmix_pastes_a_square_of_one_minus_the_share(images):
 
 def test_mixup_and_cutmix_together_take_turns(images):
     index, epoch = tf.range(BATCH, dtype=tf.int64), tf.zeros([BATCH], tf.int64)
-    both, share = augment.mix(images, ("mixup", "cutmix"), DEFAULTS, 0, epoch, index)
+    both, share = mixing.mix(images, ("mixup", "cutmix"), DEFAULTS, 0, epoch, index)
     by_mixup = (share == run("mixup", images)[1]).numpy()
     by_cutmix = (share == run("cutmix", images)[1]).numpy()
     assert (by_mixup | by_cutmix).all()

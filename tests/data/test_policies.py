@@ -9,6 +9,7 @@ from kerascnn.data import policies
 from kerascnn.data.moves import BICUBIC, BILINEAR
 from kerascnn.data.operations import NAMES, NUMBERS
 from kerascnn.data.policies import POLICIES, RAND_INCREASING
+from kerascnn.data.policy_tables import TIMM_PAIRS, TORCHVISION_PAIRS
 from kerascnn.data.strengths import AUGMIX, TIMM, TORCHVISION, WIDE
 
 LEVELS = (0, 1, 3, 5, 7.5, 9, 10)
@@ -127,6 +128,42 @@ def test_trivial_has_one_operation_at_any_of_31_magnitudes():
     assert operation.shape[1] == 1
     turned = np.unique(np.round(abs(argument_[operation == NUMBERS["rotate"]]), 3))
     np.testing.assert_allclose(turned, np.round(np.linspace(0, 135, 31), 3), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", TIMM_PAIRS | TORCHVISION_PAIRS)
+def test_policies_have_25_pairs_of_known_operations(name):
+    pairs = (TIMM_PAIRS | TORCHVISION_PAIRS)[name]
+    table, most = (TIMM, 10) if name in TIMM_PAIRS else (TORCHVISION, 9)
+    assert len(pairs) == 25
+    for one in (one for pair in pairs for one in pair):
+        assert one.name in table
+        assert 0 <= one.probability <= 1
+        assert 0 <= one.magnitude <= most
+    operation, _, _ = steps(f"aa-{name}")
+    expected = np.mean([one.probability for pair in pairs for one in pair])
+    assert (operation > 0).mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_autoaugment_keeps_the_order_and_strengths_of_its_pairs():
+    """The paper's first pair for CIFAR-10: invert, then contrast at 6 of 9."""
+    policy = POLICIES["aa"](parse("aa-cifar10"))
+    drawn = policy.steps(tf.zeros([1, policy.draws]), 32)
+    assert [NAMES[i] for i in drawn.operation.numpy()[0]] == ["invert", "contrast"]
+    assert drawn.argument.numpy()[0, 1] == pytest.approx(1 + 0.9 * 6 / 9)
+    first = TORCHVISION_PAIRS["imagenet"][0]
+    assert first == (("Posterize", 0.4, 8.0), ("Rotate", 0.6, 9.0))
+    assert argument(TORCHVISION, "Posterize", [8 / 9]) == 4
+    assert TIMM_PAIRS["v0r"][12][0] == ("PosterizeIncreasing", 0.4, 6.0)
+
+
+def test_single_operations_have_their_probability_and_bounds():
+    operation, argument_, _ = steps("rotate-m20-p0.4")
+    assert (operation > 0).mean() == pytest.approx(0.4, abs=0.03)
+    assert -20 <= argument_.min() < -19
+    assert 19 < argument_.max() <= 20
+    assert set(steps("posterize-b3")[1].ravel()) == {3.0}
+    blur = steps("blur-low1-high1.5")[1]
+    assert 1 <= blur.min() < blur.max() <= 1.5
 
 
 def test_three_augment_has_one_of_three():
