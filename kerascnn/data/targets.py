@@ -26,7 +26,7 @@ def targets_of(
     splits: Splits,
     label_smoothing: float | None,
     class_weights: np.ndarray | None,
-    partners: Callable[[tf.Tensor], tf.Tensor] = lambda values: values,
+    partners: Callable[[tf.Tensor], tf.Tensor] = lambda values: tf.roll(values, 1, 0),
 ):
     """Returns a function to the targets of a batch and their weights.
 
@@ -37,7 +37,7 @@ def targets_of(
         splits: The images and their labels.
         label_smoothing: Share of a label's weight that is spread; None for the task's default.
         class_weights: `balanced`, or None.
-        partners: From what belongs to each image to what belongs to the one that it is mixed with.
+        partners: From what belongs to each image to what belongs to the one that it is mixed with; the neighbor by default.
     """
     task = splits.task
     smoothing = task.label_smoothing if label_smoothing is None else label_smoothing
