@@ -171,12 +171,12 @@ def _show_explanation(screen: Screen, found: dict[str, Any]) -> None:
     )
     boxes = methods.get("boxes")
     hits = f"  {'points into a box':<20}" if boxes else ""
-    screen.say(f"{'method':<20} {'deletion':<24} {'insertion':<24} {'random head':<18}{hits}".rstrip())
+    screen.say(f"{'method':<20} {'deletion':<24} {'insertion':<24} {'random head':<20}{hits}".rstrip())
     for method, row in methods["rows"].items():
         head = row["head_correlation"]
         same = "every map is empty" if head is None else f"{head['value']:.2f} [{head['low']:.2f}, {head['high']:.2f}]"
         values = " ".join(f"{_signed(row[key]):<24}" for key in ("deletion_gain", "insertion_gain"))
-        screen.say(f"{method:<20} {values} {same:<18}{'  ' + _share(row['hits']) if boxes else ''}".rstrip())
+        screen.say(f"{method:<20} {values} {same:<20}{'  ' + _share(row['hits']) if boxes else ''}".rstrip())
     if boxes:
         chance, center = _share(boxes["chance"]), _share(boxes["center"])
         screen.say(f"boxes: n = {boxes['n']:,}; a random position hits {chance}, the center {center}")
