@@ -75,6 +75,8 @@ def main(argv: list[str]) -> int:
     preflight.check_shape(config)
     if orders:
         when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))  # what was trained is saved
+        if hasattr(signal, "SIGUSR2"):  # Slurm's, before a job's time is up: it may reach all processes of the job
+            signal.signal(signal.SIGUSR2, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
         orders.pin()
     screen = Screen(tell=orders.tell() if orders else None)
     with starting(screen) as phase, quiet(config.logging.verbose):

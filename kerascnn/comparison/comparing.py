@@ -28,7 +28,7 @@ def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> N
         TrainingFailed: Some runs cannot be trained, or a process was lost; the conclusion covers the others.
     """
     server = fork_server(screen, request.logging.verbose)
-    with contextlib.closing(executor_of(request.placement, screen, server)) as executor:
+    with contextlib.closing(executor_of(request.placement, screen, server, request.fit.max_hours)) as executor:
         _of_archs(request, configs, executor, screen)
 
 

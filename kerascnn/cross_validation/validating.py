@@ -36,7 +36,7 @@ def of_config(asked: Config, told: Collection[str], placement: Placement, screen
     """
     config = _checked(asked, told, screen)
     server = fork_server(screen, config.logging.verbose)
-    with contextlib.closing(executor_of(placement, screen, server)) as executor:
+    with contextlib.closing(executor_of(placement, screen, server, config.fit.max_hours)) as executor:
         plan = fold_plan.make(config, executor)
         with plan.directory.lock(screen.say):
             request = plan.request()

@@ -63,7 +63,7 @@ class Search:
             self.splits.task.score(self.column.removeprefix("val_"), "--objective")
         self.direction = self.tune.direction(self.column)
         self.budget = Budget(self.tune.max_macs, self.tune.max_params, self.tune.max_latency_ms)
-        self.executor: Executor = executor_of(request.placement, screen, server)
+        self.executor: Executor = executor_of(request.placement, screen, server, hours)
         self.directory = SearchDirectory(as_output(self.tune.searches_dir / (self.tune.name or self._name())))
         self.trial_results: dict[str, TrialResult] = {}
         self.stop = threading.Event()

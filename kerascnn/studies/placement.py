@@ -67,13 +67,16 @@ def fork_server(phases: Phases, verbose: bool = False) -> ForkServer | None:
         return ForkServer.here(PRELOADED)
 
 
-def executor_of(placement: Placement, phases: Phases, server: ForkServer | None) -> Executor:
+def executor_of(
+    placement: Placement, phases: Phases, server: ForkServer | None, hours: float | None = None
+) -> Executor:
     """Returns the executor that the flags name.
 
     Args:
         placement: The flags.
         phases: Shows the phases of children of this machine.
         server: Forks them, or None; it ends with the executor.
+        hours: Time limit of a job of Slurm, or None.
 
     Raises:
         UserError: More workers than cores or GPUs, or a cluster that is not there.
@@ -84,6 +87,10 @@ def executor_of(placement: Placement, phases: Phases, server: ForkServer | None)
 
         return LocalExecutor(slots.shared_out(placement.workers), phases, server)
     local = LocalExecutor(phases=phases, server=server)
+    if kind == "slurm":
+        from kerascnn.studies.executors.slurm import SlurmExecutor
+
+        return SlurmExecutor(placement.workers, placement.worker_cpus, placement.worker_gpus, hours, local)
     from kerascnn.studies.executors.ray import RayExecutor
 
     return RayExecutor(address, placement.workers, placement.worker_cpus, placement.worker_gpus, local)
