@@ -158,6 +158,8 @@ class RayExecutor:
         for name, reply in asked:
             try:
                 yield name, self._ray.get(reply, timeout=_CHECKS)
+            except self._ray.exceptions.TaskUnschedulableError:  # a node that died lately is still listed
+                continue
             except self._ray.exceptions.RayError as error:
                 raise UserError(
                     f"node {name} cannot run kerascnn, which must be installed on every node: {_first_line(error)}"
