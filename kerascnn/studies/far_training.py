@@ -65,7 +65,7 @@ def order_of(run: Run, until: int | None, candidate: bool, cpus: int | None, gpu
     )
 
 
-def train(order: Order) -> Exception | None:
+def train(order: Order) -> BaseException | None:
     """Trains a run in a child of this process; returns why that failed, or None. A stop of this process is not caught."""
     run = Run(order.run_dir)
     try:

@@ -37,7 +37,7 @@ class TrainingJob:
     def __init__(self, order: Order) -> None:
         self.order = order
 
-    def __call__(self) -> Exception | None:
+    def __call__(self) -> BaseException | None:
         """Trains; returns why that failed, or None."""
         ending = threading.Event()
         # Slurm sends SIGTERM to all of a job's processes when it is preempted, queued again or cancelled.
@@ -222,7 +222,7 @@ class _Queue:
             self._looked = now
             self._seen |= dict.fromkeys(asked.stdout.split(), now)
 
-    def result(self, job: Any, run: Run) -> Exception | None:
+    def result(self, job: Any, run: Run) -> BaseException | None:
         """Returns what a job that has ended returned."""
         if not job.paths.result_pickle.exists():
             return far_training.lost(run, f"was ended by Slurm (job {job.job_id})")
