@@ -19,6 +19,7 @@ COMMANDS = {
     "neighbors": ("kerascnn.neighbors", "find the images that resemble an image most"),
     "tune": ("kerascnn.tune", "search filter counts under a budget"),
     "export": ("kerascnn.export", "export a run as SavedModel, LiteRT, ONNX or Keras file, proven equal"),
+    "soup": ("kerascnn.soup", "average the weights of several runs into one network"),
     "serve": ("kerascnn.serve", "answer images over HTTP, from runs and exported files"),
     "benchmark": ("kerascnn.benchmark", "time input, training step and inference, optionally beside stock Keras"),
     "doctor": ("kerascnn.doctor", "look at this machine and installation, and say what to change"),

@@ -14,6 +14,7 @@ import shtab
 from kerascnn.architectures.tables import ARCHS
 from kerascnn.archs import Archs
 from kerascnn.auditing.audit_config import Audit
+from kerascnn.averaging.soup_config import SoupConfig
 from kerascnn.cli import flags
 from kerascnn.comparison.compare_config import CompareConfig
 from kerascnn.config.section import Section, nearest
@@ -43,6 +44,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "neighbors": Neighbors,
     "tune": TuneConfig,
     "export": Export,
+    "soup": SoupConfig,
     "serve": Serve,
     "benchmark": BenchmarkConfig,
     "doctor": Doctor,

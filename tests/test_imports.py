@@ -33,7 +33,7 @@ FLOORS = (
     {"training"},
     {"evaluation", "outside"},
     {"studies"},
-    {"auditing", "comparison", "cross_validation", "prediction", "search", "serving", "speed"},
+    {"auditing", "averaging", "comparison", "cross_validation", "prediction", "search", "serving", "speed"},
     {"diagnosis"},
     {
         "fit",
@@ -50,6 +50,7 @@ FLOORS = (
         "doctor",
         "embed",
         "neighbors",
+        "soup",
     },
     {"completion"},
     {"__main__"},
