@@ -231,6 +231,8 @@ def _say_scores(screen: Screen, metrics: dict[str, Any], task: Task) -> None:
     for line in [*_beside(scores, task), *_trusted(name, scores)]:
         screen.say(line)
     best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
+    if averaged := metrics.get("averaged_epochs"):
+        best = f"mean of the weights after epochs {averaged[0]} to {averaged[-1]}"
     screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
 
 

@@ -232,7 +232,11 @@ def _training(metrics: Mapping[str, Any]) -> str:
         return (
             f"as {count} networks, each without one fold of the images; their mean costs {count} times as much as one"
         )
+    if "soup" in metrics:
+        return f"as the mean of the weights of {len(metrics['soup']['taken'])} runs"
     chosen = f"best by {as_markdown(str(metrics['monitor']))}: {metrics['best_epoch']}"
+    if averaged := metrics.get("averaged_epochs"):
+        chosen = f"the mean of the weights after epochs {averaged[0]} to {averaged[-1]}"
     return f"{metrics['epochs']} epochs ({chosen})"
 
 

@@ -64,7 +64,7 @@ def run_page(run: Run, gallery: Gallery | None = None, metrics: Mapping[str, Any
         environment=_environment(start),
         repeat=(
             with_door(start["command"]),
-            f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))} --run again",
+            *([f"python -m kerascnn.fit --config {shlex.quote(str(run.config_file))} --run again"] if history else []),
         ),
     )
 
@@ -109,6 +109,8 @@ def _by_labels(metrics: Mapping[str, Any], scores: Mapping[str, Any]) -> list[st
 
 
 def _networks(metrics: Mapping[str, Any]) -> str:
+    if "soup" in metrics:
+        return f"the mean of the weights of {len(metrics['soup']['taken'])} networks"
     return f"an ensemble of {len(metrics['members'])} networks" if "members" in metrics else "1 seed"
 
 
