@@ -9,7 +9,7 @@ import pytest
 from kerascnn.__main__ import main
 from kerascnn.runs import Run
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.slow, pytest.mark.training]
 
 TINY = ("--arch", "resnet20", "--width", "0.25", "--blocks", "1", "1", "1", "--fraction", "0.025", "--batch-size", "16")
 FIT = ("fit", *TINY, "--epochs", "2", "--no-export", "--optimizer", "sgd", "--devices", "cpu:1", "--dtype", "float32")
