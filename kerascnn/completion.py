@@ -27,6 +27,7 @@ from kerascnn.fit import FitFlags
 from kerascnn.list import List
 from kerascnn.neighbors import Neighbors
 from kerascnn.predict import Predict
+from kerascnn.push import Push
 from kerascnn.runs import files
 from kerascnn.search.tune_config import TuneConfig
 from kerascnn.serving.serve_config import Serve
@@ -45,6 +46,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "tune": TuneConfig,
     "export": Export,
     "soup": SoupConfig,
+    "push": Push,
     "serve": Serve,
     "benchmark": BenchmarkConfig,
     "doctor": Doctor,

@@ -1,27 +1,20 @@
-"""Export a finished run as artefacts that are proven equal to it: SavedModel, LiteRT, ONNX, Keras."""
+"""Export a finished run as artefacts that are proven equal to it: SavedModel, LiteRT, ONNX, OpenVINO, Keras."""
 
-import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import tyro
 from pydantic import Field
 
+from kerascnn.artefacts import requested
+from kerascnn.artefacts.requested import Format
 from kerascnn.cli.command import command
-from kerascnn.cli.escaping import one_line
 from kerascnn.cli.parsing import parse
-from kerascnn.cli.screen import Screen, quiet, starting
 from kerascnn.config.section import Section
 from kerascnn.data import preflight
-from kerascnn.errors import CHECK_FAILED, DONE, UserError
-from kerascnn.processes.fork_server import ForkServer
+from kerascnn.errors import UserError
 from kerascnn.runs import Run, finding
-
-if TYPE_CHECKING:
-    from kerascnn.artefacts.exporting import Exported
-
-Format = Literal["savedmodel", "litert", "litert-float32", "litert-float16", "litert-int8", "onnx", "keras"]
 
 
 class Export(Section):
@@ -33,7 +26,7 @@ class Export(Section):
     formats: tuple[Format, ...] = Field(
         ("savedmodel",),
         min_length=1,
-        description="formats; litert is its float32, float16 and int8 (extra litert); onnx (extra onnx)",
+        description="formats; litert is its float32, float16 and int8; litert, onnx and openvino need the extra of that name",
     )
     name: str | None = Field(None, description="name of the folder below --exports-dir (default: the run's name)")
     calibrate: bool = Field(False, description="include the temperature that `kerascnn evaluate` fitted on val")
@@ -65,37 +58,21 @@ def main(argv: list[str]) -> int:
     run.config()  # refuses what is not a run, before TensorFlow starts
     run.metrics()
     preflight.dataset(asked.dataset, asked.data_dir)
-    screen = Screen()
-    with starting(screen), quiet(asked.verbose):
-        server = ForkServer.here()
-        from kerascnn.artefacts import exporting
-    with quiet(asked.verbose), server or contextlib.nullcontext():
-        done = exporting.export(
-            run,
-            asked.exports_dir,
-            exporting.ExportOptions(asked.formats, asked.name, asked.calibrate, asked.allow_drop),
-            dataset=asked.dataset,
-            data_dir=asked.data_dir,
-            say=screen.say,
-            phases=screen,
-            server=server,
-        )
-    return report(done)
-
-
-def report(done: "Exported") -> int:
-    """Prints the folder of the version; 1 if it lacks an artefact that was asked for."""
-    from kerascnn.artefacts import proof
-
-    if done.reused:
-        for row in done.rows:
-            print(proof.line(row))
-    print(f"{'there already' if done.reused else 'exported'}: {one_line(str(done.version))}")
-    missing = proof.failed(done.rows)
-    for lacking in missing:
-        drop = " (--allow-drop P)" if lacking.get("limit", "").startswith(("top-1", "same labels")) else ""
-        print(f"kerascnn: {lacking['artefact']} was not kept: {one_line(proof.why(lacking))}{drop}", file=sys.stderr)
-    return CHECK_FAILED if missing else DONE
+    options = {
+        "formats": asked.formats,
+        "name": asked.name,
+        "calibrate": asked.calibrate,
+        "allow_drop": asked.allow_drop,
+    }
+    done = requested.carry_out(
+        run,
+        asked.exports_dir,
+        options,
+        dataset=asked.dataset,
+        data_dir=asked.data_dir,
+        verbose=asked.verbose,
+    )
+    return requested.report(done)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ def open(
 ) -> Predictor:
     """Returns the predictor at `path`: a run's directory, a SavedModel (a version, or the newest below a name), or a file.
 
-    Files are `.keras`, `.tflite` (LiteRT; needs the extra litert) and `.onnx` (needs the extra onnx). A run, a SavedModel and
-    an ONNX file know their class names, image size and resize mode, as does a file in the directory of its run or version.
+    Files are `.keras`, `.tflite` (LiteRT; needs the extra litert), `.onnx` (needs the extra onnx) and `.xml` (OpenVINO; needs
+    the extra openvino, and its `.bin` beside it). All that this program writes know their class names, image size and resize
+    mode; a Keras file does in the directory of its run or version.
     For another file the arguments give them; by default classes are numbered, the size is the model's input, the mode is
     crop above 64 px and squash up to it, and the task is single: one class per image.
 

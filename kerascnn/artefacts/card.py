@@ -123,9 +123,11 @@ decoded) fails the whole batch with INVALID_ARGUMENT, over HTTP 400 and a messag
 def _files(size: int, classes: int, resize: str) -> str:
     return f"""## Single files
 
-`model.onnx` (opset {onnx.OPSET}) takes `images` float32 [batch, {size}, {size}, 3]; `model_*.tflite` take one image, float32
-[1, {size}, {size}, 3]; both RGB, 0 to 255, already {size} x {size}, and return `probabilities` [batch, {classes}] and
-`features`. `model.keras` takes the same and returns logits (`import kerascnn.layers` first). Decoding and resizing
+`model.onnx` (opset {onnx.OPSET}) and `model.xml` (OpenVINO, with its `model.bin`) take `images` float32
+[batch, {size}, {size}, 3], any number of them; `model_*.tflite` take one image, float32 [1, {size}, {size}, 3];
+all RGB, 0 to 255, already {size} x {size}, and return `probabilities` [batch, {classes}] and `features`. The classes are in
+the files: as metadata in ONNX and OpenVINO, and as labels.txt in LiteRT, where readers of its metadata find them.
+`model.keras` takes the same and returns logits (`import kerascnn.layers` first). Decoding and resizing
 ({as_markdown(resize)}) are left to the caller; `kerascnn predict FILE photo.jpg` does both."""
 
 

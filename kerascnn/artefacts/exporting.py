@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerascnn.architectures import own
-from kerascnn.artefacts import card, folding, litert, onnx, own_images, proof, savedmodel
+from kerascnn.artefacts import card, folding, litert, onnx, openvino, own_images, proof, savedmodel
 from kerascnn.artefacts.predictor import NETWORK_FILE, load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
@@ -32,7 +32,12 @@ from kerascnn.runs.scratch import scratch
 
 PARITY_FILE = "parity.json"
 CALIBRATION = 100  # images for the ranges of int8
-NEEDS = {"litert": ("ai_edge_litert",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}  # by name of the extra
+# Packages of a format, whose extra has its name.
+NEEDS = {
+    "litert": ("ai_edge_litert",),
+    "onnx": ("tf2onnx", "onnx", "onnxruntime"),
+    "openvino": ("openvino",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,9 +104,8 @@ def export(
     """
     metrics = run.metrics()
     folder = folder_of(exports_dir, options.name or run.name)
-    for form in options.formats:
-        extra = form.partition("-")[0]
-        require(extra, *NEEDS.get(extra, ()))
+    for form in dict.fromkeys(artefact.form for name in options.formats for artefact in proof.FORMATS[name]):
+        require(form, *NEEDS.get(form, ()))
     temperature = _temperature(run, metrics, say) if options.calibrate else None
     made_of = {
         "weights": hashlib.sha256(run.best_model.read_bytes()).hexdigest(),
@@ -256,8 +260,7 @@ class _Making:
 
     def _remove(self, artefact: proof.Artefact) -> None:
         """Removes all files of an artefact that did not pass."""
-        names = (artefact.file,) if artefact.file else ("saved_model.pb", "variables", "fingerprint.pb")
-        for path in (self.folder / name for name in names):
+        for path in (self.folder / name for name in artefact.files):
             if path.is_dir():
                 shutil.rmtree(path)
             else:
@@ -270,9 +273,12 @@ class _Making:
             savedmodel.write_served(network, self.folder, **contract, assets=assets, thresholds=self.prover.thresholds)
         elif artefact.form == "litert":
             images = self.sample.images[:: max(1, len(self.sample.images) // CALIBRATION)]
-            litert.write(network, path, artefact.name.split()[1], images)  # type: ignore[arg-type]
+            kind: litert.Kind = artefact.name.split()[1]  # type: ignore[assignment]
+            litert.write(network, path, kind, images, self.run.name, {**contract, **self.labels})
         elif artefact.form == "onnx":
             onnx.write(network, path, {**contract, **self.labels})
+        elif artefact.form == "openvino":
+            openvino.write(network, path, {**contract, **self.labels})
         else:
             self.model.save(path)
             if self.run.network_file.exists():

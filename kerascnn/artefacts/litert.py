@@ -1,7 +1,8 @@
 """LiteRT (formerly TensorFlow Lite) files, for phones and small boards."""
 
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts import run_artefact
+from kerascnn.artefacts import litert_metadata, run_artefact
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.extras import require
 from kerascnn.devices.hardware import available_cpus
@@ -18,7 +19,9 @@ from kerascnn.layers.conv import finite_padding
 Kind = Literal["float32", "float16", "int8"]
 
 
-def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray) -> None:
+def write(
+    network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray, name: str, known: Mapping[str, Any]
+) -> None:
     """Converts `network` (`folding.served`) for one image at a time.
 
     Args:
@@ -27,6 +30,8 @@ def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray)
         kind: Type of the weights. float16 halves the file and computes in float32 where the hardware has nothing better; int8
             computes in 8 bits, with float32 inputs and outputs.
         calibration: Images whose activations give the ranges of int8, uint8 [n, image_size, image_size, 3].
+        name: Name of the model in its metadata.
+        known: Metadata of the file, so that it knows its classes wherever it is copied.
     """
     options: dict[str, Any] = {}
     if kind != "float32":
@@ -39,12 +44,15 @@ def write(network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray)
     signature = [tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="images")]
     with finite_padding():
         network.export(path, format="litert", input_signature=signature, verbose=False, **options)
+    litert_metadata.add(path, name, known, json.dumps(dict(known)).encode())
 
 
-def reader(path: Path) -> tuple[Callable[[Any, Sequence[str]], dict[str, np.ndarray]], list[str], int, int]:
+def reader(
+    path: Path,
+) -> tuple[Callable[[Any, Sequence[str]], dict[str, np.ndarray]], list[str], int, int, dict[str, Any]]:
     """Returns a LiteRT file's function from images and names of outputs to these outputs, and the names of all.
 
-    Then its image size and its number of classes.
+    Then its image size, its number of classes, and the metadata of `write`.
 
     Raises:
         UserError: The package that runs it is missing.
@@ -62,7 +70,9 @@ def reader(path: Path) -> tuple[Callable[[Any, Sequence[str]], dict[str, np.ndar
         rows = [run(images=image[None]) for image in np.asarray(images, "float32")]
         return {name: np.concatenate([row[name] for row in rows]) for name in wanted}
 
-    return compute, list(outputs), side, int(outputs["probabilities"]["shape"][1])
+    facts = litert_metadata.facts_of(path)
+    known = {} if facts is None else json.loads(facts)
+    return compute, list(outputs), side, int(outputs["probabilities"]["shape"][1]), known
 
 
 def _one_by_one(images: np.ndarray) -> Iterator[list[np.ndarray]]:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - a .keras file names these classes
-from kerascnn.artefacts import further, litert, onnx, savedmodel
+from kerascnn.artefacts import further, litert, onnx, openvino, savedmodel
 from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
@@ -204,7 +204,7 @@ def open_any(path: Path, given: Given) -> Predictor:
                 return _open_saved_model(version, given)
     there = "something else" if path.exists() else "nothing"
     raise UserError(
-        f"expected a run's directory, a SavedModel, or a .keras, .tflite or .onnx file at {path}, found {there}"
+        f"expected a run's directory, a SavedModel, or a .keras, .tflite, .onnx or .xml file at {path}, found {there}"
     )
 
 
@@ -253,21 +253,6 @@ def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
     return found if members_of(model) > 1 else replace(found, network=model)
 
 
-def _open_onnx(path: Path, given: Given) -> Predictor:
-    with _damage(path, "an ONNX file"):
-        compute, names, side, classes, known = onnx.reader(path)
-    if known:  # the file itself knows
-        described(known, path)
-        given = _agreed(str(path), Given.of(known), given)
-    return _with_further(_described(path, side, classes, given, _probabilities(compute)), compute, names)
-
-
-def _open_litert(path: Path, given: Given) -> Predictor:
-    with _damage(path, "a LiteRT file"):
-        compute, names, side, classes = litert.reader(path)
-    return _with_further(_described(path, side, classes, given, _probabilities(compute)), compute, names)
-
-
 Compute = Callable[[Any, Sequence[str]], Mapping[str, Any]]  # images and names of outputs -> these outputs
 
 
@@ -281,7 +266,25 @@ def _with_further(predictor: Predictor, compute: Compute, names: Sequence[str]) 
     return replace(predictor, further=lambda images: compute(images, wanted)) if len(wanted) > 1 else predictor
 
 
-_FILES = {".keras": _open_keras, ".onnx": _open_onnx, ".tflite": _open_litert}
+Reader = Callable[[Path], tuple[Compute, list[str], int, int, dict[str, Any]]]
+
+
+def _open_file(read: Reader, kind: str, path: Path, given: Given) -> Predictor:
+    """Opens a file that may hold its own facts."""
+    with _damage(path, kind):
+        compute, names, side, classes, known = read(path)
+    if known:
+        described(known, path)
+        given = _agreed(str(path), Given.of(known), given)
+    return _with_further(_described(path, side, classes, given, _probabilities(compute)), compute, names)
+
+
+_FILES: dict[str, Callable[[Path, Given], Predictor]] = {
+    ".keras": _open_keras,
+    ".onnx": functools.partial(_open_file, onnx.reader, "an ONNX file"),
+    ".xml": functools.partial(_open_file, openvino.reader, "an OpenVINO file"),
+    ".tflite": functools.partial(_open_file, litert.reader, "a LiteRT file"),
+}
 
 
 def _described(path: Path, side: int | None, classes: int, given: Given, infer: Callable[[Any], Any]) -> Predictor:
@@ -329,7 +332,7 @@ def load_keras(path: Path) -> keras.Model:
         if functions.MODULE in reason:
             raise UserError(
                 f"{path} has layers of {NETWORK_FILE}, which is not run for a single file: give the run's directory, or a"
-                " SavedModel, .onnx or .tflite file, which need no code"
+                " SavedModel, .onnx, .xml or .tflite file, which need no code"
             ) from error
         raise UserError(f"{path} cannot be loaded: {reason[:300]}") from error
     if not isinstance(model, keras.Model) or model.layers[-1].name != "logits":

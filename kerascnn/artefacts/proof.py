@@ -35,12 +35,21 @@ class Artefact(NamedTuple):
         form: Format, a key of `run_artefact.FORMATS`.
         file: Name in the version's directory; empty for the SavedModel, which is the directory.
         exact: Whether it computes in float32, with rounding as the only difference.
+        weights: Name of a file with its weights that lies beside it, or empty.
     """
 
     name: str
     form: str
     file: str
     exact: bool
+    weights: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names in the version's directory, of files and of directories."""
+        if not self.file:
+            return ("saved_model.pb", "variables", "fingerprint.pb")
+        return tuple(filter(None, (self.file, self.weights)))
 
 
 _LITERT = {
@@ -54,8 +63,10 @@ FORMATS = {
     "litert": tuple(_LITERT.values()),
     **{name: (artefact,) for name, artefact in _LITERT.items()},
     "onnx": (Artefact("onnx", "onnx", "model.onnx", True),),
+    "openvino": (Artefact("openvino", "openvino", "model.xml", True, weights="model.bin"),),
     "keras": (Artefact("keras", "keras", "model.keras", True),),
 }
+FORMATS["all"] = tuple(dict.fromkeys(artefact for artefacts in FORMATS.values() for artefact in artefacts))
 
 
 class Prover:
@@ -178,7 +189,7 @@ def same(row: Mapping[str, Any]) -> tuple[str, float]:
 def size_of(artefact: Artefact, folder: Path) -> int:
     """Returns the bytes on disk; of a SavedModel those of its graph and weights."""
     if artefact.file:
-        return (folder / artefact.file).stat().st_size
+        return sum((folder / name).stat().st_size for name in artefact.files)
     files = [folder / "saved_model.pb", *(folder / "variables").iterdir()]
     return sum(file.stat().st_size for file in files)
 

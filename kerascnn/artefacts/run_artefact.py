@@ -2,7 +2,7 @@
 
     python run_artefact.py FORMAT
 
-imports the libraries of FORMAT (savedmodel, litert, onnx, keras) at once. Then each line of standard input requests one
+imports the libraries of FORMAT (savedmodel, litert, onnx, openvino, keras) at once. Then each line of standard input requests one
 artefact, as JSON: [FORMAT, ARTEFACT, INPUTS.npz, OUTPUTS.npz]; the reply on standard output is null or the traceback.
 
 Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (the concatenated contents of n files, and the end of each;
@@ -85,6 +85,16 @@ def onnx(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, 
     return lambda batch: session.run(["probabilities"], {"images": batch})[0], None, BATCH
 
 
+def openvino(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+    """See `savedmodel`."""
+    import openvino
+
+    # Some CPUs would compute in 16 bits.
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _cpus()}
+    compiled = openvino.Core().compile_model(path, "CPU", exact)
+    return lambda batch: compiled(batch)["probabilities"].copy(), None, BATCH
+
+
 def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
     """See `savedmodel`."""
     import keras
@@ -105,12 +115,13 @@ def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None,
     return lambda batch: infer(tf.constant(batch)).numpy(), None, BATCH
 
 
-FORMATS = {"savedmodel": savedmodel, "litert": litert, "onnx": onnx, "keras": keras}
+FORMATS = {"savedmodel": savedmodel, "litert": litert, "onnx": onnx, "openvino": openvino, "keras": keras}
 # Libraries of each format, whose import takes seconds.
 RUNTIMES = {
     "savedmodel": ("tensorflow",),
     "litert": ("ai_edge_litert.interpreter",),
     "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
     "keras": ("kerascnn.layers",),
 }
 

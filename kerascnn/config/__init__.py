@@ -66,7 +66,7 @@ class Model(Section):
     weights: str | None = Field(
         None,
         min_length=1,
-        description="initial weights: imagenet, hf://timm/NAME, a weight file or a run; #sha256=... pins the content",
+        description="initial weights: imagenet, hf://timm/NAME or of a pushed run, a weight file or a run; #sha256=... pins it",
     )
     freeze_stages: int = Field(
         0, ge=0, description="keep the stem and the first N stages of --weights, normalizations included"

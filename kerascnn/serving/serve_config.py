@@ -13,7 +13,7 @@ class Serve(Section):
     """The flags of `kerascnn serve`."""
 
     artefacts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARTEFACT...")] = Field(
-        (), description="runs, SavedModels, or .onnx, .tflite and .keras files; NAME=PATH chooses a name"
+        (), description="runs, SavedModels, or .onnx, .xml, .tflite and .keras files; NAME=PATH chooses a name"
     )
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 can be reached from other machines")
     port: int = Field(8501, ge=0, le=65535, description="port to listen on; 0 chooses a free one and prints it")

@@ -22,7 +22,7 @@ from kerascnn.serving.batching import Batcher, Outputs
 from kerascnn.serving.newest import newest
 from kerascnn.serving.serve_config import Serve
 
-_SUFFIXES = {".keras": "Keras", ".onnx": "ONNX", ".tflite": "LiteRT"}
+_SUFFIXES = {".keras": "Keras", ".onnx": "ONNX", ".tflite": "LiteRT", ".xml": "OpenVINO"}
 
 
 class ServedModel:

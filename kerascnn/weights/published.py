@@ -1,5 +1,6 @@
 """Locations of published weights: keras.applications' downloader, and timm's repositories on the Hugging Face hub."""
 
+import contextlib
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ from kerascnn.errors import UserError
 from kerascnn.weights import by_order, names
 
 HUB = "hf://"
+NETWORK = "model.keras"  # what `kerascnn push` sends
 # The default weights of timm for these networks.
 TIMM = {
     "resnet18": "resnet18.a1_in1k",
@@ -76,7 +78,9 @@ def locate(source: str | Path, arch: str) -> Path:
         return from_hub(source.removeprefix(HUB), arch)
     path = expanded(source)
     if not path.is_file():
-        raise UserError(f"--weights: expected imagenet, {HUB}timm/NAME or a file of weights; there is no file {path}")
+        raise UserError(
+            f"--weights: expected imagenet, {HUB}timm/NAME, {HUB}USER/NAME or a file of weights; there is no file {path}"
+        )
     return path
 
 
@@ -97,17 +101,23 @@ def _from_keras(arch: str) -> Path:
 
 
 def from_hub(repository: str, arch: str) -> Path:
-    """Returns `model.safetensors` of a timm repository on the Hugging Face hub, if its images are prepared as those of
-    `arch`.
+    """Returns the weights of a repository on the Hugging Face hub.
+
+    They are `model.keras` of what `kerascnn push` has sent, or timm's `model.safetensors`, if its images are prepared as those
+    of `arch`.
     """
     try:
         hub: Any = importlib.import_module("huggingface_hub")
+        errors: Any = importlib.import_module("huggingface_hub.errors")
     except ImportError as error:
         raise UserError(
             f"--weights {HUB}{repository} needs huggingface_hub: pip install 'kerascnn[hub]'; or download the "
             "repository's model.safetensors yourself and give its path: --weights FILE"
         ) from error
     try:
+        if not repository.startswith("timm/"):
+            with contextlib.suppress(errors.EntryNotFoundError):
+                return Path(hub.hf_hub_download(repository, NETWORK))
         config, path = (Path(hub.hf_hub_download(repository, name)) for name in ("config.json", "model.safetensors"))
     except Exception as error:  # as in `_from_keras`
         raise UserError(

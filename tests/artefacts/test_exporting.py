@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import typing
+import zipfile
 from pathlib import Path
 
 import keras
@@ -13,7 +14,7 @@ import tensorflow as tf
 from markdown_it import MarkdownIt
 
 from kerascnn import artefacts, data, export
-from kerascnn.artefacts import exporting, folding, proof, sample, savedmodel
+from kerascnn.artefacts import exporting, folding, proof, requested, sample, savedmodel
 from kerascnn.artefacts.exporting import ExportOptions
 from kerascnn.cli import extras
 from kerascnn.config import Config
@@ -49,7 +50,7 @@ def run(splits, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-ALL = ExportOptions(("savedmodel", "litert", "onnx", "keras"), calibrate=True, allow_drop=0)
+ALL = ExportOptions(("all",), calibrate=True, allow_drop=0)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,7 @@ def everything(run: Run, splits, tmp_path_factory: pytest.TempPathFactory) -> ex
     pytest.importorskip("ai_edge_litert", reason="needs the extra litert")
     pytest.importorskip("tf2onnx", reason="needs the extra onnx")
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    pytest.importorskip("openvino", reason="needs the extra openvino")
     return exporting.export(run, tmp_path_factory.mktemp("saved_models"), ALL, splits=splits)
 
 
@@ -69,12 +71,12 @@ def cooled(probabilities: np.ndarray) -> np.ndarray:
 
 def test_every_format_is_proven(everything: exporting.Exported) -> None:
     rows = {row["artefact"]: row for row in everything.rows}
-    assert list(rows) == ["savedmodel", "litert float32", "litert float16", "litert int8", "onnx", "keras"]
+    assert list(rows) == ["savedmodel", "litert float32", "litert float16", "litert int8", "onnx", "openvino", "keras"]
     for name, row in rows.items():
         assert row["images"]["n"] == 256
         assert (everything.version / row["file"]).is_file() == row["passed"]
         assert row["latency_ms"] > 0
-        if name in ("savedmodel", "litert float32", "onnx", "keras"):
+        if name in ("savedmodel", "litert float32", "onnx", "openvino", "keras"):
             assert row["passed"]
             assert row["images"]["max_difference"] < 1e-5
     assert rows["savedmodel"]["files"]["n"] == sample.FILES + 6 * sample.ODD
@@ -102,7 +104,7 @@ def test_int8_that_answers_otherwise_fails_alone(everything: exporting.Exported,
     int8 = next(row for row in everything.rows if row["artefact"] == "litert int8")
     assert 0.8 < int8["images"]["top1"] < 1, "some answers should change in 8 bits: the test would not see a mistake"
     assert not int8["passed"]
-    assert export.report(everything) == CHECK_FAILED
+    assert requested.report(everything) == CHECK_FAILED
     assert re.search(r"litert int8 was not kept: \d+\.\d+% of 256 predictions are the same", capsys.readouterr().err)
 
 
@@ -110,17 +112,33 @@ def test_each_file_answers_as_the_run(everything: exporting.Exported, run: Run, 
     files = sample.odd_files(np.random.default_rng(0).integers(0, 256, (20, 20, 3), "uint8"), tmp_path, "odd")
     asked = artefacts.open(run.path)
     expected = cooled(asked.predict(files))
-    for name in ("model_float32.tflite", "model.onnx", "model.keras", ""):
+    for name in ("model_float32.tflite", "model.onnx", "model.xml", "model.keras", ""):
         opened = artefacts.open(everything.version / name)
         described = (opened.class_names, opened.image_size, opened.resize)
         assert described == (asked.class_names, asked.image_size, asked.resize)
         np.testing.assert_allclose(opened.predict(files), expected, atol=1e-5)
-    # Away from its version an ONNX file still tells; the others are told.
-    for name in ("model.onnx", "model_float32.tflite"):
+    # Away from their version they still tell.
+    for name in ("model.onnx", "model.xml", "model.bin", "model_float16.tflite"):
         shutil.copy(everything.version / name, tmp_path / name)
-    assert artefacts.open(tmp_path / "model.onnx").class_names == asked.class_names
-    alone = artefacts.open(tmp_path / "model_float32.tflite")
-    assert (alone.class_names, alone.image_size) == (tuple("0123456789"), 16)
+    for name in ("model.onnx", "model.xml", "model_float16.tflite"):
+        alone = artefacts.open(tmp_path / name)
+        assert (alone.class_names, alone.image_size) == (asked.class_names, 16)
+
+
+def test_readers_of_phones_and_of_intel_find_the_labels(everything: exporting.Exported) -> None:
+    openvino = pytest.importorskip("openvino")
+    names = artefacts.open(everything.version).class_names
+    plain = [*names[:3], " ".join(NASTY.split()), *names[4:]]
+    with zipfile.ZipFile(everything.version / "model_float32.tflite") as packed:
+        assert packed.read("labels.txt").decode().splitlines() == plain
+    model = openvino.Core().read_model(everything.version / "model.xml")
+    assert model.get_rt_info(["model_info", "labels"]).value.split(" ") == ["_".join(name.split()) for name in names]
+    assert [value.get_any_name() for value in model.outputs] == ["probabilities", "features"]
+    assert model.inputs[0].partial_shape[0].is_dynamic
+    onnx = pytest.importorskip("onnx")
+    file = onnx.load(everything.version / "model.onnx")
+    assert file.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    assert {each.version for each in file.opset_import if not each.domain} == {exporting.onnx.OPSET}
 
 
 def test_the_same_is_reused(everything: exporting.Exported, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +154,7 @@ def test_the_same_is_reused(everything: exporting.Exported, run: Run, capsys: py
         assert exporting._same(everything.version.parent, described | other) is None
 
 
-@pytest.mark.parametrize("name", ["noise.onnx", "noise.tflite"])
+@pytest.mark.parametrize("name", ["noise.onnx", "noise.tflite", "noise.xml"])
 def test_a_damaged_file_is_a_message(everything: exporting.Exported, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"noise")
     with pytest.raises(UserError, match=f"{name} is not a.* file of kerascnn, or is damaged"):
@@ -204,7 +222,7 @@ def test_what_passed_is_kept_and_what_fails_is_tried_again(
         raise RuntimeError("no such operation\nat layer 3")
 
     monkeypatch.setattr(exporting.onnx, "write", raises)
-    monkeypatch.setattr(exporting.litert, "write", lambda network, path, kind, images: path.write_bytes(b"noise"))
+    monkeypatch.setattr(exporting.litert, "write", lambda network, path, *rest: path.write_bytes(b"noise"))
     words = [str(run.path), "--formats", "onnx", "litert-int8", "keras", "--exports-dir", str(tmp_path)]
     assert export.main(words) == CHECK_FAILED
     said = capsys.readouterr()
