@@ -14,7 +14,7 @@ class Evaluate(Section):
 
     target: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = Field(
         "",
-        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
+        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT, ONNX or OpenVINO file",
     )
     split: Literal["train", "val", "test"] = Field("test", description="images to score")
     dataset: str | None = Field(

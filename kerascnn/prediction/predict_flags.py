@@ -18,7 +18,7 @@ class Predict(Section):
 
     artefact: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = Field(
         "",
-        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT or an ONNX file",
+        description="a run (its directory, its name, or latest), a .keras file, a SavedModel, a LiteRT, ONNX or OpenVINO file",
     )
     images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE...")] = Field(
         (),
