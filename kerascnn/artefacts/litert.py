@@ -20,7 +20,12 @@ Kind = Literal["float32", "float16", "int8"]
 
 
 def write(
-    network: keras.Model, path: Path, kind: Kind, calibration: np.ndarray, name: str, known: Mapping[str, Any]
+    network: keras.Model,
+    path: Path,
+    kind: Kind,
+    calibration: np.ndarray,
+    name: str = "classifier",
+    known: Mapping[str, Any] | None = None,
 ) -> None:
     """Converts `network` (`folding.served`) for one image at a time.
 
@@ -31,7 +36,7 @@ def write(
             computes in 8 bits, with float32 inputs and outputs.
         calibration: Images whose activations give the ranges of int8, uint8 [n, image_size, image_size, 3].
         name: Name of the model in its metadata.
-        known: Metadata of the file, so that it knows its classes wherever it is copied.
+        known: Metadata of the file, so that it knows its classes wherever it is copied; None for a file without any.
     """
     options: dict[str, Any] = {}
     if kind != "float32":
@@ -44,7 +49,8 @@ def write(
     signature = [tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="images")]
     with finite_padding():
         network.export(path, format="litert", input_signature=signature, verbose=False, **options)
-    litert_metadata.add(path, name, known, json.dumps(dict(known)).encode())
+    if known is not None:
+        litert_metadata.add(path, name, known, json.dumps(dict(known)).encode())
 
 
 def reader(
