@@ -60,6 +60,8 @@ def _show(screen: Screen, found: dict[str, Any]) -> None:
     if said := without_copies.line(found["split"], scores, task):
         screen.say(said)
     _show_trust(screen, found["split"], scores)
+    if "unknown" in found:
+        _show_unknown(screen, found["unknown"])
     _show_temperature(screen, scores)
     if "tta" in found:
         interval = first.show_interval(found["tta"][first.name], 8)
@@ -96,6 +98,14 @@ def _show_trust(screen: Screen, split: str, scores: dict[str, Any]) -> None:
         return
     entry = scores[prediction_sets.KEY]
     for line in [*prediction_sets.lines(split, entry), *prediction_sets.table(entry)]:
+        screen.say(line)
+
+
+def _show_unknown(screen: Screen, entry: dict[str, Any]) -> None:
+    """Prints how well images of unknown classes are told from the run's own."""
+    from kerascnn.evaluation import unknown
+
+    for line in unknown.lines(entry):
         screen.say(line)
 
 

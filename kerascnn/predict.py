@@ -34,6 +34,10 @@ def main(argv: list[str]) -> int:
     if asked.as_json and asked.as_csv:
         raise UserError("--json and --csv: choose one")
     _check_sorting(asked)
+    if asked.reject_unknown and asked.sort_into is not None:
+        raise UserError(
+            "--reject-unknown prints which images are unknown, --sort-into sorts all of them: give one of the two"
+        )
     asked = asked.model_copy(update={"artefact": str(finding.find(asked.artefact))})
     # On the terminal of the predictions if there is one, else on standard error.
     screen = Screen(errors=sys.stdout is None or not sys.stdout.isatty())
@@ -52,6 +56,7 @@ def main(argv: list[str]) -> int:
             raise UserError(f"--threshold: {asked.artefact} predicts one class per image, the most probable one")
         overlays = _overlays(asked, predictor)
         rule = _set_rule(asked)
+        predictor = _telling_unknown(asked, predictor)
     sorting = _sorting(asked, predictor)
     with Output(asked, len(predictor.class_names), screen, several=predictor.task.several) as output:
         files: Iterable[str] = named.files(
@@ -92,11 +97,15 @@ def predictions(
                     refuse(str(file), str(problem))
                 else:
                     usable.append((str(file), probabilities))
+            # With --reject-unknown one more column says whether the image is unknown.
+            classes_of = len(predictor.class_names)
+            known = [None if len(row) == classes_of else bool(row[classes_of] == 0) for _, row in usable]
+            usable = [(file, row[:classes_of]) for file, row in usable]
             decided = [decisions.decided(predictor, probabilities, asked.threshold) for _, probabilities in usable]
             pictures: Sequence[Path | None] = [None] * len(usable)
             if overlays and usable:
                 pictures = decisions.drawn(overlays, [file for file, _ in usable], decided, predictor.class_names)
-            for (file, probabilities), picture, decision in zip(usable, pictures, decided, strict=True):
+            for (file, probabilities), picture, decision, own in zip(usable, pictures, decided, known, strict=True):
                 order = (-probabilities).argsort(kind="stable")[: asked.top]
                 top, labels = (
                     [(predictor.class_names[place], float(probabilities[place])) for place in places]
@@ -109,7 +118,7 @@ def predictions(
                     continue
                 classes = None if rule is None else decisions.in_set(rule, probabilities, predictor.class_names)
                 several = labels if predictor.task.several else None
-                yield ImagePrediction(file, top, picture, place, several, classes)
+                yield ImagePrediction(file, top, picture, place, several, classes, own)
 
 
 def _class_names(asked: Predict) -> list[str] | None:
@@ -151,6 +160,23 @@ def _set_rule(asked: Predict) -> "SetRule | None":
         )
     print(f"kerascnn: sets at {asked.coverage:.0%}, {found.why()}", file=sys.stderr)
     return prediction_sets.rule(found, asked.coverage, asked.set_score)
+
+
+def _telling_unknown(asked: Predict, predictor: "Predictor") -> "Predictor":
+    """Returns the predictor, with --reject-unknown one whose rows end in 1 for an unknown image, else 0."""
+    if not asked.reject_unknown:
+        return predictor
+    from kerascnn.evaluation import unknown
+    from kerascnn.runs import Run
+
+    path = Path(asked.artefact)
+    rule = unknown.UnknownRule.of_run(Run(path if path.is_dir() else path.parent))
+    if rule is None or predictor.network is None:
+        raise UserError(
+            f"--reject-unknown: {asked.artefact} does not know what is unknown yet: kerascnn evaluate {asked.artefact}"
+            " --unknown FOLDER of images of other classes measures it"
+        )
+    return unknown.telling(predictor, rule)
 
 
 def _check_sorting(asked: Predict) -> None:

@@ -64,6 +64,14 @@ class Evaluate(Section):
     target_accuracy: float = Field(
         0.99, gt=0, lt=1, description="accuracy of the most certain predictions, for the share of images that they are"
     )
+    unknown: str | None = Field(
+        None,
+        description="folder of images of other classes: how many are told from the run's own",
+        json_schema_extra={"metavar": "FOLDER"},
+    )
+    accept: float = Field(
+        0.95, gt=0, lt=1, description="with --unknown: share of images like the run's own that shall be accepted"
+    )
     output: str | None = Field(
         None,
         description="folder for scores, predictions and pictures of an artefact or of other images",

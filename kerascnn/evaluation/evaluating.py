@@ -14,7 +14,7 @@ from kerascnn.data import Room
 from kerascnn.data.copies import Copies, known
 from kerascnn.data.copies import find as find_copies
 from kerascnn.errors import UserError
-from kerascnn.evaluation import boxes, explanation, robustness, scores, trust
+from kerascnn.evaluation import boxes, explanation, robustness, scores, trust, unknown
 from kerascnn.evaluation.evaluate_flags import Evaluate
 from kerascnn.evaluation.evaluated_model import EvaluatedModel, find
 from kerascnn.report import label_pictures, pictures, tensorboard
@@ -58,6 +58,7 @@ def evaluate(
         boxes.read(asked.boxes)  # what is wrong with it is told at once
     subject = find(Path(asked.target), asked.dataset, asked.data_dir, asked.split, room, phases)
     trusted = trust.find(subject, asked, room)
+    unknown.check(subject, asked.unknown)
     if asked.output:
         make_output(Path(asked.output))
     run = _kept_beside(subject, asked, say)
@@ -69,6 +70,10 @@ def evaluate(
         found["corruptions"] = robustness.under_corruptions(subject, asked.most, phases)
     if asked.resolutions:
         found["resolutions"] = robustness.over_resolutions(subject, asked.most, phases)
+    if asked.unknown is not None:
+        found[unknown.KEY], unknown_rule = unknown.measured(subject, asked.unknown, asked.accept, phases)
+        if run is not None:
+            unknown_rule.keep(run)
     if asked.explain:
         found["explanation"] = explanation.measured(subject, asked.most, asked.boxes, phases)
     predictions = found.pop("predictions")

@@ -25,6 +25,7 @@ class ImagePrediction(NamedTuple):
         sorted: Where it was sorted to, or None; the folder of the most probable label.
         labels: (class, probability) of every predicted label, the most probable first, or None of one class per image.
         classes: Names of the prediction set, the most probable first, or None without --sets.
+        known: Whether it resembles the training images, or None without --reject-unknown.
     """
 
     image: str
@@ -33,6 +34,7 @@ class ImagePrediction(NamedTuple):
     sorted: Path | None = None
     labels: Sequence[tuple[str, float]] | None = None
     classes: Sequence[str] | None = None
+    known: bool | None = None
 
 
 class Output:
@@ -66,7 +68,7 @@ class Output:
                     for name in ("class", "probability")
                 ]
             )
-            further = {"set": asked.sets, "cam": asked.cam, "sorted": asked.sort_into}
+            further = {"set": asked.sets, "known": asked.reject_unknown, "cam": asked.cam, "sorted": asked.sort_into}
             self._write(_csv_line(["image", *columns, *(name for name, given in further.items() if given)]))
 
     def __enter__(self) -> "Output":
@@ -115,6 +117,8 @@ class Output:
 
 
 def _as_text(prediction: ImagePrediction) -> str:
+    if prediction.known is False:
+        return f"{one_line(prediction.image)}  unknown"
     if prediction.classes is not None:
         said = decisions.set_text(prediction.classes, labels=prediction.labels is not None)
         return f"{one_line(prediction.image)}  {one_line(said)}"
@@ -130,6 +134,8 @@ def _as_json(prediction: ImagePrediction) -> str:
     made: dict[str, Any] = {key: str(place) for key, place in places.items() if place is not None}
     if prediction.classes is not None:
         made["set"] = list(prediction.classes)
+    if prediction.known is not None:
+        made["known"] = prediction.known
     if prediction.labels is not None:
         labels = [{"class": name, "probability": _short(probability)} for name, probability in prediction.labels]
         return json.dumps({"image": prediction.image, "labels": labels, "top": top, **made}, allow_nan=False)
@@ -141,6 +147,7 @@ def _as_csv(prediction: ImagePrediction) -> str:
     if prediction.labels is not None:
         cells = decisions.cells(prediction.labels)
     cells += [] if prediction.classes is None else [decisions.SEPARATOR.join(prediction.classes)]
+    cells += [] if prediction.known is None else [str(prediction.known).lower()]
     made = [place for place in (prediction.cam, prediction.sorted) if place is not None]
     return _csv_line([prediction.image, *cells, *made])
 

@@ -45,6 +45,10 @@ class Predict(Section):
     set_score: Literal["lac", "aps", "raps"] = Field(
         "lac", description="with --sets: lac (smallest), aps (never empty), raps (aps, no very large sets)"
     )
+    reject_unknown: bool = Field(
+        False,
+        description="print unknown for images unlike the run's own (of a run that evaluate --unknown has measured)",
+    )
     batch_size: int = Field(32, ge=1, description="images of one call of the network")
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = Field(
         False, description="print one JSON object per image and line, nothing else on standard output"
