@@ -24,7 +24,7 @@ Runs, by `python -m kerascnn.fit`: {runs}. AUROC of the run's test images agains
 it the share of the folder's images that is accepted where 95 % of test are (FPR at 95 % TPR). 95 % intervals over images.
 
 | trained on | unknown (n) | {names} |
-|---|---|{columns}|
+|---|---|{columns}
 """
 
 

@@ -153,7 +153,7 @@ def _chosen(subject: EvaluatedModel) -> Split:
 
 def inside_of(network: keras.Model) -> Callable[[np.ndarray], Insides]:
     """Returns a function from images [n, H, W, 3] in 0-255 to their features and logits."""
-    model = keras.Model(network.inputs, [network.get_layer("pool").output, network.get_layer("logits").output])
+    model = keras.Model(network.input, [network.get_layer("pool").output, network.get_layer("logits").output])
 
     def inside(images: np.ndarray) -> Insides:
         features, logits = (keras.ops.convert_to_numpy(one) for one in model(images.astype("float32"), training=False))

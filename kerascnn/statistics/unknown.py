@@ -30,7 +30,7 @@ class Known(NamedTuple):
     """Features of training images.
 
     Attributes:
-        directions: Features of length 1, [m, D].
+        directions: Features of length 1, float32 [m, D]; most of what a rule keeps.
         means: Mean feature of each class with training images, [C, D].
         whitening: Features times this have, within classes, a covariance of about 1, [D, D].
     """
@@ -57,7 +57,7 @@ def known(features: np.ndarray, labels: np.ndarray) -> Known:
     level = max(float(values.mean()), 1e-12)
     share = min(1.0, exact.shape[1] / len(exact))
     shrunk = (1 - share) * np.maximum(values, 0) + share * level
-    return Known(_unit(exact), means, vectors / np.sqrt(np.maximum(shrunk, 1e-6 * level)))
+    return Known(_unit(exact).astype("float32"), means, vectors / np.sqrt(np.maximum(shrunk, 1e-6 * level)))
 
 
 def mahalanobis(features: np.ndarray, training: Known) -> np.ndarray:

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score
 
 import kerascnn
-from kerascnn import data, evaluate, fit
+from kerascnn import data, evaluate, fit, predict
 from kerascnn.data import corruptions
 from kerascnn.errors import DONE, USER_ERROR, UserError
 from kerascnn.evaluation import evaluated_model
@@ -240,6 +240,8 @@ def test_a_keras_file_elsewhere_needs_images(run, tmp_path, capsys) -> None:
         (["RUN", "--dataset", "KNOWN", "--split", "val"], "has no such images; it has test (4)"),
         (["RUN", "--output", "FILE"], "is a file"),
         (["RUN", "--split", "val", "--condition-on", "x"], "thresholds need the test images"),
+        (["RUN", "--split", "val", "--unknown", "RUN"], "leave out --dataset and --split"),
+        (["RUN", "--unknown", "FILE"], "expected a folder of images"),
         (["RUN", "--condition-on", "("], "is not a regular expression"),
         (["RUN", "--dataset", "KNOWN", "--condition-on", "x"], "strata are known of the run's own images"),
         (["UNFINISHED"], "not finished"),
@@ -295,6 +297,37 @@ def test_prediction_sets_of_a_run(run, capsys) -> None:
     for words in ("Prediction sets", "Error of the most certain predictions"):
         assert words in page
     assert (Run(run).plots / "test_risk_coverage.png").exists()
+
+
+def test_images_of_unknown_classes(run, tmp_path, capsys) -> None:
+    folder = photos(tmp_path / "noise", ("static",), each=20)
+    (folder / "static" / "broken.png").write_bytes(b"no image")
+    assert evaluate.main([str(run), "--unknown", str(folder), "--accept", "0.9", "--json"]) == DONE
+    found = json.loads(capsys.readouterr().out)["unknown"]
+    assert (found["folder"], found["n"], found["broken"], found["from"], found["from_n"]) == (
+        "noise",
+        20,
+        1,
+        "calibration",
+        600,
+    )
+    assert found["accepted"]["value"] == pytest.approx(0.9, abs=0.06)
+    assert found["accepted"]["n"] == 1000
+    assert set(found["detection"]) == {"max_logit", "energy", "neighbor", "mahalanobis"}
+    assert found["rejected"]["value"] > 0.9, "noise is unlike any cloth"
+    assert Run(run).metrics()["test"]["unknown"] == found
+    image = str(next((folder / "static").glob("1*.png")))
+    assert predict.main([str(run), image, "--reject-unknown", "--json"]) == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert predict.main([str(run), image, "--json"]) == DONE
+    plain = json.loads(capsys.readouterr().out)
+    assert told["class"] == plain["class"]
+    assert [one["probability"] for one in told["top"]] == pytest.approx(
+        [one["probability"] for one in plain["top"]], abs=1e-5
+    )
+    assert told["known"] is False
+    assert predict.main([str(run), image, "--reject-unknown"]) == DONE
+    assert capsys.readouterr().out.strip().endswith("  unknown")
 
 
 def test_as_a_library(run) -> None:
