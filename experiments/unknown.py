@@ -20,7 +20,7 @@ Made by
 
     python -m experiments.unknown RUN... --folders FOLDER... > experiments/results/unknown.md
 
-Runs, by `python -m kerascnn.fit`: {runs}. AUROC of the run's test images against the images of a folder, in percent, and below
+Runs: {runs}. AUROC of the run's test images against the images of a folder, in percent, and below
 it the share of the folder's images that is accepted where 95 % of test are (FPR at 95 % TPR). 95 % intervals over images.
 
 | trained on | unknown (n) | {names} |
