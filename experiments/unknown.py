@@ -68,7 +68,7 @@ def main() -> None:
     for key in ("auroc", "accepted"):
         means = [np.mean([entry["detection"][name][key]["value"] for _, _, entry in found]) for name in names]
         print(f"| mean of {len(found)} pairs | {key} | {' | '.join(f'**{mean * 100:.1f}**' for mean in means)} |")
-    print("\nAccepted of test, where 95 % are asked of val: ", end="")
+    print("\nAccepted of test, where 95 % are asked of calibration images or val: ", end="")
     print(
         "; ".join(
             f"{run.name} {entry['accepted']['value']:.1%}" for run, folder, entry in found if folder == pairs[0][1]
