@@ -141,7 +141,7 @@ def missed_shares(taken: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (labels & ~taken).sum(axis=1) / np.maximum(labels.sum(axis=1), 1)
 
 
-class Spread(NamedTuple):
+class CoverageSpread(NamedTuple):
     """What coverage to expect on test: the mean, and the middle 95 % over calibration and test images.
 
     Attributes:
@@ -155,7 +155,7 @@ class Spread(NamedTuple):
     high: float
 
 
-def expected_coverage(calibration: int, images: int | None, coverage: float, level: float = 0.95) -> Spread:
+def expected_coverage(calibration: int, images: int | None, coverage: float, level: float = 0.95) -> CoverageSpread:
     """Returns the spread of the coverage that exact sets have on test.
 
     Given the calibration images the coverage is Beta(k, n + 1 - k) with k the threshold's rank (Vovk, 2012), and on test it is
@@ -169,9 +169,9 @@ def expected_coverage(calibration: int, images: int | None, coverage: float, lev
     """
     k = rank(calibration, coverage)
     if k > calibration:
-        return Spread(1.0, 1.0, 1.0)
+        return CoverageSpread(1.0, 1.0, 1.0)
     a, b = k, calibration + 1 - k
     tail = (1 - level) / 2
     found: Any = stats.beta(a, b) if images is None else stats.betabinom(images, a, b)
     low, high = (float(found.ppf(q)) / (images or 1) for q in (tail, 1 - tail))
-    return Spread(a / (a + b), low, high)
+    return CoverageSpread(a / (a + b), low, high)
