@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from kerascnn.artefacts.onnx import KNOWN, OF_LABELS
 from kerascnn.cli.extras import require
+from kerascnn.compat.tensorflow import with_constants
 from kerascnn.devices.hardware import available_cpus
 from kerascnn.runs.scratch import scratch
 
@@ -52,7 +52,7 @@ def _frozen(network: keras.Model) -> bytes:
         return [tf.identity(output, name=name) for name, output in outputs.items()]
 
     traced = tf.function(named, input_signature=[spec], autograph=False).get_concrete_function()
-    return convert_variables_to_constants_v2(traced).graph.as_graph_def().SerializeToString()
+    return with_constants(traced).SerializeToString()
 
 
 def reader(

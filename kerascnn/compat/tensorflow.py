@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 from tensorflow.python.eager import context
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.ops import control_flow_util
 from tensorflow.python.util import _pywrap_util_port
 
@@ -25,3 +26,8 @@ def started() -> bool:
 def called_graph(graph: tf.Graph, call: tf.Operation) -> tf.Graph:
     """The graph of the function that `call`, a PartitionedCall of `graph`, runs."""
     return graph._get_function(call.get_attr("f").name).graph
+
+
+def with_constants(traced):
+    """The graph of a concrete function whose variables are constants, as other programs read it: a GraphDef."""
+    return convert_variables_to_constants_v2(traced).graph.as_graph_def()

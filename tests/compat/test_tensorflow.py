@@ -25,3 +25,11 @@ def test_the_graph_of_a_call_is_found() -> None:
     (call,) = [op for op in outer.get_operations() if op.type in ("PartitionedCall", "StatefulPartitionedCall")]
     types = [op.type for op in compat.called_graph(outer, call).get_operations()]
     assert "MatMul" in types, BROKE + "Graph._get_function"
+
+
+def test_variables_become_constants() -> None:
+    variable = tf.Variable([1.0, 2.0])
+    traced = tf.function(lambda x: x + variable).get_concrete_function(tf.TensorSpec((2,)))
+    kinds = {node.op for node in compat.with_constants(traced).node}
+    assert "Const" in kinds, BROKE + "convert_variables_to_constants_v2"
+    assert not kinds & {"ReadVariableOp", "VarHandleOp"}, BROKE + "convert_variables_to_constants_v2"

@@ -226,7 +226,10 @@ class _Queue:
         """Returns what a job that has ended returned."""
         if not job.paths.result_pickle.exists():
             return far_training.lost(run, f"was ended by Slurm (job {job.job_id})")
-        outcome, found = job._get_outcome_and_result()
-        if outcome == "error":
-            return far_training.lost(run, f"failed in job {job.job_id}: {str(found).strip().splitlines()[-1]}")
-        return found
+        failed = job.exception()
+        if failed is not None:
+            # The trace stands between two lines, and names of the log follow it.
+            said = [line for line in str(failed).partition("trace:")[2].splitlines() if line.strip("- ")]
+            traced = [line for line in said if not line.startswith(("You can check", "or at paths", "  - "))]
+            return far_training.lost(run, f"failed in job {job.job_id}: {(traced or [str(failed)])[-1].strip()}")
+        return job.result()
