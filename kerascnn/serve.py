@@ -1,14 +1,14 @@
 """Serve models over HTTP: a file in, the most probable classes out."""
 
+import functools
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 from kerascnn.cli.command import command
 from kerascnn.cli.extras import require
 from kerascnn.cli.parsing import parse
-from kerascnn.cli.screen import Screen, quiet, starting
-from kerascnn.devices.hardware import available_cpus
+from kerascnn.cli.screen import Screen
 from kerascnn.errors import UserError
+from kerascnn.serving import sources, workers
 from kerascnn.serving.serve_config import Serve
 
 
@@ -18,20 +18,23 @@ def main(argv: list[str]) -> int:
     asked = parse(Serve, argv, prog="kerascnn serve", description=__doc__ or "")
     require("serve", "fastapi", "uvicorn", "python_multipart", "prometheus_client")
     token = _token(asked)
+    found = sources.named(asked.artefacts)
     from kerascnn.serving import listening
+    from kerascnn.serving.answering import answer
 
     with listening.bound(asked.host, asked.port) as socket:  # a port in use is told before anything is loaded
-        screen = Screen(errors=True)
-        with starting(screen), quiet():
-            from kerascnn.serving import app
-            from kerascnn.serving.served_model import ServedModel, named
-        found = named(asked.artefacts)
-        decoders = ThreadPoolExecutor(available_cpus(), "decode")
-        with quiet(), screen.phase("loading the models"):
-            models = {name: ServedModel(name, path, asked, decoders) for name, path in found.items()}
         host, port = socket.getsockname()[:2]
-        print(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-        return listening.run(app.create_app(models, asked, token), socket, asked.time_limit)
+
+        def announce() -> None:
+            by = f" by {asked.workers} workers" if asked.workers > 1 else ""
+            print(f"serving {', '.join(found)} at http://{f'[{host}]' if ':' in host else host}:{port}{by}", flush=True)
+
+        screen = Screen(errors=True)
+        if asked.workers == 1:
+            return answer(asked, found, token, socket, announce, screen)
+        return workers.run(
+            functools.partial(answer, asked, found, token), asked.workers, socket, asked.time_limit, announce
+        )
 
 
 def _token(asked: Serve) -> str | None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from kerascnn.cli.escaping import one_line
@@ -73,7 +74,7 @@ def create_app(loaded: Mapping[str, ServedModel], settings: Serve, token: str | 
         return PlainTextResponse("ok\n")
 
     async def metrics() -> Response:
-        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(await asyncio.to_thread(figures.shown), media_type=CONTENT_TYPE_LATEST)
 
     api_routes.add(app)
     tf_routes.add(app, models, settings, figures)
@@ -86,6 +87,14 @@ def create_app(loaded: Mapping[str, ServedModel], settings: Serve, token: str | 
     app.get("/metrics")(metrics)
     app.exception_handler(HTTPException)(_refused)
     app.middleware("http")(_Around(figures, token))
+    if settings.allow_origin:  # outermost: a browser asks for leave without a token
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origin,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization"],
+            expose_headers=["Retry-After"],
+        )
     return app
 
 

@@ -4,12 +4,14 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
 
 from kerascnn.errors import DONE, INTERRUPTED, UserError
+
+_BACKLOG = 2048  # connections that the system holds until they are accepted
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -30,6 +32,18 @@ class _EndingServer(uvicorn.Server):
 
     interrupted = False
 
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, then tells that it does."""
+        await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(_BACKLOG)
+        if self.started:
+            self._ready()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         before = {number: signal.signal(number, self._end) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -45,11 +59,24 @@ class _EndingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def run(app: FastAPI, listening: socket.socket, seconds: float) -> int:
-    """Serves until a signal, then finishes what it took within `seconds`; returns the exit code."""
+def run(app: FastAPI, listening: socket.socket, seconds: float, ready: Callable[[], None]) -> int:
+    """Serves until a signal, then finishes what it took within `seconds`; returns the exit code.
+
+    Args:
+        app: The application.
+        listening: A bound socket, which other processes may accept from too.
+        seconds: Time limit of a request.
+        ready: Called once it listens.
+    """
     config = uvicorn.Config(
-        app, access_log=False, log_level="warning", ws="none", timeout_graceful_shutdown=int(seconds) + 1
+        app,
+        loop="asyncio",
+        backlog=1,  # connections that asyncio accepts at once: more would leave other workers without any
+        access_log=False,
+        log_level="warning",
+        ws="none",
+        timeout_graceful_shutdown=int(seconds) + 1,
     )
-    server = _EndingServer(config)
+    server = _EndingServer(config, ready)
     server.run([listening])
     return INTERRUPTED if server.interrupted else DONE

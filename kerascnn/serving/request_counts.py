@@ -1,6 +1,11 @@
-"""The numbers of GET /metrics."""
+"""The numbers of GET /metrics, of all workers of a server."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+
+# prometheus-client keeps the numbers of a process in a file of this folder, if it is named before the package is imported.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class RequestCounts:
@@ -16,3 +21,11 @@ class RequestCounts:
         """Counts the images of one request, of which `answered` had an answer and the others were broken."""
         self.images.labels(model, "broken").inc(images - answered)
         self.images.labels(model, "answered").inc(answered)
+
+    def shown(self) -> bytes:
+        """Returns the sums over all workers, as Prometheus reads them."""
+        if SHARED not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

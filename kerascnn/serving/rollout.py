@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.serving import tf_serving
-from kerascnn.serving.newest import newest
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
+from kerascnn.serving.sources import newest
 
 _LONGEST_WAIT = 60.0  # seconds until a version that could not be loaded is tried again
 

@@ -1,7 +1,6 @@
 """One served model: the bytes of images in, results as JSON values out."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,13 +13,12 @@ from kerascnn import artefacts
 from kerascnn.artefacts.further import FURTHER, IN_SET, KNOWN, KNOWN_SCORE
 from kerascnn.artefacts.predictor import Predictor
 from kerascnn.data import formats
-from kerascnn.errors import UserError
-from kerascnn.runs import Run, finding
+from kerascnn.runs import Run
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.serving import class_map
 from kerascnn.serving.batching import Batcher, Outputs
-from kerascnn.serving.newest import newest
 from kerascnn.serving.serve_config import Serve
+from kerascnn.serving.sources import newest
 
 _SUFFIXES = {".keras": "Keras", ".onnx": "ONNX", ".tflite": "LiteRT", ".xml": "OpenVINO"}
 
@@ -124,25 +122,3 @@ class ServedModel:
 def _printable(name: str) -> str:
     """Returns the name of a class as JSON can hold it: a folder's name need not be UTF-8."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def named(words: tuple[str, ...]) -> dict[str, Path]:
-    """Returns name -> path for the artefacts of a command line.
-
-    Raises:
-        UserError: There is none, it does not exist, or two have one name.
-    """
-    found: dict[str, Path] = {}
-    for word in words:
-        chosen = None if Path(word).exists() else re.fullmatch(r"([\w.-]+)=(.+)", word)
-        path = Path(finding.find(chosen[2] if chosen else word)).resolve()
-        folder = path.parent if path.is_file() else path
-        home = folder.parent if folder.name.isdecimal() else folder  # a version's folder has the model's above it
-        alone = path.stem if path.is_file() and path.stem not in ("model", "best") else home.name
-        name = chosen[1] if chosen else alone
-        if name in found:
-            raise UserError(f"{found[name]} and {path} would both be called {name}: choose with NAME=PATH")
-        found[name] = path
-    if not found:
-        raise UserError("which model? kerascnn serve ARTEFACT... (kerascnn serve --help)")
-    return found

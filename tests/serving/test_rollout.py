@@ -16,9 +16,9 @@ import uvicorn
 from PIL import Image
 
 from kerascnn.serving import app, listening
-from kerascnn.serving.newest import newest
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
+from kerascnn.serving.sources import newest
 from tests.artefacts import further_files
 
 pytestmark = pytest.mark.training
