@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kerascnn.cli.command import ending
 from kerascnn.cli.escaping import one_line
-from kerascnn.errors import CHECK_FAILED, DONE, INTERRUPTED
+from kerascnn.errors import DONE, INTERRUPTED, CheckFailed
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"  # as `request_counts.SHARED`, which imports prometheus-client
 _STARTS = 3  # of one worker in a row that did not get ready
@@ -97,7 +97,7 @@ class _Crew:
             for worker in [one for one in self._workers if not one.process.is_alive() and not signals]:
                 self._failures[worker.place] += worker.place in waiting
                 if not announced or self._failures[worker.place] == _STARTS:
-                    return worker.process.exitcode if (worker.process.exitcode or 0) > 0 else CHECK_FAILED
+                    return _given_up(worker.process.exitcode or 0)
                 _tell(worker)
                 waiting.add(worker.place)
                 time.sleep(min(self._failures[worker.place], 1))
@@ -128,6 +128,13 @@ def _told(ready: Connection) -> bool:
         return bool(ready.recv())
     except EOFError:  # it ended before
         return False
+
+
+def _given_up(code: int) -> int:
+    """Returns the exit code of a server whose worker cannot start: its own, which it has explained, where it chose one."""
+    if code > 0:
+        return code
+    raise CheckFailed(f"a worker was ended by signal {-code} before it was ready: is there memory for all --workers?")
 
 
 def _tell(worker: _Worker) -> None:
