@@ -39,4 +39,6 @@ def answer(
     decoders = ThreadPoolExecutor(available_cpus(), "decode")
     with quiet(), screen.phase("loading the models") if screen else contextlib.nullcontext():
         models = {name: ServedModel(name, path, asked, decoders) for name, path in found.items()}
-    return listening.run(app.create_app(models, asked, token), bound, asked.time_limit, ready)
+        application = app.create_app(models, asked, token)
+        del models  # else a version that was replaced could not go
+    return listening.run(application, bound, asked.time_limit, ready)

@@ -17,7 +17,7 @@ from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
 from kerascnn.serving.sources import newest
 
-_LONGEST_WAIT = 60.0  # seconds until a version that could not be loaded is tried again
+_FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0  # seconds until a version that could not be loaded is tried again
 
 
 class Rollout(Mapping[str, ServedModel]):
@@ -29,6 +29,7 @@ class Rollout(Mapping[str, ServedModel]):
     def __init__(self, models: Mapping[str, ServedModel], settings: Serve) -> None:
         self._models, self._settings = dict(models), settings
         self._left: dict[str, dict[str, weakref.ref[ServedModel]]] = {name: {} for name in models}
+        self._collected_until = 0.0
         self._failed: dict[str, tuple[str, float, float]] = {}  # version, time of the next attempt, seconds between
 
     def __getitem__(self, name: str) -> ServedModel:
@@ -64,28 +65,31 @@ class Rollout(Mapping[str, ServedModel]):
             await asyncio.sleep(self._settings.watch)
             for name in self:
                 await self._look(name)
-            if any(model() is not None for left in self._left.values() for model in left.values()):
+            if time.monotonic() < self._collected_until and self._unloading():
                 gc.collect()  # networks have cycles
 
+    def _unloading(self) -> bool:
+        return any(model() is not None for left in self._left.values() for model in left.values())
+
     async def _look(self, name: str) -> None:
-        now = self._models[name]
-        path, version = await asyncio.to_thread(newest, now.source)
+        now, version = self._models[name], ""
         tried, due, pause = self._failed.get(name, ("", 0.0, 0.0))
-        if version == now.version or not path.exists() or (version == tried and time.monotonic() < due):
-            return
         try:
+            path, version = await asyncio.to_thread(newest, now.source)
+            if version == now.version or not path.exists() or (version == tried and time.monotonic() < due):
+                return
             model = await asyncio.to_thread(ServedModel, name, now.source, self._settings, now.decoders)
-        except (
-            Exception
-        ) as error:  # a version that is still being copied, or damaged: each format has errors of its own
-            pause = min(2 * pause or 2.0, _LONGEST_WAIT) if version == tried else 2.0
+        except Exception as error:  # still being copied, damaged, or a share that is away: each has errors of its own
+            pause = min(2 * pause, _LONGEST_WAIT) if version == tried and pause else _FIRST_WAIT
             self._failed[name] = (version, time.monotonic() + pause, pause)
-            _tell(name, version, f"cannot be served: {one_line(str(error))[:300]}; version {now.version} stays")
+            said = f"cannot be served: {one_line(str(error))[:300]}; version {now.version} stays"
+            _tell(name, version, said)
             return
         self._failed.pop(name, None)
         self._left[name].pop(model.version, None)
         self._left[name][now.version] = weakref.ref(now)
         self._models[name] = model
+        self._collected_until = time.monotonic() + self._settings.time_limit + _LONGEST_WAIT
         _tell(name, model.version, f"took over from version {now.version}")
 
 
