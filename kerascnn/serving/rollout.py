@@ -80,6 +80,8 @@ class Rollout(Mapping[str, ServedModel]):
                 return
             model = await asyncio.to_thread(ServedModel, name, now.source, self._settings, now.decoders)
         except Exception as error:  # still being copied, damaged, or a share that is away: each has errors of its own
+            if version == tried and time.monotonic() < due:
+                return
             pause = min(2 * pause, _LONGEST_WAIT) if version == tried and pause else _FIRST_WAIT
             self._failed[name] = (version, time.monotonic() + pause, pause)
             said = f"cannot be served: {one_line(str(error))[:300]}; version {now.version} stays"
