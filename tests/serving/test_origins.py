@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from pydantic import ValidationError
 
+from kerascnn.config.section import FieldError
 from kerascnn.serving import app
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.served_model import ServedModel
@@ -46,5 +46,5 @@ def test_only_allowed_origins_may_ask(
 
 @pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "ftp://example.org", "https://a b", ""])
 def test_what_is_no_origin_is_refused(origin: str) -> None:
-    with pytest.raises(ValidationError, match="expected an origin"):
+    with pytest.raises(FieldError, match="expected an origin"):
         Serve(artefacts=("m",), allow_origin=(origin,))
