@@ -16,6 +16,7 @@ from kerascnn import tracking
 from kerascnn.architectures import tables
 from kerascnn.architectures.shape import SHAPE
 from kerascnn.cli import flags
+from kerascnn.cli.automatic import Automatic
 from kerascnn.cli.command import command, explained
 from kerascnn.cli.parsing import OfData, parse_config, told
 from kerascnn.cli.screen import Screen, duration, quiet, starting
@@ -41,6 +42,7 @@ _MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 class FitFlags(OfData):
     """The flags of `kerascnn fit`."""
 
+    budget: str | None = Field(None, description="with --epochs auto: the time of the training, such as 30m or 1h30m")
     strict: bool = Field(
         False, description="refuse test images with a copy in train, and copies with different labels (kerascnn audit)"
     )
@@ -64,11 +66,12 @@ def main(argv: list[str]) -> int:
     """`kerascnn fit`: trains, scores, exports."""
     orders, argv = Orders.taken_from(argv)
     child = orders is not None
+    automatic, argv = Automatic.taken_from(argv)
     typed = parse_config(argv, prog="kerascnn fit", description=__doc__ or "", schema=FitFlags)
-    asked = typed.config
+    asked, automatic = typed.config, automatic.within(typed.budget)
     tracking.check(asked.logging.track)
     if asked.data.folds is not None and asked.data.fold is None:
-        return _all_folds(typed, told(argv, FitFlags))
+        return _all_folds(typed, told(argv, FitFlags), automatic)
     of_one_run(typed.placement)
     with _images_may_return(child):
         config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
@@ -85,6 +88,7 @@ def main(argv: list[str]) -> int:
         from kerascnn.artefacts import exporting  # noqa: F401 - imported in the phase that says so
         from kerascnn.auditing import leaks
         from kerascnn.devices.plan import setup
+        from kerascnn.training import found_settings
 
         setup(config.devices, config.fit.batch_size)
     with _images_may_return(child):
@@ -93,7 +97,7 @@ def main(argv: list[str]) -> int:
         audited = leaks.check(splits, config.data, room, typed.strict)
     for line in [*splits.lines(), *filter(None, (start, audited))]:
         screen.say(line)
-    config = training.resolve(config, splits)
+    config = training.resolve(found_settings.find(automatic, config, splits, screen), splits)
     if typed.show_augment is not None:
         _show_augment(typed.show_augment, asked, config, splits, screen)
         return DONE
@@ -140,8 +144,10 @@ def main(argv: list[str]) -> int:
     return DONE
 
 
-def _all_folds(typed: FitFlags, given: set[str]) -> int:
+def _all_folds(typed: FitFlags, given: set[str], automatic: Automatic) -> int:
     """Trains every fold as a run of its own (--folds without --fold)."""
+    if automatic:
+        raise UserError("--lr find and auto are for one run: find them with --fold 1, and give the numbers to --folds")
     if typed.strict:
         raise UserError("--strict checks the splits of one run: give --fold too, or audit the images first")
     if typed.show_augment is not None:

@@ -31,7 +31,8 @@ class Optim(Section):
     lr: float | None = Field(
         None,
         gt=0,
-        description="peak learning rate for the global batch (default: adamw and rmsprop 0.001, muon 0.1, lamb 0.002,"
+        description="peak learning rate for the global batch; `fit --lr find` finds one"
+        " (default: adamw and rmsprop 0.001, muon 0.1, lamb 0.002,"
         " lion 0.0002, adafactor 0.01, sgd 0.1 * batch / 64 at 32 px, falling to 0.1 * batch / 256 at 224 px)",
     )
     lr_base_batch: int | None = Field(
@@ -153,10 +154,13 @@ class Fit(Section):
     epochs: int | None = Field(
         None,
         ge=1,
-        description="length of the whole schedule (default: 12; up to 64 px 6, of which 4 are --low-res-epochs;"
+        description="length of the whole schedule; auto with `fit --budget`"
+        " (default: 12; up to 64 px 6, of which 4 are --low-res-epochs;"
         " half of that for inception_small)",
     )
-    batch_size: int = Field(64, ge=1, description="global batch size, shared by all replicas")
+    batch_size: int = Field(
+        64, ge=1, description="global batch size, shared by all replicas; `fit --batch-size auto` finds one"
+    )
     accumulate: int = Field(1, ge=1, description="average the gradients of N batches before an update")
     sampling: SamplingName = Field(
         "shuffle",
