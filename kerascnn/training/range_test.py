@@ -120,6 +120,7 @@ def picture(curve: LearningRateCurve) -> bytes:
         axis.plot(curve.rates, curve.smooth, color=drawing.SERIES[0], label="mean over steps")
         axis.axvline(curve.suggested, color=drawing.SERIES[1], linestyle=":", label=f"suggested: {curve.suggested:g}")
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")  # the style writes no formulas
         axis.set_ylim(0, 1.2 * max(curve.smooth[: 1 + int(np.argmin(curve.smooth))]))
         axis.set_xlabel("learning rate")
         axis.set_ylabel("training loss")
