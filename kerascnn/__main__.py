@@ -22,6 +22,7 @@ COMMANDS = {
     "soup": ("kerascnn.soup", "average the weights of several runs into one network"),
     "push": ("kerascnn.push", "publish a run on the Hugging Face hub or on Kaggle"),
     "serve": ("kerascnn.serve", "answer images over HTTP, from runs and exported files"),
+    "verify": ("kerascnn.verify", "prove that a killed training ends as an undisturbed one; check an export again"),
     "benchmark": ("kerascnn.benchmark", "time input, training step and inference, optionally beside stock Keras"),
     "doctor": ("kerascnn.doctor", "look at this machine and installation, and say what to change"),
     "archs": ("kerascnn.archs", "list the networks, their cost and their filter names"),

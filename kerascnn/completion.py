@@ -32,6 +32,7 @@ from kerascnn.runs import files
 from kerascnn.search.tune_config import TuneConfig
 from kerascnn.serving.serve_config import Serve
 from kerascnn.speed.benchmark_config import BenchmarkConfig
+from kerascnn.verifying.verify_config import VerifyConfig
 
 # The flags of each command.
 SCHEMAS: dict[str, type[Section]] = {
@@ -48,6 +49,7 @@ SCHEMAS: dict[str, type[Section]] = {
     "soup": SoupConfig,
     "push": Push,
     "serve": Serve,
+    "verify": VerifyConfig,
     "benchmark": BenchmarkConfig,
     "doctor": Doctor,
     "archs": Archs,

@@ -130,6 +130,7 @@ def main(argv: list[str]) -> int:
                 read_test=read_test,
                 # Two comparisons may share a run: the second one waits for it.
                 patience=math.inf if child else 0.0,
+                witness=None if orders is None or orders.witness is None else (Path(orders.witness), orders.kill_at),
                 export_start=None if not config.logging.export else 0.0 if server else phase.seconds,
                 after=export,
             )

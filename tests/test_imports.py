@@ -43,10 +43,12 @@ FLOORS = (
         "search",
         "serving",
         "speed",
+        "verifying",
     },
     {"diagnosis"},
     {
         "fit",
+        "verify",
         "evaluate",
         "compare",
         "tune",

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import keras
 
 from kerascnn.architectures import own
-from kerascnn.artefacts import card, folding, litert, onnx, openvino, own_images, proof, savedmodel
+from kerascnn.artefacts import card, folding, litert, onnx, openvino, own_images, proof, reference, savedmodel
 from kerascnn.artefacts.predictor import NETWORK_FILE, load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
@@ -130,6 +130,7 @@ def export(
         finally:
             making.prover.close()
         parity = {"images": f"{len(sample.images)} of {sample.split}, evenly spread", "artefacts": rows}
+        reference.write(version, making.outputs)
         (version / PARITY_FILE).write_text(json.dumps(parity, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         card.write(version, run, folder.name, rows)
         return Exported(publish(version, folder), rows, reused=False)
@@ -214,6 +215,7 @@ class _Making:
         self.model = best if temperature is None else folding.calibrated(best, temperature)
         savedmodel.check(self.model, self.known["class_names"])
         with phases.phase("predicting the proof's images with the run"):
+            self.outputs: dict[str, Any] = {}  # of each artefact for the images of `kerascnn verify`
             self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop, server)
 
     def all(self, made_of: dict[str, Any]) -> list[dict[str, Any]]:
@@ -251,7 +253,9 @@ class _Making:
             with self.phases.phase(f"writing {artefact.name}"):
                 self._write(artefact, network, assets)
             with self.phases.phase(f"proving {artefact.name} in a fresh process"):
-                return self.prover.prove(artefact, self.folder)
+                row = self.prover.prove(artefact, self.folder)
+                self.outputs[artefact.name] = self.prover.outputs(artefact, self.folder)
+                return row
         except Exception as error:  # each of these libraries raises different errors
             system = refused(error)
             if isinstance(error, MemoryError) or (system is not None and system.errno in (*FULL, *PASSING)):

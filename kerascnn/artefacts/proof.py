@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts import parity, predictor
+from kerascnn.artefacts import parity, predictor, reference
 from kerascnn.artefacts.fresh import FreshProcess
 from kerascnn.artefacts.parity import Agreement
 from kerascnn.artefacts.sample import Sample
@@ -151,6 +151,12 @@ class Prover:
             "passed": bool(passed),
             **({"note": output.note} if output.note else {}),
         }
+
+    def outputs(self, artefact: Artefact, folder: Path) -> np.ndarray:
+        """Returns the probabilities of an artefact for the images that `kerascnn verify` asks again, [n, classes]."""
+        path = folder / artefact.file if artefact.file else folder
+        assert self._fresh is not None
+        return self._fresh.ask(artefact.form, path, reference.images(self.images.shape[1])).images
 
     def _row(self, agreement: Agreement) -> dict[str, Any]:
         """Returns an agreement as in parity.json, whose share has the name of what is compared."""

@@ -20,6 +20,8 @@ class Orders(BaseModel):
         read_test: Whether test is scored, which is not done for candidates.
         cpus: Cores of the child; empty for all.
         progress: File descriptor for the phases of the child, or None.
+        witness: File for the sums of all variables by step, for `kerascnn verify`; None for none.
+        kill_at: Step after which the child kills itself, for `kerascnn verify`; None for never.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +29,8 @@ class Orders(BaseModel):
     read_test: bool = True
     cpus: tuple[int, ...] = ()
     progress: int | None = None
+    witness: str | None = None
+    kill_at: int | None = None
 
     def flag(self) -> str:
         """Returns the word of the command line that passes them."""

@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -42,6 +43,7 @@ from kerascnn.training.finishing import Finish, show
 from kerascnn.training.saving import save_model
 from kerascnn.training.showing import ShowProgress
 from kerascnn.training.stopping import StopRequest
+from kerascnn.training.witness import Witness
 
 NAMED = 20  # classes whose counts are reported: of many, the most and the least frequent ones
 
@@ -72,6 +74,7 @@ class Training:
         self.head_alone = self.small = False
         self.first_batches: tf.data.Dataset | None = None
         self.trained_on = splits
+        self.witness: tuple[Path, int | None] | None = None  # file and step of `kerascnn verify`
         self.noticed: set[str] = set()  # symptoms that were reported
         self.monitor = config.fit.monitor if len(splits.val) else "last epoch"
         scored = len(splits.val) + (len(splits.test) if read_test else 0)
@@ -328,6 +331,7 @@ class Training:
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
             curves,
             show,
+            *([Witness(step, *self.witness)] if self.witness else []),
             symptoms.watch(rows, self.splits, schedules.peak(self.config.optim), self.noticed, self.screen.say),
             save,
         ]

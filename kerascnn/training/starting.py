@@ -1,6 +1,7 @@
 """The one way to train: a run is locked, its config and data are kept, and `Training` continues it from its last state."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +30,7 @@ def train(
     draw: bool = True,
     read_test: bool = True,
     patience: float = 0.0,
+    witness: tuple[Path, int | None] | None = None,
     export_start: float | None = None,
     after: Callable[[trackers.Trackers], None] = lambda told: None,
 ) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def train(
         draw: Whether pictures of images and mistakes are drawn.
         read_test: Whether test is scored at the end; candidates of a search do without, and without graph and report.
         patience: Seconds to wait for another process that trains the run.
+        witness: File and step of a `Witness` that watches, for `kerascnn verify`.
         export_start: If an export follows, the seconds until a new process has TensorFlow, for the estimated time.
         after: Called with the trackers once the run is finished, before they end.
 
@@ -74,9 +77,9 @@ def train(
             with trackers.opened(config.logging, run.name, run.path, screen.say) as told:
                 with failing.noted(run), pipeline.telling(splits.train.source):
                     try:
-                        found = Training(resolved, run, splits, plan, screen, draw, read_test, told, export_start).go(
-                            until
-                        )
+                        training = Training(resolved, run, splits, plan, screen, draw, read_test, told, export_start)
+                        training.witness = witness
+                        found = training.go(until)
                     except tf.errors.ResourceExhaustedError as error:
                         raise failing.exhausted(error, config.fit.batch_size, plan.replicas) from None
                 if told.finished:
