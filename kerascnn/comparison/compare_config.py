@@ -54,6 +54,10 @@ class Compare(Section):
         ("resnet", "inception"), min_length=2, description="two or more; the first sets the budget"
     )
     seeds: Annotated[int, Field(ge=1, le=100)] = Field(5, description="runs per arch: 5 means seeds 0 to 4")
+    until_decided: bool = Field(
+        False, description="look after 3, 5, 8, 12 and 20 seeds, and stop at the first look that decides"
+    )
+    max_seeds: Annotated[int, Field(ge=3, le=20)] = Field(20, description="--until-decided: the most seeds per arch")
     choose_seeds: Annotated[int, Field(ge=1, le=100)] = Field(
         2,
         description="recipes, lr-grid: further runs of each variant, whose val chooses the best; their test is never read, "
@@ -127,6 +131,9 @@ class Compare(Section):
         if len(axes) + self.native > 1:
             given = " and ".join(f"--{name.replace('_', '-')}" for name in axes + ["image-size native"] * self.native)
             raise ValueError(f"one table at a time, got {given}")
+        if self.until_decided and (axes or self.native):
+            axis = axes[0].replace("_", "-") if axes else "image-size native"
+            raise ValueError(f"--until-decided is for one comparison, not for a table: leave out --{axis}")
         if (self.match == "train-time") != (self.budget is not None):
             raise ValueError("--match train-time and --budget go together, as in --match train-time --budget 30m")
         if self.budget is not None:
@@ -176,6 +183,7 @@ def parse(argv: Sequence[str], *, prog: str, description: str) -> tuple[CompareC
     request = parse_config(words, prog=prog, description=description, schema=CompareConfig, decided=_DECIDED)
     if by_folds(request):
         request = _of_folds(request, words)
+    request = _of_looks(request, words)
     if not request.compare.recipes:
         return request, [_whole(request.config)]
     if any(word.split("=", 1)[0] == "--config" for word in words):
@@ -204,6 +212,27 @@ def _of_folds(request: CompareConfig, words: Sequence[str]) -> CompareConfig:
             " choose first, without --folds"
         )
     return request.replace(compare={"seeds": request.data.folds})
+
+
+def _of_looks(request: CompareConfig, words: Sequence[str]) -> CompareConfig:
+    """Returns the request with the seeds of the last look of --until-decided."""
+    given = flags.given(CompareConfig, words)
+    if not request.compare.until_decided:
+        if "max_seeds" in given:
+            raise UserError("--max-seeds is for --until-decided; without it, --seeds says how many")
+        return request
+    if "seeds" in given:
+        raise UserError("--until-decided and --seeds: the looks are fixed; --max-seeds says where they end")
+    if by_folds(request):
+        raise UserError(
+            "--until-decided and --folds: more folds of the same images say little more; leave out one of the two"
+        )
+    if request.runs or request.compare.predictions:
+        raise UserError("--until-decided is for a comparison that trains, not for finished runs")
+    from kerascnn.statistics import looks  # with scipy, which help does without
+
+    last = looks.planned(request.compare.max_seeds, len(request.compare.archs))[-1].seeds
+    return request.replace(compare={"seeds": last})
 
 
 def _whole(config: Config) -> Config:

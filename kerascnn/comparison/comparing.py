@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kerascnn import tracking
 from kerascnn.cli.escaping import within
@@ -13,10 +14,14 @@ from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Busy, Run, shown_command
+from kerascnn.statistics.looks import Look
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 from kerascnn.studies.placement import executor_of, fork_server
 from kerascnn.tracking import trackers
+
+if TYPE_CHECKING:
+    from kerascnn.comparison.conclude import Conclusion
 
 
 def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> None:
@@ -63,12 +68,17 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
     failed: dict[str, str] = {}
     group, directory = tracking.group_of(request.logging, made.directory.name), made.directory
     with trackers.of_study(request.logging, group, directory.path, screen.say) as told:
-        try:
-            training_order.train(made, executor, screen, failed, request.fit.max_hours)
-        except (Stopped, TrainingFailed):
-            _conclude(made, failed, screen)
-            raise
-        _conclude(made, failed, screen)
+        if made.compare.until_decided:
+            from kerascnn.comparison import looking
+
+            looking.carry_out(made, executor, screen, failed, request.fit.max_hours)
+        else:
+            try:
+                training_order.train(made, executor, screen, failed, request.fit.max_hours)
+            except (Stopped, TrainingFailed):
+                conclude_plan(made, failed, screen)
+                raise
+            conclude_plan(made, failed, screen)
         told.files([directory.terms_file, directory.table_file, directory.markdown_file, directory.report_file])
         told.finished = not failed
     if failed:
@@ -79,8 +89,17 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
         )
 
 
-def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> None:
-    """Concludes from the seeds that every arch has finished, except for runs that cannot be trained."""
+def conclude_plan(
+    plan: ComparisonPlan, failed: Collection[str], screen: Screen, look: Look | None = None
+) -> "Conclusion | None":
+    """Concludes from the seeds that every arch has finished, except for runs that cannot be trained.
+
+    Args:
+        plan: The plan.
+        failed: Names of runs that cannot be trained.
+        screen: Takes lines.
+        look: Which of several looks this is; None for the only one.
+    """
     with quiet(), screen.phase("loading what concludes"):
         from kerascnn.comparison.conclude import Entry
         from kerascnn.comparison.publish import publish
@@ -91,14 +110,14 @@ def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> 
     complete = [seed for seed, mine in runs.items() if all(run.finished or run.name in failed for run in mine)]
     if not complete:
         screen.say(f"no {unit} is finished for every arch yet: no verdict")
-        return
+        return None
     if plan.by_folds and len(complete) < 2:
         screen.say("one fold alone is finished for every arch: no verdict yet")
-        return
+        return None
     choosing = list(plan.choosing())
     if not all(run.finished or run.name in failed for _, _, run in choosing):
         screen.say("the runs that choose are not finished yet: no verdict")
-        return
+        return None
     entries, lost = [], []
     for i, cell in enumerate(plan.cells):
         finished = {seed: runs[seed][i] for seed in complete if runs[seed][i].finished}
@@ -109,11 +128,12 @@ def _conclude(plan: ComparisonPlan, failed: Collection[str], screen: Screen) -> 
         if missing:
             lost.append(f"{cell.key} ({unit}{'s' if len(missing) > 1 else ''} {' '.join(map(str, missing))})")
     try:
-        publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen, lost)
+        return publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen, lost, look)
     except UserError as error:
         if not lost:
             raise
         screen.say(f"no verdict: {error}; without {'; '.join(lost)}")
+        return None
 
 
 def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:

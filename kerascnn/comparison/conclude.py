@@ -20,6 +20,7 @@ from kerascnn.runs import Run
 from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.task import Task
 from kerascnn.statistics import Interval, fold_score
+from kerascnn.statistics.looks import Look
 from kerascnn.studies.cost import Cost
 
 # Axes of variants by flag: a short name, and the title of the axis.
@@ -179,8 +180,17 @@ class Conclusion:
         return self.task.score(self.metric)
 
 
-def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = ()) -> Conclusion:
-    """Returns the conclusion from finished runs; `lost` are the runs that could not be trained.
+def conclude(
+    entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = (), look: Look | None = None
+) -> Conclusion:
+    """Returns the conclusion from finished runs.
+
+    Args:
+        entries: Archs in variants.
+        compare: The flags.
+        seeds: Planned number of seeds.
+        lost: What could not be trained.
+        look: Which of several looks this is; None for the only one.
 
     Raises:
         UserError: Fewer than two archs with a finished run, or runs with different images or classes.
@@ -192,8 +202,10 @@ def conclude(entries: Sequence[Entry], compare: Compare, seeds: int, lost: Seque
         compare = _judged(entry, compare)
     best, why = _spokesmen(entries, archs, compare)
     # All verdicts together hold with 95 %, for any number of archs (Bonferroni).
-    level = 1 - 0.05 / (len(archs) - 1)
+    level = look.level if look else 1 - 0.05 / (len(archs) - 1)
     verdicts = tuple(_pair(_contrast(best[0], other, compare, level), compare, seeds) for other in best[1:])
+    if look:
+        verdicts = tuple(replace(pair, beside=(look.said(), *pair.beside)) for pair in verdicts)
     table = _rows([_contrast(*pair, compare, level) for pair in _places(entries, archs)], compare, seeds)
     axis, title = next((each for name, each in AXES.items() if getattr(compare, name)), ("", ""))
     return Conclusion(
@@ -311,7 +323,7 @@ def _pair(found: _Contrasted, compare: Compare, seeds: int) -> Pair:
     rule = first.answers.task.score(compare.metric)
     unit = MetricUnit(rule.title, rule.sign, rule.points, first.split)
     alike = first.variant == second.variant
-    one, other = _side(first, second, alike), _side(second, first, alike)
+    one, other = side(first, second, alike), side(second, first, alike)
     margin = compare.margin / 100
     verdict = judge(one, other, found.contrast.difference, unit, margin, seeds)
     beside = [line for answers in (first.answers, second.answers) for line in answers.weak()]
@@ -343,7 +355,7 @@ def _failures(entry: Entry) -> list[str]:
     ]
 
 
-def _side(entry: Entry, other: Entry, alike: bool) -> Side:
+def side(entry: Entry, other: Entry, alike: bool) -> Side:
     """Returns the entry in a verdict; latencies that were measured in another place than the other's say nothing."""
     here = isinstance(entry.cost, GivenCost) == isinstance(other.cost, GivenCost)
     return Side(entry.arch if alike else entry.label, entry.cost.latencies if here else (), entry.cost.macs)

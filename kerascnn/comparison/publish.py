@@ -11,6 +11,7 @@ from kerascnn.comparison.conclude import Conclusion, Entry, conclude
 from kerascnn.comparison.summary_lines import lines
 from kerascnn.report import csv_tables, html, markdown
 from kerascnn.runs import shown_command
+from kerascnn.statistics.looks import Look
 
 
 def publish(
@@ -20,10 +21,11 @@ def publish(
     directory: ComparisonDirectory,
     screen: Screen,
     lost: Sequence[str] = (),
+    look: Look | None = None,
 ) -> Conclusion:
     """Concludes, prints the result, and writes the tables and the report."""
     with screen.phase("resampling the runs' scores"):
-        found = conclude(entries, compare, seeds, lost)
+        found = conclude(entries, compare, seeds, lost, look)
     for line in lines(found):
         screen.say(line)
     with screen.phase("writing tables and report.html"):
