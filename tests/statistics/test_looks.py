@@ -12,6 +12,8 @@ from kerascnn.statistics.simulate_looks import LookWorld, Simulated, draw
 def test_the_looks_are_fixed():
     assert [look.seeds for look in planned(20, 2)] == list(LOOKS)
     assert [look.seeds for look in planned(10, 3)] == [3, 5, 8]
+    assert [look.seeds for look in planned(20, 5)] == [5, 8, 12, 20]
+    assert planned(20, 5)[0].level == 1 - LEVELS[5, 4][1]
     assert "look 2 of 3, fixed beforehand at 3, 5 and 8 seeds" in planned(8, 2)[1].said()
     with pytest.raises(UserError, match="--max-seeds 2: the first look takes 3 seeds"):
         planned(2, 2)
