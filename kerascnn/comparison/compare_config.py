@@ -35,7 +35,7 @@ _DECIDED = {
 
 
 # Axes of variants besides arch and seed, one at a time.
-AXES = ("recipes", "lr_grid", "fractions", "image_sizes")
+AXES = ("recipes", "lr_grid", "fractions", "image_sizes", "tune_each")
 
 
 def seconds(budget: str) -> float:
@@ -60,8 +60,8 @@ class Compare(Section):
     max_seeds: Annotated[int, Field(ge=3, le=20)] = Field(20, description="--until-decided: the most seeds per arch")
     choose_seeds: Annotated[int, Field(ge=1, le=100)] = Field(
         2,
-        description="recipes, lr-grid: further runs of each variant, whose val chooses the best; their test is never read, "
-        "and the runs of --seeds judge the choice",
+        description="recipes, lr-grid, tune-each: further runs of each variant, whose val chooses the best; their test is never"
+        " read, and the runs of --seeds judge the choice",
     )
     match: MatchName = Field(
         "macs",
@@ -84,6 +84,11 @@ class Compare(Section):
     )
     lr_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="compare at each of these learning rates, then each arch at its best by val"
+    )
+    tune_each: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        None,
+        description="settings of learning rate, weight decay and augmentation that each arch is tried with; val of the runs"
+        " of --choose-seeds chooses one of them, and then --seeds judge",
     )
     native: bool = Field(False, description="compare each arch at its published image size (--image-size native)")
     metric: MetricName = Field(
@@ -131,8 +136,9 @@ class Compare(Section):
         if len(axes) + self.native > 1:
             given = " and ".join(f"--{name.replace('_', '-')}" for name in axes + ["image-size native"] * self.native)
             raise ValueError(f"one table at a time, got {given}")
-        if self.until_decided and (axes or self.native):
-            axis = axes[0].replace("_", "-") if axes else "image-size native"
+        table = [name for name in axes if name != "tune_each"]
+        if self.until_decided and (table or self.native):
+            axis = table[0].replace("_", "-") if table else "image-size native"
             raise ValueError(f"--until-decided is for one comparison, not for a table: leave out --{axis}")
         if (self.match == "train-time") != (self.budget is not None):
             raise ValueError("--match train-time and --budget go together, as in --match train-time --budget 30m")
@@ -143,7 +149,7 @@ class Compare(Section):
     @property
     def chooses(self) -> bool:
         """Whether val chooses among variants of an arch."""
-        return bool(self.recipes or self.lr_grid)
+        return bool(self.recipes or self.lr_grid or self.tune_each)
 
 
 class CompareConfig(Config):
@@ -208,8 +214,8 @@ def _of_folds(request: CompareConfig, words: Sequence[str]) -> CompareConfig:
         raise UserError("--folds and --seeds: each fold is trained once, with its own seed; give one of the two")
     if request.compare.chooses:
         raise UserError(
-            "--folds with --recipes or --lr-grid: val of one fold is test of another, so that what chooses would judge;"
-            " choose first, without --folds"
+            "--folds with --recipes, --lr-grid or --tune-each: val of one fold is test of another, so that what chooses would"
+            " judge; choose first, without --folds"
         )
     return request.replace(compare={"seeds": request.data.folds})
 

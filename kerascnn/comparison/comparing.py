@@ -1,9 +1,9 @@
 """A comparison from its request to its report."""
 
 import contextlib
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kerascnn import tracking
 from kerascnn.cli.escaping import within
@@ -11,17 +11,14 @@ from kerascnn.cli.screen import Screen, quiet
 from kerascnn.comparison.compare_config import AXES, Compare, CompareConfig
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.comparison_plan import ComparisonPlan
+from kerascnn.comparison.concluding import conclude_plan
 from kerascnn.config import Config
 from kerascnn.errors import Stopped, TrainingFailed, UserError
-from kerascnn.runs import Busy, Run, shown_command
-from kerascnn.statistics.looks import Look
+from kerascnn.runs import Busy, shown_command
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 from kerascnn.studies.placement import executor_of, fork_server
 from kerascnn.tracking import trackers
-
-if TYPE_CHECKING:
-    from kerascnn.comparison.conclude import Conclusion
 
 
 def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> None:
@@ -68,13 +65,21 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
     failed: dict[str, str] = {}
     group, directory = tracking.group_of(request.logging, made.directory.name), made.directory
     with trackers.of_study(request.logging, group, directory.path, screen.say) as told:
+        hours, began = request.fit.max_hours, time.monotonic()
+        if made.compare.tune_each:
+            from kerascnn.comparison import tuning_choice
+
+            training_order.train(made, executor, screen, failed, hours)
+            made = tuning_choice.narrowed(made, failed, screen)
+            made.keep(shown_command())
+            hours = None if hours is None else max(hours - (time.monotonic() - began) / 3600, 1e-4)
         if made.compare.until_decided:
             from kerascnn.comparison import looking
 
-            looking.carry_out(made, executor, screen, failed, request.fit.max_hours)
+            looking.carry_out(made, executor, screen, failed, hours)
         else:
             try:
-                training_order.train(made, executor, screen, failed, request.fit.max_hours)
+                training_order.train(made, executor, screen, failed, hours)
             except (Stopped, TrainingFailed):
                 conclude_plan(made, failed, screen)
                 raise
@@ -87,53 +92,6 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
             f"{len(failed)} of {len(list(made.every()))} runs cannot be trained:\n{why}\n"
             "the same command tries these again: leave out what fails for good, or lower its learning rate"
         )
-
-
-def conclude_plan(
-    plan: ComparisonPlan, failed: Collection[str], screen: Screen, look: Look | None = None
-) -> "Conclusion | None":
-    """Concludes from the seeds that every arch has finished, except for runs that cannot be trained.
-
-    Args:
-        plan: The plan.
-        failed: Names of runs that cannot be trained.
-        screen: Takes lines.
-        look: Which of several looks this is; None for the only one.
-    """
-    with quiet(), screen.phase("loading what concludes"):
-        from kerascnn.comparison.conclude import Entry
-        from kerascnn.comparison.publish import publish
-    runs: dict[int, list[Run]] = {}
-    unit = "fold" if plan.by_folds else "seed"
-    for seed, _, run in plan.runs():
-        runs.setdefault(seed, []).append(run)
-    complete = [seed for seed, mine in runs.items() if all(run.finished or run.name in failed for run in mine)]
-    if not complete:
-        screen.say(f"no {unit} is finished for every arch yet: no verdict")
-        return None
-    if plan.by_folds and len(complete) < 2:
-        screen.say("one fold alone is finished for every arch: no verdict yet")
-        return None
-    choosing = list(plan.choosing())
-    if not all(run.finished or run.name in failed for _, _, run in choosing):
-        screen.say("the runs that choose are not finished yet: no verdict")
-        return None
-    entries, lost = [], []
-    for i, cell in enumerate(plan.cells):
-        finished = {seed: runs[seed][i] for seed in complete if runs[seed][i].finished}
-        missing = tuple(seed for seed in complete if seed not in finished)
-        if finished:
-            by = {seed: run for seed, mine, run in choosing if mine is cell and run.finished}
-            entries.append(Entry(cell.arch, cell.variant, finished, cell.cost, by, missing, cell.by_folds))
-        if missing:
-            lost.append(f"{cell.key} ({unit}{'s' if len(missing) > 1 else ''} {' '.join(map(str, missing))})")
-    try:
-        return publish(entries, plan.compare, plan.compare.seeds, plan.directory, screen, lost, look)
-    except UserError as error:
-        if not lost:
-            raise
-        screen.say(f"no verdict: {error}; without {'; '.join(lost)}")
-        return None
 
 
 def of_runs(paths: Sequence[Path], compare: Compare, screen: Screen) -> None:

@@ -61,6 +61,13 @@ COSTS: tuple[tuple[Column, Callable[[Entry], Any]], ...] = (
 )
 
 
+# Of --tune-each alone.
+TUNING: tuple[Column, Callable[[Entry], Any]] = (
+    Column("tuning", "seconds", "Seconds of the epochs of all runs whose val chose the settings."),
+    lambda arch: arch.tuning_seconds,
+)
+
+
 def page(found: Conclusion, name: str, repeat: Sequence[str]) -> ComparisonPage:
     """Returns the page of a comparison."""
     return ComparisonPage(
@@ -129,8 +136,10 @@ def _headline(arch: Entry) -> float:
 
 
 def _costs(found: Conclusion) -> ReportTable:
-    columns = (Column("arch"), *(column for column, _ in COSTS))
-    rows = tuple((arch.label, *(value(arch) for _, value in COSTS)) for arch in found.entries)
+    tuned = any(arch.tuning_seconds is not None for arch in found.entries)
+    shown = [*COSTS, TUNING] if tuned else COSTS
+    columns = (Column("arch"), *(column for column, _ in shown))
+    rows = tuple((arch.label, *(value(arch) for _, value in shown)) for arch in found.entries)
     return ReportTable("costs", "Costs", columns, rows)
 
 

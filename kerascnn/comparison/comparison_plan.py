@@ -105,15 +105,21 @@ class ComparisonPlan:
         request: The terms of its runs, flat.
         cells: Cells by variant, then in the order of the archs.
         directory: Directory of the comparison.
+        candidates: Cells among which val chooses; empty for `cells`.
+        judges: Whether runs that judge belong to it: not before --tune-each has chosen.
     """
 
     compare: Compare
     request: dict[str, Any]
     cells: tuple[Cell, ...]
     directory: ComparisonDirectory
+    candidates: tuple[Cell, ...] = ()
+    judges: bool = True
 
     def runs(self) -> Iterator[tuple[int, Cell, Run]]:
         """Yields the runs seed by seed, or fold by fold, so that a comparison that stops early is balanced."""
+        if not self.judges:
+            return
         first = 1 if self.by_folds else 0
         for seed in range(first, first + self.compare.seeds):
             for cell in self.cells:
@@ -124,7 +130,7 @@ class ComparisonPlan:
         if not self.compare.chooses:
             return
         for seed in range(FIRST_CHOOSING, FIRST_CHOOSING + self.compare.choose_seeds):
-            for cell in self.cells:
+            for cell in self.candidates or self.cells:
                 yield seed, cell, Run(self.directory.choosing / cell.run(seed).name)
 
     def every(self) -> Iterator[tuple[int, Cell, Run]]:
@@ -179,12 +185,13 @@ def make(
     solved = directory.solved(asked)
     if all(cell.key in solved for cell in cells):
         screen.say(f"solved  earlier, in {directory.terms_file}")
-        return ComparisonPlan(compare, asked, tuple(_restored(cell, solved[cell.key]) for cell in cells), directory)
+        restored = tuple(_restored(cell, solved[cell.key]) for cell in cells)
+        return ComparisonPlan(compare, asked, restored, directory, judges=not compare.tune_each)
     cells = _widths(compare, cells, executor, screen)
     cells = _costs(cells, executor, screen)
     if compare.match == "train-time":
         cells = [_in_time(cell, compare) for cell in cells]
-    return ComparisonPlan(compare, asked, tuple(cells), directory)
+    return ComparisonPlan(compare, asked, tuple(cells), directory, judges=not compare.tune_each)
 
 
 def variants(compare: Compare, configs: list[Config]) -> list[tuple[str, Config]]:
@@ -219,7 +226,19 @@ def _cells(compare: Compare, configs: list[Config], executor: Executor) -> list[
         epochs = config.fit.epochs or found[i - i % len(archs)].config.fit.epochs
         resolved = subject.config.replace(fit={"epochs": epochs})
         cells.append(Cell(own.shown(resolved.model.arch), name, replace(subject, config=resolved)))
-    return cells
+    return _settings(cells, compare.tune_each) if compare.tune_each else cells
+
+
+def _settings(cells: list[Cell], count: int) -> list[Cell]:
+    """Returns each arch in each setting of --tune-each, setting by setting."""
+    from kerascnn.comparison import tuning_space
+
+    by_arch = [tuning_space.settings(cell.subject.config, count) for cell in cells]
+    return [
+        replace(cell, variant=name, subject=replace(cell.subject, config=config))
+        for each in zip(*by_arch, strict=True)
+        for cell, (name, config) in zip(cells, each, strict=True)
+    ]
 
 
 def _native(config: Config) -> Config:

@@ -44,6 +44,7 @@ class Entry:
         choosing: Finished runs of other seeds whose val chooses a variant; their test was not read.
         failed: Seeds whose runs cannot be trained.
         by_folds: Whether its runs are those of folds, by fold in place of seed.
+        tuned: Finished runs of its arch in all settings of --tune-each.
     """
 
     arch: str
@@ -53,6 +54,7 @@ class Entry:
     choosing: dict[int, Run] = field(default_factory=dict)
     failed: tuple[int, ...] = ()
     by_folds: bool = False
+    tuned: tuple[Run, ...] = ()
 
     @property
     def label(self) -> str:
@@ -100,6 +102,11 @@ class Entry:
         """Returns val's metric of the runs that choose."""
         found = [run.metrics() for run in self.choosing.values()]
         return [each["val"][metric]["value"] for each in found if each.get("val", {}).get(metric)]
+
+    @cached_property
+    def tuning_seconds(self) -> float | None:
+        """Training time of all runs of its arch that chose its settings (--tune-each); None without such runs."""
+        return sum(run.metrics()["train_seconds"] for run in self.tuned) if self.tuned else None
 
     @property
     def place(self) -> float:

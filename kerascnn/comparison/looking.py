@@ -9,9 +9,9 @@ from scipy import stats
 
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import training_order
-from kerascnn.comparison.comparing import conclude_plan
 from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.comparison.conclude import Conclusion, Pair, side
+from kerascnn.comparison.concluding import conclude_plan
 from kerascnn.comparison.verdict import MetricUnit, judge
 from kerascnn.errors import Stopped
 from kerascnn.statistics import Difference

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import comparing, training_order
+from kerascnn.comparison import concluding, training_order
 from kerascnn.comparison.compare_config import Compare
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
@@ -106,10 +106,10 @@ def test_concludes_without_what_cannot_be_trained(tmp_path, capsys):
     for seed, cell, run in plan.runs():
         if run.name not in failed:
             train(cell, seed, 0.95 if cell is plan.cells[5] else 0.8)
-    comparing._conclude(plan, failed, Screen())
+    concluding.conclude_plan(plan, failed, Screen())
     assert "the runs that choose are not finished yet: no verdict" in capsys.readouterr().out
     train_choosing(plan, {cell.key: 0.8 for cell in plan.cells if cell.variant == "lr 0.1"})
-    comparing._conclude(plan, failed, Screen())
+    concluding.conclude_plan(plan, failed, Screen())
     out = capsys.readouterr().out
     lost = "without what could not be trained: inception_small, lr 10 (seeds 0 1); resnet32, lr 10 (seed 1)"
     assert lost in out
@@ -139,7 +139,7 @@ def test_who_chooses_does_not_judge(tmp_path, capsys):
     for seed, cell, _ in judging:
         train(cell, seed, 0.9 if cell.variant == "lr 0.2" else 0.7)
     train_choosing(plan, {cell.key: 0.8 for cell in plan.cells if cell.variant == "lr 0.1"})
-    comparing._conclude(plan, [], Screen())
+    concluding.conclude_plan(plan, [], Screen())
     out = capsys.readouterr().out
     assert "of seeds 1000 1001 prefers, which judge nothing: resnet20 (lr 0.1) and inception_small (lr 0.1)" in out
     assert out.count("(Holm over 2 rows)") == 2
@@ -151,7 +151,7 @@ def test_an_arch_that_alone_fails_is_named_beside_the_verdict(tmp_path, capsys):
     for seed, cell, run in plan.runs():
         if run.name not in failed:
             train(cell, seed, 0.8 if cell is plan.cells[0] else 0.93)
-    comparing._conclude(plan, failed, Screen())
+    concluding.conclude_plan(plan, failed, Screen())
     out = capsys.readouterr().out
     assert "Take inception_small: " in out
     said = (
@@ -184,7 +184,7 @@ def test_what_is_left_has_start_compiling_and_scoring_in_it_and_follows_what_run
 def test_an_arch_that_never_trains_leaves_no_verdict(tmp_path, capsys):
     plan = planned(tmp_path, ("resnet20", "inception_small"), (0.1,), 1)
     train(plan.cells[0], 0, 0.8)
-    comparing._conclude(plan, [plan.cells[1].run(0).name], Screen())
+    concluding.conclude_plan(plan, [plan.cells[1].run(0).name], Screen())
     out = capsys.readouterr().out
     assert (
         "no verdict: expected finished runs of two archs, got resnet20; without inception_small, lr 0.1 (seed 0)" in out

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kerascnn.cli.screen import Screen
-from kerascnn.comparison import compare_config, comparing, finished, training_order
+from kerascnn.comparison import compare_config, concluding, finished, training_order
 from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.comparison.conclude import Entry
 from kerascnn.errors import UserError
@@ -64,7 +64,7 @@ def test_runs_are_those_of_fit(tmp_path: Path) -> None:
 def test_it_concludes_with_the_corrected_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = of_folds(tmp_path)
     train(plan)
-    comparing._conclude(plan, [], Screen())
+    concluding.conclude_plan(plan, [], Screen())
     out = capsys.readouterr().out
     values = [
         [run.metrics()["test"]["accuracy"]["value"] for _, cell, run in plan.runs() if cell is each]
@@ -87,11 +87,11 @@ def test_it_concludes_with_the_corrected_interval(tmp_path: Path, capsys: pytest
 def test_folds_that_are_not_finished_are_left_out_and_one_is_none(tmp_path: Path, capsys) -> None:
     plan = of_folds(tmp_path)
     train(plan, without=(3,))
-    comparing._conclude(plan, [], Screen())
+    concluding.conclude_plan(plan, [], Screen())
     assert "2 of 3 folds" in capsys.readouterr().out
     other = of_folds(tmp_path / "other")
     train(other, without=(2, 3))
-    comparing._conclude(other, [], Screen())
+    concluding.conclude_plan(other, [], Screen())
     assert "one fold alone is finished for every arch: no verdict yet" in capsys.readouterr().out
 
 
