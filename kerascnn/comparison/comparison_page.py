@@ -315,10 +315,12 @@ def _pairs(pair: Pair) -> ReportTable:
     return ReportTable(f"pairs_{as_file_name(pair.second.arch)}", title, columns, rows, note)
 
 
-def _config(entries: Sequence[Entry]) -> ReportTable:
-    """Returns the keys whose values differ between the archs."""
+def _config(entries: Sequence[Entry]) -> ReportTable | None:
+    """Returns the keys whose values differ between the archs; None without runs, which alone have configs."""
     flats = []
     entries = [entry for entry in entries if entry.runs]
+    if not entries:
+        return None
     for entry in entries:
         run = next(iter(entry.runs.values()))
         flats.append(identity(run.config(), run.data()["fingerprint"]))
