@@ -44,5 +44,6 @@ def _augment(config: ResolvedConfig, strength: str) -> dict[str, Any]:
     if strength == "weaker":
         return {"shift": section.shift / 2, "crop_area": ((least + most) / 2, most)}
     names = section.augment
-    more = names if any(word.startswith(("cutout", "none")) for word in names) else (*names, "cutout")
+    alone = any(word in ("auto", "none") or word.startswith("cutout") for word in names)
+    more = names if alone else (*names, "cutout")
     return {"shift": min(section.shift * 2, 0.5), "crop_area": (max(least / 2, 0.08), most), "augment": more}
