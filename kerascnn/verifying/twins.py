@@ -97,7 +97,13 @@ def _prepared(config: Config, folder: Path, network: Path | None) -> Run:
     """Returns a run that is not begun."""
     run = Run(folder)
     run.path.mkdir()
-    logging = {"run": None, "runs_dir": folder.parent, "overwrite": False, "export": False, "track": Config().logging.track}
+    logging = {
+        "run": None,
+        "runs_dir": folder.parent,
+        "overwrite": False,
+        "export": False,
+        "track": Config().logging.track,
+    }
     run.write_config(config.replace(logging=logging, fit={"stop_epoch": None, "max_hours": None}))
     if network is not None:
         shutil.copyfile(network, run.network_file)

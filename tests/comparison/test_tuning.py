@@ -46,7 +46,7 @@ def test_val_chooses_for_each_arch_and_only_these_judge(tmp_path, capsys):
     train_choosing(plan, {"resnet20, lr 0.1": 0.9, "inception_small, lr 0.2": 0.9})
     narrow = tuning_choice.narrowed(plan, {}, Screen())
     said = capsys.readouterr().out
-    assert "chosen  resnet20: lr 0.1, of 2 settings with 2 seeds each, by val accuracy 90" in said
+    assert "chosen  resnet20: lr 0.1, of 2 settings with 2 seeds each, by val accuracy 92.50%" in said
     assert [cell.key for cell in narrow.cells] == ["resnet20, lr 0.1", "inception_small, lr 0.2"]
     assert len(list(narrow.runs())) == 6
     assert {run.path for _, _, run in narrow.choosing()} == {run.path for _, _, run in plan.choosing()}
