@@ -9,10 +9,10 @@ from kerascnn.cli.screen import Screen, quiet
 from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
-from kerascnn.statistics.looks import Look
 
 if TYPE_CHECKING:
     from kerascnn.comparison.conclude import Conclusion
+    from kerascnn.statistics.looks import Look
 
 
 def conclude_plan(

@@ -13,6 +13,7 @@ WHOLE = [name for name, schema in SCHEMAS.items() if issubclass(schema, Config)]
 DECIDED = {
     "audit": {"--fold"},
     "compare": {"--arch", "--seed", "--run", "--width-divisor", "--filters", "--overwrite", "--stop-epoch"},
+    "verify": {"--run", "--overwrite", "--stop-epoch"},
     "tune": {"--run", "--overwrite", "--stop-epoch", "--runs-dir", "--patience"},
 }
 
