@@ -84,8 +84,10 @@ def bounds(field: FieldInfo) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns ' - perhaps you meant ...' with the most similar known name, or an empty text."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """Returns ' - perhaps you meant ...' with a known name that begins so, else the most similar one, or an empty text."""
+    names = list(known)
+    begun = [one for one in names if len(name) > 2 and one.startswith(name)]
+    close = begun[:1] or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f" - perhaps you meant {close[0]!r}" if close else ""
 
 
