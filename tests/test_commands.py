@@ -36,7 +36,10 @@ def of_all_folds(line: str) -> bool:
 
 def slow_if(line: str) -> list[pytest.MarkDecorator]:
     """A mark for what trains, compares, searches, measures or publishes, but for a newcomer's commands."""
-    long = re.match(r"python -m kerascnn\.(fit|compare|tune|benchmark|push) ", line) and line not in FIRST
+    long = (
+        re.match(r"python -m kerascnn\.(fit|compare|tune|benchmark|evaluate|verify|soup|push) ", line)
+        and line not in FIRST
+    )
     looks = "--help" in line or "--print-config" in line
     return [pytest.mark.slow] if of_all_folds(line) or (long and not looks) else []
 

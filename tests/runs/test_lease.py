@@ -31,7 +31,7 @@ def living():
         child.kill()
 
 
-@pytest.mark.parametrize("way", ["removed", "replaced"])
+@pytest.mark.parametrize("way", ["removed", pytest.param("replaced", marks=pytest.mark.slow)])
 def test_a_run_whose_folder_goes_away_is_left(tmp_path: Path, way: str) -> None:
     run = Run(tmp_path / "run")
     with run.lock():

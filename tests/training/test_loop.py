@@ -147,6 +147,7 @@ def test_replicas_hold_equal_weights_and_statistics(splits) -> None:
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=variable.path)
 
 
+@pytest.mark.slow
 def test_until_ends_early_and_the_next_call_goes_on_with_the_same_schedule(tmp_path, splits) -> None:
     whole = train(tmp_path / "whole", splits)
     run = train(tmp_path / "rungs", splits, until=1)
