@@ -50,7 +50,6 @@ def test_json_lines_of_both_forms(capsys, tmp_path):
     assert "no network of the file is the same" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_csv_and_table(capsys):
     assert main([*QUICK, "--csv"]) == DONE
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
