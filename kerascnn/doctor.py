@@ -19,7 +19,7 @@ from kerascnn.config import Config
 from kerascnn.config.section import Section
 from kerascnn.diagnosis import disk
 from kerascnn.diagnosis.advice import advise
-from kerascnn.diagnosis.facts import Facts, OneDnnWorth, collect
+from kerascnn.diagnosis.facts import MachineFacts, OneDnnWorth, collect
 from kerascnn.errors import DONE
 from kerascnn.studies.executors.local import LocalExecutor
 
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     return DONE
 
 
-def examine(measure: bool, screen: Screen) -> Facts:
+def examine(measure: bool, screen: Screen) -> MachineFacts:
     """Returns the facts of this machine; with `measure` also what oneDNN is worth."""
     settings = Config().logging
     places = {
@@ -72,12 +72,12 @@ def examine(measure: bool, screen: Screen) -> Facts:
     return collect(disks, found, worth)
 
 
-def _plain(facts: Facts) -> dict[str, Any]:
+def _plain(facts: MachineFacts) -> dict[str, Any]:
     """Returns the facts as JSON has them: a missing limit is null."""
     return {**dataclasses.asdict(facts), "quota": facts.quota if math.isfinite(facts.quota) else None}
 
 
-def _lines(facts: Facts) -> Iterator[str]:
+def _lines(facts: MachineFacts) -> Iterator[str]:
     here = {name: version or "missing" for name, version in facts.versions.items()}
     extras = [f"{name} {version}" for name, version in facts.extras.items() if version]
     yield f"system     {facts.system}"

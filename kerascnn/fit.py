@@ -77,10 +77,7 @@ def main(argv: list[str]) -> int:
         config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
     preflight.check_shape(config)
     if orders:
-        when_parent_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))  # what was trained is saved
-        if hasattr(signal, "SIGUSR2"):  # Slurm's, before a job's time is up: it may reach all processes of the job
-            signal.signal(signal.SIGUSR2, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
-        orders.pin()
+        _obey(orders)
     screen = Screen(tell=orders.tell() if orders else None)
     with starting(screen) as phase, quiet(config.logging.verbose):
         server = ForkServer.here() if config.logging.export else None
@@ -105,14 +102,11 @@ def main(argv: list[str]) -> int:
     if run.config_file.exists() and run.data_file.exists():
         splits = splits.arranged(run.split_rows())
     read_test = orders is None or orders.read_test
-    if run.finished:
+    trained = not run.finished
+    if not trained:
         if read_test and training.mend(run, splits, draw=not child):
             screen.say(f"report  {run.report_file}, which was missing")
-        screen.say(
-            f"run {run.name}: finished on {run.metrics()['finished']}: nothing trained (--overwrite starts anew,"
-            " --seed 1 is another run)"
-        )
-    trained = not run.finished
+        _say_finished(screen, run)
 
     def export(told: "Trackers") -> None:
         """Exports the trained run while its trackers are open, which get the model."""
@@ -143,6 +137,25 @@ def main(argv: list[str]) -> int:
         _say_next(screen, run, asked)
     screen.close()
     return DONE
+
+
+def _obey(orders: Orders) -> None:
+    """Has this child end with its parent, and when Slurm says so; what was trained is saved. Keeps it to its cores."""
+
+    def end(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    when_parent_ends(end)
+    if hasattr(signal, "SIGUSR2"):  # Slurm's, before a job's time is up: it may reach all processes of the job
+        signal.signal(signal.SIGUSR2, end)
+    orders.pin()
+
+
+def _say_finished(screen: Screen, run: Run) -> None:
+    screen.say(
+        f"run {run.name}: finished on {run.metrics()['finished']}: nothing trained (--overwrite starts anew,"
+        " --seed 1 is another run)"
+    )
 
 
 def _all_folds(typed: FitFlags, given: set[str], automatic: Automatic) -> int:

@@ -144,6 +144,16 @@ def test_no_circles() -> None:
     assert not left, f"import each other: {sorted(left)}"
 
 
+def test_a_class_name_means_one_thing() -> None:
+    found: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    twice = {name: places for name, places in found.items() if len(places) > 1}
+    assert not twice, f"one name, several classes: {twice}"
+
+
 def test_no_drawers() -> None:
     names = {path.name for path in PACKAGE.rglob("*.py")}
     assert not names & {"utils.py", "common.py", "helpers.py", "base.py"}

@@ -20,7 +20,7 @@ from kerascnn.runs import Run
 from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.task import Task
 from kerascnn.statistics import Interval, fold_score
-from kerascnn.statistics.looks import Look
+from kerascnn.statistics.looks import PlannedLook
 from kerascnn.studies.cost import Cost
 
 # Axes of variants by flag: a short name, and the title of the axis.
@@ -188,7 +188,7 @@ class Conclusion:
 
 
 def conclude(
-    entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = (), look: Look | None = None
+    entries: Sequence[Entry], compare: Compare, seeds: int, lost: Sequence[str] = (), look: PlannedLook | None = None
 ) -> Conclusion:
     """Returns the conclusion from finished runs.
 

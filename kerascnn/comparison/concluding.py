@@ -12,11 +12,11 @@ from kerascnn.runs import Run
 
 if TYPE_CHECKING:
     from kerascnn.comparison.conclude import Conclusion
-    from kerascnn.statistics.looks import Look
+    from kerascnn.statistics.looks import PlannedLook
 
 
 def conclude_plan(
-    plan: ComparisonPlan, failed: Collection[str], screen: Screen, look: Look | None = None
+    plan: ComparisonPlan, failed: Collection[str], screen: Screen, look: PlannedLook | None = None
 ) -> Conclusion | None:
     """Concludes from the seeds that every arch has finished, except for runs that cannot be trained.
 

@@ -15,7 +15,7 @@ from kerascnn.comparison.concluding import conclude_plan
 from kerascnn.comparison.verdict import MetricUnit, judge
 from kerascnn.errors import Stopped
 from kerascnn.statistics import Difference
-from kerascnn.statistics.looks import Look, planned
+from kerascnn.statistics.looks import PlannedLook, planned
 from kerascnn.studies.executor import Executor
 
 
@@ -35,7 +35,7 @@ def carry_out(
         Stopped: By a signal or the time limit; the same command continues.
     """
     ends = None if hours is None else time.monotonic() + hours * 3600
-    done: tuple[ComparisonPlan, Look] | None = None
+    done: tuple[ComparisonPlan, PlannedLook] | None = None
     for look in planned(plan.compare.seeds, len(plan.archs)):
         part = replace(plan, compare=plan.compare.model_copy(update={"seeds": look.seeds}))
         screen.say(f"look    {look.number} of {len(look.planned)}: {look.seeds} seeds")
@@ -63,7 +63,7 @@ def carry_out(
             return
 
 
-def why_seeds_cannot_help(pair: Pair, found: Conclusion, look: Look) -> str:
+def why_seeds_cannot_help(pair: Pair, found: Conclusion, look: PlannedLook) -> str:
     """Returns why no number of seeds would decide a pair, if the difference stays the same; empty if some would, or it is."""
     if pair.verdict.take is not None:
         return ""

@@ -11,7 +11,7 @@ from kerascnn.comparison.conclude import Conclusion, Entry, conclude
 from kerascnn.comparison.summary_lines import lines
 from kerascnn.report import csv_tables, html, markdown
 from kerascnn.runs import shown_command
-from kerascnn.statistics.looks import Look
+from kerascnn.statistics.looks import PlannedLook
 
 
 def publish(
@@ -21,7 +21,7 @@ def publish(
     directory: ComparisonDirectory,
     screen: Screen,
     lost: Sequence[str] = (),
-    look: Look | None = None,
+    look: PlannedLook | None = None,
 ) -> Conclusion:
     """Concludes, prints the result, and writes the tables and the report."""
     with screen.phase("resampling the runs' scores"):

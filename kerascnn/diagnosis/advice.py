@@ -7,7 +7,7 @@ from packaging.specifiers import SpecifierSet
 
 from kerascnn.devices import hardware
 from kerascnn.diagnosis.disk import Disk
-from kerascnn.diagnosis.facts import Facts
+from kerascnn.diagnosis.facts import MachineFacts
 
 MEMORY = 2 * 2**30  # bytes, below which a training of photos may be killed
 DISK = 2 * 2**30  # bytes, below which runs, exports and caches may not fit
@@ -18,12 +18,12 @@ GAIN = 1.1  # ratios nearer to 1 are taken for noise
 FIRST_YEAR = 2026  # of this version
 
 
-def advise(facts: Facts) -> list[str]:
+def advise(facts: MachineFacts) -> list[str]:
     """Returns what to change, the most important first; empty if everything is as it should be."""
     return [*_installation(facts), *_cpu(facts), *_memory(facts), *_places(facts)]
 
 
-def _installation(facts: Facts) -> Iterator[str]:
+def _installation(facts: MachineFacts) -> Iterator[str]:
     for package, wanted in facts.required.items():
         found = facts.versions.get(package, "")
         if not found:
@@ -38,7 +38,7 @@ def _installation(facts: Facts) -> Iterator[str]:
         yield "TensorFlow sees no GPU beside the NVIDIA driver: pip install 'kerascnn[gpu]'; see CUDA_VISIBLE_DEVICES too"
 
 
-def _cpu(facts: Facts) -> Iterator[str]:
+def _cpu(facts: MachineFacts) -> Iterator[str]:
     ratio = facts.worth.ratio if facts.worth else 0.0
     on = facts.tensorflow.onednn
     if not facts.tensorflow.error:
@@ -54,7 +54,7 @@ def _cpu(facts: Facts) -> Iterator[str]:
         yield f"a variable limits the instruction sets of oneDNN to {facts.isa or 'none'}: unset {variables}"
 
 
-def _threads(facts: Facts) -> Iterator[str]:
+def _threads(facts: MachineFacts) -> Iterator[str]:
     threads = facts.tensorflow.threads
     granted = math.ceil(min(facts.cpus, facts.quota))
     if threads > granted:
@@ -63,14 +63,14 @@ def _threads(facts: Facts) -> Iterator[str]:
         yield f"TensorFlow uses {threads} of {granted} CPUs: unset TF_NUM_INTRAOP_THREADS"
 
 
-def _memory(facts: Facts) -> Iterator[str]:
+def _memory(facts: MachineFacts) -> Iterator[str]:
     if facts.free < MEMORY:
         yield f"{facts.free / 2**30:.1f} GiB of memory are free: end other programs, or lower --batch-size"
     if facts.open_files < OPEN_FILES:
         yield f"this process may open {facts.open_files} files: ulimit -n {OPEN_FILES}"
 
 
-def _places(facts: Facts) -> Iterator[str]:
+def _places(facts: MachineFacts) -> Iterator[str]:
     for disk in facts.disks:
         yield from _place(disk)
     if facts.year < FIRST_YEAR:

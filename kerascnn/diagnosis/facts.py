@@ -71,7 +71,7 @@ class OneDnnWorth:
 
 
 @dataclass(frozen=True)
-class Facts:
+class MachineFacts:
     """Everything that is known about this machine and installation.
 
     Attributes:
@@ -118,11 +118,11 @@ class Facts:
     worth: OneDnnWorth | None = None
 
 
-def collect(disks: tuple[Disk, ...], tensorflow: TensorFlowFacts, worth: OneDnnWorth | None) -> Facts:
+def collect(disks: tuple[Disk, ...], tensorflow: TensorFlowFacts, worth: OneDnnWorth | None) -> MachineFacts:
     """Returns the facts of this machine, with those that were measured."""
     flags = hardware.cpu_flags()
     without = {name: value for name, value in os.environ.items() if name != hardware.ONEDNN}
-    return Facts(
+    return MachineFacts(
         versions=_versions(),
         required=_required(),
         extras={extra: _version(package) for extra, package in EXTRAS.items()},

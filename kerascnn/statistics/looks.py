@@ -40,7 +40,7 @@ LEVELS: dict[tuple[int, int], tuple[float, ...]] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class PlannedLook:
     """One look.
 
     Args:
@@ -79,7 +79,7 @@ class Look:
         )
 
 
-def planned(most: int, archs: int) -> list[Look]:
+def planned(most: int, archs: int) -> list[PlannedLook]:
     """Returns the looks up to `most` seeds, without those that could only err in less than one of 10^9 comparisons.
 
     Of several verdicts, three seeds know too little of the spread for a level that all of them keep.
@@ -94,4 +94,4 @@ def planned(most: int, archs: int) -> list[Look]:
         raise UserError(f"--until-decided: expected at most {MOST_PAIRS + 1} archs, got {archs}")
     kept = [each for each in zip(counts, LEVELS[len(counts), archs - 1], strict=True) if each[1] >= SMALLEST]
     seeds, errors = zip(*kept, strict=True)
-    return [Look(number, seeds, errors) for number in range(1, len(kept) + 1)]
+    return [PlannedLook(number, seeds, errors) for number in range(1, len(kept) + 1)]

@@ -35,7 +35,7 @@ class LookWorld(NamedTuple):
     left: float
 
 
-class Looks(NamedTuple):
+class DrawnLooks(NamedTuple):
     """What is seen at each look, [rounds, looks].
 
     Attributes:
@@ -51,7 +51,7 @@ class Looks(NamedTuple):
     p: np.ndarray
 
 
-def draw(world: LookWorld, looks: Sequence[int], rounds: int, rng: np.random.Generator) -> Looks:
+def draw(world: LookWorld, looks: Sequence[int], rounds: int, rng: np.random.Generator) -> DrawnLooks:
     """Returns `rounds` comparisons as they are seen after each number of seeds."""
     most = looks[-1]
     of_images, of_seed = world.share, (1 - world.share) * most
@@ -60,7 +60,7 @@ def draw(world: LookWorld, looks: Sequence[int], rounds: int, rng: np.random.Gen
     found = [_seen(world, shared, seeds[:, :count].astype("float64"), of_images, of_seed) for count in looks]
     values, errors, freedoms = (np.stack(each, axis=1) for each in zip(*found, strict=True))
     p = 2 * stats.t.sf(np.abs(values) / np.maximum(errors, 1e-12), freedoms)
-    return Looks(values, errors, freedoms, p)
+    return DrawnLooks(values, errors, freedoms, p)
 
 
 def _seen(

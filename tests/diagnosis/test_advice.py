@@ -6,9 +6,9 @@ import pytest
 
 from kerascnn.diagnosis.advice import advise
 from kerascnn.diagnosis.disk import Disk
-from kerascnn.diagnosis.facts import Facts, OneDnnWorth, TensorFlowFacts
+from kerascnn.diagnosis.facts import MachineFacts, OneDnnWorth, TensorFlowFacts
 
-GOOD = Facts(
+GOOD = MachineFacts(
     versions={"keras": "3.15.1"},
     required={"keras": "<4,>=3.15"},
     cpus=4,
