@@ -248,7 +248,7 @@ def _say_scores(screen: Screen, metrics: dict[str, Any], task: Task) -> None:
     for score in task.shown_in("brief"):
         if score is not headline and scores.get(score.name):
             screen.say(f"{score.title} {score.show_interval(scores[score.name])}")
-    for line in [*_beside(scores, task), *_trusted(name, scores)]:
+    for line in [*_beside(scores, task), *_floor(scores), *_trusted(name, scores)]:
         screen.say(line)
     best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
     if averaged := metrics.get("averaged_epochs"):
@@ -261,6 +261,13 @@ def _trusted(split: str, scores: dict[str, Any]) -> list[str]:
     from kerascnn.scoring import prediction_sets
 
     return prediction_sets.lines(split, scores[prediction_sets.KEY]) if prediction_sets.KEY in scores else []
+
+
+def _floor(scores: dict[str, Any]) -> list[str]:
+    """Returns the line about the nearest neighbors of the starting weights, where they were scored."""
+    from kerascnn.training import neighbor_floor
+
+    return [neighbor_floor.line(scores)] if neighbor_floor.KEY in scores else []
 
 
 def _beside(scores: dict[str, Any], task: Task) -> list[str]:

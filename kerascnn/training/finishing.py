@@ -23,7 +23,7 @@ from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.prediction_sets import Calibration
 from kerascnn.scoring.predictions import Predictions
 from kerascnn.tracking.trackers import Trackers
-from kerascnn.training import callbacks, environment
+from kerascnn.training import callbacks, environment, neighbor_floor
 from kerascnn.training.averaging import LastEpochs
 from kerascnn.training.batches import Batches
 
@@ -143,6 +143,9 @@ class Finish:
                 found[TEST] |= selective_answers.scores(chosen, predictions, groups)
             predictions.save(self.run, split.name)
             answered.append((split, predictions))
+            if split.name == TEST and neighbor_floor.wanted(self.splits, self.config.model.weights):
+                with self.screen.phase("comparing with the nearest neighbors of the starting weights"):
+                    found[TEST] |= neighbor_floor.scores(self.batches, split, predictions, groups)
             if self.draw and split.name == "val":
                 with self.screen.phase("drawing val's predictions"):
                     show(self.run, self.trackers, "val", pictures.answers(split, predictions, self.splits.class_names))

@@ -21,7 +21,7 @@ from kerascnn.devices.plan import setup
 from kerascnn.errors import USER_ERROR, Stopped, UserError
 from kerascnn.models.auxiliary import WithAuxiliaryHeads
 from kerascnn.runs import Run, identity
-from kerascnn.training import finetune, optim
+from kerascnn.training import finetune, neighbor_floor, optim
 
 pytestmark = pytest.mark.training
 
@@ -90,6 +90,17 @@ def test_the_head_alone_then_everything_with_a_schedule_of_its_own(tmp_path, spl
     assert [row["lr"] for row in run.history()] == pytest.approx([0.01, *rest])
     with np.load(run.checkpoints / "step-27" / "variables.npz") as arrays:  # AdamW counts the steps of both moments
         assert [int(value) for value in arrays.values() if value.dtype.kind == "i" and value.shape == ()] == [18]
+
+
+def test_a_finished_run_stands_beside_its_neighbors_without_training(tmp_path, splits, source) -> None:
+    config = resolved(splits, source, fit={"epochs": 1})
+    training.train(config, Run(tmp_path), splits=splits, draw=False)
+    found = Run(tmp_path).metrics()["test"]
+    floor = found["neighbor_floor"]
+    assert floor["n"] == found["accuracy"]["n"]
+    assert floor["train"] == len(splits.train)
+    assert 0.3 < floor["low"] < floor["value"] < floor["high"], "chance is 0.1"
+    assert "gained nothing" in neighbor_floor.line(found), "one epoch by a fresh head"
 
 
 def test_more_stages_than_there_are(tmp_path, splits, source) -> None:
