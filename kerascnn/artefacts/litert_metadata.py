@@ -106,6 +106,8 @@ def metadata(name: str, description: str, size: int, outputs: Sequence[str]) -> 
 def add(path: Path, name: str, known: Mapping[str, Any], facts: bytes) -> None:
     """Puts metadata into a LiteRT file, and behind it an archive with `labels.txt` and `kerascnn.json`.
 
+    `probabilities` becomes the first output; the others keep their order.
+
     Args:
         path: The file.
         name: Name of the model.
@@ -116,7 +118,10 @@ def add(path: Path, name: str, known: Mapping[str, Any], facts: bytes) -> None:
 
     model = files.read_model(str(path))
     outputs = [(each.name.decode(), each.tensorIndex) for each in model.signatureDefs[0].outputs]
-    order = list(model.subgraphs[0].outputs)
+    # The converter sorts outputs by name; MediaPipe's classifier takes the first one for the scores.
+    first = dict(outputs)["probabilities"]
+    order = sorted(map(int, model.subgraphs[0].outputs), key=lambda tensor: tensor != first)
+    model.subgraphs[0].outputs = np.array(order, np.int32)
     names = [found for found, _ in sorted(outputs, key=lambda each: order.index(each[1]))]
     buffer, entry = schema.BufferT(), schema.MetadataT()
     classes = f"{len(known['class_names'])} classes"

@@ -131,6 +131,9 @@ def test_readers_of_phones_and_of_intel_find_the_labels(everything: exporting.Ex
     plain = [*names[:3], " ".join(NASTY.split()), *names[4:]]
     with zipfile.ZipFile(everything.version / "model_float32.tflite") as packed:
         assert packed.read("labels.txt").decode().splitlines() == plain
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    outputs = interpreter.Interpreter(str(everything.version / "model_float32.tflite")).get_output_details()
+    assert outputs[0]["shape"].tolist() == [1, len(names)], "MediaPipe takes the first output for the scores"
     model = openvino.Core().read_model(everything.version / "model.xml")
     assert model.get_rt_info(["model_info", "labels"]).value.split(" ") == ["_".join(name.split()) for name in names]
     assert [value.get_any_name() for value in model.outputs] == ["probabilities", "features"]
