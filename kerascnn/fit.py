@@ -31,6 +31,7 @@ from kerascnn.runs.files import write_file
 from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
 from kerascnn.studies.placement import Placement, of_one_run
+from kerascnn.tracking import untold
 
 if TYPE_CHECKING:
     from kerascnn.data import Splits
@@ -108,10 +109,10 @@ def main(argv: list[str]) -> int:
             screen.say(f"report  {run.report_file}, which was missing")
         _say_finished(screen, run)
 
-    def export(told: "Trackers") -> None:
+    def export(trackers: "Trackers") -> None:
         """Exports the trained run while its trackers are open, which get the model."""
         if config.logging.export:
-            told.model(_export(screen, run, config.logging.exports_dir, splits, server))
+            trackers.model(_export(screen, run, config.logging.exports_dir, splits, server))
 
     with _goes_on(config.logging.overwrite):
         if trained:
@@ -130,8 +131,9 @@ def main(argv: list[str]) -> int:
             )
             if run.finished:
                 screen.log_to(run.log_file)
-        elif config.logging.export:
-            _export(screen, run, config.logging.exports_dir, splits, server)
+        else:
+            with untold.telling(config.logging, run, screen.say) as trackers:
+                export(trackers)
     if run.finished:
         _say_scores(screen, run.metrics(), run.task)
         _say_next(screen, run, asked)

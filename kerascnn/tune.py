@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
 def _search(search: "Search") -> int:
     from kerascnn.data.contents import carry
-    from kerascnn.tracking import trackers
+    from kerascnn.tracking import trackers, untold
 
     tune, screen = search.tune, search.screen
     search.check_smallest()
@@ -64,6 +64,7 @@ def _search(search: "Search") -> int:
             _train(search)
             if tune.promote:
                 _promote(search)
+            untold.end(directory.finished_runs(), screen.say)
             told.files([directory.terms_file, directory.trials_file, directory.recipe_file, directory.report_file])
             told.finished = True
     return DONE

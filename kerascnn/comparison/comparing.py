@@ -18,7 +18,7 @@ from kerascnn.runs import Busy, shown_command
 from kerascnn.studies.executor import Executor
 from kerascnn.studies.executors.local import LocalExecutor
 from kerascnn.studies.placement import executor_of, fork_server
-from kerascnn.tracking import trackers
+from kerascnn.tracking import trackers, untold
 
 
 def of_archs(request: CompareConfig, configs: list[Config], screen: Screen) -> None:
@@ -84,6 +84,7 @@ def _carry_out(made: ComparisonPlan, request: CompareConfig, executor: Executor,
                 conclude_plan(made, failed, screen)
                 raise
             conclude_plan(made, failed, screen)
+        untold.end((run for _, _, run in made.every()), screen.say)
         told.files([directory.terms_file, directory.table_file, directory.markdown_file, directory.report_file])
         told.finished = not failed
     if failed:

@@ -45,6 +45,11 @@ class SearchDirectory(StudyDirectory):
         """Returns the run of a candidate, by its hash or as `baseline`."""
         return Run(self.trials / candidate)
 
+    def finished_runs(self) -> list[Run]:
+        """Returns the finished runs of its candidates, and of the promoted ones."""
+        found = [*self.trials.glob("*/metrics.json"), *self.promoted.glob("*/metrics.json")]
+        return [Run(file.parent) for file in sorted(found)]
+
     def claim(self, request: dict[str, Any]) -> None:
         """Writes the terms of the search; in an existing directory they must be the same.
 

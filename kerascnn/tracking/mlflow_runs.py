@@ -47,13 +47,13 @@ class MlflowRun(Tracker):
         logging.getLogger("alembic").setLevel(logging.ERROR)
         import mlflow
 
-        uri = mlflow.get_tracking_uri()
+        self.uri = uri = mlflow.get_tracking_uri()
         self.client = mlflow.MlflowClient(uri)
         known = kept.read(self.subject.folder, self.name)
         if known.get("uri") == uri and self._continued(known["run"]):
             return
         self.run = self._created()
-        kept.write(self.subject.folder, self.name, {"run": self.run, "uri": uri})
+        self._keep()
 
     def _continued(self, run: str) -> bool:
         """Continues a run, and learns which points it has; returns whether it is still there."""
@@ -68,11 +68,15 @@ class MlflowRun(Tracker):
         if found.info.lifecycle_stage != "active":
             return False
         self.run = run
+        self._keep()
         self.client.update_run(run, status="RUNNING")
         for key in found.data.metrics:
             self._last[key] = max(point.step for point in self.client.get_metric_history(run, key))
         self._params = dict(found.data.params)
         return True
+
+    def _keep(self, **facts: str) -> None:
+        kept.write(self.subject.folder, self.name, {"run": self.run, "uri": self.uri, **facts})
 
     def _created(self) -> str:
         experiment = self._experiment()
@@ -144,7 +148,12 @@ class MlflowRun(Tracker):
             self.client.log_artifact(self.run, str(path))
 
     def model(self, version: Path) -> None:
-        """Logs the SavedModel with its signature: pixels in, probabilities out; it is loaded without kerascnn."""
+        """Logs the SavedModel with its signature: pixels in, probabilities out; it is loaded without kerascnn.
+
+        Not again, if an earlier start did so and was killed afterwards.
+        """
+        if self._has_model():
+            return
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
@@ -165,8 +174,16 @@ class MlflowRun(Tracker):
                 pip_requirements=[f"{name}=={facts['versions'][name]}" for name in ("tensorflow",)],
             )
 
+    def _has_model(self) -> bool:
+        from mlflow.entities import LoggedModelStatus
+
+        outputs = self.client.get_run(self.run).outputs
+        found = [self.client.get_logged_model(each.model_id) for each in outputs.model_outputs] if outputs else []
+        return any(model.status == LoggedModelStatus.READY for model in found)
+
     def end(self, status: str) -> None:
         self.client.set_terminated(self.run, STATUS[status])
+        self._keep(status=status)
 
     def hopeless(self, error: Exception) -> bool:
         return getattr(error, "error_code", None) in HOPELESS or isinstance(error, FileNotFoundError)

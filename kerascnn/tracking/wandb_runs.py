@@ -113,6 +113,7 @@ class WandbRun(Tracker):
 
     def end(self, status: str) -> None:
         self.run.finish(exit_code=int(status == FAILED))
+        kept.write(self.subject.folder, self.name, {"run": self.run.id, "status": status})
 
     def hopeless(self, error: Exception) -> bool:
         return isinstance(error, OSError | ValueError | TypeError)

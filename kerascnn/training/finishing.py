@@ -22,6 +22,7 @@ from kerascnn.scoring.inference import predict
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.prediction_sets import Calibration
 from kerascnn.scoring.predictions import Predictions
+from kerascnn.tracking import untold
 from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import callbacks, environment, neighbor_floor
 from kerascnn.training.averaging import LastEpochs
@@ -72,15 +73,9 @@ class Finish:
         if self.draw:
             with self.screen.phase("drawing the curves"):
                 show(self.run, self.trackers, "train", pictures.curves(self.rows, epoch))
-        scores = {
-            f"{split}_{score.name}": found[split][score.name]["value"]
-            for split in found
-            for score in self.splits.task.shown_in("run")
-            if found[split].get(score.name)
-        }
         if self.read_test:
             values = environment.hparams(self.config, self.splits, self.count)
-            self.trackers.values(values, scores)
+            self.trackers.values(values, untold.scores(found, self.splits.task))
         if answered and (thresholds := answered[-1][1].thresholds):
             found["thresholds"] = thresholds.kept()
         found |= {
@@ -108,10 +103,7 @@ class Finish:
                 run_report.write(self.run, split, predictions, metrics=found)
         self.run.write_metrics(found)
         self.last.drop()
-        run = self.run
-        self.trackers.files(
-            [run.config_file, run.data_file, run.environment_file, run.history_file, run.metrics_file, run.report_file]
-        )
+        self.trackers.files(untold.files(self.run))
         self.trackers.finished = True
         return found
 

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from kerascnn import tracking
-from kerascnn.tracking import wandb_log
+from kerascnn.config import Config
+from kerascnn.runs import Run
+from kerascnn.tracking import kept, untold, wandb_log
 from tests.tracking.test_trackers import SMALL, needs_both, run
 
 pytestmark = [needs_both, pytest.mark.training, pytest.mark.slow]
@@ -53,8 +55,15 @@ print("FOUND" + json.dumps([{
     "id": run.info.run_id, "name": run.info.run_name, "status": run.info.status,
     "parent": run.data.tags.get("mlflow.parentRunId"), "kind": run.data.tags["kerascnn.kind"],
     "group": run.data.tags.get("kerascnn.group"), "files": [each.path for each in client.list_artifacts(run.info.run_id)],
+    "models": [each.model_id for each in (run.outputs.model_outputs if run.outputs else [])],
     "steps": {key: [point.step for point in client.get_metric_history(run.info.run_id, key)] for key in run.data.metrics},
 } for run in client.search_runs([experiment.experiment_id])]))
+"""
+
+
+SET_RUNNING = """
+import mlflow, sys
+mlflow.MlflowClient().update_run(sys.argv[1], status="RUNNING")
 """
 
 
@@ -102,6 +111,44 @@ def test_runs_of_a_study_are_nested_below_it(command: str, server: str, tmp_path
     assert all(each["steps"]["validation/epoch_loss"] == [1, 2] for each in below)
     assert "report.html" in study["files"]
     assert groups(tmp_path) == {(command, "study"), (command, "training")}
+
+    # The command was killed after a training had its scores, before the training's trackers were told the end.
+    one = next(file for file in sorted(tmp_path.glob("**/trackers.json")) if (file.parent / "metrics.json").exists())
+    facts = kept.read(one.parent, "mlflow")
+    kept.write(one.parent, "mlflow", {"run": facts["run"], "uri": facts["uri"]})
+    subprocess.run([sys.executable, "-c", SET_RUNNING, facts["run"]], env={**os.environ, **variables}, check=True)
+    again = run(tmp_path, f"kerascnn.{command}", *words, *small, "--track", "mlflow", "wandb", **variables)
+    assert again.returncode == 0, again.stderr
+    after = [each for each in mlflow_runs(tmp_path, **variables) if each["group"] == command]
+    assert {each["id"] for each in after} == {each["id"] for each in found}
+    assert {each["status"] for each in after} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_training_that_ends_in_its_export_is_finished_by_the_same_command(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    words = ["-m", "kerascnn.fit", *SMALL, "--run", "a", "--runs-dir", "runs", "--track", "mlflow", "wandb"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(tracking.__file__).parents[2])}
+    child = subprocess.Popen([sys.executable, *words], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "runs/a/metrics.json").exists():
+        assert child.poll() is None
+        time.sleep(0.05)
+    child.send_signal(number)
+    assert child.wait(300) == (75 if number == signal.SIGTERM else -number)
+    logging = Config().logging.model_copy(update={"track": ("mlflow", "wandb")})
+    assert untold.waiting(logging, Run(tmp_path / "runs/a")) == ("mlflow", "wandb")
+    (found,) = mlflow_runs(tmp_path)
+    assert found["status"] == ("SCHEDULED" if number == signal.SIGTERM else "RUNNING")
+    for _ in range(2):  # the second time there is nothing left to tell
+        done = run(tmp_path, *words[1:])
+        assert done.returncode == 0, done.stderr
+        (found,) = mlflow_runs(tmp_path)
+        assert found["status"] == "FINISHED"
+        assert {"metrics.json", "report.html"} <= set(found["files"])
+        assert found["steps"]["test_accuracy"] == [0]
+        assert len(found["models"]) == 1
+        assert untold.waiting(logging, Run(tmp_path / "runs/a")) == ()
 
 
 def test_a_training_that_is_killed_has_no_step_twice(tmp_path: Path) -> None:
