@@ -41,12 +41,12 @@ def test_an_address_nobody_listens_at(address: str, said: str) -> None:
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster of three nodes with two cores each."""
+    """A cluster of two nodes with two cores each, and a head without cores: nothing survives the driver's own node."""
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # Ray writes a token there
     (tmp_path / "home").mkdir()
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "node_ip_address": "127.0.0.2"})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.2"})
     try:
         for host in (3, 4):
             cluster.add_node(num_cpus=2, node_ip_address=f"127.0.0.{host}")
@@ -55,11 +55,25 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         cluster.shutdown()
 
 
-def compare(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    folder.mkdir(exist_ok=True)
-    with (folder / "said.txt").open("ab") as said:
-        command = [sys.executable, "-m", "kerascnn.compare", *SMALL, *words]
-        return subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def compare() -> Iterator[Start]:
+    """Starts a comparison in a folder; what still runs at the end of the test is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+        folder.mkdir(exist_ok=True)
+        with (folder / "said.txt").open("ab") as said:
+            command = [sys.executable, "-m", "kerascnn.compare", *SMALL, *words]
+            started.append(subprocess.Popen(command, cwd=folder, stdout=said, stderr=said))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def parents(folder: Path, run: str) -> list[int]:
@@ -90,7 +104,7 @@ def saved(folder: Path, run: str, others: int = 0) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_worker_a_node_and_the_driver_are_killed(address: str, tmp_path: Path) -> None:
+def test_a_worker_a_node_and_the_driver_are_killed(address: str, compare: Start, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     undisturbed = compare(here)
     driver = compare(there, "--executor", f"ray:{address}")
