@@ -143,6 +143,8 @@ def test_a_training_that_ends_in_its_export_is_finished_by_the_same_command(
     for _ in range(2):  # the second time there is nothing left to tell
         done = run(tmp_path, *words[1:])
         assert done.returncode == 0, done.stderr
+        assert "note: mlflow" not in done.stdout + done.stderr
+        assert "note: wandb" not in done.stdout + done.stderr
         (found,) = mlflow_runs(tmp_path)
         assert found["status"] == "FINISHED"
         assert {"metrics.json", "report.html"} <= set(found["files"])
