@@ -34,6 +34,7 @@ class WandbRun(Tracker):
         """See `Tracker`, here and below."""
         import wandb
 
+        wandb.setup(wandb.Settings(silent=True))  # those of a run do not silence what artifacts print
         folder = self.subject.folder
         identifier = kept.read(folder, self.name).get("run") or secrets.token_hex(4)
         logs = sorted((folder / "wandb").glob(f"*run-*/run-{identifier}.wandb"), key=lambda log: log.stat().st_mtime)
