@@ -24,9 +24,11 @@ from kerascnn.config import Config, Model
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
+from kerascnn.devices.team import Team
+from kerascnn.devices.workers import WorkerFlags, together
 from kerascnn.errors import DONE, FULL, Stopped, UserError
 from kerascnn.processes.fork_server import ForkServer
-from kerascnn.runs import Run, prepare
+from kerascnn.runs import Run, identity, prepare
 from kerascnn.runs.files import write_file
 from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
@@ -48,6 +50,7 @@ class FitFlags(OfData):
         False, description="refuse test images with a copy in train, and copies with different labels (kerascnn audit)"
     )
     placement: Placement = Placement()
+    hosts: WorkerFlags = WorkerFlags()
     show_augment: Path | None = Field(
         None,
         description="write a picture of training images under each augmentation to this PNG file, and train nothing",
@@ -79,16 +82,42 @@ def main(argv: list[str]) -> int:
     preflight.check_shape(config)
     if orders:
         _obey(orders)
+    alone = child or typed.show_augment is not None
+    cluster = None if alone else typed.hosts.cluster(os.environ)
     screen = Screen(tell=orders.tell() if orders else None)
+    with together(cluster, typed.hosts.workers_wait, screen.say) as team:
+        _of_team(team, automatic)
+        return _fit(typed, config, start, automatic, orders, screen, team)
+
+
+def _of_team(team: Team, automatic: Automatic) -> None:
+    """Checks what several hosts cannot do."""
+    if team.count > 1 and automatic:
+        raise UserError("--lr find and auto are for one host: find them there, and give the numbers to all")
+
+
+def _fit(
+    typed: FitFlags,
+    config: Config,
+    start: str | None,
+    automatic: Automatic,
+    orders: Orders | None,
+    screen: Screen,
+    team: Team,
+) -> int:
+    """Trains, scores and exports the run of a config."""
+    asked, child = typed.config, orders is not None
     with starting(screen) as phase, quiet(config.logging.verbose):
-        server = ForkServer.here() if config.logging.export else None
+        server = ForkServer.here() if config.logging.export and team.chief else None
         from kerascnn import data, training
         from kerascnn.artefacts import exporting  # noqa: F401 - imported in the phase that says so
         from kerascnn.auditing import leaks
         from kerascnn.devices.plan import setup
         from kerascnn.training import found_settings
 
-        setup(config.devices, config.fit.batch_size)
+        setup(config.devices, config.fit.batch_size, team)
+    if not team.chief:
+        screen.console.quiet = True  # the chief says it for all
     with _images_may_return(child):
         room = data.Room(config.logging.runs_dir, screen.counting)
         splits = data.load(config.data, room, screen)
@@ -99,9 +128,14 @@ def main(argv: list[str]) -> int:
     if typed.show_augment is not None:
         _show_augment(typed.show_augment, asked, config, splits, screen)
         return DONE
+    team.agree("data and config", _facts(config, splits))
+    if not team.chief:
+        return _follow(config, splits, screen, team)
     run = prepare(config, splits.fingerprint, splits.name, splits.former, screen.say)
-    if run.config_file.exists() and run.data_file.exists():
-        splits = splits.arranged(run.split_rows())
+    rows = run.split_rows() if run.config_file.exists() and run.data_file.exists() else None
+    if rows is not None:
+        splits = splits.arranged(rows)
+    team.told({"rows": rows, "trained": not run.finished})
     read_test = orders is None or orders.read_test
     trained = not run.finished
     if not trained:
@@ -128,6 +162,7 @@ def main(argv: list[str]) -> int:
                 witness=None if orders is None or orders.witness is None else (Path(orders.witness), orders.kill_at),
                 export_start=None if not config.logging.export else 0.0 if server else phase.seconds,
                 after=export,
+                team=team,
             )
             if run.finished:
                 screen.log_to(run.log_file)
@@ -139,6 +174,30 @@ def main(argv: list[str]) -> int:
         _say_next(screen, run, asked)
     screen.close()
     return DONE
+
+
+def _follow(config: ResolvedConfig, splits: "Splits", screen: Screen, team: Team) -> int:
+    """Trains as a worker that is not the chief, which alone has the run."""
+    from kerascnn import training
+
+    told = team.told()
+    if told["rows"] is not None:
+        splits = splits.arranged(told["rows"])
+    if told["trained"]:
+        training.train(config, Run(config.logging.runs_dir), splits=splits, screen=screen, team=team)
+    return DONE
+
+
+def _facts(config: ResolvedConfig, splits: "Splits") -> dict[str, Any]:
+    """Returns what must be equal for all workers of one training."""
+    fit, logging = config.fit, config.logging
+    same = {
+        "checkpoint-every": fit.checkpoint_every,
+        "stop-epoch": fit.stop_epoch,
+        "remat": fit.remat,
+        "sync-bn": config.devices.sync_bn,
+    }
+    return {**identity(config, splits.fingerprint), **same, "steps-per-log": logging.steps_per_log}
 
 
 def _obey(orders: Orders) -> None:
@@ -164,6 +223,8 @@ def _all_folds(typed: FitFlags, given: set[str], automatic: Automatic) -> int:
     """Trains every fold as a run of its own (--folds without --fold)."""
     if automatic:
         raise UserError("--lr find and auto are for one run: find them with --fold 1, and give the numbers to --folds")
+    if typed.hosts.cluster(os.environ):
+        raise UserError("several hosts train one run together: give --fold too, or --workers-at alone")
     if typed.strict:
         raise UserError("--strict checks the splits of one run: give --fold too, or audit the images first")
     if typed.show_augment is not None:

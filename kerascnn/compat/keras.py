@@ -6,6 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras import ops
+from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+__all__ = ["in_stateless_scope"]  # whether assigned values are only noted, as in a second pass over a batch
 
 
 def nested_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -81,6 +81,10 @@ class Devices(Section):
         "auto", description="dtype policy; auto: mixed_bfloat16 where the hardware has it"
     )
     jit: Literal["auto", "on", "off"] = Field("auto", description="XLA compilation; auto: with one GPU only")
+    sync_bn: bool = Field(
+        False,
+        description="several devices or hosts: normalize over the whole batch, as one device does, not over each one's part",
+    )
 
     @field_validator("devices")
     @classmethod

@@ -1,7 +1,4 @@
-"""Mixing of images and labels of a batch by mixup and cutmix: with which image, how often, and until when.
-
-`neighbor` mixes each image with the one before it; timm's modes mix image i with image n - 1 - i.
-"""
+"""Mixing of images and labels of a batch by mixup and cutmix: how often, and until when; `worker_slice` says with which image."""
 
 from __future__ import annotations
 
@@ -9,21 +6,7 @@ import tensorflow as tf
 
 from kerascnn.config import Augment
 from kerascnn.data.augment import AUGMENTATIONS, choose, draws, per_image
-
-
-def partners(values: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Returns what belongs to the other image of each mixture, from what belongs to each image of the batch."""
-    return tf.roll(values, 1, 0) if section.mix_mode == "neighbor" else tf.reverse(values, [0])
-
-
-def _owners(values: tf.Tensor, section: Augment) -> tf.Tensor:
-    """Returns the epochs or indices by which each image draws: another image's where several share a draw."""
-    if section.mix_mode == "batch":
-        return tf.fill(tf.shape(values), values[0])
-    if section.mix_mode == "pair":
-        place = tf.range(tf.shape(values)[0])
-        return tf.gather(values, tf.minimum(place, place[::-1]))
-    return values
+from kerascnn.data.worker_slice import WHOLE, Wanted, wanted
 
 
 def mix(
@@ -34,24 +17,28 @@ def mix(
     epoch: tf.Tensor,
     index: tf.Tensor,
     stride: int = 1,
+    among: Wanted | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Mixes each image with its partner by one of `names`.
 
     Args:
-        images: uint8 [batch, size, size, 3].
+        images: uint8 [wanted, size, size, 3].
         names: mixup, cutmix or both.
         section: Strengths, probabilities and mode.
         seed: Of the draws.
-        epoch: Showings of the images, int64 [batch].
-        index: Indices of the images, int64 [batch].
+        epoch: Showings of the images, int64 [wanted].
+        index: Indices of the images, int64 [wanted].
         stride: Showings of an epoch (`sampling.stride`).
+        among: Which of the images are mixed, and with which; default: all, as a whole batch.
 
     Returns:
-        The images and their own shares, float32 [batch].
+        The mixed images, uint8 [rows, size, size, 3], and their own shares, float32 [rows].
     """
-    over = None if section.mix_epochs is None else epoch // stride >= section.mix_epochs
-    epoch, index = _owners(epoch, section), _owners(index, section)
-    results, others = [], partners(images, section)
+    among = among or wanted(WHOLE, images.shape[0], section.mix_mode)
+    over = None if section.mix_epochs is None else epoch[: among.rows] // stride >= section.mix_epochs
+    epoch, index = tf.gather(epoch, among.owners), tf.gather(index, among.owners)
+    results, others = [], tf.gather(images, among.partners)
+    images = images[: among.rows]
     for name in names:
         row = AUGMENTATIONS[name]
         results.append(row.function(images, others, draws(name, seed, epoch, index, row.draws), section))

@@ -19,6 +19,7 @@ from kerascnn.data.sources import Encoded, telling
 from kerascnn.data.splits import Split, Splits
 from kerascnn.data.stream import as_written
 from kerascnn.data.targets import balanced, plain, targets_of
+from kerascnn.data.worker_slice import WHOLE, WorkerSlice, wanted
 from kerascnn.errors import UserError
 
 __all__ = ["InputWait", "balanced", "scoring", "shrunk", "steps_per_epoch", "telling", "timed", "training"]
@@ -42,6 +43,7 @@ def training(
     label_smoothing: float | None = 0.0,
     class_weights: np.ndarray | None = None,
     sampled: Sampling = PLAIN,
+    part: WorkerSlice = WHOLE,
     cache: Cache | None = None,
     phases: Phases = SILENT,
 ) -> tf.data.Dataset:
@@ -55,6 +57,7 @@ def training(
         label_smoothing: Share of a label's weight that is spread; None for the task's default.
         class_weights: Weights of the classes in the loss, float [classes], or None.
         sampled: Which images an epoch shows.
+        part: The part of each batch that is returned; nothing else is read or decoded, except images that it is mixed with.
         cache: Keeps the images in memory for this stream and later ones, or None.
         phases: Shows the reading and decoding into memory.
 
@@ -67,23 +70,26 @@ def training(
         tuple(name for name in names if augmentation.row_of(name).stage == stage)
         for stage in ("window", "image", "batch")
     )
-    targets = targets_of(splits, label_smoothing, class_weights, lambda values: mixing.partners(values, augment))
+    among = wanted(part, batch_size, augment.mix_mode if mixes else None)
+    targets = targets_of(splits, label_smoothing, class_weights, among)
     stride = sampling.stride(sampled, splits.train.labels)
 
     def finish(epoch, index, images, used, valid):
         images = augmentation.vary(images, each, augment, seed, epoch, index)
         share = None
         if mixes:
-            images, share = mixing.mix(images, mixes, augment, seed, epoch, index, stride)
+            images, share = mixing.mix(images, mixes, augment, seed, epoch, index, stride, among)
         return images, *targets(used, valid, share)
 
     store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)
     epoch_of = sampling.epoch_of(sampled, splits.train.labels, seed, batch_size)
     pairs = stream.order(epoch_of, len(splits.train), batch_size, start_step)
+    if part != WHOLE:
+        pairs = pairs.map(lambda epoch, index: (tf.gather(epoch, among.positions), tf.gather(index, among.positions)))
     if isinstance(store, Decoded):
         batches = _fetched(pairs, splits, store, windows, augment, seed, phases)
     else:
-        batches = _decoded(pairs, splits, store, windows, augment, seed, batch_size)
+        batches = _decoded(pairs, splits, store, windows, augment, seed, len(among.positions))
     return _finished(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE), tf.data.INFINITE_CARDINALITY)
 
 
@@ -104,16 +110,14 @@ def _fetched(
     return pairs.map(fetch, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _decoded(
-    pairs, splits: Splits, store: Undecoded, windows: tuple[str, ...], augment: Augment, seed: int, batch_size: int
-):
-    """As `_fetched`, from encoded images, which are decoded in parallel."""
+def _decoded(pairs, splits: Splits, store: Undecoded, windows: tuple[str, ...], augment: Augment, seed: int, rows: int):
+    """As `_fetched`, from encoded images, which are decoded in parallel, in batches of `rows`."""
     count, size, mode = len(splits.train), splits.image_size, splits.resize
 
     def with_draws(epoch, index):
         numbers = [augmentation.draws(name, seed, epoch, index, AUGMENTATIONS[name].draws) for name in windows]
-        # Not [batch_size, 0]: unbatching an empty tensor crashes TensorFlow 2.21.
-        return epoch, index, numbers[0] if numbers else tf.zeros([batch_size, 1])
+        # Not [rows, 0]: unbatching an empty tensor crashes TensorFlow 2.21.
+        return epoch, index, numbers[0] if numbers else tf.zeros([rows, 1])
 
     def one(epoch, index, numbers):
         def attempt(step):
@@ -140,7 +144,7 @@ def _decoded(
         with tf.control_dependencies([met]):
             return epoch, index, tf.identity(image), used, valid
 
-    batches = stream.in_order(pairs.map(with_draws).unbatch(), one).batch(batch_size, drop_remainder=True)
+    batches = stream.in_order(pairs.map(with_draws).unbatch(), one).batch(rows, drop_remainder=True)
     return batches.map(noted)
 
 
@@ -156,13 +160,18 @@ def _told(lost, judge, found):
 
 @as_written
 def scoring(
-    split: Split, splits: Splits, batch_size: int, cache: Cache | None = None, phases: Phases = SILENT
+    split: Split,
+    splits: Splits,
+    batch_size: int,
+    cache: Cache | None = None,
+    phases: Phases = SILENT,
+    part: WorkerSlice = WHOLE,
 ) -> tf.data.Dataset:
     """Returns a data set of every image of `split` once, in its order, in full batches.
 
     Padding rows have weight 0 and real rows rows / n, so that the mean of Keras over rows is the mean over the n images. A
     damaged image is black, has weight 0 and does not count in n. An image that can no longer be read ends the stream
-    (`telling`).
+    (`telling`). Of several workers each gets its `part` of every batch.
 
     Returns:
         (uint8 [batch, size, size, 3], float32 one-hot or several labels [batch, classes], float32 weights [batch]).
@@ -180,6 +189,9 @@ def scoring(
     # Padding rows repeat the first valid image.
     positions = np.r_[np.arange(len(split)), np.full(rows - len(split), valid.argmax())]
     weights = np.r_[valid * (rows / valid.sum()), np.zeros(rows - len(split))].astype(np.float32)
+    steps, own = rows // batch_size, part.own(batch_size)
+    positions, weights = (values.reshape(steps, batch_size)[:, own].ravel() for values in (positions, weights))
+    batch_size = len(own)
     labels, targets_for = split.labels[positions], plain(len(splits.class_names), splits.task)
     targets = tf.data.Dataset.from_tensor_slices((labels, weights)).batch(batch_size, drop_remainder=True)
     targets = targets.map(lambda label, weight: (targets_for(label), weight))
@@ -192,7 +204,7 @@ def scoring(
         images, known = (each.batch(batch_size, drop_remainder=True) for each in (images, known))
         images = tf.data.Dataset.zip((images, known)).map(_checked(store.source))
     dataset = tf.data.Dataset.zip((images, targets)).map(lambda image, target: (image, *target))
-    return _finished(dataset, rows // batch_size)
+    return _finished(dataset, steps)
 
 
 def _checked(source: Encoded):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
 from kerascnn.data.splits import Split, Splits
+from kerascnn.data.worker_slice import Wanted
 from kerascnn.scoring.task import Task
 
 # Largest and smallest weight of a class's positives in `balanced`: a class with a positive among thousands would otherwise
@@ -26,26 +25,26 @@ def targets_of(
     splits: Splits,
     label_smoothing: float | None,
     class_weights: np.ndarray | None,
-    partners: Callable[[tf.Tensor], tf.Tensor] = lambda values: tf.roll(values, 1, 0),
+    among: Wanted,
 ):
-    """Returns a function to the targets of a batch and their weights.
+    """Returns a function to the targets of a batch, or of a part of it, and their weights.
 
-    Its arguments are indices in train, int64 [batch]; `valid`, 0 or 1 each, [batch]; and, where images are mixed, the share
-    of each image, whose rest is its partner's, [batch], or None.
+    Its arguments are indices in train, int64 [wanted]; `valid`, 0 or 1 each, [wanted]; and, where images are mixed, the share
+    of each image, whose rest is its partner's, [rows], or None.
 
     Args:
         splits: The images and their labels.
         label_smoothing: Share of a label's weight that is spread; None for the task's default.
         class_weights: `balanced`, or None.
-        partners: From what belongs to each image to what belongs to the one that it is mixed with; the neighbor by default.
+        among: Which of the images the targets are for, and with which they are mixed.
     """
     task = splits.task
     smoothing = task.label_smoothing if label_smoothing is None else label_smoothing
     make = _several if task.several else _one
-    return make(splits, smoothing, class_weights, partners)
+    return make(splits, smoothing, class_weights, among)
 
 
-def _one(splits: Splits, smoothing: float, class_weights: np.ndarray | None, partners):
+def _one(splits: Splits, smoothing: float, class_weights: np.ndarray | None, among: Wanted):
     """One-hot targets, mixed by share; a weight for each image, [batch]."""
     classes, labels = len(splits.class_names), tf.constant(splits.train.labels)
     weights_of = tf.ones([classes]) if class_weights is None else tf.constant(class_weights, tf.float32)
@@ -55,14 +54,14 @@ def _one(splits: Splits, smoothing: float, class_weights: np.ndarray | None, par
         smoothed = one_hot * (1.0 - smoothing) + smoothing / classes
         weights = tf.linalg.matvec(one_hot, weights_of) * valid
         if share is not None:
-            weights = weights * share + partners(weights) * (1.0 - share)
-            smoothed = smoothed * share[:, None] + partners(smoothed) * (1.0 - share[:, None])
+            weights = _mixed(weights, share, among)
+            smoothed = _mixed(smoothed, share[:, None], among)
         return smoothed, weights
 
     return targets
 
 
-def _several(splits: Splits, smoothing: float, class_weights: np.ndarray | None, partners):
+def _several(splits: Splits, smoothing: float, class_weights: np.ndarray | None, among: Wanted):
     """Labels of both mixed images; a weight for each image, [batch], or each label with class weights, [batch, classes]."""
     labels = tf.constant(splits.train.labels)
 
@@ -71,15 +70,21 @@ def _several(splits: Splits, smoothing: float, class_weights: np.ndarray | None,
         weights = valid
         if share is not None:
             # A label is there however little of its image is, unless nothing is.
-            own = positive * tf.cast(share > 0, tf.float32)[:, None]
-            positive = tf.maximum(own, partners(positive) * tf.cast(share < 1, tf.float32)[:, None])
-            weights = weights * share + partners(weights) * (1.0 - share)
+            own = positive[: among.rows] * tf.cast(share > 0, tf.float32)[:, None]
+            others = tf.gather(positive, among.partners)
+            positive = tf.maximum(own, others * tf.cast(share < 1, tf.float32)[:, None])
+            weights = _mixed(weights, share, among)
         smoothed = positive * (1.0 - smoothing) + smoothing / 2
         if class_weights is None:
             return smoothed, weights
         return smoothed, weights[:, None] * (1.0 + positive * (tf.constant(class_weights, tf.float32) - 1.0))
 
     return targets
+
+
+def _mixed(values, share, among: Wanted):
+    """Returns each image's values, and its partner's, by share."""
+    return values[: among.rows] * share + tf.gather(values, among.partners) * (1.0 - share)
 
 
 def balanced(split: Split, classes: int) -> np.ndarray:

@@ -10,9 +10,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerascnn.compat import keras_workers
 from kerascnn.config import Devices
 from kerascnn.devices import hardware as machine
+from kerascnn.devices import multi_worker
+from kerascnn.devices.cluster import Cluster
 from kerascnn.devices.kernels import onednn
+from kerascnn.devices.team import ALONE, Joined, Team
 from kerascnn.errors import UserError
 
 
@@ -32,10 +36,12 @@ class Plan:
 
     Attributes:
         kind: "cpu" or "gpu".
-        replicas: Number of devices that share a batch; above 1, MirroredStrategy replicates the model.
+        replicas: Number of devices that share a batch, on all hosts; above 1, a strategy replicates the model.
         policy: Keras dtype policy of training.
         jit: Whether XLA compiles the step.
         reason: A line for the screen.
+        workers: Number of hosts, or of processes that train as if they were hosts.
+        cluster: They, and which of them this process is; None for one.
     """
 
     kind: str
@@ -43,22 +49,33 @@ class Plan:
     policy: str
     jit: bool
     reason: str
+    workers: int = 1
+    cluster: Cluster | None = None
 
     def facts(self) -> dict[str, Any]:
         """Returns the plan for environment.json."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "cluster"}
+
+    @property
+    def strategy(self) -> tf.distribute.Strategy | None:
+        """The strategy of several devices, the same each time; None for one, where it would only turn XLA off."""
+        if self.cluster is not None:
+            return multi_worker.strategy(self.cluster, self.kind, self.replicas // self.workers)
+        return _mirrored(tuple(f"{self.kind.upper()}:{i}" for i in range(self.replicas))) if self.replicas > 1 else None
+
+    def distributed(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns the batches as training over these devices takes them: of several workers each gives its own part."""
+        if self.cluster is None:
+            return dataset
+        return multi_worker.distributed(dataset, self.strategy, self.replicas // self.workers)
 
     @contextlib.contextmanager
     def scope(self):
-        """The context in which the model is built and compiled: the dtype policy, and the same strategy each time.
-
-        One device has no strategy: it would only turn XLA off.
-        """
-        names = tuple(f"{self.kind.upper()}:{i}" for i in range(self.replicas))
+        """The context in which the model is built and compiled: the dtype policy, and the same strategy each time."""
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.policy)
         try:
-            with _mirrored(names).scope() if self.replicas > 1 else tf.device(f"/{names[0]}"):
+            with tf.device(f"/{self.kind.upper()}:0") if self.strategy is None else self.strategy.scope():
                 yield
         finally:
             keras.config.set_dtype_policy(before)
@@ -73,8 +90,14 @@ def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(names, cross_device_ops=summed)
 
 
-def decide(hardware: Hardware, flags: Devices, batch_size: int) -> Plan:
+def decide(hardware: Hardware, flags: Devices, batch_size: int, cluster: Cluster | None = None) -> Plan:
     """Returns the plan for this hardware and these flags. It is a pure function, so that GPU plans are tested without a GPU.
+
+    Args:
+        hardware: That of this host.
+        flags: The config's devices section.
+        batch_size: Images of a step, on all hosts together.
+        cluster: The hosts of the training, each of which has the same devices; None for one.
 
     Raises:
         UserError: More devices than available, or a combination that TensorFlow cannot run.
@@ -89,13 +112,18 @@ def decide(hardware: Hardware, flags: Devices, batch_size: int) -> Plan:
     replicas = int(count) if count else max(1, len(hardware.gpus)) if kind == "gpu" else 1
     if kind == "gpu" and replicas > len(hardware.gpus):
         raise UserError(f"--devices {flags.devices}: only {len(hardware.gpus)} GPU(s) here")
+    workers = 1 if cluster is None else len(cluster.workers)
+    if kind == "cpu" and replicas > 1 and workers > 1:
+        raise UserError(f"--devices {flags.devices}: of several hosts each has one CPU device; give --devices cpu")
+    where = _where(hardware, kind, replicas)
+    replicas *= workers
     if batch_size % replicas:
         lower = batch_size - batch_size % replicas or replicas
         raise UserError(f"--batch-size {batch_size} does not divide over {replicas} replicas: {lower} does")
     policy, why = _policy(hardware, flags, kind)
     jit, xla = _jit(flags, kind, replicas, policy)
-    where = _where(hardware, kind, replicas)
-    return Plan(kind, replicas, policy, jit, f"{where}, {policy} ({why}){xla}")
+    hosts = f"{workers} workers, each with " if workers > 1 else ""
+    return Plan(kind, replicas, policy, jit, f"{hosts}{where}, {policy} ({why}){xla}", workers, cluster)
 
 
 def _where(hardware: Hardware, kind: str, replicas: int) -> str:
@@ -134,22 +162,39 @@ def _jit(flags: Devices, kind: str, replicas: int, policy: str) -> tuple[bool, s
 _plan: Plan | None = None
 
 
-def setup(flags: Devices, batch_size: int) -> Plan:
+def setup(flags: Devices, batch_size: int, team: Team = ALONE) -> Plan:
     """Decides on a plan, and configures TensorFlow for it before it starts. Further calls with the same flags do nothing.
 
+    Args:
+        flags: The config's devices section.
+        batch_size: Images of a step, on all hosts together.
+        team: The workers that train together, all of which make this call.
+
     Raises:
-        UserError: As `decide`, or TensorFlow has already started with fewer logical devices.
+        UserError: As `decide`, TensorFlow has already started with fewer logical devices, or workers have other devices.
     """
     global _plan
-    plan = decide(inspect_hardware(), flags, batch_size)
+    cluster = team.cluster if isinstance(team, Joined) else None
+    plan = decide(inspect_hardware(), flags, batch_size, cluster)
     if plan.kind == "gpu":
-        for gpu in tf.config.list_physical_devices("GPU"):
-            with contextlib.suppress(RuntimeError):  # TensorFlow has started: its setting stays
-                tf.config.experimental.set_memory_growth(gpu, True)
-    elif plan.replicas > 1:
+        _gpus(plan.replicas // plan.workers, cluster)
+    elif plan.replicas > plan.workers:
         _logical_cpus(plan.replicas)
+    if cluster is not None and plan != _plan:
+        team.agree("devices", {"kind": plan.kind, "replicas": plan.replicas, "dtype": plan.policy})
+        assert plan.strategy is not None  # starts TensorFlow's server
+        team.when_broken(keras_workers.abort)
     _plan = plan
     return plan
+
+
+def _gpus(count: int, cluster: Cluster | None) -> None:
+    gpus = tf.config.list_physical_devices("GPU")
+    with contextlib.suppress(RuntimeError):  # TensorFlow has started: its setting stays
+        if cluster is not None:  # this strategy takes all that it sees
+            tf.config.set_visible_devices(gpus[:count], "GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def _logical_cpus(count: int) -> None:

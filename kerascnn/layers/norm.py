@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import ops
 
-from kerascnn.layers import fused_norm
+from kerascnn.layers import fused_norm, shared_statistics
 from kerascnn.layers.paths import fast
 
 __all__ = ["BNReLU", "BatchNormalization"]
@@ -23,8 +24,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Args:
         **kwargs: Those of `keras.layers.BatchNormalization`.
 
+    Attributes:
+        over_replicas: Whether training normalizes over the batch of all replicas, by one sum over them per layer and direction;
+            set by `--sync-bn` for a training, and not part of files.
+
     Input and output: any shape; fused for (batch, height, width, channels) normalized over channels.
     """
+
+    over_replicas = False
 
     def add_weight(self, *args, name=None, **kwargs):
         if name in ("moving_mean", "moving_variance"):
@@ -32,6 +39,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return super().add_weight(*args, name=name, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
+        if self.over_replicas and training and self.trainable and mask is None and not self.renorm:
+            return self._normalized_over_replicas(inputs)
         if not self._fusable(inputs, mask):
             return super().call(inputs, training=training, mask=mask)
         channels = self.moving_mean.shape
@@ -53,8 +62,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
         plain = mask is None and not self.synchronized and not self.renorm and self.variable_dtype == "float32"
         return images and plain and fast()
 
+    def _normalized_over_replicas(self, inputs):
+        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        shape = [1] * len(x.shape)
+        shape[self.axis] = x.shape[self.axis]
+        mean, variance = shared_statistics.moments(x, self._reduction_axes, shape, ops.cast(self.moving_mean, x.dtype))
+        factor = ops.rsqrt(variance + self.epsilon) * (ops.cast(self.gamma, x.dtype) if self.scale else 1.0)
+        offset = (ops.cast(self.beta, x.dtype) if self.center else 0.0) - mean * factor
+        for variable, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            self._update(variable, ops.cast(tf.stop_gradient(value), variable.dtype))
+        return ops.cast(x * ops.reshape(factor, shape) + ops.reshape(offset, shape), self.compute_dtype)
+
     def _update(self, variable, value) -> None:
-        variable.assign(variable * self.momentum + value * (1.0 - self.momentum))
+        if not shared_statistics.noted(variable, value, self.momentum):
+            variable.assign(variable * self.momentum + value * (1.0 - self.momentum))
 
 
 @keras.saving.register_keras_serializable(package="kerascnn")

@@ -12,12 +12,14 @@ from kerascnn import models
 from kerascnn.architectures import own, tables
 from kerascnn.architectures.shape import Shape
 from kerascnn.compat import keras as compat
+from kerascnn.compat import keras_workers
 from kerascnn.config import Config, Model, Optim
 from kerascnn.config.defaults import with_lr, with_optimizer
 from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
 from kerascnn.data import Splits, augment, pipeline
 from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
+from kerascnn.layers import shared_statistics
 from kerascnn.models import auxiliary, functions
 from kerascnn.runs import Run
 from kerascnn.training import depth, finetune, keras_metrics, losses, optim, remat, sharpness, whitening
@@ -179,6 +181,8 @@ def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> ker
     keras.utils.set_random_seed(config.draw_seed)
     with plan.scope():
         model = with_heads(config.model, splits.image_size, len(splits.class_names))
+        if plan.replicas > 1 and config.devices.sync_bn:
+            shared_statistics.over_replicas(model)
         if plan.replicas > 1 and own.parse(config.model.arch):
             _check_shared(model, plan.replicas)
     compile_for(model, config, splits, plan)
@@ -242,6 +246,8 @@ def compile_for(
             for variables, factor in depth.factors(network_of(model), head, section.layer_decay):
                 optimizer.scale(variables, factor)
         model.train_step = _step(model, section, config.fit)
+        if plan.workers > 1:
+            model.train_step = shared_statistics.in_one_sum(model.train_step)
         model.compile(
             optimizer,
             losses.build(config.optim, splits.task),
@@ -253,6 +259,9 @@ def compile_for(
         size, classes = splits.image_size, len(splits.class_names)
         blank = np.zeros((2, size, size, 3), "uint8"), np.zeros((2, classes), "float32"), np.ones(2, "float32")
         compat.build_metrics(model, blank)
+        if plan.workers > 1:
+            assert plan.strategy is not None
+            keras_workers.mend(model, plan.strategy)
 
 
 def _step(model: keras.Model, section: Optim, fit: ResolvedFit) -> Callable[[Any], Any]:

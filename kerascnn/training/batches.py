@@ -10,6 +10,7 @@ from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Split, Splits, pipeline, sampling
 from kerascnn.data.cache import Cache
 from kerascnn.data.sampling import Sampling
+from kerascnn.data.worker_slice import WHOLE, WorkerSlice
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Batches:
         splits: The images.
         cache: Keeps them in memory.
         screen: Shows reading and decoding.
+        part: The part of each batch that this worker trains on, and of val that it scores.
     """
 
     config: ResolvedConfig
     splits: Splits
     cache: Cache
     screen: Screen
+    part: WorkerSlice = WHOLE
 
     @property
     def sampling(self) -> Sampling:
@@ -53,6 +56,7 @@ class Batches:
             label_smoothing=self.config.optim.label_smoothing,
             class_weights=weights,
             sampled=self.sampling,
+            part=self.part,
             cache=self.cache,
             phases=self.screen,
         )
@@ -62,9 +66,9 @@ class Batches:
         """Returns every val image once, or None where there is none; at `size` pixels where that is given."""
         if not len(self.splits.val):
             return None
-        batches = self.scoring(self.splits.val)
+        batches = self.scoring(self.splits.val, self.part)
         return batches if size is None else pipeline.shrunk(batches, size)
 
-    def scoring(self, split: Split) -> tf.data.Dataset:
+    def scoring(self, split: Split, part: WorkerSlice = WHOLE) -> tf.data.Dataset:
         """Returns every image of `split` once, in order."""
-        return pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.cache, self.screen)
+        return pipeline.scoring(split, self.splits, self.config.fit.batch_size, self.cache, self.screen, part)

@@ -9,6 +9,7 @@ import keras
 
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Optim
+from kerascnn.devices.team import ALONE, Team
 from kerascnn.errors import TrainingFailed
 from kerascnn.scoring import task as tasks
 from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
@@ -40,15 +41,16 @@ class Resume(keras.callbacks.Callback):
 
     Args:
         checkpoint: The checkpoint, or None.
+        team: The workers, each of which restores its own part.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None) -> None:
+    def __init__(self, checkpoint: Checkpoint | None, team: Team = ALONE) -> None:
         super().__init__()
-        self.checkpoint = checkpoint
+        self.checkpoint, self.team = checkpoint, team
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self.checkpoint is not None:
-            restore(self.checkpoint, variables_of(self.model))
+            restore(self.checkpoint, variables_of(self.model), self.team)
             # Empty unless both the former and this start use mixed_float16.
             for variable, value in zip(loss_scale_of(self.model), self.checkpoint.loss_scale, strict=False):
                 variable.value.assign(value)
@@ -122,6 +124,7 @@ class History(keras.callbacks.Callback):
     Args:
         rows: Rows of former epochs; extended in place.
         write: Function that stores all rows.
+        team: The workers, whose rows are those of the chief.
     """
 
     # All val columns are kept except the loss of auxiliary heads, which only training has.
@@ -130,10 +133,9 @@ class History(keras.callbacks.Callback):
         *(score.name for task in tasks.TASKS.values() for score in task.counted() if score.trained),
     )
 
-    def __init__(self, rows: list[Row], write: Callable[[list[Row]], None]) -> None:
+    def __init__(self, rows: list[Row], write: Callable[[list[Row]], None], team: Team = ALONE) -> None:
         super().__init__()
-        self.rows = rows
-        self.write = write
+        self.rows, self.write, self.team = rows, write, team
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         assert logs is not None
@@ -141,8 +143,10 @@ class History(keras.callbacks.Callback):
             *(name for name in self.COLUMNS if name in logs),
             *(name for name in logs if name.startswith("val_") and name != "val_aux_loss"),
         ]
-        self.rows.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in names}})
-        self.write(self.rows)
+        row: Row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in names}}
+        self.rows.append(row if self.team.count == 1 else self.team.told(row))
+        if self.team.chief:
+            self.write(self.rows)
 
 
 def best_epoch(rows: list[Row], monitor: str) -> int:
@@ -220,11 +224,12 @@ class StopAtNaN(keras.callbacks.Callback):
         first_step: Number of finished steps when this fit began.
         kept: Function that returns what is safe on disk, as text.
         every: Steps between two checks; each one waits for the device.
+        team: The workers, all of which end if the loss of one is not finite.
     """
 
-    def __init__(self, first_step: int, kept: Callable[[], str], every: int) -> None:
+    def __init__(self, first_step: int, kept: Callable[[], str], every: int, team: Team = ALONE) -> None:
         super().__init__()
-        self.kept, self.every = kept, every
+        self.kept, self.every, self.team = kept, every, team
         self.step = self._done = first_step
         self._epoch = 0
         self._loss: Any = 0.0
@@ -244,7 +249,8 @@ class StopAtNaN(keras.callbacks.Callback):
     def look(self) -> None:
         """Raises TrainingFailed if the loss of the last step is not finite."""
         loss = float(self._loss)
-        if not math.isfinite(loss):
+        broken = not math.isfinite(loss)
+        if broken if self.team.count == 1 else self.team.largest(broken):
             raise TrainingFailed(
                 f"the loss is {loss} at step {self.step} (epoch {self._epoch}): lower --lr or lengthen --warmup;"
                 f" {self.kept()}"
@@ -292,6 +298,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         step = self._done + batch
+        self.stop.agree()
         if time.monotonic() > self._looked + LOOK_SECONDS:
             self._looked = time.monotonic()
             self.there()
@@ -306,6 +313,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self._save(self.step, None)
+        self.stop.agree()
         if self.stop.pending:
             raise self.stop.stopped(self.kept())
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ import tensorflow as tf
 
 from kerascnn import models
 from kerascnn.architectures import own
-from kerascnn.cli.recipes import dumps
 from kerascnn.cli.screen import Screen
-from kerascnn.config import defaults
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import Splits, pipeline
 from kerascnn.data.cache import Cache
+from kerascnn.data.worker_slice import WorkerSlice
 from kerascnn.devices.plan import Plan, host_values
+from kerascnn.devices.team import ALONE, Team
 from kerascnn.models import cost
 from kerascnn.report import pictures, tensorboard_callbacks
 from kerascnn.runs import Run
@@ -29,9 +30,9 @@ from kerascnn.training import (
     averaging,
     callbacks,
     checkpoints,
-    environment,
     execution,
     finetune,
+    introducing,
     schedules,
     symptoms,
     whitening,
@@ -44,8 +45,6 @@ from kerascnn.training.saving import save_model
 from kerascnn.training.showing import ShowProgress
 from kerascnn.training.stopping import StopRequest
 from kerascnn.training.witness import Witness
-
-NAMED = 20  # classes whose counts are reported: of many, the most and the least frequent ones
 
 
 class Training:
@@ -62,12 +61,14 @@ class Training:
         read_test: bool,
         trackers: Trackers,
         export_start: float | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.trackers = trackers
+        self.trackers, self.team = trackers, team
         self.config, self.run, self.splits, self.plan, self.screen = config, run, splits, plan, screen
         self.draw, self.read_test = draw, read_test
         self.batches = Batches(config, splits, Cache(config.data.cache), screen)
-        self.store = checkpoints.Store(run.checkpoints)
+        self.own = replace(self.batches, part=WorkerSlice(team.index, team.count))  # what this worker decodes
+        self.store = checkpoints.Store(run.checkpoints, team)
         self.rows: list[dict[str, float]] = []
         self.last = averaging.LastEpochs.of(run, config.fit)
         self.profile = tensorboard_callbacks.Profile(run.tensorboard)
@@ -81,17 +82,16 @@ class Training:
         self.ending = Ending(config.fit.batch_size, scored, export_start=export_start)
 
     def go(self, until: int | None) -> dict[str, Any]:
-        """Fits the rest, then scores the best model."""
+        """Fits the rest, then scores the best model; of several workers the chief alone scores and writes."""
         schedule = RunSchedule.of(self.config.fit, len(self.splits.train), until)
         with self.screen.phase(f"building {own.shown(self.config.model.arch)}") as phase:
             self.model = build_and_compile(self.config, self.splits, self.plan)
         self.ending.build = phase.seconds
         with self.screen.phase("loading weights"):
             loaded = self._load_weights()
-        with self.screen.phase("building its float32 twin"):
-            self.twin = models.float32_twin(network_of(self.model))
-        finetune.choose(self.twin, self.twin, freeze=0)  # frozen layers matter only here
-        self._introduce(schedule, loaded)
+        self._twin()
+        if self.team.chief:
+            self._introduce(schedule, loaded)
         self._fit(schedule)
         if len(self.rows) < schedule.epochs and not self._exhausted():
             without = "it and --overwrite" if self.config.logging.overwrite else "it"
@@ -99,6 +99,8 @@ class Training:
                 f"stopped after epoch {len(self.rows)} of {schedule.epochs}; the same command without {without} continues"
             )
             return {"epochs": len(self.rows)}
+        if not self.team.chief:
+            return {}
         averaging.settle(self.last, self.twin, network_of(self.model), self.run, self.batches, self.screen)
         return Finish(
             self.config,
@@ -115,6 +117,16 @@ class Training:
             last=self.last,
         ).go()
 
+    def _twin(self) -> None:
+        """Builds the float32 network that is saved, and counts what it costs."""
+        with self.screen.phase("building its float32 twin"):
+            self.twin = models.float32_twin(network_of(self.model))
+        finetune.choose(self.twin, self.twin, freeze=0)  # frozen layers matter only here
+        with self.screen.phase("tracing the network") as phase:
+            self.graph = cost.inference_graph(self.twin, (1, *self.twin.input_shape[1:]))
+            self.count = cost.count(self.twin, graph=self.graph)
+        self.ending.trace = phase.seconds
+
     def _load_weights(self) -> list[str]:
         """Loads the initial weights at a run's first start; returns lines about them."""
         if self.store.latest(self.screen.say) is not None:
@@ -126,41 +138,14 @@ class Training:
 
     def _introduce(self, schedule: RunSchedule, loaded: list[str]) -> None:
         """Reports and records what is about to happen."""
-        with self.screen.phase("tracing the network") as phase:
-            graph = cost.inference_graph(self.twin, (1, *self.twin.input_shape[1:]))
-            self.count = cost.count(self.twin, graph=graph)
-        self.ending.trace = phase.seconds
-        optimizer, fit = self.config.optim, self.config.fit
-        size = f"{self.count.params:,} parameters, {self.count.macs / 1e6:,.1f} M MACs at {self.splits.image_size} px"
-        self.screen.say(f"model   {own.shown(self.config.model.arch)}: {size}")
-        if self.count.unknown:
-            self.screen.say(f"        MACs are without {', '.join(self.count.unknown)}")
-        self.screen.say(f"device  {self.plan.reason}")
-        self.screen.say(
-            f"train   {schedule.epochs} epochs of {schedule.steps_per_epoch} steps of {fit.batch_size} images,"
-            f" {optimizer.optimizer} at {schedules.peak(optimizer):g}, {optimizer.schedule}; best by {self.monitor}"
-        )
+        config, splits, screen = self.config, self.splits, self.screen
+        introducing.say_network(config, splits, self.count, screen)
+        introducing.say_training(config, self.plan, schedule, self.monitor, screen)
         if not self.batches.sampling.plain:
-            counts = zip(self.splits.class_names, self._shown(0), strict=True)
-            most = sorted(counts, key=lambda pair: -pair[1])
-            named = most if len(most) <= NAMED else [*most[: NAMED // 2], *most[-NAMED // 2 :]]
-            self.screen.say(f"shown   in epoch 1: {', '.join(f'{name} {count:,}' for name, count in named)}")
-        for line in loaded:
-            self.screen.say(line)
-        if advice := finetune.advice(self.splits, self.config):
-            self.screen.say(advice)
-        self.screen.say(f"run     {self.run.path}")
-        environment.note_environment(self.run, self.plan, self.screen.say)
-        shown = (
-            dumps(self.config, defaults.used(self.config, self.splits.image_size))
-            .encode("utf-8", "backslashreplace")
-            .decode()
-        )
-        self.trackers.config(shown)
-        if self.read_test:  # a search has its own table of candidates, by the names that it varies
-            with self.screen.phase("drawing the graph for TensorBoard"):
-                self.trackers.graph(self.twin, graph)
-                self.trackers.values(environment.hparams(self.config, self.splits, self.count))
+            introducing.say_shown(self._shown(0), splits.class_names, screen)
+        introducing.note_start(config, self.run, splits, self.plan, loaded, screen)
+        network = (self.twin, self.graph) if self.read_test else None
+        introducing.tell(self.trackers, config, splits, self.count, network, screen)
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
             self.first_batches = self.batches.training(0)
             with self.screen.phase("drawing the first batch"):
@@ -173,7 +158,7 @@ class Training:
 
     def _fit(self, schedule: RunSchedule) -> None:
         """Fits to `schedule.until`: the rest of an interrupted epoch, then whole epochs, first those of the head alone."""
-        stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600)
+        stop = StopRequest(self.config.fit.max_hours and self.config.fit.max_hours * 3600, self.team)
         with stop.listening(self.screen.say):
             for segment in itertools.count():
                 if segment and (len(self.rows) >= schedule.until or self._exhausted()):
@@ -243,20 +228,22 @@ class Training:
         )
         execution.adopt(self.model, steps)
         # Tracing the pipeline takes seconds; the one that begins at the first step was traced for its picture.
-        ready = self.first_batches if not step and not self.small else None
-        stream, wait = pipeline.timed(self.batches.training(step, self._size()) if ready is None else ready)
+        ready = self.first_batches if not step and not self.small and self.team.count == 1 else None
+        stream, wait = pipeline.timed(self.own.training(step, self._size()) if ready is None else ready)
         self.first_batches = None
-        val = self.batches.val(self._size())
+        val = self.own.val(self._size())
+        val_steps = None if val is None or self.team.count == 1 else int(val.cardinality())
         kept = self._callbacks(schedule, step, checkpoint, stop, wait)
         save = kept[-1]
         assert isinstance(save, callbacks.SaveCheckpoints)
         try:
             self.model.fit(
-                stream,
+                self.plan.distributed(stream),
                 steps_per_epoch=schedule.steps_per_epoch - done,
                 initial_epoch=epoch,
                 epochs=epoch + 1 if done else until,
-                validation_data=val,
+                validation_data=None if val is None else self.plan.distributed(val),
+                validation_steps=val_steps,
                 callbacks=callbacks.CallbackList(kept, add_history=True, model=self.model),
                 shuffle=False,
                 verbose=0,
@@ -284,7 +271,7 @@ class Training:
         stats = callbacks.EpochStats(fit.batch_size, wait.seconds, checkpoint.state["spent"] if checkpoint else None)
         # On a CPU the loss of a step is available when Python continues; a GPU would wait for Python after each step.
         finite = callbacks.StopAtNaN(
-            step, lambda: save.kept(), every=1 if self.plan.kind == "cpu" else self.config.logging.steps_per_log
+            step, lambda: save.kept(), 1 if self.plan.kind == "cpu" else self.config.logging.steps_per_log, self.team
         )
         save = callbacks.SaveCheckpoints(
             self.store,
@@ -294,7 +281,7 @@ class Training:
             stop,
             fit.checkpoint_every,
             check=finite.look,
-            there=self.run.still_there,
+            there=self.run.still_there if self.team.chief else lambda: None,
             phases=self.screen,
         )
         show = ShowProgress(
@@ -319,18 +306,21 @@ class Training:
             images_per_step=fit.batch_size,
         )
         return [
-            callbacks.Resume(checkpoint),
-            *([self.profile] if self.config.logging.profile else []),
+            callbacks.Resume(checkpoint, self.team),
+            *([self.profile] if self.config.logging.profile and self.team.chief else []),
             finite,
             stats,
             *([keras.callbacks.SwapEMAWeights()] if self.config.optim.ema else []),
             *([] if self.batches.sampling.plain else [callbacks.ShownClasses(self._shown)]),
-            callbacks.History(rows, self.run.write_history),
+            callbacks.History(rows, self.run.write_history, self.team),
             *([callbacks.Plateau(rows, self.monitor, optimizer, fit.head_epochs)] if on_plateau else []),
-            *([averaging.KeepLast(self.last, lambda: averaged(self.model))] if self.last.count else []),
+            *(
+                [averaging.KeepLast(self.last, lambda: averaged(self.model))]
+                if self.last.count and self.team.chief
+                else []
+            ),
             callbacks.KeepBest(rows, self.monitor, self._save_best, self._exhausted),
-            curves,
-            show,
+            *([curves, show] if self.team.chief else []),
             *([Witness(step, *self.witness)] if self.witness else []),
             symptoms.watch(rows, self.splits, schedules.peak(self.config.optim), self.noticed, self.screen.say),
             save,
@@ -345,6 +335,8 @@ class Training:
         return self.trained_on.image_size if self.small else None
 
     def _save_best(self) -> None:
+        if not self.team.chief:
+            return
         with self.screen.phase("saving the best model"):
             self.twin.set_weights(averaged(self.model))
             save_model(self.twin, self.run.best_model)

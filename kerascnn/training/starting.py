@@ -12,6 +12,7 @@ from kerascnn.cli.screen import Screen
 from kerascnn.config import Config
 from kerascnn.data import Splits, corrections, pipeline
 from kerascnn.devices.plan import setup
+from kerascnn.devices.team import ALONE, Team
 from kerascnn.models import functions
 from kerascnn.runs import Run
 from kerascnn.tracking import trackers
@@ -33,6 +34,7 @@ def train(
     witness: tuple[Path, int | None] | None = None,
     export_start: float | None = None,
     after: Callable[[trackers.Trackers], None] = lambda told: None,
+    team: Team = ALONE,
 ) -> dict[str, Any]:
     """Trains `run` to its end, or to epoch `until`, from its last state; returns its metrics.
 
@@ -48,6 +50,7 @@ def train(
         witness: File and step of a `Witness` that watches, for `kerascnn verify`.
         export_start: If an export follows, the seconds until a new process has TensorFlow, for the estimated time.
         after: Called with the trackers once the run is finished, before they end.
+        team: The workers that train together; all call this, and all but the chief write nothing.
 
     Returns:
         What metrics.json holds; without final scores where the run has not reached its last epoch.
@@ -59,11 +62,14 @@ def train(
         Stopped: By a signal or a time limit, or because images cannot be read; everything is kept.
     """
     screen = screen or Screen()
-    plan = setup(config.devices, config.fit.batch_size)
+    plan = setup(config.devices, config.fit.batch_size, team)
     splits = splits or data.load(config.data, data.Room(config.logging.runs_dir, screen.counting), screen)
     if run.network_file.exists():  # its own file may have changed since, or be gone
         functions.provide(run.network_file)
     resolved = resolve(config, splits)
+    if not team.chief:
+        with pipeline.telling(splits.train.source):
+            return Training(resolved, run, splits, plan, screen, False, False, trackers.Trackers(), team=team).go(until)
     with run.lock_when_free(patience=patience, waiting=lambda why: screen.say(f"waits   {why}")):
         if run.finished:
             return run.metrics()
@@ -77,7 +83,9 @@ def train(
             with trackers.opened(config.logging, run.name, run.path, screen.say) as told:
                 with failing.noted(run), pipeline.telling(splits.train.source):
                     try:
-                        training = Training(resolved, run, splits, plan, screen, draw, read_test, told, export_start)
+                        training = Training(
+                            resolved, run, splits, plan, screen, draw, read_test, told, export_start, team
+                        )
                         training.witness = witness
                         found = training.go(until)
                     except tf.errors.ResourceExhaustedError as error:

@@ -9,7 +9,10 @@ import tensorflow as tf
 from kerascnn.config import Augment
 from kerascnn.data import pipeline
 from kerascnn.data.targets import LEAST, MOST, balanced, targets_of
+from kerascnn.data.worker_slice import WHOLE, wanted
 from tests import several
+
+AMONG = wanted(WHOLE, 8, "neighbor")
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,9 @@ def splits():
 
 def made(splits, share=None, smoothing=0.0, weights=None):
     used = tf.range(8, dtype=tf.int64)
-    found = targets_of(splits, smoothing, weights)(used, tf.ones(8), None if share is None else tf.constant(share))
+    found = targets_of(splits, smoothing, weights, AMONG)(
+        used, tf.ones(8), None if share is None else tf.constant(share)
+    )
     return [part.numpy() for part in found]
 
 

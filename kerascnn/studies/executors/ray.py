@@ -1,10 +1,7 @@
 """Trainings as tasks of Ray, on one machine or on a cluster whose machines share their folders. No TensorFlow."""
 
 import contextlib
-import hashlib
-import importlib.metadata
 import os
-import platform
 import secrets
 import signal
 import socket
@@ -13,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import kerascnn
+from kerascnn.devices.joining import versions
 from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.studies import far_training
@@ -164,16 +161,6 @@ class RayExecutor:
                 raise UserError(
                     f"node {name} cannot run kerascnn, which must be installed on every node: {_first_line(error)}"
                 ) from None
-
-
-def versions() -> dict[str, str]:
-    """Returns what must be equal on all nodes: versions, and a digest of this package's modules."""
-    code = hashlib.sha256()
-    root = Path(kerascnn.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        code.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    found = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}
-    return {"Python": platform.python_version(), **found, "kerascnn": code.hexdigest()[:12]}
 
 
 def _connected(address: str, local: LocalExecutor) -> Any:
