@@ -89,7 +89,7 @@ class SumFirst(keras.optimizers.Optimizer):
             super()._backend_apply_gradients(grads, trainable_variables)
             return
         values = [variable.value for variable in trainable_variables]
-        summed = [gradient for gradient, _ in self._all_reduce_sum_gradients(list(zip(grads, values, strict=True)))]
+        summed = self._summed(grads, values)
         strategy, merge = self._distribution_strategy, tf.__internal__.distribute.interim.maybe_merge_call
         if self.gradient_accumulation_steps:
             places = [self._get_variable_index(variable) for variable in trainable_variables]
@@ -101,6 +101,16 @@ class SumFirst(keras.optimizers.Optimizer):
             merge(self._distributed_tf_update_step, strategy, pairs, self.learning_rate)
         if self.use_ema:
             self._update_model_variables_moving_average(self._trainable_variables)
+
+    def _summed(self, grads: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """The gradients summed over the replicas, those of one dtype together, which a sum over hosts needs."""
+        found: list[Any] = [None] * len(values)
+        for dtype in dict.fromkeys(value.dtype for value in values):
+            places = [i for i, value in enumerate(values) if value.dtype == dtype]
+            pairs = self._all_reduce_sum_gradients([(grads[i], values[i]) for i in places])
+            for i, (gradient, _) in zip(places, pairs, strict=True):
+                found[i] = gradient
+        return found
 
     def _update_or_wait(
         self, strategy: Any, places: list[int], sums: list[Any], means: list[Any], values: list[Any], rate: Any

@@ -62,10 +62,11 @@ def test_slices_of_several_labels_are_the_batch():
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_slices_of_val_are_every_image_once(embedded, count):
-    whole = list(pipeline.scoring(embedded.val, embedded, BATCH).as_numpy_iterator())
-    assert len(embedded.val) % BATCH, "the last batch is padded"
+    batch_size = 36
+    assert len(embedded.val) % batch_size, "the last batch is padded"
+    whole = list(pipeline.scoring(embedded.val, embedded, batch_size).as_numpy_iterator())
     parts = [
-        list(pipeline.scoring(embedded.val, embedded, BATCH, part=WorkerSlice(index, count)).as_numpy_iterator())
+        list(pipeline.scoring(embedded.val, embedded, batch_size, part=WorkerSlice(index, count)).as_numpy_iterator())
         for index in range(count)
     ]
     for step, batch in enumerate(whole):
