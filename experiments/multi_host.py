@@ -41,6 +41,7 @@ CASES = {
     "adamw, --clip-norm 1": {"optim": {"optimizer": "adamw", "lr": 0.002, "clip_norm": 1.0}},
     "muon": {"optim": {"optimizer": "muon", "lr": 0.02}},
     "--lookahead 3": {"optim": {"lookahead": 3}},
+    "--schedule plateau": {"optim": {"schedule": "plateau", "plateau_patience": 1, "lr_min": 1e-4}},
     "--average-last 2": {"fit": {"average_last": 2}},
     "plain normalization, float32": {"devices": {"sync_bn": False}},
 }

@@ -138,6 +138,8 @@ class Joined(Team):
             peer.close()
 
     def end(self) -> None:
+        if self.chief:
+            self._parting = True  # everything is done here: who is lost now does not matter
         self.from_chief()
         self._parting = True
         for peer in self.peers.values():

@@ -15,7 +15,7 @@ from kerascnn.errors import Stopped
 
 # TensorFlow's errors of a sum over workers that cannot be finished.
 _LOST = {"UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError", "InternalError"}
-_LOST |= {"FailedPreconditionError", "OutOfRangeError"}
+_LOST |= {"FailedPreconditionError"}
 
 
 class WorkerFlags(Section):

@@ -250,7 +250,8 @@ class Training:
             )
         except tf.errors.OpError:
             # Images cannot be read, so that their step was not done. Earlier steps of the same execution may be done.
-            if self.splits.train.source.ended_by and steps == 1 and save.step % schedule.steps_per_epoch:
+            alone = self.team.count == 1  # the others wait for this one in their step, and cannot save
+            if alone and self.splits.train.source.ended_by and steps == 1 and save.step % schedule.steps_per_epoch:
                 save.keep()
             raise
         finally:
