@@ -64,9 +64,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _normalized_over_replicas(self, inputs):
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        shape = [1] * len(x.shape)
-        shape[self.axis] = x.shape[self.axis]
-        mean, variance = shared_statistics.moments(x, self._reduction_axes, shape, ops.cast(self.moving_mean, x.dtype))
+        channels = self.axis % len(x.shape)
+        shape = [size if i == channels else 1 for i, size in enumerate(x.shape)]
+        axes = [i for i in range(len(shape)) if i != channels]
+        mean, variance = shared_statistics.moments(x, axes, shape, ops.cast(self.moving_mean, x.dtype))
         factor = ops.rsqrt(variance + self.epsilon) * (ops.cast(self.gamma, x.dtype) if self.scale else 1.0)
         offset = (ops.cast(self.beta, x.dtype) if self.center else 0.0) - mean * factor
         for variable, value in ((self.moving_mean, mean), (self.moving_variance, variance)):

@@ -14,6 +14,8 @@ from kerascnn.errors import UserError
 from kerascnn.studies.placement import Placement, executor_of
 from tests.studies import slurm_node
 from tests.studies.test_local import weights
+from tests.training.hosts import SMALL as HOSTS
+from tests.training.hosts import Hosts
 
 pytest.importorskip("submitit", reason="needs the extra slurm")
 # fmt: off
@@ -84,3 +86,47 @@ def test_preempted_jobs_end_as_undisturbed(tmp_path: Path) -> None:
         assert weights(one) == weights(other)
         a, b = (np.load(folder / "predictions/test.npz")["probabilities"] for folder in (one, other))
         assert np.array_equal(a, b)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+def test_two_tasks_train_one_network_and_a_requeued_job_continues(tmp_path: Path, monkeypatch) -> None:
+    """The batch file of `examples/cluster`, with two workers on one node."""
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # as the batch file sets it for one core
+    calm = Hosts(tmp_path / "calm", 2)
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin/kerascnn"
+    command.write_text(f'#!/bin/sh\n[ "$1" = fit ] && shift\nexec {sys.executable} -m kerascnn.fit "$@"\n')
+    command.chmod(0o755)
+    flags = [*HOSTS, "--steps-per-log", "1"]
+    with slurm_node.slurm(tmp_path / "slurm") as variables:
+        environment = {**os.environ, **variables, "PYTHONPATH": str(root)}
+        environment["PATH"] = f"{tmp_path / 'bin'}:{environment['PATH']}"
+
+        def slurm(*words: str) -> str:
+            return subprocess.run(
+                words, env=environment, check=True, capture_output=True, text=True, cwd=tmp_path
+            ).stdout
+
+        batch = ["--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1", root / "examples/cluster/multi_host.sbatch"]
+        job = slurm(
+            "sbatch", "--parsable", *map(str, batch), "fashion_mnist_mini", *flags, "--checkpoint-every", "2"
+        ).strip()
+        run = tmp_path / "experiments/runs/run"
+        log = tmp_path / f"kerascnn-hosts-{job}.log"
+        until = time.monotonic() + 400
+        while not (run / "checkpoints/step-2").exists():
+            assert time.monotonic() < until, log.read_text() if log.exists() else "no log"
+            time.sleep(0.1)
+        slurm("scontrol", "requeue", job)
+        while not (run / "metrics.json").exists():
+            assert time.monotonic() < until + 600, log.read_text()
+            time.sleep(0.5)
+    said = log.read_text()
+    assert "workers 2, the chief at" in said
+    assert "by srun's variables" in said
+    assert "resuming after step" in said
+    assert calm.codes() == [0, 0], calm.said()
+    assert weights(run) == weights(calm.run)
