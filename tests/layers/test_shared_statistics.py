@@ -1,4 +1,4 @@
-"""Normalization over replicas: that of the whole batch, gradients included, and moving statistics that are averaged in one sum."""
+"""Normalization over replicas: that of the whole batch, gradients included; moving statistics that are averaged in one sum."""
 
 import keras
 import numpy as np
