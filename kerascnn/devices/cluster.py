@@ -78,6 +78,7 @@ def here(workers_at: str | None, worker_index: int | None, variables: Mapping[st
         if worker_index is not None:
             raise UserError(f"--worker-index {worker_index}: --workers-at {ALONE} has one worker")
         return None
+    found: Cluster | None
     if workers_at is not None or worker_index is not None:
         found = of_flags(workers_at, worker_index)
     elif variables.get(TF_CONFIG, "").strip():

@@ -5,6 +5,7 @@ A worker that leaves says why, so that all end the same way; one that is gone is
 """
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -102,7 +103,7 @@ class Joined(Team):
         self._parting = False
         self.peers: dict[int, Peer] = {}
         for index, connection in peers.items():
-            self.peers[index] = Peer(connection, lambda said, reason, index=index: self._left(index, said, reason))
+            self.peers[index] = Peer(connection, functools.partial(self._left, index))
 
     def gather(self, value: bytes) -> list[bytes]:
         if not self.chief:

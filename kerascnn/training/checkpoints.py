@@ -176,7 +176,7 @@ def _from_bytes(content: bytes) -> Checkpoint | None:
 
 def _write(folder: Path, step: int, state: dict[str, Any], arrays: list[list[np.ndarray]]) -> None:
     folder.mkdir(parents=True)
-    np.savez(folder / "variables.npz", **_named(arrays))
+    np.savez(folder / "variables.npz", allow_pickle=False, **_named(arrays))
     sync(folder / "variables.npz")
     text = json.dumps({"step": step, **state})
     write_file(folder / "state.json", f"{zlib.crc32(text.encode()):08x}\n{text}\n".encode())
