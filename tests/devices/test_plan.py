@@ -3,6 +3,7 @@
 import pytest
 
 from kerascnn.config import Devices
+from kerascnn.devices.cluster import Cluster
 from kerascnn.devices.plan import Hardware, decide, setup
 from kerascnn.errors import UserError
 
@@ -50,6 +51,30 @@ def test_decisions(gpus, flags, asked, expected) -> None:
 def test_refusals(gpus, asked, batch, message) -> None:
     with pytest.raises(UserError, match=message):
         decide(Hardware(gpus, AMX, 2), Devices(**asked), batch)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "asked", "batch", "replicas", "message"),
+    [
+        ((), {}, 60, 3, ""),
+        ((A100,), {}, 60, 3, ""),
+        ((A100,) * 4, {}, 60, 12, ""),
+        ((A100,) * 4, {"devices": "gpu:2"}, 60, 6, ""),
+        ((), {"devices": "cpu:2"}, 60, 0, "each has one CPU device; give --devices cpu"),
+        ((A100,) * 4, {}, 64, 0, "does not divide over 12 replicas: 60 does"),
+        ((A100,), {"jit": "on"}, 60, 0, "no XLA under a strategy"),
+    ],
+)
+def test_three_hosts(gpus, asked, batch, replicas, message) -> None:
+    cluster = Cluster(("a:1", "b:1", "c:1"), 1, "test")
+    if message:
+        with pytest.raises(UserError, match=message):
+            decide(Hardware(gpus, AMX, 2), Devices(**asked), batch, cluster)
+        return
+    plan = decide(Hardware(gpus, AMX, 2), Devices(**asked), batch, cluster)
+    assert (plan.workers, plan.replicas, plan.jit) == (3, replicas, False)
+    assert "cluster" not in plan.facts()
+    assert plan.facts()["workers"] == 3
 
 
 def test_more_logical_devices_than_tensorflow_started_with() -> None:
