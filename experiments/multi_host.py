@@ -58,7 +58,7 @@ def in_float64() -> None:
     import keras
 
     from kerascnn.devices import plan
-    from kerascnn.training import assembly
+    from kerascnn.training import assembly, losses
 
     network = assembly.network
 
@@ -68,8 +68,8 @@ def in_float64() -> None:
             clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float64"}),
         )
 
-    keras.config.set_floatx("float64")
     assembly.network = wide
+    losses.build = lambda *_: keras.losses.CategoricalCrossentropy(from_logits=True, dtype="float64")
     plan._policy = lambda *_: ("float64", "this experiment")
 
 

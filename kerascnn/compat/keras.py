@@ -135,7 +135,8 @@ class SumFirst(keras.optimizers.Optimizer):
     def _update_model_variables_moving_average(self, trainable_variables: Sequence[keras.Variable]) -> None:
         momentum = self.averaging(self.ema_momentum) * ops.cast(self.iterations != 0, "float32")
         for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
-            average.assign(momentum * average + (1 - momentum) * variable)
+            share = ops.cast(momentum, average.dtype)
+            average.assign(share * average + (1 - share) * variable)
 
 
 class SGDOfMomentum(keras.optimizers.SGD):
