@@ -12,7 +12,7 @@ from kerascnn.data.worker_slice import WHOLE, WorkerSlice, wanted
 from kerascnn.errors import UserError
 from tests import several
 
-BATCH, STEPS = 12, 4
+BATCH, STEPS = 12, 3
 VARIED = ("shift", "flip", "color", "cutout")
 
 
@@ -21,7 +21,7 @@ def embedded():
     return data.load(Data(fraction=0.005))
 
 
-@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("count", [3, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 4))])
 @pytest.mark.parametrize(
     ("augment", "options"),
     [
@@ -60,7 +60,7 @@ def test_slices_of_several_labels_are_the_batch():
         np.testing.assert_array_equal(np.concatenate(values), value)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [3, pytest.param(2, marks=pytest.mark.slow)])
 def test_slices_of_val_are_every_image_once(embedded, count):
     batch_size = 36
     assert len(embedded.val) % batch_size, "the last batch is padded"
