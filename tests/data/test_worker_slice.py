@@ -25,11 +25,11 @@ def embedded():
 @pytest.mark.parametrize(
     ("augment", "options"),
     [
-        (Augment(augment=VARIED), {}),
-        (Augment(augment=("shift", "mixup", "cutmix")), {"label_smoothing": 0.1}),
-        (Augment(augment=("mixup", "cutmix"), mix_mode="batch"), {}),
+        pytest.param(Augment(augment=VARIED), {}, marks=pytest.mark.slow),
+        (Augment(augment=(*VARIED, "mixup", "cutmix")), {"label_smoothing": 0.1}),
+        pytest.param(Augment(augment=("mixup", "cutmix"), mix_mode="batch"), {}, marks=pytest.mark.slow),
         (Augment(augment=("mixup", "cutmix"), mix_mode="pair"), {}),
-        (Augment(augment=("cutmix",), mix_mode="elem"), {"cache": Cache("memory")}),
+        pytest.param(Augment(augment=("cutmix",), mix_mode="elem"), {"cache": Cache("memory")}, marks=pytest.mark.slow),
         (Augment(augment=("mixup",)), {"sampled": Sampling("balanced", 2), "start_step": 3}),
     ],
     ids=["images", "neighbor", "batch", "pair", "elem", "sampled"],
