@@ -7,6 +7,7 @@ steps. The trainings, searches and benchmarks of other pages are slow tests: wha
 import re
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ from tests.data import make_shards
 from tests.pages import OURS, ROOT, TEXTS, typed
 
 SMALL = ["--epochs", "1", "--fraction", "0.02", "--width", "0.25"]
-SMALL_PHOTOS = ["--epochs", "1", "--arch", "resnet18", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]
+SHALLOW = ["--blocks", "1", "1", "1"]  # of resnet20, which resnet means for the embedded images
+SMALL_PHOTOS = [
+    *("--epochs", "1", "--arch", "resnet18", "--blocks", "1", "1", "1", "1", "--width", "0.125"),
+    *("--image-size", "72", "--batch-size", "4"),
+]
 SMALLEST = [
     *("--epochs", "1", "--arch", "resnet20", "--blocks", "1", "1", "1", "--width", "0.25"),
     *("--image-size", "16", "--batch-size", "4"),
@@ -78,7 +83,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that commands call RUN or latest."""
     folder = tmp_path_factory.mktemp("runs")
-    assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL]) == 0
+    assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL, *SHALLOW]) == 0
     return folder / "finished"
 
 
@@ -95,7 +100,10 @@ def overrides(command: str, words: list[str]) -> list[str]:
             return SMALLEST
         if any(re.match(r"(wds|tfrecord|npz|hf):photos|photos\.csv", word) for word in words):
             return [*SMALLEST, "--no-export"]
-        return SMALL_PHOTOS if any(re.search(r"(^|:)photos", word) for word in words) else SMALL
+        if any(re.search(r"(^|:)photos", word) for word in words):
+            return SMALL_PHOTOS
+        named = [arch for flag, arch in pairwise(words) if flag == "--arch"]
+        return SMALL if named not in ([], ["resnet"]) else [*SMALL, *SHALLOW]
     return {
         "evaluate": ["--most", "10"],
         "doctor": ["--no-measure"],

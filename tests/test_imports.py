@@ -1,13 +1,12 @@
 """The architecture is a test: imports point down only. Plain ast, no TensorFlow."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-PACKAGE = Path(__file__).resolve().parents[1] / "kerascnn"
+from tests.sources import FILES, PACKAGE, name, nodes
 
 # From the ground up; rooms of one floor do not import each other. `runs` lies below `data`, which writes with `runs.files`.
 # The rows of scores lie below `config`, whose choices and help name them; the rest of `scoring` stands where it has its data.
@@ -86,7 +85,7 @@ def room_of(module: str) -> str:
 def imported_rooms(path: Path) -> set[str]:
     """Rooms of the package that a file imports, also inside functions."""
     rooms: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -98,18 +97,25 @@ def imported_rooms(path: Path) -> set[str]:
     return rooms
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_down(path: Path) -> None:
-    here = room(path)
-    assert here in RANK, f"{here} has no row: where does it belong?"
-    for target in imported_rooms(path) - {here}:
-        assert RANK[target] < RANK[here], f"{here} imports {target}, which does not lie below it"
+def test_every_room_has_a_floor() -> None:
+    homeless = [name(path) for path in FILES if room(path) not in RANK]
+    assert not homeless, f"no row in FLOORS: where do they belong? {homeless}"
+
+
+def test_imports_point_down() -> None:
+    upwards = [
+        f"{name(path)} imports {target}, which does not lie below it"
+        for path in FILES
+        for target in imported_rooms(path) - {room(path)}
+        if RANK[target] >= RANK[room(path)]
+    ]
+    assert not upwards, "\n".join(upwards)
 
 
 def modules() -> dict[str, Path]:
     """Every module of the package by its dotted name."""
     found = {}
-    for path in PACKAGE.rglob("*.py"):
+    for path in FILES:
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         found[".".join(parts).removesuffix(".__init__")] = path
     return found
@@ -130,57 +136,60 @@ def imported_modules(path: Path, known: dict[str, Path]) -> set[str]:
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(path.read_text(encoding="utf-8")))
+    visit(nodes(path)[0])
     return found & known.keys()
 
 
 def test_no_circles() -> None:
     """Also none within a package."""
     known = modules()
-    left = {name: imported_modules(path, known) - {name} for name, path in known.items()}
-    while free := [name for name, imports in left.items() if not imports & left.keys()]:
-        for name in free:
-            del left[name]
+    left = {module: imported_modules(path, known) - {module} for module, path in known.items()}
+    while free := [module for module, imports in left.items() if not imports & left.keys()]:
+        for module in free:
+            del left[module]
     assert not left, f"import each other: {sorted(left)}"
 
 
 def test_a_class_name_means_one_thing() -> None:
     found: dict[str, list[str]] = {}
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in FILES:
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
-                found.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+                found.setdefault(node.name, []).append(name(path))
     twice = {name: places for name, places in found.items() if len(places) > 1}
     assert not twice, f"one name, several classes: {twice}"
 
 
 def test_no_drawers() -> None:
-    names = {path.name for path in PACKAGE.rglob("*.py")}
+    names = {path.name for path in FILES}
     assert not names & {"utils.py", "common.py", "helpers.py", "base.py"}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_never_tf_keras(path: Path) -> None:
-    assert "tf.keras" not in path.read_text(encoding="utf-8")
+def test_never_tf_keras() -> None:
+    assert not [name(path) for path in FILES if "tf.keras" in path.read_text(encoding="utf-8")]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "kerascnn",
-        "kerascnn.__main__",
-        "kerascnn.cli.parsing",
-        "kerascnn.runs",
-        "kerascnn.scoring.metrics",
-        "kerascnn.architectures.tables",
-        "kerascnn.fit",
-        "kerascnn.compare",
-        "kerascnn.audit",
-        "kerascnn.studies.study_directory",
-        "kerascnn.studies.executors.local",
-    ],
+LIGHT = (
+    "kerascnn",
+    "kerascnn.__main__",
+    "kerascnn.cli.parsing",
+    "kerascnn.runs",
+    "kerascnn.scoring.metrics",
+    "kerascnn.architectures.tables",
+    "kerascnn.fit",
+    "kerascnn.compare",
+    "kerascnn.audit",
+    "kerascnn.studies.study_directory",
+    "kerascnn.studies.executors.local",
 )
-def test_light_modules_load_no_tensorflow(module: str) -> None:
-    code = f"import sys, {module}; print(sorted(set(sys.modules) & {{'tensorflow', 'keras', 'matplotlib', 'scipy'}}))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
+
+
+def test_light_modules_load_no_tensorflow() -> None:
+    """One after the other in one process: the first that is named loads it."""
+    code = (
+        "import importlib, json, sys; heavy = {'tensorflow', 'keras', 'matplotlib', 'scipy'};"
+        "found = {name: importlib.import_module(name) and sorted(heavy & {*sys.modules}) for name in sys.argv[1:]};"
+        "print(json.dumps(found))"
+    )
+    out = subprocess.run([sys.executable, "-c", code, *LIGHT], capture_output=True, text=True, check=True)
+    assert json.loads(out.stdout) == {name: [] for name in LIGHT}

@@ -1,14 +1,15 @@
 """The README and the pages of docs/: links, names, flags and paths exist, and their Python runs."""
 
+import contextlib
+import io
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from kerascnn.__main__ import COMMANDS
+from kerascnn.__main__ import COMMANDS, main
 from kerascnn.architectures.tables import ARCHS
+from kerascnn.errors import DONE
 from tests.pages import OURS, PAGES, ROOT, TEXTS, blocks, prose, spans, typed
 
 # Commands of a block that are not kerascnn's: the environment, which .ci/run makes, and what this file is run by.
@@ -23,19 +24,14 @@ MADE = (
 )
 
 
-@pytest.mark.training
-def test_the_library_examples_run_and_their_file_opens_in_a_new_process(tmp_path: Path) -> None:
+def test_the_library_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """A new process opens the file of the first one in tests/layers/test_contract.py."""
     examples = [block for text in TEXTS.values() for block in blocks("python", text)]
     assert len(examples) == 2
-    shown = subprocess.run(
-        [sys.executable, "-c", "\n".join(examples)], cwd=tmp_path, check=True, capture_output=True, text=True
-    ).stdout
-    assert shown.strip() == "(1, 10) (None, 8, 8, 32)"
-    reload = "import keras, kerascnn.layers; print(keras.models.load_model('mine.keras').output_shape)"
-    out = subprocess.run(
-        [sys.executable, "-c", reload], cwd=tmp_path, check=True, capture_output=True, text=True
-    ).stdout
-    assert out.strip() == "(None, 10)"
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(examples), {})
+    assert capsys.readouterr().out.strip() == "(1, 10) (None, 8, 8, 32)"
+    assert (tmp_path / "mine.keras").exists()
 
 
 def test_the_readme_is_for_five_minutes() -> None:
@@ -90,11 +86,10 @@ def known_flags() -> set[str]:
         "--logdir",
     }
     for command in COMMANDS:
-        shown = subprocess.run(
-            [sys.executable, "-m", f"kerascnn.{command}", "--help-all"], capture_output=True, text=True
-        )
-        flags |= set(re.findall(r"--[a-z][\w-]*", shown.stdout.replace("[no-]", "no-")))
-        flags |= set(re.findall(r"--[a-z][\w-]*", shown.stdout.replace("[no-]", "")))
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            assert main([command, "--help-all"]) == DONE
+        for negated in ("no-", ""):
+            flags |= set(re.findall(r"--[a-z][\w-]*", shown.getvalue().replace("[no-]", negated)))
     return flags
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from kerascnn import statistics
 from kerascnn.cli.escaping import as_file_name
-from kerascnn.comparison.conclude import Conclusion, Entry, Pair
+from kerascnn.comparison.conclude import Conclusion, Pair
 from kerascnn.comparison.contrasts import ArchPredictions
+from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.gallery import gallery
 from kerascnn.comparison.outside_entries import OutsideEntry
 from kerascnn.comparison.summary_lines import about, beside, p_value

@@ -11,13 +11,13 @@ from kerascnn.architectures import own, tables
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import compare_config, network_costs
+from kerascnn.comparison.cell import Cell
 from kerascnn.comparison.compare_config import Compare, CompareConfig, judged, seconds
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.config import Config
-from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
-from kerascnn.runs import Run, default_name, identity, prepare
+from kerascnn.runs import Run, identity
 from kerascnn.studies.budget import Match
 from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
@@ -25,75 +25,6 @@ from kerascnn.studies.targets import Target, targets
 
 # First seed of the runs that choose among variants: for any --seeds, none of them judges.
 FIRST_CHOOSING = 1000
-
-
-@dataclass(frozen=True)
-class Cell:
-    """An arch in one variant: all settings of its runs except the seed.
-
-    Args:
-        arch: Name of the arch.
-        variant: Recipe, learning rate, fraction or image size, such as "lr 0.1"; empty without variants.
-        subject: Config and data.
-        match: The match of its width, or None.
-        measured: The cost of its network, or None before it is measured.
-        by_folds: Whether its runs are those of folds: their numbers are folds, not seeds.
-    """
-
-    arch: str
-    variant: str
-    subject: Target
-    match: Match | None = None
-    measured: Cost | None = None
-    by_folds: bool = False
-
-    @property
-    def key(self) -> str:
-        """Its name in comparison.toml."""
-        return f"{self.arch}, {self.variant}" if self.variant else self.arch
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of a whole run."""
-        return self.subject.config.fit.epochs
-
-    @property
-    def cost(self) -> Cost:
-        """The measured cost of its network."""
-        if self.measured is None:
-            raise ValueError(f"{self.key} has not been measured")
-        return self.measured
-
-    @property
-    def epoch_seconds(self) -> float:
-        """Seconds of an epoch."""
-        return network_costs.seconds_per_epoch(self.subject, self.cost)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of the epochs of a run."""
-        return self.epochs * self.epoch_seconds
-
-    @property
-    def around_seconds(self) -> float:
-        """Seconds of a run before and after its epochs."""
-        return network_costs.seconds_around(self.subject, self.cost)
-
-    def config(self, seed: int) -> ResolvedConfig:
-        """Returns the config of a run by its seed, or by its fold."""
-        if self.by_folds:
-            return self.subject.config.replace(data={"fold": seed})
-        return self.subject.config.replace(fit={"seed": seed})
-
-    def run(self, seed: int) -> Run:
-        """Returns the run that `fit` would create for this cell and seed, or fold."""
-        return prepare(self.config(seed), self.subject.fingerprint, self.subject.dataset)
-
-    def earlier(self, seed: int) -> bool:
-        """Returns whether an earlier version trained this cell and seed, with splits by another rule."""
-        config = self.config(seed)
-        name = default_name(config, self.subject.former, self.subject.dataset)
-        return bool(self.subject.former) and Run(config.logging.runs_dir / name).trained
 
 
 @dataclass(frozen=True)

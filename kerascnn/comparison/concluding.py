@@ -27,7 +27,7 @@ def conclude_plan(
         look: Which of several looks this is; None for the only one.
     """
     with quiet(), screen.phase("loading what concludes"):
-        from kerascnn.comparison.conclude import Entry
+        from kerascnn.comparison.entry import Entry
         from kerascnn.comparison.publish import publish
     runs: dict[int, list[Run]] = {}
     unit = "fold" if plan.by_folds else "seed"

@@ -14,7 +14,7 @@ from kerascnn.cli.escaping import as_file_name, resolved
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import network_costs
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
-from kerascnn.comparison.conclude import Entry
+from kerascnn.comparison.entry import Entry
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
 from kerascnn.scoring.task import SINGLE

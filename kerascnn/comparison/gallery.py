@@ -7,7 +7,8 @@ import numpy as np
 
 from kerascnn.artefacts import own_images
 from kerascnn.artefacts.predictor import load_keras
-from kerascnn.comparison.conclude import Entry, Pair
+from kerascnn.comparison.conclude import Pair
+from kerascnn.comparison.entry import Entry
 from kerascnn.data import Splits, labels, pipeline
 from kerascnn.errors import UserError
 from kerascnn.report import label_pictures

@@ -11,8 +11,8 @@ from typing import Any
 from kerascnn.cli.escaping import as_file_name
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison.compare_config import Compare
-from kerascnn.comparison.conclude import Entry
 from kerascnn.comparison.contrasts import ArchPredictions
+from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.finished import FinishedRuns
 from kerascnn.errors import UserError
 from kerascnn.outside import OutsideSystem, Truth, read_systems

@@ -7,7 +7,8 @@ from kerascnn.cli.screen import Screen
 from kerascnn.comparison.compare_config import Compare
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.comparison_page import page
-from kerascnn.comparison.conclude import Conclusion, Entry, conclude
+from kerascnn.comparison.conclude import Conclusion, conclude
+from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.summary_lines import lines
 from kerascnn.report import csv_tables, html, markdown
 from kerascnn.runs import shown_command

@@ -2,8 +2,9 @@
 
 from kerascnn import statistics
 from kerascnn.cli.screen import duration
-from kerascnn.comparison.conclude import Conclusion, Entry, Pair
+from kerascnn.comparison.conclude import Conclusion, Pair
 from kerascnn.comparison.contrasts import Contrast
+from kerascnn.comparison.entry import Entry
 
 SMALLEST_P = 1e-6
 

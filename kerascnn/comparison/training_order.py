@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator
 from kerascnn import tracking
 from kerascnn.cli.screen import Screen, duration
 from kerascnn.comparison import comparison_plan as planning
-from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
+from kerascnn.comparison.cell import Cell
+from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.errors import Stopped, TrainingFailed
 from kerascnn.runs import Run
 from kerascnn.studies.executor import Executor, Slot

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from kerascnn.cli.screen import Screen, duration
-from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
+from kerascnn.comparison.cell import Cell
+from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.errors import TrainingFailed
 from kerascnn.runs import Run
 

@@ -153,8 +153,11 @@ def _files(table: str, form: TableForm, rows: TableRows, section: Data, room: Ro
 def _refuse_missing(missing: Sequence[int], table: str, form: TableForm, rows: TableRows) -> None:
     if missing:
         first = min(missing, key=lambda place: rows.rows[place])
+        count = (
+            "a file that is missing, in" if len(missing) == 1 else f"{len(missing)} files that are missing, first in"
+        )
         raise Missing(
-            f"{table} names {len(missing)} files that are missing, first in row {form.first + int(rows.rows[first])}:"
+            f"{table} names {count} row {form.first + int(rows.rows[first])}:"
             f" {one_line(rows.ids[first])!r}; paths count from {posixpath.dirname(table)}"
         )
 

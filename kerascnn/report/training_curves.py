@@ -12,6 +12,7 @@ from kerascnn.report import cells
 from kerascnn.report.axes import SIZE, frame, legend, short
 from kerascnn.report.drawing import FAINT, SERIES, Panel, Picture, hover
 from kerascnn.report.tables import Unit
+from kerascnn.scoring.task import of_column
 
 # More strips than this, each with the values of its epoch under the pointer, make a page heavy.
 STRIPS = 120
@@ -48,6 +49,18 @@ class EpochLine(NamedTuple):
     dashed: bool = False
 
 
+def _of_val(name: str) -> tuple[str, str]:
+    """The column of history.csv that has val's score of this name, and its label: the score's own title."""
+    row = of_column(f"val_{name}")
+    assert row is not None, f"no score is called {name}"
+    return f"val_{name}", f"val {row.title}"
+
+
+def _of_train(name: str) -> tuple[str, str]:
+    """The same of the training images, as they were shown."""
+    return name, f"train {_of_val(name)[1].removeprefix('val ')} (augmented)"
+
+
 # Title, unit and lines of a run's pictures; a line is (column of history.csv, label, color, dashed).
 _OF_RUN: tuple[tuple[str, Unit, tuple[tuple[str, str, str, bool], ...]], ...] = (
     ("loss", "number", (("loss", "train (augmented)", SERIES[1], True), ("val_loss", "val", SERIES[0], False))),
@@ -55,18 +68,18 @@ _OF_RUN: tuple[tuple[str, Unit, tuple[tuple[str, str, str, bool], ...]], ...] = 
         "score",
         "share",
         (
-            ("accuracy", "train accuracy (augmented)", SERIES[1], True),
-            ("mean_average_precision", "train mAP (augmented)", SERIES[1], True),
-            ("val_accuracy", "val accuracy", SERIES[0], False),
-            ("val_mean_average_precision", "val mAP", SERIES[0], False),
-            ("val_macro_f1", "val macro F1", SERIES[2], False),
+            (*_of_train("accuracy"), SERIES[1], True),
+            (*_of_train("mean_average_precision"), SERIES[1], True),
+            (*_of_val("accuracy"), SERIES[0], False),
+            (*_of_val("mean_average_precision"), SERIES[0], False),
+            (*_of_val("macro_f1"), SERIES[2], False),
         ),
     ),
     ("learning rate", "number", (("lr", "learning rate", SERIES[3], False),)),
 )
 _OF_ARCHS: tuple[tuple[str, str, Unit], ...] = (
-    ("val_accuracy", "val accuracy", "share"),
-    ("val_mean_average_precision", "val mAP", "share"),
+    (*_of_val("accuracy"), "share"),
+    (*_of_val("mean_average_precision"), "share"),
     ("val_loss", "val loss", "number"),
     ("loss", "training loss (augmented)", "number"),
 )

@@ -25,20 +25,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.errors import Stopped, UserError
-from kerascnn.runs import files
+from kerascnn.runs import files, lease_files
+from kerascnn.runs.files import LEASE_FOLDER
+from kerascnn.runs.lease_files import TTL, Seen, content_of, facts_of, generations, newest
 
-TTL = 60.0  # seconds after its last heartbeat at which a holder on another machine is dead
 BEATS = 12  # heartbeats in that time
-LEASE_FOLDER = files.LEASE_FOLDER
 _ASK = 0.5  # seconds between two tries to get what another process holds
-_RELEASED = 1e9  # an mtime before this one (2001) says that the lease was released
 # Errors of file systems without locks: Lustre without -o flock, some NFS and FUSE.
 _UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
 
 
 class Busy(UserError):
@@ -47,36 +44,6 @@ class Busy(UserError):
 
 class LeaseLost(Stopped):
     """The directory was taken over, removed or replaced: nothing more is written in it."""
-
-
-class Seen(NamedTuple):
-    """A lease file as it was read.
-
-    Attributes:
-        generation: Its number.
-        content: Its bytes, which name the holder; no two leases are equal.
-        beat: Its mtime, by the clock of the file server.
-        here: Whether the kernel knows if its holder lives: it is the same kernel, and flock works.
-        alive: With `here`, whether the holder lives.
-    """
-
-    generation: int
-    content: bytes
-    beat: float
-    here: bool
-    alive: bool
-
-    @property
-    def released(self) -> bool:
-        """Whether its holder gave it back."""
-        return self.beat < _RELEASED
-
-    @property
-    def holder(self) -> str:
-        """The holder, for messages."""
-        facts = _facts(self.content)
-        where = "" if self.here else f" on {one_line(str(facts.get('host', 'another machine')))}"
-        return f"process {one_line(str(facts.get('process', 'unknown')))}{where}"
 
 
 class Lease:
@@ -96,14 +63,14 @@ class Lease:
     ) -> None:
         self.folder, self.what, self.generation, self.ttl = folder, what, generation, ttl
         self.file = folder / LEASE_FOLDER / str(generation)
-        self.tag = f"{generation}-{_facts(content)['token']}"
+        self.tag = f"{generation}-{facts_of(content)['token']}"
         self._descriptor, self._content = descriptor, content
         self._over = threading.Event()
 
     @property
     def in_place(self) -> bool:
         """Whether this process still holds the directory. Opening the file asks the file server, not a cache."""
-        return _content(self.file) == self._content
+        return content_of(self.file) == self._content
 
     def check(self) -> None:
         """Raises LeaseLost if another process has taken the directory over, or if it was removed or replaced.
@@ -115,10 +82,10 @@ class Lease:
         if self.in_place:
             return
         place = one_line(str(self.folder))
-        newest = _newest(self.folder)
-        if newest is not None and newest.generation > self.generation:
+        last = newest(self.folder)
+        if last is not None and last.generation > self.generation:
             raise LeaseLost(
-                f"{self.what}: {newest.holder} has taken over {place}, because this process gave no sign of life for"
+                f"{self.what}: {last.holder} has taken over {place}, because this process gave no sign of life for"
                 f" {self.ttl:g} s: nothing more is written here; the same command waits for the other one, or continues"
             )
         raise LeaseLost(
@@ -213,14 +180,6 @@ def hold_when_free(
         time.sleep(_ASK)
 
 
-def live_holder(folder: Path) -> str | None:
-    """Returns the holder of a directory for messages, or None; nothing is written, and nobody is kept from holding it."""
-    seen = _newest(folder)
-    if seen is None or seen.released or not (seen.alive if seen.here else time.time() - seen.beat < TTL):
-        return None
-    return seen.holder
-
-
 def _acquired(folder: Path, what: str, say: Callable[[str], None] | None, ttl: float) -> Lease:
     """Returns the lease of a new generation."""
     place = folder / LEASE_FOLDER
@@ -228,7 +187,7 @@ def _acquired(folder: Path, what: str, say: Callable[[str], None] | None, ttl: f
         folder.mkdir(parents=True, exist_ok=True)  # an error names the folder, not what is in it
         with contextlib.suppress(FileNotFoundError):  # somebody removes the directory: the next try makes it anew
             place.mkdir(exist_ok=True)
-        seen = _newest(folder)
+        seen = newest(folder)
         if seen is not None and _lives(folder, seen, what, say, ttl):
             raise Busy(f"{what} is in use by {seen.holder}: wait for it, or choose another name")
         try:
@@ -238,7 +197,7 @@ def _acquired(folder: Path, what: str, say: Callable[[str], None] | None, ttl: f
             continue
         try:
             if _follows(lease, seen):
-                for old in _generations(folder):  # ascending, so that no older one outlives a newer one
+                for old in generations(folder):  # ascending, so that no older one outlives a newer one
                     if old < lease.generation:
                         (place / str(old)).unlink(missing_ok=True)
                 return lease
@@ -253,12 +212,10 @@ def _acquired(folder: Path, what: str, say: Callable[[str], None] | None, ttl: f
 
 def _follows(lease: Lease, seen: Seen | None) -> bool:
     """Returns whether a new lease is the newest, in the directory that was judged: it may have been replaced since."""
-    generations = _generations(lease.folder)
+    found = generations(lease.folder)
     if seen is None:
-        return generations == [lease.generation]
-    return (
-        generations[-1:] == [lease.generation] and _content(lease.file.with_name(str(seen.generation))) == seen.content
-    )
+        return found == [lease.generation]
+    return found[-1:] == [lease.generation] and content_of(lease.file.with_name(str(seen.generation))) == seen.content
 
 
 def _created(folder: Path, what: str, generation: int, ttl: float) -> Lease:
@@ -268,7 +225,7 @@ def _created(folder: Path, what: str, generation: int, ttl: float) -> Lease:
         facts = {
             "process": os.getpid(),
             "host": platform.node(),
-            "kernel": kernel(),
+            "kernel": lease_files.kernel(),
             "flock": _locked(descriptor),  # before the content, so that whoever reads it can ask the kernel
             "token": secrets.token_hex(8),
         }
@@ -309,7 +266,7 @@ def _lives(folder: Path, seen: Seen, what: str, say: Callable[[str], None] | Non
         if watched > ttl or (age > ttl and watched > 2.5 * ttl / BEATS):
             return False
         time.sleep(ttl / BEATS / 4)
-        now = _newest(folder)
+        now = newest(folder)
         if now is None or now.content != seen.content or now.released:
             return False  # its directory or its holder is another one: creating the next generation tells
         if now.beat != seen.beat:
@@ -327,70 +284,3 @@ def _server_time(folder: Path) -> float:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
-
-
-def _generations(folder: Path) -> list[int]:
-    try:
-        return sorted(int(name) for name in os.listdir(folder / LEASE_FOLDER) if name.isdecimal())  # noqa: PTH208
-    except OSError as error:
-        if error.errno in _GONE:
-            return []
-        raise
-
-
-def _newest(folder: Path) -> Seen | None:
-    """Returns the lease of the highest generation, or None."""
-    for generation in reversed(_generations(folder)):
-        try:
-            descriptor = os.open(folder / LEASE_FOLDER / str(generation), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno in _GONE:
-                return _newest(folder)
-            raise
-        try:
-            content, beat = os.read(descriptor, 4096), os.fstat(descriptor).st_mtime
-            facts = _facts(content)
-            here = facts.get("flock") is True and facts.get("kernel") == kernel()
-            return Seen(generation, content, beat, here, here and _held(descriptor))
-        finally:
-            os.close(descriptor)
-    return None
-
-
-def _held(descriptor: int) -> bool:
-    """Returns whether a living process of this kernel has locked the file; probing disturbs nobody."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _content(file: Path) -> bytes | None:
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(descriptor, 4096)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno in _GONE:
-            return None
-        raise
-
-
-def _facts(content: bytes) -> dict[str, object]:
-    """Returns what a lease says of its holder; nothing where its writer was killed before it wrote."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def kernel() -> str:
-    """Returns an identifier of the running kernel, equal in all its containers, new after each start."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:  # macOS
-        return platform.node()

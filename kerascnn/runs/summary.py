@@ -10,7 +10,7 @@ from kerascnn.config import Config
 from kerascnn.errors import UserError
 from kerascnn.runs.directory import Run
 from kerascnn.runs.finding import when
-from kerascnn.runs.lease import live_holder
+from kerascnn.runs.lease_files import live_holder
 from kerascnn.scoring.metrics import Score
 from kerascnn.scoring.task import SINGLE, Task
 

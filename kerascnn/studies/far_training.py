@@ -11,7 +11,7 @@ from kerascnn.cli import ambient
 from kerascnn.devices import hardware
 from kerascnn.errors import Stopped, TrainingFailed, UserError
 from kerascnn.runs import Run
-from kerascnn.runs.lease import live_holder
+from kerascnn.runs.lease_files import live_holder
 from kerascnn.studies.executor import CHILD_LOG, ChildLost, Row, Slot
 from kerascnn.studies.executors.local import LOOK, LocalExecutor
 

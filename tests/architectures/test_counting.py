@@ -7,7 +7,7 @@ from kerascnn.architectures.counting import counted
 from kerascnn.architectures.shape import Shape
 from kerascnn.errors import UserError
 from kerascnn.models import cost
-from tests.models.figures import FIGURES, equal
+from tests.models.figures import FIGURES, VARIANTS, equal
 
 
 @pytest.mark.parametrize("arch", FIGURES)
@@ -18,6 +18,14 @@ def test_published_networks(arch: str) -> None:
     assert equal(found.macs, macs, unit)
 
 
+@pytest.mark.parametrize(("arch", "size", "classes", "options", "trainable", "macs", "unit"), VARIANTS)
+def test_published_variants(arch, size, classes, options, trainable, macs, unit) -> None:
+    found = counted(arch, size, classes, Shape(**options))
+    assert 0 <= found.params - trainable < trainable / 100  # the statistics of normalizations
+    assert equal(found.macs, macs, unit)
+
+
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("arch", "size", "options"),
     [

@@ -83,6 +83,7 @@ def test_unknown_name():
         filters.resolve("googlenet", Shape(filters={"stage1.3x3_reduc": 8}))
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("arch", ["resnet20", "googlenet", "xception", "inception_article"])
 def test_what_is_built_has_the_counts(arch):
     """All convolutions of the stages, in the graph's order, have the printed counts (residual outputs follow their stage)."""

@@ -36,6 +36,7 @@ def test_minimum_is_where_the_last_pixel_ends(arch, smallest):
         models.build(arch, (smallest, smallest - 1, 3), 2)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("arch", ["inception_v3", "googlenet", "resnet18", "resnet9", "inception_article"])
 def test_the_minimum_is_reached_in_the_graph(arch):
     with pytest.raises(UserError, match="at least") as error:

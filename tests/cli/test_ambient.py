@@ -62,6 +62,7 @@ def test_no_variable_is_both_fixed_and_respected():
     assert not ambient.FIXED.keys() & set(ambient.RESPECTED)
 
 
+@pytest.mark.training
 def test_keras_starts_with_this_programs_settings(tmp_path):
     (tmp_path / "keras.json").write_text(
         json.dumps({"floatx": "float16", "epsilon": 1e-3, "backend": "jax", "image_data_format": "channels_first"})

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from kerascnn import errors
 from kerascnn.cli.command import command, ending
+from tests.sources import FILES, name, nodes
 
-PACKAGE = Path(__file__).resolve().parents[2] / "kerascnn"
-FILES = sorted(PACKAGE.rglob("*.py"))
+WITH_HANDLERS = [path for path in FILES if "signal.signal(" in path.read_text(encoding="utf-8")]
 # Threads hand everything to the one that waits for them; the last lines of a forked process make an exit code of it.
 HANDED_ON = {
     ("studies/workers.py", "_one"),
@@ -31,7 +31,7 @@ HANDED_ON = {
 
 def handlers(path: Path) -> Iterator[tuple[str, ast.ExceptHandler]]:
     """Every `except` that takes a stop too, with the function that it stands in."""
-    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for function in nodes(path):
         if isinstance(function, ast.FunctionDef):
             for node in ast.walk(function):
                 if isinstance(node, ast.ExceptHandler):
@@ -42,32 +42,29 @@ def handlers(path: Path) -> Iterator[tuple[str, ast.ExceptHandler]]:
                         yield function.name, node
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_what_catches_a_stop_raises_it_again(path: Path) -> None:
-    for function, node in handlers(path):
-        if (path.relative_to(PACKAGE).as_posix(), function) not in HANDED_ON:
-            last = node.body[-1]
-            assert isinstance(last, ast.Raise), f"{path.name}:{node.lineno}: {function} may swallow a stop"
-            assert last.exc is None, f"{path.name}:{node.lineno}: {function} makes another error of a stop"
+def test_what_catches_a_stop_raises_it_again() -> None:
+    for path in FILES:
+        for function, node in handlers(path):
+            if (name(path), function) not in HANDED_ON:
+                last = node.body[-1]
+                assert isinstance(last, ast.Raise), f"{name(path)}:{node.lineno}: {function} may swallow a stop"
+                assert last.exc is None, f"{name(path)}:{node.lineno}: {function} makes another error of a stop"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", WITH_HANDLERS, ids=name)
 def test_what_a_signals_handler_raises_is_no_exception(path: Path) -> None:
     """`except Exception` around a parser or a loader must not take it for a damaged file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    calls = [
-        node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "signal.signal"
-    ]
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call) and ast.unparse(node.func) == "signal.signal"]
+    functions = [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
     returned = {function.name: ast.unparse(function.returns) for function in functions if function.returns}
     named = {argument.id for call in calls for argument in call.args if isinstance(argument, ast.Name)}
     for function in functions:
         if function.name in named:
             raised = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc is not None]
             for error in raised:
-                name = ast.unparse(error.func if isinstance(error, ast.Call) else error).rpartition(".")[2]
-                name = returned.get(name, name)
-                assert name in ("Stopped", "KeyboardInterrupt"), f"{path.name}: a handler raises {name}"
+                kind = ast.unparse(error.func if isinstance(error, ast.Call) else error).rpartition(".")[2]
+                kind = returned.get(kind, kind)
+                assert kind in ("Stopped", "KeyboardInterrupt"), f"{name(path)}: a handler raises {kind}"
     assert not issubclass(errors.Stopped, Exception)
 
 
@@ -188,6 +185,7 @@ def run(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("command", "code"),
     [

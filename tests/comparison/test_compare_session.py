@@ -10,9 +10,10 @@ import pytest
 
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import concluding, training_order
+from kerascnn.comparison.cell import Cell
 from kerascnn.comparison.compare_config import Compare
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
-from kerascnn.comparison.comparison_plan import Cell, ComparisonPlan
+from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
 from kerascnn.studies.cost import Cost

@@ -13,7 +13,8 @@ from kerascnn.comparison import comparison_page, summary_lines
 from kerascnn.comparison import finished as found
 from kerascnn.comparison.compare_config import Compare
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
-from kerascnn.comparison.conclude import Entry, conclude
+from kerascnn.comparison.conclude import conclude
+from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.network_costs import PROCESSES, inference
 from kerascnn.comparison.publish import publish
 from kerascnn.errors import UserError

@@ -9,7 +9,7 @@ import pytest
 from kerascnn.cli.screen import Screen
 from kerascnn.comparison import compare_config, concluding, finished, training_order
 from kerascnn.comparison.comparison_plan import ComparisonPlan
-from kerascnn.comparison.conclude import Entry
+from kerascnn.comparison.entry import Entry
 from kerascnn.errors import UserError
 from kerascnn.scoring.metrics import SCORES
 from kerascnn.statistics import FoldSizes, fold_difference, fold_score

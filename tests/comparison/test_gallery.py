@@ -4,7 +4,7 @@ import numpy as np
 
 from kerascnn import data
 from kerascnn.comparison import gallery
-from kerascnn.comparison.conclude import Entry
+from kerascnn.comparison.entry import Entry
 from kerascnn.config import Config
 from kerascnn.data import pipeline
 from kerascnn.runs import Run

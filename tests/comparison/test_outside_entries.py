@@ -10,7 +10,8 @@ from kerascnn.cli.screen import Screen
 from kerascnn.compare import main
 from kerascnn.comparison import comparison_page, finished, outside_entries
 from kerascnn.comparison.compare_config import Compare
-from kerascnn.comparison.conclude import Entry, conclude
+from kerascnn.comparison.conclude import conclude
+from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.verdict import MetricUnit, Side, judge
 from kerascnn.statistics import two_way
 from kerascnn.studies.cost import Cost

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-import pytest
+from tests.sources import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPAT = ROOT / "kerascnn" / "compat"
@@ -17,10 +17,10 @@ PRIVATE = ("tensorflow.python", "keras.src", "keras_tuner.src", "keras_tuner.eng
 LIBRARIES = ("keras", "keras_tuner", "matplotlib", "numpy", "pydantic", "rich", "tensorboard", "tensorflow", "tyro")
 
 
-def imported(tree: ast.AST) -> set[str]:
-    """The dotted names that a module imports, also inside functions."""
+def imported(path: Path) -> set[str]:
+    """The dotted names that a file imports, also inside functions."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -34,17 +34,16 @@ def is_private(name: str) -> bool:
     return first in LIBRARIES and (name.startswith(PRIVATE) or below)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_private_module_is_imported(path: Path) -> None:
-    found = {name for name in imported(ast.parse(path.read_text(encoding="utf-8"))) if is_private(name)}
-    assert not found, f"these belong into kerascnn/compat, with a canary in tests/compat: {sorted(found)}"
+def test_no_private_module_is_imported() -> None:
+    found = [f"{path.relative_to(ROOT)}: {name}" for path in FILES for name in imported(path) if is_private(name)]
+    assert not found, "\n".join(["these belong into kerascnn/compat, with a canary in tests/compat:", *sorted(found)])
 
 
 def own_names() -> set[str]:
     """Every name that the package itself defines or assigns."""
     found: set[str] = set()
     for path in (ROOT / "kerascnn").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 found.add(node.name)
             elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
@@ -63,7 +62,7 @@ def test_no_private_attribute_of_others_is_used() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
         for path in FILES
         if path.is_relative_to(ROOT / "kerascnn")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute)
         and node.attr.startswith("_")
         and not node.attr.startswith("__")

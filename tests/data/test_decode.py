@@ -1,6 +1,8 @@
 """Every odd file gives Pillow's pixels or its reason; resizing is what TensorFlow and Pillow do in several steps."""
 
+import functools
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,15 @@ from tests.data import odd_files
 PATH = [tf.TensorSpec([], tf.string)]
 read_and_decode = tf.function(lambda path: decode.decode(decode.read(path)), input_signature=PATH)
 decode_bytes = tf.function(decode.decode, input_signature=PATH)
+
+
+@functools.cache
+def window_of(size: int, large: int = decode.LARGE) -> Callable:
+    """`decode.window` of bytes and a place, int32 [4], as the pipeline has it: in a graph."""
+    inputs = [*PATH, tf.TensorSpec([4], tf.int32)]
+    return tf.function(
+        lambda data, place: decode.window(data, lambda *_: tf.unstack(place), size, large), input_signature=inputs
+    )
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +90,7 @@ def test_a_window_is_a_part_of_the_decoded_image(corpus: list[odd_files.OddFile]
             )
             place = top, left, max(rows, 1), max(columns, 1)
             expected = whole[top : top + place[2], left : left + place[3]]
-            part = decode.window(data, lambda *_, place=place: place, size=4096, large=1).numpy()
+            part = window_of(4096, large=1)(data, place).numpy()
             cut = slice(None) if shares == WINDOWS[0] else slice(1, -1)
             found = difference(expected, part)
             if isinstance(found, str) or (abs(expected.astype(int) - part)[cut, cut] > 0).any():
@@ -95,8 +106,8 @@ def test_a_window_of_a_small_image_is_cut_from_the_whole() -> None:
     whole = decode_bytes(data).numpy()
     pixels = whole.shape[0] * whole.shape[1]
     assert pixels < decode.LARGE
-    np.testing.assert_array_equal(decode.window(data, lambda *_: place, 4), whole[3:33, 5:45])
-    assert decode.window(data, lambda *_: place, 4, large=pixels).shape == (15, 20, 3)
+    np.testing.assert_array_equal(window_of(4)(data, place), whole[3:33, 5:45])
+    assert window_of(4, large=pixels)(data, place).shape == (15, 20, 3)
 
 
 @pytest.mark.parametrize("orientation", range(9))
@@ -109,7 +120,7 @@ def test_a_large_window_is_decoded_smaller(orientation: int) -> None:
     data = tf.constant(content.getvalue())
     exact = decode_bytes(data).numpy()[160:720, 240:880]
     for size, scale in ((32, 8), (60, 4), (200, 1)):
-        part = decode.window(data, lambda *_: (160, 240, 560, 640), size)
+        part = window_of(size)(data, (160, 240, 560, 640))
         assert part.shape == (560 // scale, 640 // scale, 3)
         resized, wanted = (decode.resize(image, size, "squash").numpy().astype(int) for image in (part, exact))
         assert abs(resized - wanted).mean() < (1 if scale > 1 else 1e-3), size

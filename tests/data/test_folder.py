@@ -182,6 +182,7 @@ def test_photos_as_people_have_them(tmp_path):
     assert images.std(axis=(1, 2, 3)).min() > 5
 
 
+@pytest.mark.training
 def test_every_odd_file_is_used_or_listed(tmp_path):
     root = tmp_path / "folder"
     made = odd_files.make(root / "odd")

@@ -133,6 +133,7 @@ def test_memory_whose_files_have_no_identity(photos, place, tmp_path):
     memory.rm("/photos", recursive=True)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("place", ["", "/t.csv"])
 def test_a_server_with_etags_is_read_once(photos, server, place, tmp_path):
     runs, cache = tmp_path / "runs", f"disk:{tmp_path / 'cache'}"
@@ -173,6 +174,7 @@ def test_an_interrupted_read_is_tried_again_then_named(photos, server, tmp_path)
         load(f"{server.url}/t.csv")
 
 
+@pytest.mark.training
 def test_an_image_that_changes_or_goes_away_in_mid_training_stops_it(photos, server, tmp_path):
     for change in ("changed", "gone"):
         found = load(f"{server.url}/t.csv", tmp_path / change, cache="off")
@@ -195,7 +197,7 @@ def test_missing_things_are_one_message(photos, server, tmp_path):
     with pytest.raises(Missing, match=r"there is no .*none\.csv"):
         load(f"{server.url}/none.csv")
     (photos / "ant" / "0 a#b.webp").unlink()
-    with pytest.raises(Missing, match=r"/t.csv names 1 files that are missing, first in row 2: 'ant/0 a#b.webp'"):
+    with pytest.raises(Missing, match=r"/t.csv names a file that is missing, in row 2: 'ant/0 a#b.webp'"):
         load(f"{server.url}/t.csv")
     with pytest.raises(UserError, match=r"/t.csv: --label-column|--label-column x: t.csv has no such column"):
         load(f"{server.url}/t.csv", label_column=("x",))
@@ -260,6 +262,7 @@ def test_a_file_comes_in_parts(photos, server, tmp_path, monkeypatch):
     assert remote.local("memory://t.csv", "auto", Room(tmp_path), 1 << 20).read_bytes() == content
 
 
+@pytest.mark.training
 def test_s3(photos, tmp_path, monkeypatch):
     moto = pytest.importorskip("moto.server")
     boto3 = pytest.importorskip("boto3")

@@ -10,6 +10,8 @@ from kerascnn.data import pipeline, tfds
 from kerascnn.data.sources import Buffers, Pixels
 from kerascnn.errors import UserError
 
+pytestmark = pytest.mark.training
+
 
 def prepare(home, name, splits, *, shape=(20, 20, 3), version="1.0.0", config=None, classes=("ant", "bee")):
     """Write a data set of (image, label) rows per split, as TFDS would have prepared it."""

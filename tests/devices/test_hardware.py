@@ -97,11 +97,18 @@ said = plan.inspect_hardware().onednn
 print(json.dumps({"on": onednn_on(), "rule": rule, "pays": hardware.onednn_pays_here(), "said": said}))
 """
 OURS_FIRST = """
-import json
-import kerascnn.layers
+import json, os, pathlib
+import kerascnn, tensorflow as tf
 from kerascnn.devices import plan
 from kerascnn.devices.kernels import onednn
-print(json.dumps({"on": onednn(), "said": plan.inspect_hardware().onednn}))
+
+def names():
+    tasks = pathlib.Path("/proc/self/task")
+    return [task.joinpath("comm").read_text().strip() for task in tasks.iterdir()] if tasks.is_dir() else []
+
+tf.linalg.matmul(tf.ones((300, 300)), tf.ones((300, 300)))
+threads = {"all": len(names()), "between": names().count("tf_Compute"), **plan.kernels()}
+print(json.dumps({"on": onednn(), "said": plan.inspect_hardware().onednn, **threads}))
 """
 X86_LINUX = pytest.mark.skipif(
     not (sys.platform == "linux" and os.uname().machine == "x86_64"), reason="the rule is x86 Linux's"
@@ -117,35 +124,31 @@ def test_the_rule_is_tensorflows_and_a_late_import_is_told_once() -> None:
     assert ("before kerascnn" in found["said"]) == found["pays"]
 
 
+@pytest.fixture(scope="module")
+def usual() -> dict:
+    """What the package finds in a process of its own."""
+    return in_child(OURS_FIRST)
+
+
+@pytest.fixture(scope="module")
+def other(usual: dict) -> dict:
+    """The same with the user's own choices: no oneDNN, three threads more within an operation, five between them."""
+    threads = {"TF_NUM_INTRAOP_THREADS": str(usual["threads"] + 3), "TF_NUM_INTEROP_THREADS": "5"}
+    return in_child(OURS_FIRST, **{ONEDNN: "0"}, **threads)
+
+
 @pytest.mark.training
 @X86_LINUX
-@pytest.mark.parametrize(("variables", "expected"), [({}, True), ({ONEDNN: "0"}, False)])
-def test_the_package_turns_onednn_on(variables, expected) -> None:
+def test_the_package_turns_onednn_on(usual: dict, other: dict) -> None:
     if "avx2" not in hardware.cpu_flags():
         pytest.skip("no AVX2 here")
-    found = in_child(OURS_FIRST, **variables)
-    assert found["on"] == expected
-    assert found["said"] == ("oneDNN on" if expected else f"oneDNN off ({ONEDNN}=0)")
-
-
-THREADS = """
-import json, os, pathlib
-import kerascnn, tensorflow as tf
-from kerascnn.devices import plan
-
-def names():
-    return [task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()]
-
-tf.linalg.matmul(tf.ones((300, 300)), tf.ones((300, 300)))
-print(json.dumps({"all": len(names()), "between": names().count("tf_Compute"), **plan.kernels()}))
-"""
+    assert (usual["on"], usual["said"]) == (True, "oneDNN on")
+    assert (other["on"], other["said"]) == (False, f"oneDNN off ({ONEDNN}=0)")
 
 
 @pytest.mark.training
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in Linux's /proc")
-def test_threads_are_those_that_tensorflow_starts() -> None:
-    usual = in_child(THREADS)
-    other = in_child(THREADS, TF_NUM_INTRAOP_THREADS=str(usual["threads"] + 3), TF_NUM_INTEROP_THREADS="5")
+def test_threads_are_those_that_tensorflow_starts(usual: dict, other: dict) -> None:
     assert usual["threads"] == hardware.available_cpus()
     assert other["threads"] - usual["threads"] == 3
     assert usual["between"] == usual["inter_op_threads"]

@@ -122,6 +122,7 @@ def test_every_unit_says_its_command(unit):
         assert parse_config(flags, prog=module, description="").fit.epochs == 1
 
 
+@pytest.mark.training
 def test_the_bound_counts_every_convolution():
     found = convolutions.convolutions("resnet20", 32, 4)
     macs = cost.count(models.build("resnet20", (32, 32, 3), 10)).macs
@@ -133,6 +134,7 @@ def test_the_bound_counts_every_convolution():
     assert all(np.isfinite(call()) for call in convolutions.passes(inner, "bfloat16").values())
 
 
+@pytest.mark.training
 def test_both_ways_of_reading_photos_show_the_same(tmp_path):
     for i in range(3):
         odd_files.photo().save(tmp_path / f"{i}.jpg")

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import layers
+from tests.pages import TEXTS, blocks
 
 BRANCHES = (((3, 1),), ((2, 1), (4, 3)), (("avg", 3), (2, 1)), ((2, 1), (((3, (1, 3)),), ((3, (3, 1)),))))
 REDUCTION = (((4, 3, 2, "valid"),), ((2, 1), (3, 3, 2, "valid")), (("max", 3, 2, "valid"),))
@@ -197,33 +198,20 @@ def test_two_steps_change_every_trainable_weight(cls, options, shape, expected):
         assert not np.array_equal(old, new), weight.path
 
 
-README = """
-import keras
-from kerascnn.layers import Bottleneck, ConvBN, InceptionBlock, Preprocess
-
-images = keras.Input((None, None, 3))
-x = Preprocess(mean=[127.5] * 3, std=[63.75] * 3)(images)
-x = ConvBN(32, 3)(x)
-x = InceptionBlock([[[16, 1]], [[16, 1], [32, 3]], [["max", 3], [16, 1]]])(x)   # three branches; a step: filters, kernel
-x = Bottleneck(128, strides=2, se_units=8, drop_path=0.1)(x)
-x = keras.layers.GlobalAveragePooling2D()(x)
-model = keras.Model(images, keras.layers.Dense(10)(x))
-model.save("mine.keras")                                   # elsewhere: import kerascnn.layers, then keras.models.load_model
-"""
-
 ELSEWHERE = """
 import keras, numpy as np
 import kerascnn.layers
 model = keras.models.load_model("mine.keras")
-np.save("after.npy", model.predict(np.load("images.npy"), verbose=0))
+np.save("after.npy", model(np.load("images.npy")))
 """
 
 
-def test_readme_network_loads_in_a_new_process(tmp_path, monkeypatch):
+def test_the_network_of_the_docs_loads_in_a_new_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scope: dict = {}
-    exec(README, scope)
+    example, *_ = blocks("python", TEXTS["docs/library.md"])
+    exec(example, scope)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype("float32")
     np.save("images.npy", pixels)
     subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", ELSEWHERE], check=True, cwd=tmp_path)
-    np.testing.assert_allclose(np.load("after.npy"), scope["model"].predict(pixels, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(np.load("after.npy"), scope["model"](pixels), atol=1e-6)

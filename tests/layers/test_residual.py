@@ -34,9 +34,15 @@ def test_zero_init_residual_begins_as_the_identity_and_learns(block):
     )
 
 
-@pytest.mark.parametrize("block", BLOCKS)
+# Every shortcut at every change of channels and side in one block; in the others with both changes and without any.
 @pytest.mark.parametrize("shortcut", ["A", "B", "D", "pool"])
-@pytest.mark.parametrize(("channels", "strides"), [(8, 1), (8, 2), (4, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("block", "channels", "strides"),
+    [
+        *((block, *change) for block in BLOCKS for change in ((8, 1), (4, 2))),
+        *((layers.BasicBlock, *change) for change in ((8, 2), (4, 1))),
+    ],
+)
 def test_every_shortcut_in_every_block(block, shortcut, channels, strides):
     layer = block(8, strides, shortcut=shortcut)
     assert layer(images(2, 7, 7, channels)).shape == (2, 7 // strides + strides - 1, 7 // strides + strides - 1, 8)

@@ -29,11 +29,12 @@ KINDS = [
 ]
 SIZES = dict.fromkeys(KINDS, 40) | {"inception_resnet_v1": 75}
 TINY = {"width": 0.1, "width_divisor": 4}
+SHALLOW = dict.fromkeys(("resnetv2_50", "seresnet50"), (1, 2, 1, 1))  # a first and a further block
 
 
 def tiny(arch, shape=None, **options):
     size = SIZES.get(arch, 96)
-    return models.build(arch, shape or (size, size, 3), 5, **{**TINY, **options})
+    return models.build(arch, shape or (size, size, 3), 5, **{"blocks": SHALLOW.get(arch), **TINY, **options})
 
 
 def pixels(arch, batch=2, larger=0):

@@ -5,6 +5,7 @@ import pytest
 
 from kerascnn import models
 from kerascnn.models import cost
+from tests.models.contract import assert_contract
 from tests.models.figures import FIGURES, VARIANTS, equal
 
 
@@ -12,28 +13,11 @@ def test_every_arch_has_its_figures():
     assert FIGURES.keys() == models.ARCHS.keys()
 
 
-# Deeper or wider copies of rows that the default suite has.
-SLOW = {
-    "resnet32",
-    "resnet44",
-    "resnet56",
-    "resnet101",
-    "resnet110",
-    "resnet152",
-    "preact_resnet164",
-    "resnet34d",
-    "resnet101d",
-    "resnet152d",
-    "resnetv2_101",
-    "resnetv2_152",
-    "resnext101_32x8d",
-    "wide_resnet101_2",
-    "inception_resnet_v2",
-    "inception_v3_keras",
-    "inception_resnet_v2_keras",
-    "xception_keras",
-}
-EVERY = [pytest.param(arch, marks=pytest.mark.slow) if arch in SLOW else arch for arch in FIGURES]
+# tests/architectures/test_counting.py has every figure, as a sum over the description; tests/models/test_description.py
+# builds a small network of each kind of block and compares. Here each family at its published size, slowly all of them.
+FEW = {"resnet20", "resnet50", "resnetv2_50_keras", "resnet9", "xception"}
+FEW_VARIANTS = {"resnet20", "resnet18"}
+EVERY = [arch if arch in FEW else pytest.param(arch, marks=pytest.mark.slow) for arch in FIGURES]
 
 
 @pytest.mark.training
@@ -48,24 +32,10 @@ def test_published_network(arch):
     assert equal(counted.macs, macs, unit), counted
 
 
-def assert_contract(model, arch, classes):
-    names = [layer.name for layer in model.layers]
-    row = models.ARCHS[arch]
-    stages = [name for name in names if name.startswith("stage") and "_" not in name]
-    assert stages == [f"stage{i}" for i in range(1, len(stages) + 1)]
-    assert len(stages) >= 3
-    order = [name for name in names if name in ("preprocess", "stem", "pool", "logits") or name in stages]
-    assert order == ["preprocess", "stem", *stages, "pool", "logits"]
-    assert ("dropout" in names) == (row.dropout > 0)
-    assert model.name == arch
-    assert model.output_shape == (None, classes)
-    assert model.outputs[0].dtype == "float32"
-    assert model.inputs[0].dtype == "float32"
-
-
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("arch", "size", "classes", "options", "trainable", "macs", "unit"),
-    [row if row[1] in (32, 224) else pytest.param(*row, marks=pytest.mark.slow) for row in VARIANTS],
+    [row if row[0] in FEW_VARIANTS else pytest.param(*row, marks=pytest.mark.slow) for row in VARIANTS],
 )
 def test_published_variant(arch, size, classes, options, trainable, macs, unit):
     with cost.weightless():
@@ -74,6 +44,7 @@ def test_published_variant(arch, size, classes, options, trainable, macs, unit):
     assert equal(counted.macs, macs, unit), counted
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("arch", "weights", "trainable", "statistics", "macs"),
     [

@@ -1,4 +1,4 @@
-"""What a network's description says is what is built: every layer with weights, its path, its size, in the same order."""
+"""What a network's description says is what is built: every layer with weights, its path and size in the same order, its cost."""
 
 from collections import Counter
 from math import prod
@@ -7,9 +7,13 @@ import pytest
 
 from kerascnn import models
 from kerascnn.architectures import networks
+from kerascnn.architectures.counting import counted
 from kerascnn.architectures.shape import Shape
 from kerascnn.architectures.steps import Trace
 from kerascnn.models import cost
+from tests.models.contract import assert_contract
+
+pytestmark = pytest.mark.training
 
 # One for each kind of block; the others differ in numbers only.
 KINDS = (
@@ -21,6 +25,7 @@ KINDS = (
     "wrn16_4",
     "resnetv2_50_keras",
     "resnet9",
+    "inception_small",
     "inception_v4",
     "inception_v3_keras",
     "inception_resnet_v1",
@@ -47,7 +52,10 @@ def assert_described(arch: str, shape: Shape) -> None:
     described = {unit.path: unit.params for unit in Trace(96).through((*found.body, *found.head)).units}
     with cost.weightless():
         model = models.build(arch, (96, 96, 3), 5, shape)
+        counts = cost.count(model)
     built: Counter[str] = Counter()
     for variable in model.weights:
         built[variable.path.rpartition("/")[0]] += prod(variable.shape)
     assert list(built.items()) == list(described.items())
+    assert (counts.params, counts.macs) == counted(arch, 96, 5, shape)
+    assert_contract(model, arch, 5)

@@ -2,9 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kerascnn import layers, models
+
+pytestmark = pytest.mark.training
 
 TINY = {"width": 0.5, "drop_path": 0.2}
 

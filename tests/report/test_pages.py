@@ -132,9 +132,13 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
-def test_nothing_in_a_name_is_markup_and_nothing_is_fetched(make):
-    page = make()
+@pytest.fixture(scope="module", params=FULL)
+def page(request):
+    """Each of them, drawn once."""
+    return FULL[request.param]()
+
+
+def test_nothing_in_a_name_is_markup_and_nothing_is_fetched(page):
     reader = Reader(page)
     assert not {tag for tag, _ in reader.tags} & {"script", "iframe", "object", "embed", "form", "a", "link", "base"}
     bare = re.sub(r"base64,[\w+/=]+", "", page)
@@ -145,14 +149,14 @@ def test_nothing_in_a_name_is_markup_and_nothing_is_fetched(make):
     assert BAD not in "".join(reader.text), "a line break would show"
 
 
-@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
-def test_whoever_cannot_see_a_picture_is_told(make):
-    reader = Reader(make())
+def test_whoever_cannot_see_a_picture_is_told(page):
+    reader = Reader(page)
     assert all(len(image["alt"]) > 10 for image in reader.all("img"))
     assert all(drawing["role"] == "img" and len(drawing["aria-label"]) > 10 for drawing in reader.all("svg"))
     assert [attributes["lang"] for attributes in reader.all("html")] == ["en"]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("side", [32, 224])
 def test_a_page_of_the_worst_photos_stays_under_a_megabyte(side):
     """Noise is what compresses least."""
@@ -252,10 +256,8 @@ def test_a_matrix_of_a_thousand_classes_stays_small():
     assert pixels[..., 3].sum() == 250 * 255
 
 
-@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
-def test_a_wide_table_scrolls_and_says_so(make):
+def test_a_wide_table_scrolls_and_says_so(page):
     """Every table lies in a region of its own that scrolls, by keyboard too; what is cut off has a shadow."""
-    page = make()
     assert page.count("<table>") == page.count('<div class="wide" role="region" tabindex="0"')
     assert all("aria-label" in one for one in Reader(page).all("div") if one.get("class") == "wide")
     style = page[page.index(".wide {") :]
@@ -263,9 +265,8 @@ def test_a_wide_table_scrolls_and_says_so(make):
     assert "var(--shadow)" in style[: style.index("}")]
 
 
-@pytest.mark.parametrize("make", FULL.values(), ids=FULL)
-def test_pictures_follow_the_page_s_light_or_dark_ground(make):
-    drawn = "".join(re.findall(r"<svg.*?</svg>", make(), re.DOTALL))
+def test_pictures_follow_the_page_s_light_or_dark_ground(page):
+    drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
     assert not re.findall(r"(?:fill|stroke): #\w+", drawn)
     if drawn:
         assert "var(--faint)" in drawn
@@ -305,6 +306,7 @@ def test_whiskers_of_several_lines_at_one_place_stand_beside_each_other():
         np.testing.assert_allclose((left + right) / 2, at, rtol=1e-2)
 
 
+@pytest.mark.training
 def test_pages_need_no_tensorflow():
     code = "import sys; from kerascnn.report import csv_tables, html, markdown; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

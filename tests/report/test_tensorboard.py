@@ -104,6 +104,7 @@ def undisturbed(tmp_path_factory):
     return curves(log_dir)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("at", [0, 3, 6, 8], ids=lambda step: f"step {step}")
 def test_a_resumed_run_has_each_step_once(tmp_path, undisturbed, at):
     """Killed in the second epoch with the last checkpoint at step `at`; the same points as undisturbed."""
@@ -121,6 +122,7 @@ def test_a_resumed_run_has_each_step_once(tmp_path, undisturbed, at):
     assert not list(killed.rglob(".aside*"))
 
 
+@pytest.mark.training
 def test_a_kill_in_the_middle_of_a_record(tmp_path):
     """Whatever bytes of the last record are missing, everything before it is kept and new points follow."""
     fit(network(), board(tmp_path), epochs=1)
@@ -203,6 +205,7 @@ def test_speed_and_input_wait(tmp_path):
         assert 0.01 < points["train", "step_input_wait", step] <= 0.25
 
 
+@pytest.mark.training
 def test_two_replicas(tmp_path):
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice()).scope():
         model = network()

@@ -16,9 +16,9 @@ import pytest
 from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, Stopped, UserError
-from kerascnn.runs import Busy, LeaseLost, Run, files, hold, lease, prepare
+from kerascnn.runs import Busy, LeaseLost, Run, files, hold, lease, lease_files, prepare
 from kerascnn.runs.files import write_file
-from kerascnn.runs.lease import live_holder
+from kerascnn.runs.lease_files import live_holder, newest
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.executors.local import LocalExecutor
 
@@ -88,7 +88,7 @@ def test_a_file_system_without_flock_works(tmp_path: Path, monkeypatch: pytest.M
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """What follows is done on another machine."""
-    monkeypatch.setattr(lease, "kernel", lambda: name)
+    monkeypatch.setattr(lease_files, "kernel", lambda: name)
 
 
 def test_a_frozen_holder_is_followed_and_loses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_whoever_judged_a_directory_that_was_replaced_does_not_hold_the_new_one(
     folder = tmp_path / "run"
     with hold(folder, "run a"), hold(tmp_path / "other", "b"):
         pass
-    seen = lease._newest(folder)
+    seen = newest(folder)
     shutil.rmtree(folder)
     with hold(folder, "run a") as new:
         late = lease._created(folder, "run a", 2, 60)

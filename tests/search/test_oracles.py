@@ -57,6 +57,7 @@ def search(oracle: Any, most: int = 10_000) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(("tuner", "count"), [*((name, 9) for name in QUICK), ("bayesian", 5)])
 def test_so_many_distinct_candidates_all_within_the_budget(tuner: str, count: int) -> None:
     constraint = Constraint(20)
@@ -65,6 +66,7 @@ def test_so_many_distinct_candidates_all_within_the_budget(tuner: str, count: in
     assert all(constraint.excess(values) <= 1 for values in found)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(("tuner", "count"), [*((name, 8) for name in QUICK), ("bayesian", 4)])
 def test_a_seed_repeats_and_another_seed_differs(tuner: str, count: int) -> None:
     first, again, other = (search(build(tuner, Constraint(), count, seed=seed)) for seed in (0, 0, 1))

@@ -14,6 +14,8 @@ from kerascnn.search.search_page import page
 from kerascnn.search.trial_results import BASELINE
 from tests.search import make_search
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Search:

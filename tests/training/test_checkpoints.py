@@ -97,6 +97,7 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
         checkpoints.restore(Store(tmp_path).latest(), small_model(units=4).variables)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("first", "second"),
     [("mixed_float16", "mixed_float16"), ("mixed_float16", "float32"), ("float32", "mixed_float16")],

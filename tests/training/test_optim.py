@@ -11,7 +11,7 @@ from kerascnn.compat import keras as compat
 from kerascnn.config import Optim, choices, defaults
 from kerascnn.config.training import OptimizerName, ScheduleName
 from kerascnn.errors import UserError
-from kerascnn.training import optim, schedules, updating
+from kerascnn.training import optim, schedules
 
 
 def test_registries_are_the_configs_names() -> None:
@@ -174,40 +174,6 @@ def test_averaged_weights_count_an_update_once_however_many_batches_it_takes() -
     np.testing.assert_allclose(slow, quick, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 8, 16), (1, 1, 8, 32)])
-@pytest.mark.parametrize("gpus", [0, 1])
-def test_muon_moves_a_kernel_by_the_rate_in_every_direction(
-    shape: tuple[int, ...], gpus: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The step's singular values are about the rate, its singular vectors the gradient's, and Keras' form gives the same."""
-    gradient = np.random.default_rng(0).normal(size=shape).astype("float32")
-    kernel = keras.Variable(np.zeros(shape, "float32"), name="kernel")
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [None] * gpus)
-    section = Optim(optimizer="muon", lr=0.1, momentum=0, weight_decay=0, warmup=0, schedule="constant")
-    optimizer = optim.build(section, total_steps=10, steps_per_epoch=10, trainable=[kernel])
-    optimizer.apply([gradient], [kernel])
-    matrix = gradient.reshape(-1, shape[-1])
-    left, _, right = np.linalg.svd(matrix, full_matrices=False)
-    step = left.T @ -kernel.numpy().reshape(matrix.shape) @ right.T
-    widening = max(1.0, shape[-1] / len(matrix)) ** 0.5
-    assert np.diag(step) == pytest.approx(np.full(len(step), 0.1 * widening), rel=0.35)
-    assert np.abs(step - np.diag(np.diag(step))).max() < 1e-3
-    keras_form = keras.optimizers.Muon.zeropower_via_newtonschulz5(optimizer, tf.constant(matrix), 5)
-    np.testing.assert_allclose(-kernel.numpy().reshape(matrix.shape), 0.1 * widening * keras_form, atol=1e-4)
-
-
-@pytest.mark.parametrize("shape", [(4, 3), (3,), (3, 3, 8, 1)])
-def test_muon_leaves_all_but_kernels_that_mix_channels_to_adamw(shape: tuple[int, ...]) -> None:
-    variables = {name: [keras.Variable(np.ones(shape, "float32"), name="kernel")] for name in ("muon", "adamw")}
-    for name, rate in (("muon", 0.1), ("adamw", 0.1 * optim.ADAM_RATIO)):
-        section = Optim(optimizer=name, lr=rate, weight_decay=0, warmup=0, schedule="constant")
-        optimizer = optim.build(section, total_steps=10, steps_per_epoch=10, trainable=variables[name])
-        for seed in range(3):
-            optimizer.apply([np.random.default_rng(seed).normal(size=shape).astype("float32")], variables[name])
-    np.testing.assert_allclose(variables["muon"][0].numpy(), variables["adamw"][0].numpy(), rtol=1e-5)
-    assert np.abs(variables["muon"][0].numpy() - 1).max() > 1e-3
-
-
 def stepped(optimizer: keras.optimizers.Optimizer, gradients: list[np.ndarray], start: np.ndarray) -> np.ndarray:
     """A kernel after steps by these gradients."""
     kernel = keras.Variable(start, name="kernel")
@@ -293,33 +259,6 @@ def test_lookahead_goes_back_half_the_way_every_two_updates() -> None:
     for count, expected in ((1, START - 0.1 * once), (2, back), (3, back - 0.1 * (thrice - twice))):
         built = optim.build(Optim(**fields, lookahead=2), total_steps=9, steps_per_epoch=9, trainable=[])
         np.testing.assert_allclose(stepped(built, GRADIENTS[:count], START), expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("shape", "axes"),
-    [((3,), (0,)), ((4, 3), (0,)), ((3, 3, 2, 4), (0, 1, 2)), ((3, 3, 4, 1), (0, 1))],
-)
-def test_adaptive_clipping_bounds_each_filter_by_its_own_norm(shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(0)
-    weights, gradient = (rng.normal(size=shape).astype("float32") for _ in range(2))
-
-    def norm(values):
-        return np.sqrt(np.sum(values**2, axis=axes, keepdims=True))
-
-    clipped = np.array(updating.adaptively_clipped(tf.constant(gradient), keras.Variable(weights), 0.1))
-    np.testing.assert_allclose(norm(clipped), 0.1 * norm(weights), rtol=1e-4)
-    np.testing.assert_allclose(clipped / norm(clipped), gradient / norm(gradient), rtol=1e-4)
-    free = np.array(updating.adaptively_clipped(tf.constant(gradient), keras.Variable(weights), 1e3))
-    np.testing.assert_array_equal(free, gradient)
-
-
-def test_the_head_is_not_clipped_adaptively() -> None:
-    body, head = (keras.Variable(np.ones((4, 3), "float32"), name="kernel") for _ in range(2))
-    section = Optim(optimizer="sgd", lr=1.0, momentum=0, weight_decay=0, warmup=0, schedule="constant", clip_agc=0.1)
-    built = optim.build(section, total_steps=9, steps_per_epoch=9, trainable=[body, head], head=[head])
-    built.apply([np.ones((4, 3), "float32")] * 2, [body, head])
-    np.testing.assert_allclose(body.numpy(), 0.9, rtol=1e-5)
-    np.testing.assert_array_equal(head.numpy(), 0)
 
 
 def test_averages_warm_up() -> None:

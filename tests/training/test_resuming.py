@@ -66,6 +66,7 @@ def stepped(model: keras.Model, section: Optim, steps: range) -> list[np.ndarray
 QUICK = ("lamb", "adafactor")
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     "fields",
     [

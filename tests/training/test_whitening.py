@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from kerascnn import data, models, training
-from kerascnn.architectures import tables
+from kerascnn.architectures import networks, tables
 from kerascnn.architectures.rows import ResNet
+from kerascnn.architectures.shape import Shape
+from kerascnn.architectures.steps import Conv
 from kerascnn.config import Config
 from kerascnn.data import Splits
 from kerascnn.devices.plan import setup
@@ -70,6 +72,18 @@ def test_outputs_are_uncorrelated_pairs(splits: Splits) -> None:
 
 @pytest.mark.parametrize("arch", tables.ARCHS)
 def test_every_arch_begins_with_a_convolution_of_the_pixels(arch: str) -> None:
+    """As its description has it, which tests/models/test_description.py compares with what is built."""
+    first, *_ = networks.network(networks.concrete(arch, Shape(), (None, None))).stem
+    assert isinstance(first, Conv)
+    assert first.name == "stem_1"
+    assert first.groups == 1
+
+
+# One for each kind of first convolution: with and without a normalization, a ReLU and a bias, of both families.
+@pytest.mark.parametrize(
+    "arch", ["resnet20", "wrn16_4", "resnet50_keras", "resnetv2_50_keras", "resnet_article", "inception_small"]
+)
+def test_the_first_convolution_is_found_in_a_network(arch: str) -> None:
     row = tables.ARCHS[arch]
     shallow = {"blocks": (1,) * len(row.depths)} if isinstance(row, ResNet) else {}  # the stem does not know the depth
     with cost.weightless():

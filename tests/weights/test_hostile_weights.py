@@ -44,6 +44,7 @@ def test_a_pickle_that_never_ends_or_wants_gigabytes_is_refused(evil, legacy, tm
         pickled.read(file)
 
 
+@pytest.mark.training
 def test_a_pickle_of_too_many_bytes_is_refused(tmp_path):
     long = b"\x80\x02}" + b"N" * pickled.PICKLE_BYTES + b"."
     with pytest.raises(UserError, match="more than 16,777,216"):

@@ -9,21 +9,26 @@ import tensorflow as tf
 
 from kerascnn import models, weights
 from kerascnn.errors import UserError
+from kerascnn.models import cost
 from kerascnn.weights import keras_files, names
 from kerascnn.weights.published import TIMM, check_pixels, published
 from tests.peers import peer_files, peer_weights
+
+pytestmark = pytest.mark.training
 
 FLOATS = np.zeros((2, 3, 4), "float32")
 
 
 def state_of(arch: str, classes: int = 5) -> dict[str, np.ndarray]:
     """A torch state dict for `arch`: our fresh shapes under the peer's names."""
-    network = models.build(arch, (None, None, 3), classes, stem="large")
+    with cost.weightless():
+        network = models.build(arch, (None, None, 3), classes, stem="large")
+        shapes = {variable.path: tuple(variable.shape) for variable in network.weights}
     table, state = names.torch(arch), {}
-    for variable in network.weights:
-        leaf, name = variable.path.rsplit("/", 1)
+    for path, ours in shapes.items():
+        leaf, name = path.rsplit("/", 1)
         key = f"{table[leaf]}.{weights.TORCH_VARIABLES[name]}"
-        shape = weights._published_shape(variable.path, tuple(variable.shape), "torch")
+        shape = weights._published_shape(path, ours, "torch")
         state[key] = peer_weights.tensor(key, shape, 1.0)
     return state
 
@@ -33,8 +38,9 @@ def resnet18() -> dict[str, np.ndarray]:
     return state_of("resnet18")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network() -> keras.Model:
+    """One for all files that are refused: none of them changes it."""
     return models.build("resnet18", (None, None, 3), 5)
 
 
