@@ -15,7 +15,7 @@ from kerascnn.comparison.contrasts import ArchPredictions, contrast
 from kerascnn.report import markdown
 from kerascnn.report.cells import show
 from kerascnn.report.drawing import GRID, saved
-from kerascnn.report.tables import Cell, Column, ReportTable, Unit
+from kerascnn.report.report_tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
 from kerascnn.statistics import SHARE, Interval

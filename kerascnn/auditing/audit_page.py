@@ -19,7 +19,7 @@ from kerascnn.data.copies import CopyPair
 from kerascnn.data.transcode import decoded, upright_rgb
 from kerascnn.report.images import SIDE
 from kerascnn.report.page import AuditPage, ImageRow, ImageRows, ShownImage, Statement
-from kerascnn.report.tables import Cell, Column, ReportTable
+from kerascnn.report.report_tables import Cell, Column, ReportTable
 from kerascnn.runs import shown_command
 
 # Rows of pictures, so that the page is smaller than a megabyte.

@@ -6,7 +6,7 @@ from kerascnn.comparison import network_costs
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.runs import Run, default_name, prepare
 from kerascnn.studies.budget import Match
-from kerascnn.studies.cost import Cost
+from kerascnn.studies.measured_cost import Cost
 from kerascnn.studies.targets import Target
 
 

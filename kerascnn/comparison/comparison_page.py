@@ -18,8 +18,8 @@ from kerascnn.report.class_bars import BARS, ClassBar, ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.page import ComparisonPage, Statement
 from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.report_tables import Cell, Column, ReportTable
 from kerascnn.report.score_chart import ScoreChart, ScoreLine
-from kerascnn.report.tables import Cell, Column, ReportTable
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import identity
 from kerascnn.scoring.metrics import Score

@@ -19,8 +19,8 @@ from kerascnn.data import default_image_size
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity
 from kerascnn.studies.budget import Match
-from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
+from kerascnn.studies.measured_cost import Cost
 from kerascnn.studies.targets import Target, targets
 
 # First seed of the runs that choose among variants: for any --seeds, none of them judges.

@@ -14,7 +14,7 @@ from kerascnn.outside import GivenCost
 from kerascnn.runs import Run
 from kerascnn.scoring.metrics import Score
 from kerascnn.statistics import Interval, fold_score
-from kerascnn.studies.cost import Cost
+from kerascnn.studies.measured_cost import Cost
 
 
 @dataclass(frozen=True)

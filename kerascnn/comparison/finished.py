@@ -18,8 +18,8 @@ from kerascnn.comparison.entry import Entry
 from kerascnn.errors import UserError
 from kerascnn.runs import Run, identity, shown_command
 from kerascnn.scoring.task import SINGLE
-from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
+from kerascnn.studies.measured_cost import Cost
 
 
 @dataclass(frozen=True)

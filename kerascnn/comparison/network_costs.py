@@ -14,8 +14,8 @@ from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError
 from kerascnn.runs.scratch import scratch
 from kerascnn.studies.budget import WIDTH_DIVISORS, Match, solve_width
-from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import Executor
+from kerascnn.studies.measured_cost import Cost
 from kerascnn.studies.targets import Target
 
 ROUNDS, CALLS = 3, 20  # rounds of inference, in each of which every network is timed once

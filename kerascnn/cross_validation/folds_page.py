@@ -7,8 +7,8 @@ from kerascnn.cross_validation.fold_results import FoldResults
 from kerascnn.report import run_pictures
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.page import FoldsPage, Link, Statement
+from kerascnn.report.report_tables import Cell, Column, ReportTable
 from kerascnn.report.score_chart import ScoreChart, ScoreLine
-from kerascnn.report.tables import Cell, Column, ReportTable
 from kerascnn.runs import Run
 from kerascnn.statistics import Interval
 from kerascnn.studies.folds_directory import FoldsDirectory

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from kerascnn.cli.escaping import one_line
 from kerascnn.report import cells
 from kerascnn.report.drawing import FAINT, SERIES, Panel, hover
-from kerascnn.report.tables import Unit
+from kerascnn.report.report_tables import Unit
 
 SIZE = (5, 3.4)  # inches: 72 units of a picture each, about as many pixels in a page
 SQUARE = (5, 4.8)

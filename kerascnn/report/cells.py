@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kerascnn.cli.screen import duration
-from kerascnn.report.tables import Cell, Unit
+from kerascnn.report.report_tables import Cell, Unit
 from kerascnn.statistics import Interval
 
 FIGURE_SPACE, MINUS = "\N{FIGURE SPACE}", "\N{MINUS SIGN}"  # as wide as a digit

@@ -9,8 +9,8 @@ from kerascnn.report.class_bars import ClassBar, ClassBars
 from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.page import ComparisonPage, RunPage
 from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.report_tables import Cell, Column, ReportTable
 from kerascnn.report.score_chart import ScoreChart
-from kerascnn.report.tables import Cell, Column, ReportTable
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.statistics import Interval
 

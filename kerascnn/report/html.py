@@ -20,7 +20,7 @@ from kerascnn.report import (
 )
 from kerascnn.report.page import AuditPage, ComparisonPage, FoldsPage, Gallery, NeighborsPage, RunPage, SearchPage
 from kerascnn.report.page_svg import page_figure
-from kerascnn.report.tables import ReportTable
+from kerascnn.report.report_tables import ReportTable
 
 # Largest number of pictures in a gallery, maps included, so that a page is smaller than a megabyte.
 PICTURES = 24

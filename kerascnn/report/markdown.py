@@ -6,7 +6,7 @@ from kerascnn.cli.escaping import as_markdown, one_line
 from kerascnn.report import cells
 from kerascnn.report.csv_tables import bars_table
 from kerascnn.report.page import ComparisonPage
-from kerascnn.report.tables import Cell, ReportTable
+from kerascnn.report.report_tables import Cell, ReportTable
 
 
 def comparison_markdown(page: ComparisonPage) -> str:

@@ -14,9 +14,9 @@ from kerascnn.report.confusion_matrix import ConfusionMatrix
 from kerascnn.report.drawing import Picture
 from kerascnn.report.ranking_curves import RankingCurves
 from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.report_tables import ReportTable
 from kerascnn.report.risk_coverage import RiskCurve
 from kerascnn.report.score_chart import ScoreChart
-from kerascnn.report.tables import ReportTable
 from kerascnn.report.training_curves import TrainingCurve
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from kerascnn.architectures import own
 from kerascnn.report import run_pictures
 from kerascnn.report.page import Gallery, RunPage, Statement
-from kerascnn.report.tables import Column, ReportTable, Unit
+from kerascnn.report.report_tables import Column, ReportTable, Unit
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.runs import Run, identity, with_door
 from kerascnn.scoring import prediction_sets, without_copies

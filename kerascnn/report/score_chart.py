@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from kerascnn.report import cells
 from kerascnn.report.axes import SIZE, frame, hover_point, legend, log_axis, look, short, whiskers
 from kerascnn.report.drawing import FAINT, Panel, Picture
-from kerascnn.report.tables import Unit
+from kerascnn.report.report_tables import Unit
 from kerascnn.statistics import Interval
 
 _APART = 0.014  # share of the axis between points of two lines at the same x

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from kerascnn.report import cells
 from kerascnn.report.axes import SIZE, frame, legend, short
 from kerascnn.report.drawing import FAINT, SERIES, Panel, Picture, hover
-from kerascnn.report.tables import Unit
+from kerascnn.report.report_tables import Unit
 from kerascnn.scoring.task import of_column
 
 # More strips than this, each with the values of its epoch under the pointer, make a page heavy.

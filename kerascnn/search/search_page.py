@@ -7,7 +7,7 @@ from typing import Any
 
 from kerascnn.architectures import own
 from kerascnn.report.page import SearchPage, Statement
-from kerascnn.report.tables import Cell, Column, ReportTable, Unit
+from kerascnn.report.report_tables import Cell, Column, ReportTable, Unit
 from kerascnn.runs import shown_command
 from kerascnn.scoring import task as tasks
 from kerascnn.search import front, results

@@ -115,21 +115,9 @@ def two_way(
     observed = differences(np.arange(images)[None])
     if observed.shape != (1, seeds):
         raise ValueError(f"expected differences of shape (1, {seeds}), got {observed.shape}")
-    drawn = _drawn(differences, images, rounds, seed, groups)
     value = float(observed.mean())
-    # The variance of a bootstrap is (m - 1) / m of the unbiased one.
-    images_part = float(drawn.mean(axis=1).var(ddof=1)) * units / (units - 1)
-    if math.isfinite(most):
-        images_part = max(images_part, 1 / (images * units))
-    seeds_part = left_part = 0.0
-    if seeds > 1:
-        seeds_part = float(observed.var(ddof=1)) / seeds
-        left_part = max(float(drawn.var(axis=1, ddof=1).mean()) / seeds - seeds_part, 0.0)
-    if seeds < MIN_SEEDS:
-        variance, freedom = images_part, units - 1.0
-    else:
-        parts = (images_part, seeds_part, left_part)
-        variance, freedom = combined(*parts, units, seeds)
+    parts = _parts(observed, _drawn(differences, images, rounds, seed, groups), images, units, most)
+    variance, freedom = (parts[0], units - 1.0) if seeds < MIN_SEEDS else combined(*parts, units, seeds)
     over = ("images" if groups is None else "groups of images") + (" and seeds" if seeds >= MIN_SEEDS else "")
     return Difference(
         value=value,
@@ -141,12 +129,33 @@ def two_way(
         over=over,
         error=variance**0.5,
         freedom=freedom,
-        images_part=images_part,
-        seeds_part=seeds_part,
-        left_part=left_part,
+        images_part=parts[0],
+        seeds_part=parts[1],
+        left_part=parts[2],
         groups=None if counts is None else units,
         most=most,
     ).at(level)
+
+
+def _parts(observed: np.ndarray, drawn: np.ndarray, images: int, units: int, most: float) -> tuple[float, float, float]:
+    """Returns the parts of the variance that are due to the images, the seeds, and both together, as in `Difference`.
+
+    Args:
+        observed: The difference at each seed, [1, seeds].
+        drawn: The same of each resampling of the images, [rounds, seeds].
+        images: Number of images.
+        units: Number of images, or of groups.
+        most: As in `two_way`.
+    """
+    # The variance of a bootstrap is (m - 1) / m of the unbiased one.
+    images_part = float(drawn.mean(axis=1).var(ddof=1)) * units / (units - 1)
+    if math.isfinite(most):
+        images_part = max(images_part, 1 / (images * units))
+    seeds = observed.shape[1]
+    if seeds < 2:
+        return images_part, 0.0, 0.0
+    seeds_part = float(observed.var(ddof=1)) / seeds
+    return images_part, seeds_part, max(float(drawn.var(axis=1, ddof=1).mean()) / seeds - seeds_part, 0.0)
 
 
 def combined(images_part: float, seeds_part: float, left_part: float, images: int, seeds: int) -> tuple[float, float]:

@@ -16,9 +16,9 @@ from kerascnn.comparison.comparison_directory import ComparisonDirectory
 from kerascnn.comparison.comparison_plan import ComparisonPlan
 from kerascnn.config import Config
 from kerascnn.errors import STOPPED, UserError
-from kerascnn.studies.cost import Cost
 from kerascnn.studies.executor import ChildLost, Slot
 from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.measured_cost import Cost
 from kerascnn.studies.targets import Target
 from tests.comparison.make_runs import NAMES, finish
 

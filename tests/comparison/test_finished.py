@@ -18,8 +18,8 @@ from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.network_costs import PROCESSES, inference
 from kerascnn.comparison.publish import publish
 from kerascnn.errors import UserError
-from kerascnn.studies.cost import Cost
 from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.measured_cost import Cost
 from tests.comparison.make_runs import finished
 
 COSTS = {

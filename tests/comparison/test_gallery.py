@@ -8,7 +8,7 @@ from kerascnn.comparison.entry import Entry
 from kerascnn.config import Config
 from kerascnn.data import pipeline
 from kerascnn.runs import Run
-from kerascnn.studies.cost import Cost
+from kerascnn.studies.measured_cost import Cost
 from tests.comparison.make_runs import finish
 
 

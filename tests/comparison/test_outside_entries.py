@@ -14,7 +14,7 @@ from kerascnn.comparison.conclude import conclude
 from kerascnn.comparison.entry import Entry
 from kerascnn.comparison.verdict import MetricUnit, Side, judge
 from kerascnn.statistics import two_way
-from kerascnn.studies.cost import Cost
+from kerascnn.studies.measured_cost import Cost
 from tests.comparison.make_runs import NAMES
 from tests.comparison.make_runs import finished as finished_run
 

@@ -6,7 +6,7 @@ from experiments import results_table as script
 from kerascnn.errors import UserError
 from kerascnn.report import markdown
 from kerascnn.report.page import ComparisonPage, Statement
-from kerascnn.report.tables import Column, ReportTable
+from kerascnn.report.report_tables import Column, ReportTable
 
 ENTRY = """
 [[result]]

@@ -18,8 +18,8 @@ from kerascnn.report.html import PICTURES, comparison_html, run_html
 from kerascnn.report.page import ComparisonPage, Exhibit, Gallery, RunPage, ShownPrediction, Statement
 from kerascnn.report.page_svg import page_figure
 from kerascnn.report.reliability_diagram import ReliabilityCurve
+from kerascnn.report.report_tables import Column, ReportTable
 from kerascnn.report.score_chart import ScoreChart, ScoreLine
-from kerascnn.report.tables import Column, ReportTable
 from kerascnn.report.training_curves import TrainingCurve
 from kerascnn.statistics import Interval
 from kerascnn.statistics.calibration import ReliabilityBin
