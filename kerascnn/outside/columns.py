@@ -103,16 +103,7 @@ def interpret(found: PredictionColumns) -> OutsideTable:
     single = _first(usual, SCORES, [name for name in rest if not _is_list(rest[name])])
     by_rank = _first(usual, TOP, [name for name in rest if _is_list(rest[name])]) if scores else None
     one_each = [name for name in rest if not _is_list(rest[name]) and name != single]
-    predicted = _first(usual, PREDICTED, one_each)
-    truth = _first(usual, TRUTH, one_each)
-    if truth is None and predicted is not None and _plain(predicted) not in ("class", "index"):
-        truth = _first(usual, ("class",), one_each)
-    label_is_predicted = truth is not None and _plain(truth) in ("label", "labels") and (
-        (predicted is not None and _plain(predicted) == "index")
-        or (predicted is None and scores is None and single is not None)
-    )  # fmt: skip
-    if label_is_predicted:
-        predicted, truth = truth if predicted is None else predicted, None
+    predicted, truth = _classes(usual, one_each, scored=scores is not None, single=single is not None)
     by_class = () if scores else _class_columns(rest, (predicted, truth, single), one_each)
     if scores is None and predicted is None and not by_class:
         raise UserError(
@@ -134,6 +125,29 @@ def interpret(found: PredictionColumns) -> OutsideTable:
     )
     _check_whole(table)
     return table
+
+
+def _classes(
+    usual: dict[str, str], one_each: Sequence[str], scored: bool, single: bool
+) -> tuple[str | None, str | None]:
+    """Returns the columns of the predicted and of the true class.
+
+    Args:
+        usual: The columns by their plain names.
+        one_each: Those that have one cell for each image.
+        scored: Whether there is a column of lists of probabilities.
+        single: Whether there is a column of one probability for each image.
+    """
+    predicted, truth = _first(usual, PREDICTED, one_each), _first(usual, TRUTH, one_each)
+    if truth is None and predicted is not None and _plain(predicted) not in ("class", "index"):
+        truth = _first(usual, ("class",), one_each)
+    label_is_predicted = truth is not None and _plain(truth) in ("label", "labels") and (
+        (predicted is not None and _plain(predicted) == "index")
+        or (predicted is None and not scored and single)
+    )  # fmt: skip
+    if label_is_predicted:
+        return truth if predicted is None else predicted, None
+    return predicted, truth
 
 
 def _said(
