@@ -36,7 +36,7 @@ def images_per_second(on: bool) -> float:
     os.environ[hardware.ONEDNN] = "1" if on else "0"
     from kerascnn import data, training
     from kerascnn.devices import plan, timing
-    from kerascnn.speed.training_steps import training_step
+    from kerascnn.speed.steps import training_step
 
     config = Config().replace(
         model={"arch": "resnet20", "blocks": (1, 1, 1)},

@@ -16,7 +16,7 @@ def peak_memory(config: Config, form: str) -> int:
         from kerascnn import data, layers, training
         from kerascnn.devices import timing
         from kerascnn.devices.plan import setup
-        from kerascnn.speed.training_steps import training_step
+        from kerascnn.speed.steps import training_step
 
         plan = setup(config.devices, config.fit.batch_size)
         splits = data.load(config.data)

@@ -23,7 +23,7 @@ from kerascnn.models import cost
 from kerascnn.speed import memory, tracing
 from kerascnn.speed.benchmark_config import BenchmarkConfig
 from kerascnn.speed.figures import FAST, STOCK, Figures, require_same_device
-from kerascnn.speed.training_steps import training_data, training_step
+from kerascnn.speed.steps import training_data, training_step
 from kerascnn.studies.executor import Executor
 from kerascnn.training import assembly
 
