@@ -18,10 +18,7 @@ from kerascnn.speed import onednn_gain
 
 pytestmark = pytest.mark.training
 
-SMALL = [
-    *("--arch", "resnet20", "--width", "0.125", "--blocks", "1", "1", "1"),
-    *("--batch-size", "8", "--rounds", "3", "--seconds", "0.01"),
-]
+SMALL = ["--arch", "resnet20", "--width", "0.125", "--batch-size", "8", "--rounds", "3", "--seconds", "0.01"]
 QUICK = [*SMALL, "--parts", "input", "train"]
 
 

@@ -156,7 +156,7 @@ def test_ctrl_c_says_what_is_kept_and_a_second_process_is_turned_away(tmp_path: 
 def test_a_launched_run_says_what_it_does_and_ends_with_its_parent(tmp_path: Path, capsys) -> None:
     config = Config(
         data={"fraction": 0.1},
-        model={"arch": "resnet20", "width": 0.25, "blocks": (1, 1, 1)},
+        model={"arch": "resnet20", "width": 0.25},
         fit={"epochs": 200, "batch_size": 16},
         logging={"runs_dir": tmp_path, "run": "run"},
     )

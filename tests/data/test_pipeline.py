@@ -53,42 +53,33 @@ def rows(dataset):
     return tuple(np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator(), strict=True))
 
 
-SOME = Augment(augment=("resized_crop", "flip", "color", "cutout", "mixup"))  # windows, colors, patches, whole batches
 EVERYTHING = {"augment": Augment(augment=ALL), "label_smoothing": 0.1, "class_weights": np.arange(10.0)}
 
 
-@pytest.fixture(scope="module")
-def whole(embedded):
-    """Twelve batches from the first one on."""
-    return batches(embedded, 12, **EVERYTHING)
-
-
-@pytest.mark.parametrize("start", [3, 9])  # 54 images: the first epoch ends within the fourth batch
-def test_starting_at_a_step_equals_getting_there(embedded, whole, start):
+@pytest.mark.parametrize("start", [1, 3, 4, 9])  # 54 images: the first epoch ends within the fourth batch
+def test_starting_at_a_step_equals_getting_there(embedded, start):
+    whole = batches(embedded, 12, **EVERYTHING)
     assert_same(whole[start:], batches(embedded, 12 - start, start_step=start, **EVERYTHING))
 
 
-@pytest.mark.training
 def test_starting_at_a_step_equals_getting_there_in_files(photos):
-    options = {"augment": SOME, "label_smoothing": 0.1}
+    options = {**EVERYTHING, "class_weights": None}
     whole = batches(load(photos), 9, **options)
     assert_same(whole[5:], batches(load(photos), 4, start_step=5, **options))
 
 
-@pytest.mark.training
 @pytest.mark.parametrize("augment", [PLAIN, Augment(augment=("resized_crop", "flip"))])
 def test_what_is_cached_changes_nothing(photos, augment):
     streamed = batches(load(photos), 6, augment=augment)
     assert_same(streamed, batches(load(photos), 6, augment=augment, cache=Cache("memory")))
 
 
-@pytest.mark.training
 def test_threads_change_nothing(photos):
     def run(threads):
         options = tf.data.Options()
         options.threading.private_threadpool_size = threads
         options.autotune.enabled = threads > 1
-        dataset = pipeline.training(load(photos), augment=SOME, seed=7, batch_size=16)
+        dataset = pipeline.training(load(photos), augment=Augment(augment=ALL), seed=7, batch_size=16)
         return list(dataset.with_options(options).take(6).as_numpy_iterator())
 
     assert_same(run(1), run(8))
@@ -224,7 +215,6 @@ def test_a_damaged_image_weighs_nothing_and_does_not_count(damaged, mode):
     ]  # fmt: skip
 
 
-@pytest.mark.training
 @pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize("augment", [PLAIN, Augment(augment=("resized_crop",))])
 def test_a_damaged_image_is_replaced_by_its_successor(damaged, augment):
@@ -255,7 +245,6 @@ def test_successors_go_round_and_give_up():
     assert stream.successors(np.zeros(3, bool))[1].sum() == 0
 
 
-@pytest.mark.training
 @pytest.mark.parametrize("mode", ["off", "memory"])
 def test_more_damaged_images_than_may_be_left_out_end_a_training_and_a_score(damaged, mode):
     """12 of 44: their headers are sound, so that the listing lets them pass."""
@@ -288,7 +277,6 @@ def share(tmp_path):
     return make(tmp_path / "insects")
 
 
-@pytest.mark.training
 def test_a_training_whose_images_go_away_ends_at_the_step_that_lacks_them(share):
     """Every batch before it is what it would have been, and once they are back it continues as if nothing had been."""
     whole = batches(load(share), 30)
@@ -315,7 +303,6 @@ def batches_of(splits):
     return pipeline.training(splits, augment=PLAIN, seed=7, batch_size=16).as_numpy_iterator()
 
 
-@pytest.mark.training
 def test_one_file_that_vanishes_or_changes_is_no_damaged_one(share):
     for change in (Path.unlink, lambda path: path.write_bytes(damaged_png())):
         splits = load(share)
@@ -330,7 +317,6 @@ def test_one_file_that_vanishes_or_changes_is_no_damaged_one(share):
         assert len(rows(scored)[0]) >= len(splits.val)
 
 
-@pytest.mark.training
 @pytest.mark.parametrize("mode", ["off", "memory"])
 def test_images_that_are_gone_before_the_first_step_are_said(share, mode):
     splits, crop = load(share), Augment(augment=("resized_crop",))
@@ -354,7 +340,6 @@ def model(size):
     return net
 
 
-@pytest.mark.training
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_what_keras_reports_is_the_mean_over_the_images(replicas):
     splits = data.load(Data(val_fraction=0.0115))

@@ -22,8 +22,6 @@ from kerascnn.studies.executors.local import LocalExecutor
 from tests.search import make_search
 from tests.studies.doomed import doom
 
-pytestmark = pytest.mark.training
-
 
 def run(search: Search) -> list[dict]:
     """Everything to its end; the events of the journal."""
@@ -64,7 +62,7 @@ def test_whatever_is_damaged_the_same_candidates_come_out(tmp_path: Path, tuner:
     events = run(calm)
     assert len(candidates(calm.trial_results)) == trials
     assert sum(event["event"] == "began" for event in events) == (13 if tuner == "hyperband" else trials)
-    for damage in DAMAGES if tuner == "random" else DAMAGES[:2]:  # all of them read the same two files
+    for damage in DAMAGES:
         for file in (calm.directory.journal_file, calm.directory.journal_file.with_name("oracle.json")):
             damage(file)
         again = make_search.search(tmp_path, tuner, trials=trials)

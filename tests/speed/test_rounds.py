@@ -14,9 +14,7 @@ from kerascnn.studies.executors.local import LocalExecutor
 
 pytestmark = pytest.mark.training
 
-CONFIG = Config(
-    model={"arch": "resnet20", "width": 0.125, "blocks": (1, 1, 1)}, fit={"batch_size": 4}, data={"fraction": 0.02}
-)
+CONFIG = Config(model={"arch": "resnet20", "width": 0.125}, fit={"batch_size": 4}, data={"fraction": 0.02})
 
 
 @pytest.mark.parametrize("form", [FAST, STOCK])
