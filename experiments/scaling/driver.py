@@ -106,7 +106,8 @@ def measure(candidates: int, workers: int, tuner: str, seconds: float, calls: bo
             with strace(Path(work, "calls.txt")) if calls else contextlib.nullcontext():
                 execution.run(lambda: None)
             trained = _now()
-            results.keep(search, whole=True)
+            if not calls:  # the end is not traced
+                results.keep(search, whole=True)
             ended = _now()
         found = {
             "trainings": float(len(marks)),

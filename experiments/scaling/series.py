@@ -20,22 +20,29 @@ KEPT = ROOT / "experiments" / "results" / "scaling.jsonl"
 PROCESSES = (2, 3)
 
 
+def last(text: str) -> dict[str, float]:
+    """Returns the numbers in the last line."""
+    found: dict[str, float] = json.loads(text.splitlines()[-1])
+    return found
+
+
 def asked() -> list[Unit]:
     """Returns everything that is measured."""
     found = []
-    for arch, batches in page.BATCHES.items():
-        for batch in batches:
-            flags = ("--arch", arch, "--batch-size", str(batch), "--dtype", "float32", "--parts", "train")
-            ways = ("--rounds", "3", "--seconds", "2", "--json")
-            command = ("python", "-m", "kerascnn.benchmark", *flags, *ways)
-            found.append(Unit(f"step {arch} {batch}", command, units.benchmark))
+    for one in page.TRAINED:
+        flags = ("--arch", one.arch, "--image-size", str(one.image_size), "--batches", *map(str, one.batches))
+        found.append(Unit(f"steps {one.arch}", ("python", "-m", "experiments.scaling.steps", *flags), last))
     for processes in PROCESSES:
         command = ("python", "-m", "experiments.scaling.collectives", "--processes", str(processes))
-        found.append(Unit(f"reduce {processes}", command, json.loads))
-    for candidates, workers in page.SEARCHES:
-        sizes = ("--candidates", str(candidates), "--workers", str(workers))
-        command = ("python", "-m", "experiments.scaling.driver", *sizes)
-        found.append(Unit(f"search {candidates} {workers}", command, json.loads))
+        found.append(Unit(f"reduce {processes}", command, last))
+    for processes in (1, *PROCESSES):
+        command = ("python", "-m", "experiments.scaling.several", "--processes", str(processes))
+        found.append(Unit(f"train {processes}", command, last))
+    for candidates, workers, seconds, calls in page.SEARCHES:
+        sizes = ("--candidates", str(candidates), "--workers", str(workers), "--training-seconds", str(seconds))
+        command = ("python", "-m", "experiments.scaling.driver", *sizes, *(["--calls"] if calls else []))
+        name = f"search {candidates} {workers} {seconds}{' calls' if calls else ''}"
+        found.append(Unit(name, command, last))
     return found
 
 

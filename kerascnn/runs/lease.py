@@ -33,6 +33,7 @@ from kerascnn.runs.files import LEASE_FOLDER
 from kerascnn.runs.lease_files import TTL, Seen, content_of, facts_of, generations, newest
 
 BEATS = 12  # heartbeats in that time
+_SKEW = 30.0  # seconds between this machine's clock and the file server's from which that is said
 _ASK = 0.5  # seconds between two tries to get what another process holds
 # Errors of file systems without locks: Lustre without -o flock, some NFS and FUSE.
 _UNKNOWN = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
@@ -71,6 +72,17 @@ class Lease:
     def in_place(self) -> bool:
         """Whether this process still holds the directory. Opening the file asks the file server, not a cache."""
         return content_of(self.file) == self._content
+
+    def clock(self) -> str:
+        """Returns a note if this machine's clock is off by that of the file server, which has just made the lease's file."""
+        ahead = time.time() - os.fstat(self._descriptor).st_mtime
+        if abs(ahead) < _SKEW:
+            return ""
+        return (
+            f"note: the clock of this machine is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} that of the file"
+            f" server with {one_line(str(self.folder))}: times in logs are off, and kerascnn list may take a run that is in use"
+            " for a stopped one; nothing else depends on it"
+        )
 
     def check(self) -> None:
         """Raises LeaseLost if another process has taken the directory over, or if it was removed or replaced.
@@ -129,6 +141,8 @@ def hold(folder: Path, what: str, *, say: Callable[[str], None] | None = None, t
         LeaseLost: Another process took it over, or it was removed or replaced in the meantime.
     """
     lease = _acquired(folder, what, say, ttl)
+    if say is not None and (told := lease.clock()):
+        say(told)
     try:
         with lease._kept(), files.guarded(folder, lease):
             files.clear_dead(folder, lease.generation)

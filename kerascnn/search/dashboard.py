@@ -56,7 +56,7 @@ def table(search: Search) -> Table:
 
 
 def _cells(search: Search, trial_result: TrialResult) -> tuple[str, ...]:
-    cost = search.cost(trial_result.config)
+    cost = search.cost_of(trial_result)
     return (
         trial_result.name,
         trial_result.state(search.epochs),

@@ -111,7 +111,7 @@ class Promotion:
         search, found = self.search, [self.run(trial_result, seed) for seed in self.seeds]
         val = [self._val(run) for run in found]
         scores, split = [self._headline(run) for run in found], self.split
-        cost, searched = search.cost(trial_result.config), trial_result.score or 0.0
+        cost, searched = search.cost_of(trial_result), trial_result.score or 0.0
         row: dict[str, Any] = {
             "candidate": trial_result.name,
             "macs": cost.macs,

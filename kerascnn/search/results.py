@@ -36,13 +36,14 @@ def rows(search: Search) -> list[dict[str, Any]]:
     best = ranked(search.trial_results, search.direction)
     others = [one for one in candidates(search.trial_results) if one not in best]
     head = [search.trial_results[BASELINE]] if BASELINE in search.trial_results else []
-    found = [_row(search, trial_result) for trial_result in [*head, *best, *others]]
+    rungs = search.rungs()
+    found = [_row(search, trial_result, rungs) for trial_result in [*head, *best, *others]]
     agree = {f"{search.column}@{pair['early']}": pair["rank_correlation"] for pair in agreement(search)}
     return [*found, {"candidate": CORRELATION, **agree}] if agree else found
 
 
-def _row(search: Search, trial_result: TrialResult) -> dict[str, Any]:
-    cost, run = search.cost(trial_result.config), search.directory.run(trial_result.name)
+def _row(search: Search, trial_result: TrialResult, rungs: Sequence[int]) -> dict[str, Any]:
+    cost, trained = search.cost_of(trial_result), search.trained(trial_result)
     return {
         "candidate": trial_result.name,
         "family": search.family,
@@ -51,9 +52,9 @@ def _row(search: Search, trial_result: TrialResult) -> dict[str, Any]:
         search.column: trial_result.score,
         "params": cost.params,
         "macs": cost.macs,
-        "latency_ms": run.latency_ms(),
-        "seconds": round(math.fsum(row["seconds"] for row in run.history()), 1),
-        **{f"{search.column}@{epoch}": trial_result.scores.get(epoch) for epoch in search.rungs()},
+        "latency_ms": trained.latency_ms,
+        "seconds": round(math.fsum(row["seconds"] for row in trained.history), 1),
+        **{f"{search.column}@{epoch}": trial_result.scores.get(epoch) for epoch in rungs},
         "width": trial_result.config.model.width,
         **{p.name: trial_result.values.get(p.name) for p in search.space.parameters},
         "reason": trial_result.reason,
@@ -68,7 +69,7 @@ def agreement(search: Search) -> list[dict[str, Any]]:
     pick = max if search.direction == "max" else min
     columns = []
     for trial_result in candidates(search.trial_results):
-        history = search.directory.run(trial_result.name).history()
+        history = search.trained(trial_result).history
         columns.append([row[search.column] for row in history if search.column in row])
     rungs, found = search.rungs(), []
     for early, late in itertools.pairwise(rungs):
@@ -91,7 +92,7 @@ def importance(search: Search) -> list[dict[str, Any]]:
         return []
     names = [p.name for p in search.space.parameters]
     table = np.array(
-        [[_number(search, name, one) for name in names] + [search.cost(one.config).macs] for one in trial_results],
+        [[_number(search, name, one) for name in names] + [search.cost_of(one).macs] for one in trial_results],
         dtype=float,
     )
     epochs, scores = np.array([one.epochs for one in trial_results]), np.array([one.score for one in trial_results])
@@ -143,7 +144,7 @@ def keep(search: Search, whole: bool = False) -> None:
 
 def recipe(search: Search, best: TrialResult) -> str:
     """Returns the recipe of the best candidate: its cost, its score, and what differs from the defaults."""
-    cost = search.cost(best.config)
+    cost = search.cost_of(best)
     sections = {
         name: getattr(best.config, name).model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         for name in IDENTITY_SECTIONS
@@ -162,7 +163,7 @@ def _write_hparams(search: Search) -> None:
     spans = {p.name: list(p.labels()) if p.choices else (p.low, p.high) for p in search.space.parameters}
     tensorboard.write_experiment(search.directory.tensorboard, spans, ("score", "epochs", "macs", "params"))
     for trial_result in ranked(search.trial_results, search.direction):
-        cost = search.cost(trial_result.config)
+        cost = search.cost_of(trial_result)
         scores = {
             "score": trial_result.score or 0.0,
             "epochs": trial_result.epochs,
@@ -191,7 +192,7 @@ def lines(search: Search) -> list[str]:
 
 
 def _best(search: Search, best: Sequence[TrialResult]) -> list[str]:
-    first, cost = best[0], search.cost(best[0].config)
+    first, cost = best[0], search.cost_of(best[0])
     return [
         f"best    {first.name}: {search.column} {first.score:.4f} after {first.epochs} of {search.epochs} epochs:"
         f" optimistic, for it was chosen among {len(best)} by this very score",
@@ -204,7 +205,7 @@ def _gain(search: Search, best: TrialResult) -> list[str]:
     base = search.trial_results.get(BASELINE)
     if base is None or base.score is None:
         return []
-    cost = search.cost(base.config)
+    cost = search.cost_of(base)
     said = [
         f"uniform {search.column} {base.score:.4f} at width {base.config.model.width:g}: {cost.macs / 1e6:.2f} M MACs"
     ]
@@ -220,7 +221,7 @@ def _gain(search: Search, best: TrialResult) -> list[str]:
 
 def _failures(search: Search) -> list[str]:
     every = list(search.trial_results.values())
-    seconds = math.fsum(row["seconds"] for one in every for row in search.directory.run(one.name).history())
+    seconds = math.fsum(row["seconds"] for one in every for row in search.trained(one).history)
     failed = [one for one in every if one.reason]
     return [
         f"cost    {duration(seconds)} of training, {len(candidates(search.trial_results))} candidates, {len(failed)} failed",

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from kerascnn import data, runs, tracking, training
 from kerascnn.architectures import own, tables
@@ -32,6 +32,18 @@ from kerascnn.training import resolve
 # precision of a median of 50 calls.
 MEASURED, CLOSE = 8, 0.1
 COUNTED = 20  # number of widths to count for each divisor
+
+
+class TrainedCandidate(NamedTuple):
+    """What the files of a candidate's run say.
+
+    Attributes:
+        history: One row per epoch.
+        latency_ms: The median latency that the search measured, or None.
+    """
+
+    history: list[dict[str, float]]
+    latency_ms: float | None
 
 
 class Search:
@@ -66,6 +78,8 @@ class Search:
         self.executor: Executor = executor_of(request.placement, screen, server, hours)
         self.directory = SearchDirectory(as_output(self.tune.searches_dir / (self.tune.name or self._name())))
         self.trial_results: dict[str, TrialResult] = {}
+        self._costs: dict[str, Counted] = {}
+        self._trained: dict[str, tuple[tuple[int, str], TrainedCandidate]] = {}
         self.stop = threading.Event()
 
     def _name(self) -> str:
@@ -122,6 +136,26 @@ class Search:
     def cost(self, config: ResolvedConfig) -> Counted:
         """Returns parameters and multiply-adds."""
         return training.network_cost(config, self.classes)
+
+    # The tables are written after each candidate: what does not change is not counted, and not read from a file server, again.
+
+    def cost_of(self, trial_result: TrialResult) -> Counted:
+        """Returns the cost of a candidate's network, counted once."""
+        if trial_result.name not in self._costs:
+            self._costs[trial_result.name] = self.cost(trial_result.config)
+        return self._costs[trial_result.name]
+
+    def trained(self, trial_result: TrialResult) -> TrainedCandidate:
+        """Returns what the files of a candidate's run say, read once for each rung that has ended."""
+        ended = len(trial_result.scores), trial_result.reason
+        known = self._trained.get(trial_result.name)
+        if known is not None and known[0] == ended and not trial_result.running:
+            return known[1]
+        run = self.directory.run(trial_result.name)
+        found = TrainedCandidate(run.history(), run.latency_ms())
+        if any(ended) and not trial_result.running:
+            self._trained[trial_result.name] = ended, found
+        return found
 
     def excess(self, values: dict[str, Any]) -> float:
         """Returns the largest of cost / limit; above 1 the budget is exceeded, infinite if there is no such network."""

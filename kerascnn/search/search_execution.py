@@ -35,6 +35,8 @@ class Execution:
         self._turn = threading.Lock()
         self._begun: list[Any] = []
         self._lost: set[tuple[str, int]] = set()
+        self._names: dict[str, str] = {}  # trial -> candidate
+        self._dropped: set[str] = set()  # candidates without checkpoints
 
     def run(self, tick: Callable[[], None]) -> None:
         """Trains everything that remains.
@@ -81,6 +83,7 @@ class Execution:
                 events = events[:number]
                 # A draw that does not match has changed the oracle: replay again, up to that event.
                 self.trial_results.clear()
+                self._names.clear()
                 self.trial_results[BASELINE] = self.baseline
                 self.oracle = self._fresh()
                 self.oracle.folder = None
@@ -117,8 +120,11 @@ class Execution:
         return self.oracle.create_trial(f"worker{len(self.oracle.trials)}")
 
     def _outcome(self, trial: Any) -> TrialResult:
+        name = self._names.get(trial.trial_id, "")
+        if name in self.trial_results:
+            return self.trial_results[name]
         values = oracles.own(trial.hyperparameters.values)
-        name = self.search.key(values)
+        name = self._names[trial.trial_id] = self.search.key(values)
         return self.trial_results.setdefault(name, TrialResult(name, values, self.search.config_of(values)))
 
     def _until(self, trial: Any) -> int:
@@ -249,5 +255,6 @@ class Execution:
             for trial in self.oracle.awaited()
             if trial in self.oracle.trials
         }
-        for name in self.trial_results.keys() - running - may_go_on - {BASELINE}:
+        for name in self.trial_results.keys() - running - may_go_on - {BASELINE} - self._dropped:
             self.directory.run(name).drop_checkpoints()
+            self._dropped.add(name)

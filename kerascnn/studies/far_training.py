@@ -17,6 +17,9 @@ from kerascnn.studies.executors.local import LOOK, LocalExecutor
 
 _THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _GPUS = "CUDA_VISIBLE_DEVICES"
+_LOOK = (
+    1.0  # seconds between two looks at the files of a far training: a hundred of them must not wear a file server out
+)
 
 
 class Order(BaseModel):
@@ -111,7 +114,7 @@ def rows(run: Run, ended: Callable[[], bool], stop: threading.Event) -> Iterator
             raise Stopped(f"run {run.name} was stopped")
         if over:
             return
-        time.sleep(LOOK)
+        stop.wait(_LOOK)
 
 
 def lost(run: Run, how: str) -> ChildLost:

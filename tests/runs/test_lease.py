@@ -284,3 +284,20 @@ def test_two_launches_of_one_run_both_end_well(tmp_path: Path) -> None:
     ]  # of those that were not there yet: it waits for who was first, or takes over from it
     assert [row["epoch"] for row in first] == [2]
     assert run.finished
+
+
+@pytest.mark.parametrize(("off", "said"), [(3600, "3,600 s ahead of"), (-3600, "3,600 s behind"), (5, "")])
+def test_a_clock_that_is_off_is_told_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float, said: str
+) -> None:
+    """All times of a lease are those of the file server: a holder lives, and is followed, whatever this machine's clock says."""
+    right, told = time.time, list[str]()
+    monkeypatch.setattr(time, "time", lambda: right() + off)
+    with hold(tmp_path, "run a", ttl=0.6, say=told.append):
+        assert len(told) == bool(said)
+        assert said in "".join(told)
+        elsewhere(monkeypatch, "other")
+        with pytest.raises(Busy, match="in use by process"), hold(tmp_path, "run a", ttl=0.6):
+            pass
+    with hold(tmp_path, "run a", ttl=0.6) as follower:
+        assert follower.generation == 2
