@@ -135,7 +135,7 @@ def test_only_standard_ops_in_float32_on_no_device(version: Path) -> None:
     nodes = list(graph_nodes(version))
     ops = Counter(node.op for _, node in nodes)
     assert set(ops) <= STANDARD
-    assert ops["Conv2D"] == ops["BiasAdd"] - 1 == 19  # the network is there once, its normalizations folded
+    assert ops["Conv2D"] == ops["BiasAdd"] - 1 == 7  # the network is there once, its normalizations folded
     for function, node in nodes:
         saver = "traced_save" in function or "traced_restore" in function or (not function and node.op == "Const")
         assert not node.device or saver, f"{node.name} is placed on {node.device}"

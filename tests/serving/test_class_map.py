@@ -21,7 +21,7 @@ def jpeg(pixels: np.ndarray, orientation: int = 1) -> bytes:
 
 
 def test_a_map_lies_over_the_upright_image() -> None:
-    network = models.build("resnet20", (32, 32, 3), 4, width=0.25)
+    network = models.build("resnet20", (32, 32, 3), 4, width=0.25, blocks=(1, 1, 1))
     content = jpeg(np.random.default_rng(0).integers(0, 256, (60, 40, 3), "uint8"), orientation=6)
     found = class_map.class_map(network, content, 2, 32, "crop")
     with Image.open(io.BytesIO(base64.b64decode(found["png"]))) as png:
@@ -37,5 +37,5 @@ def test_a_map_lies_over_the_upright_image() -> None:
 
 
 def test_maps_are_offered_of_networks_with_stages() -> None:
-    assert class_map.offered(models.build("resnet20", (32, 32, 3), 4, width=0.25))
+    assert class_map.offered(models.build("resnet20", (32, 32, 3), 4, width=0.25, blocks=(1, 1, 1)))
     assert not class_map.offered(None)
