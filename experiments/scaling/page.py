@@ -226,7 +226,7 @@ def _speedup(own: float, size: int, count: int, link: Link) -> str:
 
 def searches(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """Yields what the driver of a search has cost."""
-    yield "## A search of 1,000 candidates, its own program with trainings that only write"
+    yield "## The driver of a search, with trainings that only write"
     yield ""
     yield OF_SEARCHES
     yield ""
@@ -272,18 +272,24 @@ def _called(unit: str, run: dict[str, Any]) -> str:
 
 def saturation(runs: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yields where one driver, or the file server behind it, has no more to give."""
-    whole, calls = runs.get("search 1000 16 0"), runs.get("search 100 8 0 calls")
-    waiting = runs.get("search 16 8 20 calls")
-    if whole is None or calls is None or waiting is None:
+    sizes = {
+        int(unit.split()[1]): run for unit, run in runs.items() if unit.startswith("search ") and "calls" not in run
+    }
+    calls, waiting = runs.get("search 100 8 0 calls"), runs.get("search 16 8 20 calls")
+    if not sizes or calls is None:
         return
-    last = whole["cpu.last_tenth"] / (whole["trainings"] // 10)
+    most = max(sizes)
+    last = sizes[most]["cpu.last_tenth"] / max(1, sizes[most]["trainings"] // 10)
     each = calls["calls"] / calls["trainings"]
-    looks = max(0.0, waiting["calls"] - each * waiting["trainings"]) / (20 * waiting["trainings"])
-    minute, ten = (f"{1000 / (looks + each / seconds):,.0f}" for seconds in (60, 600))
-    yield f"Where it saturates, from these figures: at 1,000 candidates the driver needs {1000 * last:.0f} ms of one core per"
+    yield f"Where it saturates, from these figures: at {most:,} candidates the driver needs {1000 * last:.0f} ms of one core per"
     yield f"candidate, so that it keeps {60 / last:,.0f} trainings of a minute busy at once, or {600 / last:,.0f} of ten minutes."
-    yield f"A candidate costs about {each:.0f} calls on files, and one that trains {looks:.1f} a second: a file server that"
-    yield f"answers 1,000 such calls a second has its fill at {minute} trainings of a minute at once, {ten} of ten minutes."
+    if waiting is not None:
+        looks = max(0.0, waiting["calls"] - each * waiting["trainings"]) / (20 * waiting["trainings"])
+        minute, ten = (f"{1000 / (looks + each / seconds):,.0f}" for seconds in (60, 600))
+        yield f"A candidate costs about {each:.0f} calls on files, and one that trains {looks:.1f} a second: a file server that"
+        yield f"answers 1,000 such calls a second has its fill at {minute} trainings of a minute at once, {ten} of ten minutes."
+    if most < 1000:
+        yield f"**No search of more than {most:,} candidates was run**: what grows with their number shows in the last tenth."
     yield "The files of the trainings themselves (checkpoints, logs, data) come on top, and were not counted here."
 
 
