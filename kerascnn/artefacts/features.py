@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts.predictor import BATCH, Item, Predictor
+from kerascnn.artefacts.decoding import Item
+from kerascnn.artefacts.predictor import BATCH, Predictor
 from kerascnn.errors import UserError
 from kerascnn.models.ensemble import features_of
 

@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +17,12 @@ import numpy as np
 import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - a .keras file names these classes
-from kerascnn.artefacts import further, litert, onnx, openvino, savedmodel
+from kerascnn.artefacts import decoding, further, litert, onnx, openvino, savedmodel
+from kerascnn.artefacts.decoding import Item
 from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
+from kerascnn.devices import hardware
 from kerascnn.errors import UserError
 from kerascnn.models import functions
 from kerascnn.models.ensemble import members_of
@@ -28,7 +32,6 @@ from kerascnn.scoring import task as tasks
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.task import SINGLE, Task
 
-Item = str | os.PathLike[str] | np.ndarray
 BATCH = 32
 NETWORK_FILE = "network.py"  # beside an exported `.keras` file: the source of layers of its own
 
@@ -114,74 +117,60 @@ class Predictor:
             rows.append(prediction.probabilities)
         return np.stack(rows) if rows else np.empty((0, len(self.class_names)), np.float32)
 
-    def predictions(self, items: Item | Iterable[Item], batch_size: int = BATCH) -> Generator[Prediction, None, None]:
-        """Yields predictions one by one, as `predict`; an item that cannot be used has its problem instead."""
-        read = _reader(self.image_size, self.resize)
-        waiting: deque[tuple[Item, Any]] = deque()
-        pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None)
+    def predictions(
+        self,
+        items: Item | Iterable[Item],
+        batch_size: int = BATCH,
+        *,
+        ahead: int = 1,
+        waited: Callable[[float], object] = lambda seconds: None,
+    ) -> Generator[Prediction, None, None]:
+        """Yields predictions one by one, as `predict`; an item that cannot be used has its problem instead.
+
+        Args:
+            items: As of `predict`; also images in other files (`decoding.Stored`).
+            batch_size: Number of images per call of the network.
+            ahead: Number of batches that are decoded while the network computes another one.
+            waited: Called for each batch with the seconds that the network has waited for it.
+        """
+        waiting: deque[tuple[list[Item], list[Future[list[Any]]]]] = deque()
+        cores = hardware.available_cpus()
+        together = max(1, min(decoding.TOGETHER, batch_size // cores))
+        pool = ThreadPoolExecutor(cores)
+        each = _each(items)
         try:
-            for item in _each(items):
-                waiting.append((item, pool.submit(self._pixels, item, read)))
-                if len(waiting) >= 2 * batch_size:  # one batch is decoded while the network computes the other
-                    yield from self._batch([waiting.popleft() for _ in range(batch_size)])
+            while batch := list(islice(each, batch_size)):
+                parts = [batch[i : i + together] for i in range(0, len(batch), together)]
+                loaded = [pool.submit(decoding.pixels, part, self.image_size, self.resize) for part in parts]
+                waiting.append((batch, loaded))
+                if len(waiting) > ahead:
+                    yield from self._batch(*waiting.popleft(), waited)
             while waiting:
-                yield from self._batch([waiting.popleft() for _ in range(min(batch_size, len(waiting)))])
+                yield from self._batch(*waiting.popleft(), waited)
         finally:  # a caller that stops early does not wait for further images
             pool.shutdown(cancel_futures=True)
 
-    def _batch(self, loaded: Sequence[tuple[Item, Any]]) -> Iterator[Prediction]:
-        results = [(item, future.result()) for item, future in loaded]
-        images = [pixels for _, pixels in results if not isinstance(pixels, str)]
+    def _batch(
+        self, items: Sequence[Item], loaded: Sequence[Future[list[Any]]], waited: Callable[[float], object]
+    ) -> Iterator[Prediction]:
+        began = time.perf_counter()
+        found = [pixels for future in loaded for pixels in future.result()]
+        waited(time.perf_counter() - began)
+        images = [pixels for pixels in found if not isinstance(pixels, str)]
         predictions = iter(np.asarray(self.infer(np.stack(images).astype("float32"))) if images else ())
-        for item, pixels in results:
+        for item, pixels in zip(items, found, strict=True):
             if isinstance(pixels, str):
                 yield Prediction(item, None, pixels)
             else:
                 yield Prediction(item, next(predictions), None)
 
-    def _pixels(self, item: Item, read: Callable[[bytes], Any]) -> np.ndarray | str:
-        """Returns an item as [image_size, image_size, 3], or why it cannot be used."""
-        if isinstance(item, np.ndarray):
-            return self.fitted(item)
-        problem = decode.probe(item).problem
-        if problem is not None:
-            return problem
-        try:
-            return read(os.fsencode(item)).numpy()
-        except tf.errors.OpError:
-            return decode.problem(item) or "it changed while it was read"
-
     def decoded(self, content: bytes) -> np.ndarray | str:
         """Returns the bytes of an image file as uint8 [image_size, image_size, 3], or why they cannot be used."""
-        problem = decode.probe_content(content).problem
-        if problem is not None:
-            return problem
-        try:
-            return _reader(self.image_size, self.resize, decode.native)(content).numpy()
-        except tf.errors.OpError:
-            return decode.problem_of(content) or "it cannot be decoded"
+        return decoding.of_content(content, self.image_size, self.resize)
 
     def fitted(self, image: np.ndarray) -> np.ndarray | str:
         """Returns an image as [image_size, image_size, 3], or why it cannot be used."""
-        if image.ndim == 2:
-            image = image[..., None].repeat(3, -1)
-        if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-            return f"expected an image [height, width, 3] or [height, width], got an array {list(image.shape)}"
-        if image.dtype != np.uint8 and not np.issubdtype(image.dtype, np.floating):
-            return f"expected uint8, or float in 0-255, got {image.dtype}"
-        if not np.isfinite(image).all():
-            return "it contains NaN or infinite values"
-        if image.shape[:2] == (self.image_size, self.image_size):
-            return image
-        return decode.resize(image, self.image_size, self.resize).numpy()
-
-
-@functools.cache
-def _reader(size: int, mode: decode.Mode, read: Callable[[Any], Any] = decode.read) -> Callable[[bytes], Any]:
-    """Returns a function from a file's path, or with `decode.native` its bytes, to uint8 [size, size, 3], traced once."""
-    return tf.function(
-        lambda given: decode.preprocess(read(given), size, mode), input_signature=[tf.TensorSpec([], tf.string)]
-    )
+        return decoding.fitted(image, self.image_size, self.resize)
 
 
 def _each(items: Item | Iterable[Item]) -> Iterator[Item]:
@@ -189,7 +178,7 @@ def _each(items: Item | Iterable[Item]) -> Iterator[Item]:
         return iter([items])
     if isinstance(items, np.ndarray) and items.ndim == 3 and items.shape[-1] == 3:
         return iter([items])
-    return iter(items)
+    return iter(items)  # type: ignore[arg-type]  # an item that stands alone is a path or an array
 
 
 def open_any(path: Path, given: Given) -> Predictor:

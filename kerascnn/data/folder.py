@@ -18,10 +18,11 @@ from kerascnn.data.decode import Mode
 from kerascnn.data.formats import NAMES, SUFFIXES
 from kerascnn.data.listing import Former, Listing, fingerprint, hashed
 from kerascnn.data.room import Missing, Room
+from kerascnn.data.sorted_names import is_folder
 from kerascnn.data.sources import Files
 from kerascnn.data.splits import SPLIT_NAMES, TRAIN
 from kerascnn.data.trouble import without_damaged
-from kerascnn.data.walking import Walk, composed, is_folder
+from kerascnn.data.walking import Walk, composed
 from kerascnn.errors import UserError
 
 

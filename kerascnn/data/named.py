@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kerascnn.data.formats import NAMES, SUFFIXES
-from kerascnn.data.walking import Walk, counted, is_folder
+from kerascnn.data.sorted_names import counted, is_folder
+from kerascnn.data.walking import Walk
 
 STDIN = "-"
 _CHUNK = 65536
@@ -41,7 +42,7 @@ def files(
     away = tuple(os.path.realpath(folder) for folder in leave_out)
     for word in words:
         if word == STDIN and stdin is not None:
-            for line in _listed(stdin):
+            for line in listed(stdin):
                 yield from _expanded(line, report, note, away)
         else:
             yield from _expanded(word, report, note, away)
@@ -112,10 +113,10 @@ def _closed(start: str, rest: str) -> list[str]:
     return [name for name in dict.fromkeys(found) if not os.access(name, os.R_OK | os.X_OK)]
 
 
-def _listed(stdin: BinaryIO) -> Iterator[str]:
+def listed(file: BinaryIO) -> Iterator[str]:
     """Yields paths as they come in, with bytes that are not UTF-8 kept. A name may contain a line break, but no NUL."""
     rest, separator, first = b"", b"\n", True
-    while chunk := _some(stdin):
+    while chunk := _some(file):
         if first:
             chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
         if b"\0" in chunk:

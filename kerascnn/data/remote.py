@@ -28,7 +28,7 @@ from kerascnn.config.addresses import is_remote, without_secrets
 from kerascnn.data import shard_names
 from kerascnn.data.contents import digest
 from kerascnn.data.room import Missing, Room
-from kerascnn.data.walking import counted
+from kerascnn.data.sorted_names import counted
 from kerascnn.errors import Stopped, UserError
 from kerascnn.runs.files import CONTENTS_FOLDER
 

@@ -11,7 +11,7 @@ import threading
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -105,6 +105,19 @@ class Shard:
         if getattr(self, "_descriptor", None) is not None:
             os.close(self._descriptor)  # type: ignore[arg-type]
             _places.release()
+
+
+class ShardPlace(NamedTuple):
+    """Where an image lies in a shard.
+
+    Attributes:
+        name: Its name.
+        offset, size: Place and number of its bytes.
+    """
+
+    name: str
+    offset: int
+    size: int
 
 
 _places = threading.Semaphore(MOST_OPEN)

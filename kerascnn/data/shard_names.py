@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kerascnn.cli.escaping import expanded, one_line, resolved
 from kerascnn.data.room import Missing
+from kerascnn.data.sorted_names import counted
 from kerascnn.data.splits import SPLIT_NAMES
-from kerascnn.data.walking import counted
 from kerascnn.errors import UserError
 from kerascnn.runs.files import nearest_path
 

@@ -76,10 +76,7 @@ def chosen(form: TableForm, section: Data, where: str) -> TableColumns:
     split = _one(form, section.split_column, SPLIT, "--split-column", where)
     group = None if section.group_by else _one(form, section.group_column, GROUP, "--group-column", where)
     taken = {*labels, split, group}
-    if section.image_column is None and len(binary) == 1:
-        image: str | None = binary[0]
-    else:
-        image = _one(form, section.image_column, IMAGE, "--image-column", where, taken)
+    image = _image(form, section.image_column, binary, where, taken)
     if not labels:
         label = _one(form, None, LABEL, "--label-column", where, {image, split, group})
         rest = [name for name in form.names if name not in (image, split, group)]
@@ -92,6 +89,30 @@ def chosen(form: TableForm, section: Data, where: str) -> TableColumns:
         raise UserError(f"{where} has no column with a usual name for {lacking}: name it with {flag}. {_listed(form)}")
     names = [name for name in form.names if name.lower() in NAME and name not in (image, *labels, split, group)]
     return TableColumns(image, labels, split, group, image in binary, names[0] if image in binary and names else None)
+
+
+def _image(
+    form: TableForm, told: str | None, binary: Sequence[str], where: str, taken: AbstractSet[str | None] = frozenset()
+) -> str | None:
+    if told is None and len(binary) == 1:
+        return binary[0]
+    return _one(form, told, IMAGE, "--image-column", where, taken)
+
+
+def images_only(form: TableForm, told: str | None, where: str) -> TableColumns:
+    """Returns the columns of the images and their names, of a table whose labels are not used.
+
+    Raises:
+        UserError: The column is missing, or several may be meant.
+    """
+    binary = [name for name in form.names if form.types and is_image(form.types[name])]
+    image = _image(form, told, binary, where) or (form.names[0] if len(form.names) == 1 else None)
+    if image is None:
+        raise UserError(
+            f"{where} has no column with a usual name for images: name it with --image-column. {_listed(form)}"
+        )
+    names = [name for name in form.names if name.lower() in NAME and name != image]
+    return TableColumns(image, (), None, None, image in binary, names[0] if image in binary and names else None)
 
 
 def _one(

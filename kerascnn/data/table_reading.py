@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -105,6 +106,31 @@ def read(path: Path, form: TableForm, names: Sequence[str]) -> pa.Table:
     return pa.table(columns)
 
 
+def batches(path: Path, form: TableForm, name: str) -> Iterator[list[str]]:
+    """Yields a column's texts, some rows at a time, so that a long table is not in memory; of JSON lines all are.
+
+    Raises:
+        UserError: As `read`.
+    """
+    if form.names.count(name) > 1:
+        raise UserError(f"{path} has {form.names.count(name)} columns called {name!r}: rename all but one")
+    row = form.first
+    with contextlib.ExitStack() as entered:
+        if form.kind == "Parquet":
+            file = _reading(path, lambda: entered.enter_context(pa.parquet.ParquetFile(path)))
+            found = file.iter_batches(columns=[name])
+        elif form.kind == "JSON lines":
+            found = iter(_reading(path, lambda: _json(path, form)).select([name]).to_batches())
+        else:
+            opened = entered.enter_context(_opened(path))
+            found = iter(_reading(path, lambda: pa.csv.open_csv(opened, *_csv_options(form, [name]))))
+        while (batch := _reading(path, lambda: next(found, None))) is not None:
+            column = as_text(pa.chunked_array([batch.column(0)]))
+            _refuse_nul(path, form, name, column, row)
+            row += len(column)
+            yield column.to_pylist()
+
+
 def is_image(kind: pa.DataType) -> bool:
     """Returns whether a column of this type holds the bytes of images: binary, or a struct with a field `bytes`."""
     if pa.types.is_struct(kind):
@@ -129,12 +155,12 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.compute.fill_null(column.cast(pa.string()), "")
 
 
-def _refuse_nul(path: Path, form: TableForm, name: str, column: pa.ChunkedArray) -> None:
+def _refuse_nul(path: Path, form: TableForm, name: str, column: pa.ChunkedArray, first: int | None = None) -> None:
     if pa.types.is_list(column.type):
         column = column.combine_chunks().flatten()
     at = pa.compute.index(pa.compute.match_substring(column, "\0"), True).as_py()
     if at >= 0:
-        raise UserError(f"{path}: row {form.first + at}: {one_line(name)!r} contains a NUL character")
+        raise UserError(f"{path}: row {(first or form.first) + at}: {one_line(name)!r} contains a NUL character")
 
 
 def _decoded(path: Path, head: bytes) -> str:
@@ -169,23 +195,26 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _delimited(path: Path, form: TableForm, names: Sequence[str]) -> pa.Table:
+    with _opened(path) as file:
+        found = pa.csv.read_csv(file, *_csv_options(form, names))
+    return found.rename_columns(list(names))
+
+
+def _csv_options(
+    form: TableForm, names: Sequence[str]
+) -> tuple[pa.csv.ReadOptions, pa.csv.ParseOptions, pa.csv.ConvertOptions]:
     delimiter = next(sign for sign, kind in DELIMITERS.items() if kind == form.kind)
     # Columns by place: names may occur twice, or need trimming.
-    places = {name: str(form.names.index(name)) for name in names}
-    with _opened(path) as file:
-        found = pa.csv.read_csv(
-            file,
-            pa.csv.ReadOptions(
-                column_names=[str(place) for place in range(len(form.names))], skip_rows_after_names=1, block_size=BLOCK
-            ),
-            pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            pa.csv.ConvertOptions(
-                include_columns=list(places.values()),
-                column_types={place: pa.string() for place in places.values()},
-                strings_can_be_null=False,
-            ),
-        )
-    return found.rename_columns(list(names))
+    places = [str(form.names.index(name)) for name in names]
+    return (
+        pa.csv.ReadOptions(
+            column_names=[str(place) for place in range(len(form.names))], skip_rows_after_names=1, block_size=BLOCK
+        ),
+        pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        pa.csv.ConvertOptions(
+            include_columns=places, column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
+        ),
+    )
 
 
 def _json_columns(path: Path) -> tuple[tuple[str, ...], dict[str, pa.DataType]]:

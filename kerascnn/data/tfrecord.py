@@ -16,7 +16,7 @@ from kerascnn.data.decode import Mode
 from kerascnn.data.listing import Listing
 from kerascnn.data.raw_labels import Label
 from kerascnn.data.room import Room
-from kerascnn.data.shard_files import Shard
+from kerascnn.data.shard_files import Shard, ShardPlace
 from kerascnn.data.shards import ShardForm, ShardImage
 from kerascnn.errors import UserError
 
@@ -35,10 +35,29 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
         UserError: A file is damaged or truncated, or a record is no Example with an image and a label.
     """
     asked = "\n".join((section.image_key or "", section.label_key or ""))
-    return shards.listing(ShardForm("tfrecord", _samples, _labels, _is_plain), asked, section, image_size, resize, room)
+    return shards.listing(ShardForm("tfrecord", _samples, _labels, is_plain), asked, section, image_size, resize, room)
 
 
-def _is_plain(header: bytes) -> bool:
+def images(shard: Shard, image_key: str = "") -> Iterator[ShardPlace]:
+    """Yields the places of all images of a TFRecord file, with or without labels; an image without a name has its number.
+
+    Args:
+        shard: The file.
+        image_key: Name of the feature, or "" for the usual ones.
+
+    Raises:
+        UserError: The file is damaged or truncated, or a record is no Example with an image.
+    """
+    for number, (offset, content) in enumerate(_records(shard)):
+        found = _features(shard, number, content)
+        try:
+            encoded = _image(found, image_key)
+        except ValueError as error:
+            raise UserError(f"{shard.path}: record {number}: {error}") from None
+        yield ShardPlace(_name(found) or f"{number:06d}", offset + content.index(encoded), len(encoded))
+
+
+def is_plain(header: bytes) -> bool:
     """Returns whether a file begins with the length of a record and its checksum: the length may resemble gzip."""
     return checksums.masked_of_eight(header[:8]) == int.from_bytes(header[8:12], "little")
 
@@ -46,18 +65,25 @@ def _is_plain(header: bytes) -> bool:
 def _samples(shard: Shard, asked: str) -> Iterator[ShardImage]:
     image, label = asked.split("\n")
     for number, (offset, content) in enumerate(_records(shard)):
-        try:
-            found = tf.train.Example.FromString(content).features.feature
-        except DecodeError:
-            raise UserError(f"{shard.path}: record {number} is no tf.train.Example") from None
+        found = _features(shard, number, content)
         try:
             encoded = _image(found, image)
             told = _told(found, label)
         except ValueError as error:
             raise UserError(f"{shard.path}: record {number}: {error}") from None
-        name = next((_texts(found[key])[0] for key in NAME if key in found and _texts(found[key])), "")
         # Equal bytes elsewhere in the record are as good.
-        yield ShardImage(name, told, offset + content.index(encoded), encoded)
+        yield ShardImage(_name(found), told, offset + content.index(encoded), encoded)
+
+
+def _features(shard: Shard, number: int, content: bytes) -> Any:
+    try:
+        return tf.train.Example.FromString(content).features.feature
+    except DecodeError:
+        raise UserError(f"{shard.path}: record {number} is no tf.train.Example") from None
+
+
+def _name(found: Mapping[str, Any]) -> str:
+    return next((_texts(found[key])[0] for key in NAME if key in found and _texts(found[key])), "")
 
 
 def _records(shard: Shard) -> Iterator[tuple[int, bytes]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from kerascnn.data import sorted_names
+from kerascnn.data.sorted_names import is_folder
 from kerascnn.data.trouble import SYSTEM, gone
 from kerascnn.errors import Stopped
 from kerascnn.runs.files import CONTENTS_FOLDER, LEASE_FOLDER, OUTPUT_MARK
@@ -90,23 +92,22 @@ class Walk:
         try:
             here = os.stat(folder)  # noqa: PTH116 - half a million Path objects are felt
             with os.scandir(folder) as entries:
-                inside = sorted(
-                    (entry for entry in entries if not entry.name.startswith(".")),
-                    key=lambda entry: counted(entry.name),
-                )
+                names = iter(sorted_names.in_order(entry for entry in entries if not entry.name.startswith(".")))
         except OSError as error:
             self._fails(folder, error)
             return
         above = (self._top if folder != self.root else frozenset()) if above is None else above
-        if not inside or _number(here) in above:
+        first = next(names, None)
+        if first is None or _number(here) in above:
             self.hollow.append(folder)
             return
         below = []
-        for entry in inside:
-            if is_folder(entry):
-                below.append(entry.path)
+        for name, is_below in chain((first,), names):
+            path = os.path.join(folder, name)  # noqa: PTH118 - half a million Path objects are felt
+            if is_below:
+                below.append(path)
             else:
-                yield entry.path
+                yield path
         for path in below:
             if not self._passes(path):
                 yield from self.files(path, above | {_number(here)})
@@ -154,14 +155,6 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
     return any(trace <= there for trace in _TRACES)
 
 
-def is_folder(entry: os.DirEntry[str] | str) -> bool:
-    """Returns whether a directory entry or a path is a folder or a link to one."""
-    try:
-        return entry.is_dir() if isinstance(entry, os.DirEntry) else Path(entry).is_dir()
-    except OSError:  # a link to itself, a name that is too long, a closed folder on the way
-        return False
-
-
 def _number(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
@@ -169,12 +162,3 @@ def _number(status: os.stat_result) -> tuple[int, int]:
 def composed(text: str) -> str:
     """Returns `text` in composed Unicode (NFC): macOS names files in decomposed form, other systems in composed form."""
     return unicodedata.normalize("NFC", text)
-
-
-def counted(name: str) -> list[tuple[bool, int, str]]:
-    """Returns a sort key that compares digits as numbers."""
-    parts = re.split(r"([0-9]+)", name)
-    return [
-        (part.isascii() and part.isdigit(), int(part) if part.isascii() and part.isdigit() else 0, part)
-        for part in parts
-    ]

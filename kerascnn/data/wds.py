@@ -17,7 +17,7 @@ from kerascnn.data.formats import SUFFIXES
 from kerascnn.data.listing import Listing
 from kerascnn.data.raw_labels import Label
 from kerascnn.data.room import Room
-from kerascnn.data.shard_files import Shard
+from kerascnn.data.shard_files import Shard, ShardPlace
 from kerascnn.data.shards import ShardForm, ShardImage
 from kerascnn.errors import UserError
 
@@ -36,6 +36,18 @@ def listing(section: Data, image_size: int, resize: Mode, room: Room) -> Listing
     return shards.listing(
         ShardForm("wds", _samples, _labels), section.label_key or "", section, image_size, resize, room
     )
+
+
+def images(shard: Shard) -> Iterator[ShardPlace]:
+    """Yields the places of all images of a tar file, with or without labels.
+
+    Raises:
+        UserError: It is damaged or truncated.
+    """
+    for member in _members(shard):
+        path = PurePosixPath(member.name)
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            yield ShardPlace(member.name.removeprefix("./"), member.offset_data, member.size)
 
 
 class _Group:

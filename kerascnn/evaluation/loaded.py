@@ -10,7 +10,8 @@ import numpy as np
 
 from kerascnn import artefacts
 from kerascnn.artefacts import Predictor, features
-from kerascnn.artefacts.predictor import BATCH, Item
+from kerascnn.artefacts.decoding import Item
+from kerascnn.artefacts.predictor import BATCH
 from kerascnn.errors import UserError
 from kerascnn.evaluation import evaluated_model, scores
 from kerascnn.runs import finding

@@ -1,40 +1,16 @@
 """The output of `kerascnn predict`: one line per image as text, JSON or CSV."""
 
-import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.progress import SILENT
 from kerascnn.cli.screen import Screen
-from kerascnn.prediction import decisions
+from kerascnn.prediction import decisions, rows
 from kerascnn.prediction.predict_flags import Predict
-
-
-class ImagePrediction(NamedTuple):
-    """The prediction for one image.
-
-    Attributes:
-        image: Its path as given.
-        top: (class, probability), the most probable first.
-        cam: The overlay, or None; that of the most probable label.
-        sorted: Where it was sorted to, or None; the folder of the most probable label.
-        labels: (class, probability) of every predicted label, the most probable first, or None of one class per image.
-        classes: Names of the prediction set, the most probable first, or None without --sets.
-        known: Whether it resembles the training images, or None without --reject-unknown.
-    """
-
-    image: str
-    top: Sequence[tuple[str, float]]
-    cam: Path | None
-    sorted: Path | None = None
-    labels: Sequence[tuple[str, float]] | None = None
-    classes: Sequence[str] | None = None
-    known: bool | None = None
+from kerascnn.prediction.rows import ImagePrediction
 
 
 class Output:
@@ -59,17 +35,9 @@ class Output:
             # A path is printed with its own bytes, UTF-8 or not.
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(errors="surrogateescape")
-            columns = (
-                list(decisions.COLUMNS)
-                if several
-                else [
-                    f"{name}_{place}"
-                    for place in range(1, min(asked.top, classes) + 1)
-                    for name in ("class", "probability")
-                ]
-            )
-            further = {"set": asked.sets, "known": asked.reject_unknown, "cam": asked.cam, "sorted": asked.sort_into}
-            self._write(_csv_line(["image", *columns, *(name for name, given in further.items() if given)]))
+            further = {"cam": asked.cam, "sorted": asked.sort_into}
+            columns = [*rows.columns(asked, classes, several), *(name for name, given in further.items() if given)]
+            self._write(rows.csv_line(columns))
 
     def __enter__(self) -> "Output":
         self._phase = self._screen.phase("predicting", told=False)
@@ -129,7 +97,7 @@ def _as_text(prediction: ImagePrediction) -> str:
 
 
 def _as_json(prediction: ImagePrediction) -> str:
-    top = [{"class": name, "probability": _short(probability)} for name, probability in prediction.top]
+    top = [{"class": name, "probability": rows.short(probability)} for name, probability in prediction.top]
     places = {"cam": prediction.cam, "sorted": prediction.sorted}
     made: dict[str, Any] = {key: str(place) for key, place in places.items() if place is not None}
     if prediction.classes is not None:
@@ -137,29 +105,11 @@ def _as_json(prediction: ImagePrediction) -> str:
     if prediction.known is not None:
         made["known"] = prediction.known
     if prediction.labels is not None:
-        labels = [{"class": name, "probability": _short(probability)} for name, probability in prediction.labels]
+        labels = [{"class": name, "probability": rows.short(probability)} for name, probability in prediction.labels]
         return json.dumps({"image": prediction.image, "labels": labels, "top": top, **made}, allow_nan=False)
     return json.dumps({"image": prediction.image, "class": top[0]["class"], "top": top, **made}, allow_nan=False)
 
 
 def _as_csv(prediction: ImagePrediction) -> str:
-    cells: list[Any] = [cell for name, probability in prediction.top for cell in (name, _short(probability))]
-    if prediction.labels is not None:
-        cells = decisions.cells(prediction.labels)
-    cells += [] if prediction.classes is None else [decisions.SEPARATOR.join(prediction.classes)]
-    cells += [] if prediction.known is None else [str(prediction.known).lower()]
     made = [place for place in (prediction.cam, prediction.sorted) if place is not None]
-    return _csv_line([prediction.image, *cells, *made])
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(
-        cells
-    )  # both characters are quoted within a cell, because they end a line
-    return text.getvalue().removesuffix("\r\n")
-
-
-def _short(probability: float) -> float:
-    """Rounds to nine digits, which hold a float32 exactly."""
-    return float(f"{probability:.9g}")
+    return rows.csv_line([*rows.cells(prediction), *made])

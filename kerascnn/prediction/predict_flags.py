@@ -1,16 +1,77 @@
 """The flags of `kerascnn predict`."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kerascnn.config.section import Section
 from kerascnn.data import formats
 from kerascnn.prediction.sorting import UNSURE
+from kerascnn.studies.placement import Placement
 
 # As `scoring.class_maps.METHODS`, which imports TensorFlow.
 MapName = Literal["grad-cam", "grad-cam++", "layer-cam", "hires-cam", "integrated-gradients", "occlusion"]
+
+
+class ManyImages(Section):
+    """Many images: parts in a folder, which a second start continues, on one machine or several."""
+
+    output: Path | None = Field(
+        None,
+        description="folder of the predictions, in parts; IMAGE may also be list:FILE, table:FILE, wds:PATTERN, tfrecord:PATTERN",
+        json_schema_extra={"metavar": "DIR"},
+    )
+    part: int = Field(10_000, ge=1, le=10_000_000, description="images of a part: what a kill costs at most")
+    format: Literal["csv", "parquet"] = Field("csv", description="of the parts")
+    shard: str | None = Field(
+        None,
+        description="every N-th part from the I-th on, 0 to N-1, for N processes with the same DIR",
+        json_schema_extra={"metavar": "I/N"},
+    )
+    image_column: str | None = Field(None, description="column of a table with paths or images (default: a usual name)")
+    image_key: str | None = Field(None, description="feature of TFRecord with images (default: a usual name)")
+    dry_run: bool = Field(False, description="with --output: list the images, print the plan and exit")
+    merge: Path | None = Field(
+        None,
+        description="join the parts in this folder into one file, or say which are missing",
+        json_schema_extra={"metavar": "DIR"},
+    )
+
+    @field_validator("shard")
+    @classmethod
+    def _of_several(cls, shard: str | None) -> str | None:
+        if shard is not None:
+            found = re.fullmatch(r"(\d+)/(\d+)", shard)
+            if found is None or not int(found[1]) < int(found[2]) <= 1_000_000:
+                raise ValueError(f"expected I/N with I from 0 to N-1, as 0/8, got {shard!r}")
+        return shard
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """I and N of --shard; 0 and 1 without it."""
+        index, _, count = (self.shard or "0/1").partition("/")
+        return int(index), int(count)
+
+
+class PartPlacement(Placement):
+    """Where parts are predicted with --output, and by how many processes; the rows do not depend on it."""
+
+    executor: str = Field(
+        "local",
+        description="where parts are predicted: local, ray (Ray's workers on this machine), ray:ADDRESS (a cluster of Ray),"
+        " slurm",
+        json_schema_extra={"metavar": "local|ray[:ADDRESS]|slurm"},
+    )
+    workers: int = Field(
+        1, ge=1, le=1024, description="processes at the same time, each with a network and its own cores"
+    )
+    worker_cpus: int | None = Field(
+        None, ge=1, le=1024, description="ray, slurm: cores of each process (default: as many as this machine has)"
+    )
+    worker_gpus: int = Field(0, ge=0, le=64, description="ray, slurm: GPUs of each process")
 
 
 class Predict(Section):
@@ -82,3 +143,5 @@ class Predict(Section):
     resize: Literal["crop", "pad", "squash"] | None = Field(
         None, description="for a bare .keras file: as --resize of fit (default: crop above 64 px, else squash)"
     )
+    many: ManyImages = ManyImages()
+    placement: PartPlacement = PartPlacement()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kerascnn.cli.escaping import as_file_name, one_line, within
-from kerascnn.data.walking import is_folder
+from kerascnn.data.sorted_names import is_folder
 from kerascnn.errors import UserError
 from kerascnn.runs.files import clear_dead, copy_file, link_file, make_output
 

@@ -85,6 +85,23 @@ class Executor(Protocol):
             RuntimeError: `function` has a bug; the message contains the traceback.
         """
 
+    def spread(self, function: Callable[..., Found], *args: Any, slot: Slot, stop: threading.Event) -> Found:
+        """Returns the result of `function` in a new process, on this machine or on one of the cluster.
+
+        Arguments and result travel as for `call`. Another start of the same function continues what it has done.
+
+        Args:
+            function: A function of a module.
+            args: Its arguments.
+            slot: One of `slots`.
+            stop: Ends the process once it is set.
+
+        Raises:
+            UserError, CheckFailed, TrainingFailed, Stopped: As raised by `function`; also Stopped if its process was lost,
+                or `stop` was set.
+            RuntimeError: `function` has a bug; the message contains the traceback.
+        """
+
     def close(self) -> None:
         """Ends all children."""
 

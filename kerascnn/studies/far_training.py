@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import BaseModel, ConfigDict
 
@@ -54,35 +54,55 @@ def order_of(run: Run, until: int | None, candidate: bool, cpus: int | None, gpu
         cpus: Cores of the training; None for as many as this machine has.
         gpus: GPUs of the training.
     """
-    environment = {name: os.environ.get(name) for name in ambient.RESPECTED if name != _GPUS}
-    threads = str(cpus or hardware.available_cpus())
-    environment |= {name: environment[name] or threads for name in _THREADS}
-    if not gpus:
-        environment[_GPUS] = "-1"
     return Order(
         run_dir=str(run.path.absolute()),
         folder=os.getcwd(),  # noqa: PTH109 - a text
         until=until,
         candidate=candidate,
-        environment=environment,
+        environment=environment_of(cpus, gpus),
     )
+
+
+def environment_of(cpus: int | None, gpus: int) -> dict[str, str | None]:
+    """Returns the variables of a process that is to compute the same bits with as many threads as it gets cores.
+
+    Args:
+        cpus: Its cores; None for as many as this machine has.
+        gpus: Its GPUs.
+    """
+    found = {name: os.environ.get(name) for name in ambient.RESPECTED if name != _GPUS}
+    threads = str(cpus or hardware.available_cpus())
+    found |= {name: found[name] or threads for name in _THREADS}
+    return found if gpus else {**found, _GPUS: "-1"}
+
+
+def enter(folder: str, environment: Mapping[str, str | None]) -> None:
+    """Makes this process work in a folder, with these variables.
+
+    Raises:
+        UserError: The folder is not on this machine.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(f"{folder}, where this command was started, is not on {os.uname().nodename}: {error}") from None
+    for name, value in environment.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 def train(order: Order) -> BaseException | None:
     """Trains a run in a child of this process; returns why that failed, or None. A stop of this process is not caught."""
     run = Run(order.run_dir)
     try:
-        os.chdir(order.folder)
-    except OSError as error:
-        return UserError(f"{order.folder}, where this command was started, is not on {os.uname().nodename}: {error}")
+        enter(order.folder, order.environment)
+    except UserError as error:
+        return error
     if not run.config_file.exists():
         return UserError(
             f"{run.path} is not on {os.uname().nodename}: the machines of a cluster must share the folders of runs and data"
         )
-    for name, value in order.environment.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
     try:
         for _ in LocalExecutor().train(
             run.path, order.until, Slot(), candidate=order.candidate, stop=threading.Event()

@@ -16,7 +16,7 @@ from kerascnn.processes.fork_server import ForkServer
 from kerascnn.processes.starting import Child, lost, start
 from kerascnn.runs import Run
 from kerascnn.studies import calls, child
-from kerascnn.studies.executor import CHILD_LOG, Found, Row, Slot, check_ending, fit_command, killed_by
+from kerascnn.studies.executor import CHILD_LOG, ChildLost, Found, Row, Slot, check_ending, fit_command, killed_by
 
 LOOK = 0.2  # seconds between two checks of a child
 # What trainings and measurements import besides TensorFlow: imported by a fork server before its first fork.
@@ -102,13 +102,38 @@ class LocalExecutor:
 
     def call(self, function: Callable[..., Found], *args: Any, slot: Slot, alone: bool = False) -> Found:
         """Returns the result of `function` in a new process; see `Executor.call`."""
+        try:
+            return self._called(function, args, slot, alone)
+        except ChildLost as error:
+            memory = ": a smaller --batch-size needs less" if error.killed else ""
+            raise UserError(f"{error.said}{memory}") from None
+
+    def spread(self, function: Callable[..., Found], *args: Any, slot: Slot, stop: threading.Event) -> Found:
+        """Returns the result of `function` in a new process; see `Executor.spread`."""
+        return self._called(function, args, slot, False, stop)
+
+    def _called(
+        self,
+        function: Callable[..., Found],
+        args: Sequence[Any],
+        slot: Slot,
+        alone: bool,
+        stop: threading.Event | None = None,
+    ) -> Found:
+        """Returns the result of `function`; raises ChildLost if its process ends without one, Stopped if `stop` is set."""
         line = calls.request(function, args)
         orders = child.Orders(cpus=slot.cpus)
         again = True
         while again:
             with self._started(calls.COMMAND, orders, slot, "", subprocess.PIPE, None, alone=alone) as (process, show):
+
+                def look(show: Callable[[], None] = show) -> None:
+                    show()
+                    if stop is not None and stop.is_set():
+                        raise Stopped("stopped")
+
                 try:
-                    answer = _asked(process, line, show)
+                    answer = _asked(process, line, look)
                 except BaseException:  # a stop does not wait for a measurement
                     process.terminate()
                     raise
@@ -116,8 +141,8 @@ class LocalExecutor:
         if not answer.endswith(b"\n"):
             code = process.returncode
             assert code is not None
-            how = f"{killed_by(code)}: a smaller --batch-size needs less" if code < 0 else f"ended with code {code}"
-            raise UserError(f"the process that ran {function.__name__} {how}")
+            how = killed_by(code) if code < 0 else f"ended with code {code}"
+            raise ChildLost(f"the process that ran {function.__name__} {how}", killed=code < 0)
         found: Found = calls.result(function, answer.decode())
         return found
 

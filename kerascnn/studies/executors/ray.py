@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kerascnn.devices.joining import versions
-from kerascnn.errors import UserError
+from kerascnn.errors import Stopped, UserError
 from kerascnn.runs import Run
-from kerascnn.studies import far_training
-from kerascnn.studies.executor import Found, Row, Slot
+from kerascnn.studies import calls, far_calls, far_training
+from kerascnn.studies.executor import ChildLost, Found, Row, Slot
 from kerascnn.studies.executors.local import LOOK, LocalExecutor
 
 RETRIES = 5  # of a training whose worker or node was lost
@@ -57,6 +57,9 @@ class RayExecutor:
         self._train = self._ray.remote(
             num_cpus=self._cpus, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=False, max_calls=1
         )(far_training.train)
+        self._answered = self._ray.remote(
+            num_cpus=self._cpus, num_gpus=gpus, max_retries=RETRIES, retry_exceptions=False, max_calls=1
+        )(far_calls.answered)
 
     def train(
         self,
@@ -86,6 +89,23 @@ class RayExecutor:
     def call(self, function: Callable[..., Found], *args: Any, slot: Slot, alone: bool = False) -> Found:
         """Returns the result of `function` in a new process of this machine; see `Executor.call`."""
         return self._local.call(function, *args, slot=slot, alone=alone)
+
+    def spread(self, function: Callable[..., Found], *args: Any, slot: Slot, stop: threading.Event) -> Found:
+        """Returns the result of `function` as a task; see `Executor.spread`."""
+        task = self._answered.remote(far_calls.order_of(function, args, self._cpus, self._gpus))
+        try:
+            while not self._ended(task):
+                if stop.is_set():
+                    raise Stopped("stopped")
+            found: Found = calls.result(function, self._ray.get(task))
+        except self._ray.exceptions.RayError as trouble:
+            raise ChildLost(f"{function.__name__} was lost by Ray: {_first_line(trouble)}", killed=True) from None
+        finally:
+            if not self._ended(task):
+                self._ray.cancel(task)
+                with contextlib.suppress(self._ray.exceptions.RayError):
+                    self._ray.get(task, timeout=_SAVES)
+        return found
 
     def close(self) -> None:
         """Leaves the cluster, which ends what is left of this executor's tasks."""

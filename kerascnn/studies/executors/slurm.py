@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kerascnn.errors import UserError
+from kerascnn.errors import Stopped, UserError
 from kerascnn.runs import Run
-from kerascnn.studies import far_training
+from kerascnn.studies import calls, far_calls, far_training
 from kerascnn.studies.executor import ChildLost, Found, Row, Slot
 from kerascnn.studies.executors.local import LocalExecutor
+from kerascnn.studies.far_calls import CallOrder
 from kerascnn.studies.far_training import Order
 
 FOLDER = ".slurm"  # beside the runs: scripts, requests and logs of jobs
@@ -46,6 +47,27 @@ class TrainingJob:
         if ending.is_set() and isinstance(error, ChildLost):
             time.sleep(_SAVES)  # Slurm kills it now: an answer would end a job that is queued again
         return error
+
+    def checkpoint(self) -> Any:
+        """Returns what is queued again; submitit calls it on SIGUSR2."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class CallJob:
+    """A call as a job: what submitit pickles and calls, and calls again after a preemption or at the time limit.
+
+    Args:
+        order: What to call.
+    """
+
+    def __init__(self, order: CallOrder) -> None:
+        self.order = order
+
+    def __call__(self) -> str:
+        """Returns the reply."""
+        return far_calls.answered(self.order)
 
     def checkpoint(self) -> Any:
         """Returns what is queued again; submitit calls it on SIGUSR2."""
@@ -98,12 +120,14 @@ class SlurmExecutor:
         """Trains a run; see `Executor.train`."""
         run = Run(run_dir)
         run.path.mkdir(parents=True, exist_ok=True)
-        job = self._submitted(run, far_training.order_of(run, until, candidate, self._cpus, self._gpus))
+        order = far_training.order_of(run, until, candidate, self._cpus, self._gpus)
+        job = self._submitted(run.path.parent.absolute() / FOLDER, TrainingJob(order))
         try:
             yield from far_training.rows(run, lambda: self._queue.ended(job), stop)
             error = self._queue.result(job, run)
         finally:
-            self._end(job, run)
+            if self._cancelled(job):
+                far_training.wait_for_end(run, _SAVES)
         if error is not None:
             raise error
 
@@ -111,13 +135,31 @@ class SlurmExecutor:
         """Returns the result of `function` in a new process of this machine; see `Executor.call`."""
         return self._local.call(function, *args, slot=slot, alone=alone)
 
+    def spread(self, function: Callable[..., Found], *args: Any, slot: Slot, stop: threading.Event) -> Found:
+        """Returns the result of `function` as a job; see `Executor.spread`."""
+        order = far_calls.order_of(function, args, self._cpus, self._gpus)
+        job = self._submitted(Path(order.folder) / FOLDER, CallJob(order))
+        try:
+            while not self._queue.ended(job):
+                if stop.wait(_LOOK / 3):
+                    raise Stopped("stopped")
+            if not job.paths.result_pickle.exists():
+                raise ChildLost(f"{function.__name__} was ended by Slurm (job {job.job_id})", killed=True)
+            failed = job.exception()
+            if failed is not None:
+                raise ChildLost(f"{function.__name__} failed in job {job.job_id}: {_reason(failed)}", killed=False)
+            found: Found = calls.result(function, job.result())
+        finally:
+            self._cancelled(job)
+        return found
+
     def close(self) -> None:
         """Ends the children of this machine."""
         self._local.close()
 
-    def _submitted(self, run: Run, order: Order) -> Any:
-        """Returns the job of an order; those that are asked for within a second and lie together are one array."""
-        request = _Request(run.path.parent.absolute() / FOLDER, order)
+    def _submitted(self, folder: Path, task: TrainingJob | CallJob) -> Any:
+        """Returns the job of a task; those that are asked for within a second and lie together are one array."""
+        request = _Request(folder, task)
         with self._turn:
             self._asked.append(request)
             gathers = len(self._asked) == 1
@@ -147,7 +189,7 @@ class SlurmExecutor:
                 **({"gpus_per_node": self._gpus} if self._gpus else {}),
             )
             with executor.batch():
-                jobs = [executor.submit(TrainingJob(each.order)) for each in requests]
+                jobs = [executor.submit(each.task) for each in requests]
             for each, job in zip(requests, jobs, strict=True):
                 each.job = job
         except (submitit.core.utils.FailedJobError, OSError) as error:
@@ -158,27 +200,27 @@ class SlurmExecutor:
             for each in requests:
                 each.ready.set()
 
-    def _end(self, job: Any, run: Run) -> None:
-        """Cancels a job that is still there, and waits until the run is saved."""
+    def _cancelled(self, job: Any) -> bool:
+        """Cancels a job that is still there, and waits until it is gone; returns whether there was one."""
         if self._queue.ended(job):
-            return
+            return False
         subprocess.run(["scancel", job.job_id], check=False, capture_output=True)
         end = time.monotonic() + _SAVES
         while time.monotonic() < end and not self._queue.ended(job, patience=0.0):
             time.sleep(_LOOK / 3)
-        far_training.wait_for_end(run, _SAVES)
+        return True
 
 
 class _Request:
-    """A training that waits for its job.
+    """A task that waits for its job.
 
     Args:
         folder: Where the job's files lie.
-        order: What to train.
+        task: What to do.
     """
 
-    def __init__(self, folder: Path, order: Order) -> None:
-        self.folder, self.order = folder, order
+    def __init__(self, folder: Path, task: TrainingJob | CallJob) -> None:
+        self.folder, self.task = folder, task
         self.ready = threading.Event()
         self.job: Any = None
         self.error: Exception | None = None
@@ -228,8 +270,12 @@ class _Queue:
             return far_training.lost(run, f"was ended by Slurm (job {job.job_id})")
         failed = job.exception()
         if failed is not None:
-            # The trace stands between two lines, and names of the log follow it.
-            said = [line for line in str(failed).partition("trace:")[2].splitlines() if line.strip("- ")]
-            traced = [line for line in said if not line.startswith(("You can check", "or at paths", "  - "))]
-            return far_training.lost(run, f"failed in job {job.job_id}: {(traced or [str(failed)])[-1].strip()}")
+            return far_training.lost(run, f"failed in job {job.job_id}: {_reason(failed)}")
         return job.result()
+
+
+def _reason(failed: BaseException) -> str:
+    """Returns the last line of a job's trace, which stands between two lines, and names of the log follow it."""
+    said = [line for line in str(failed).partition("trace:")[2].splitlines() if line.strip("- ")]
+    traced = [line for line in said if not line.startswith(("You can check", "or at paths", "  - "))]
+    return (traced or [str(failed)])[-1].strip()
