@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,8 +27,8 @@ class Stored(NamedTuple):
 
 
 Item = str | os.PathLike[str] | np.ndarray | Stored
-# Images that one call decodes: a call for each costs three times as much as decoding a small image.
-TOGETHER = 8
+# Images that a thread decodes together: a call for each would take longer than decoding a small image.
+TOGETHER = 16
 
 
 def pixels(items: Sequence[Item], size: int, mode: decode.Mode) -> list[np.ndarray | str]:
@@ -81,10 +81,19 @@ def _content(item: str | os.PathLike[str] | Stored) -> bytes | str:
 
 
 def _decoded(contents: Sequence[bytes], size: int, mode: decode.Mode) -> list[Any]:
-    try:
-        return list(_reader_of_several(size, mode)(tf.constant(contents, tf.string)).numpy())
-    except tf.errors.OpError:  # the content of one is damaged: which one, and why
-        return [_one(content, size, mode) for content in contents]
+    """Returns the images of valid headers: those of a kind by one call."""
+    found: list[Any] = [None] * len(contents)
+    kinds = [decode.plain_format(content) for content in contents]
+    for kind in dict.fromkeys(kinds):
+        places = [place for place, one in enumerate(kinds) if one == kind]
+        some = [contents[place] for place in places]
+        try:
+            images = list(_reader_of_several(size, mode, kind)(tf.constant(some, tf.string)).numpy())
+        except tf.errors.OpError:  # the content of one is damaged: which one, and why
+            images = [_one(content, size, mode) for content in some]
+        for place, image in zip(places, images, strict=True):
+            found[place] = image
+    return found
 
 
 def _one(content: bytes, size: int, mode: decode.Mode) -> np.ndarray | str:
@@ -105,17 +114,17 @@ def _reader(size: int, mode: decode.Mode) -> Callable[[Any], Any]:
 
 
 @functools.cache
-def _reader_of_several(size: int, mode: decode.Mode) -> Callable[[Any], Any]:
-    """Returns a function from the bytes of n files to uint8 [n, size, size, 3], traced once."""
+def _reader_of_several(size: int, mode: decode.Mode, kind: Literal["jpeg", "png"] | None) -> Callable[[Any], Any]:
+    """Returns a function from the bytes of n files of a `plain_format` to uint8 [n, size, size, 3], traced once."""
+
+    def one(content):
+        pixels = decode.decode(decode.native(content)) if kind is None else decode.decode_plain(content, kind)
+        return decode.resize(pixels, size, mode)
+
     spec = tf.TensorSpec([size, size, 3], tf.uint8)
     return tf.function(
         # One after the other: several calls run at the same time, and a large image needs much memory.
-        lambda contents: tf.map_fn(
-            lambda content: decode.preprocess(decode.native(content), size, mode),
-            contents,
-            fn_output_signature=spec,
-            parallel_iterations=1,
-        ),
+        lambda contents: tf.map_fn(one, contents, fn_output_signature=spec, parallel_iterations=1),
         input_signature=[tf.TensorSpec([None], tf.string)],
         autograph=False,
     )

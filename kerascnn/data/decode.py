@@ -29,7 +29,9 @@ __all__ = [
     "Mode",
     "Probe",
     "decode",
+    "decode_plain",
     "native",
+    "plain_format",
     "preprocess",
     "probe",
     "problem",
@@ -175,6 +177,34 @@ def seen(height: int, width: int, size: int, mode: Mode) -> tuple[float, float, 
 def preprocess(image_bytes, size: int, mode: Mode):
     """Turns JPEG or PNG bytes (scalar string) into the input of a model, uint8 [size, size, 3]. See `decode` and `resize`."""
     return resize(decode(image_bytes), size, mode)
+
+
+def plain_format(content: bytes) -> Literal["jpeg", "png"] | None:
+    """Returns the format of a file of which `decode_plain` gives the same pixels as `decode`, or None.
+
+    It says nothing about its orientation, and a PNG has 8 bits and no transparency. Most files are such.
+    """
+    if content.startswith(_JPEG):
+        return "jpeg" if b"\xff\xe1" not in content else None
+    if not content.startswith(_PNG) or len(content) <= _PNG_HEADER or content[24] == 16 or content[25] >= 4:
+        return None
+    width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+    odd = any(text in content for text in (b"tRNS", b"eXIf", *PNG_TEXT_ORIENTATION))
+    return None if odd or height * width > MAX_PIXELS else "png"
+
+
+@_as_written
+def decode_plain(image_bytes, kind: Literal["jpeg", "png"]):
+    """Decodes the bytes of a file of this `plain_format` in few ops, which is most of the time for a small image.
+
+    Raises InvalidArgumentError when the tensor is computed for damaged data, and for what only `decode` can: a JPEG of four
+    channels or of too many pixels.
+    """
+    if kind == "png":
+        return tf.io.decode_png(image_bytes, channels=3)
+    shape = tf.io.extract_jpeg_shape(image_bytes)
+    with tf.control_dependencies([tf.debugging.Assert(_is_usual(shape), [shape])]):
+        return _jpeg_pixels(image_bytes)
 
 
 def problem(path: str | os.PathLike[str]) -> str | None:

@@ -15,7 +15,7 @@ from kerascnn.cli.escaping import one_line
 from kerascnn.cli.screen import Screen, quiet
 from kerascnn.errors import DONE, CheckFailed, Stopped, UserError
 from kerascnn.prediction.parts_job import PartsJob
-from kerascnn.prediction.predict_flags import ManyImages, Predict
+from kerascnn.prediction.predict_flags import ManyImages, PartPlacement, Predict
 from kerascnn.studies.executor import Slot
 from kerascnn.studies.workers import WorkerPool
 
@@ -40,6 +40,8 @@ def check(asked: Predict) -> None:
         for name, field in ManyImages.model_fields.items():
             if getattr(many, name) != field.default and name != "merge":
                 raise UserError(f"{_flag(name)} is for many images in parts: give --output DIR as well")
+        if asked.placement != PartPlacement():
+            raise UserError("--executor and --workers are for many images in parts: give --output DIR as well")
         return
     for name in _ALONE:
         if getattr(asked, name):
