@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import kerascnn
+
 SHARDS, PART, KILLS, FOLDER = 3, 2000, 9, 1000
 BROKEN = 997  # every so many images one is broken
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
@@ -32,11 +34,8 @@ PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 def make_images(folder: Path, count: int) -> None:
     """Writes the embedded clothes, moved and brightened in a different way each, half of them JPEG and half PNG."""
-    from kerascnn.config import Data
-    from kerascnn.data import load
-
-    images = load(Data(dataset="fashion_mnist_mini")).train.source.images.numpy()
-    rng = np.random.default_rng(0)
+    with np.load(Path(kerascnn.__file__).parent / "data/fashion_mnist_mini/fashion_mnist_mini.npz") as arrays:
+        images = arrays["x_train"]
     for start in range(0, count, FOLDER):
         place = folder / f"{start // FOLDER:03d}"
         if (place / "whole").exists():

@@ -1,7 +1,6 @@
 """`kerascnn predict --output`: parts that a second start continues, shards, joined files, and what is refused."""
 
 import csv
-import json
 import shutil
 from pathlib import Path
 
@@ -11,53 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from kerascnn import artefacts, predict
-from kerascnn.cli.recipes import dumps
-from kerascnn.config import Config
 from kerascnn.errors import CHECK_FAILED, DONE, USER_ERROR
 from kerascnn.prediction.parts_job import PartsJob
 from kerascnn.runs import Run, hold
-from tests.artefacts import networks
-from tests.data import make_shards, odd_files
+from tests.data import make_shards
+from tests.prediction.conftest import BROKEN, NAMES, words
 
 pytestmark = pytest.mark.training
-
-NAMES = ("ant", "bee, big", "cat", "dog", "eel", "fox", "gnu")
-BROKEN = {4: b"", 9: b"<html>404</html>"}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """As much of a finished run as predicting needs."""
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.path.mkdir()
-    networks.tiny().save(run.best_model)
-    run.config_file.write_text(dumps(Config()), encoding="utf-8")
-    run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
-    return run
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fourteen files, two of them broken."""
-    folder = tmp_path_factory.mktemp("photos")
-    for i in range(14):
-        content = BROKEN.get(i, odd_files.encode(odd_files.photo(40 + i, 60 - i), "JPEG"))
-        (folder / f"{i}.jpg").write_bytes(content)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def single(run: Run, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of one process that was not disturbed, joined."""
-    folder = tmp_path_factory.mktemp("single") / "out"
-    assert predict.main([*words(run, folder), str(photos)]) == DONE
-    assert predict.main(["--merge", str(folder)]) == DONE
-    return folder
-
-
-def words(run: Run, folder: Path, *further: str) -> list[str]:
-    flags = ["--output", str(folder), "--part", "3", "--top", "2", "--batch-size", "2"]
-    return [str(run.path), *flags, *further]
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -1,0 +1,52 @@
+"""A network, photos, and what one undisturbed process predicts of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kerascnn import predict
+from kerascnn.cli.recipes import dumps
+from kerascnn.config import Config
+from kerascnn.errors import DONE
+from kerascnn.runs import Run
+from tests.artefacts import networks
+from tests.data import odd_files
+
+NAMES = ("ant", "bee, big", "cat", "dog", "eel", "fox", "gnu")
+BROKEN = {4: b"", 9: b"<html>404</html>"}
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """As much of a finished run as predicting needs."""
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.path.mkdir()
+    networks.tiny().save(run.best_model)
+    run.config_file.write_text(dumps(Config()), encoding="utf-8")
+    run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
+    return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen files, two of them broken."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(14):
+        content = BROKEN.get(i, odd_files.encode(odd_files.photo(40 + i, 60 - i), "JPEG"))
+        (folder / f"{i}.jpg").write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def single(run: Run, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one process that was not disturbed, joined."""
+    folder = tmp_path_factory.mktemp("single") / "out"
+    assert predict.main([*words(run, folder), str(photos)]) == DONE
+    assert predict.main(["--merge", str(folder)]) == DONE
+    return folder
+
+
+def words(run: Run, folder: Path, *further: str) -> list[str]:
+    flags = ["--output", str(folder), "--part", "3", "--top", "2", "--batch-size", "2"]
+    return [str(run.path), *flags, *further]
