@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from kerascnn.artefacts import Predictor
 from kerascnn.artefacts.decoding import Item, Stored
@@ -51,10 +52,12 @@ class PartWork:
         self._columns = PartColumns.of(asked, len(predictor.class_names), predictor.task.several)
 
     def warm(self) -> None:
-        """Traces and compiles the network, so that the first part is measured like the others."""
-        side = self.predictor.image_size
-        blank = np.zeros((side, side, 3), np.uint8)
-        self.predictor.predict([blank] * self.asked.batch_size, self.asked.batch_size)
+        """Traces and compiles what reads images and the network, so that the first part is measured like the others."""
+        blank = np.zeros((9, 9, 3), np.uint8)
+        contents = [encode(blank).numpy() for encode in (tf.io.encode_jpeg, tf.io.encode_png)]
+        items = [Stored("", lambda content=content: content) for content in contents]
+        for _ in self.predictor.predictions(items * self.asked.batch_size, self.asked.batch_size):
+            pass
 
     def work(
         self,
