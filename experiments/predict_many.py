@@ -68,13 +68,26 @@ class Process:
     def __init__(self, work: Path, name: str, words: list[str]) -> None:
         self.name = name
         self.log = work / f"{name}.log"
-        self.began = time.monotonic()
-        self.kill_after: float | None = None
+        self._kill_after: float | None = None
         command = [sys.executable, "-m", "kerascnn.predict", "network.keras", "images", "--top", "3"]
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
                 [*command, "--part", str(PART), *words], cwd=work, stdout=log, stderr=subprocess.STDOUT
             )
+
+    def moment(self, works: bool, rng: random.Random) -> str:
+        """Returns where it is, at the moment when it shall be killed, else nothing.
+
+        Args:
+            works: Whether it holds a part.
+            rng: Chooses the moment: up to 20 seconds after it took its first part, now and then before.
+        """
+        if self._kill_after is None and (works or rng.random() < 2e-4):
+            self._kill_after = time.monotonic() + rng.uniform(0.1, 20)
+            self._worked = works
+        if self._kill_after is None or time.monotonic() < self._kill_after:
+            return ""
+        return "on a part" if works else "between two parts" if self._worked else "while it started"
 
     def peak(self) -> int:
         """Peak resident bytes so far, or 0 once it has ended."""
@@ -120,13 +133,10 @@ def run(work: Path) -> dict[str, Any]:
                     elif code != -signal.SIGKILL:
                         raise SystemExit(f"{name} ended with code {code}: {process.log}")
                 elif name != "single" and len(state["kills"]) < KILLS:
-                    working = process.child.pid in at_work
-                    if process.kill_after is None and (working or rng.random() < 0.002):
-                        process.kill_after = time.monotonic() + rng.uniform(0.1, 20)
-                        process.began = time.monotonic()
-                    if process.kill_after is not None and time.monotonic() > process.kill_after:
+                    where = process.moment(process.child.pid in at_work, rng)
+                    if where:
                         process.child.kill()
-                        where = "on a part" if working else "between parts" if at_work else "while it started"
+                        process.child.wait()
                         state["kills"].append({"process": name, "where": where})
             file.write_text(json.dumps(state, indent=1))
             time.sleep(0.1)

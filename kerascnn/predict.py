@@ -42,8 +42,8 @@ def main(argv: list[str]) -> int:
             "--reject-unknown prints which images are unknown, --sort-into sorts all of them: give one of the two"
         )
     asked = asked.model_copy(update={"artefact": str(finding.find(asked.artefact))})
-    # On the terminal of the predictions if there is one, else on standard error.
-    screen = Screen(errors=sys.stdout is None or not sys.stdout.isatty())
+    # On the terminal of the predictions if there is one, else on standard error; with --output nothing else is printed.
+    screen = Screen(errors=asked.many.output is None and (sys.stdout is None or not sys.stdout.isatty()))
     with starting(screen), quiet():
         from kerascnn import artefacts  # noqa: F401 - TensorFlow
         from kerascnn.data import named
