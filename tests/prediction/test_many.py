@@ -88,7 +88,7 @@ def test_other_terms_images_and_flags_are_refused(
         ([*words(run, folder), str(photos), "--cam", "grad-cam"], "--cam is for images one by one"),
         ([*words(run, folder), str(photos), "--json"], "--json is for images one by one"),
         ([*words(run, tmp_path / "new"), "npz:photos.npz"], "expected files, folders, patterns"),
-        ([*words(run, tmp_path / "new"), "s3://bucket/photos"], "on this machine"),
+        ([*words(run, tmp_path / "new"), "s3://bucket/photos"], "of this machine"),
         ([*words(run, tmp_path / "new"), "list:missing.txt"], "expected a file with a path per line"),
         ([*words(run, tmp_path / "new"), str(tmp_path / "none-*.jpg")], "no file matches this pattern"),
         ([str(run.path), image, "--shard", "0/2"], "give --output DIR as well"),
