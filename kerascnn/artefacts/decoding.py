@@ -41,7 +41,7 @@ def pixels(items: Sequence[Item], size: int, mode: decode.Mode) -> list[np.ndarr
     """
     found = [fitted(item, size, mode) if isinstance(item, np.ndarray) else _content(item) for item in items]
     places = [place for place, one in enumerate(found) if isinstance(one, bytes)]
-    images = _decoded([found[place] for place in places], size, mode) if places else []
+    images = _decoded([one for one in found if isinstance(one, bytes)], size, mode) if places else []
     for place, image in zip(places, images, strict=True):
         found[place] = image
     return found  # type: ignore[return-value]  # no bytes are left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,7 @@ class PartWork:
         """Traces and compiles what reads images and the network, so that the first part is measured like the others."""
         blank = np.zeros((9, 9, 3), np.uint8)
         contents = [encode(blank).numpy() for encode in (tf.io.encode_jpeg, tf.io.encode_png)]
-        items = [Stored("", lambda content=content: content) for content in contents]
+        items = [Stored("", functools.partial(bytes, content)) for content in contents]
         for _ in self.predictor.predictions(items * self.asked.batch_size, self.asked.batch_size):
             pass
 
