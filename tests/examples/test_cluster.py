@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from kerascnn.cli.parsing import parse_config
+from kerascnn.cli.parsing import parse, parse_config
 from kerascnn.completion import SCHEMAS
+from kerascnn.config import Config
 from tests.pages import ROOT
 from tests.studies import slurm_node
 from tests.studies.test_local import weights
@@ -63,7 +64,11 @@ def test_the_commands_are_ours(path: Path) -> None:
         found += [service["command"] for service in yaml.safe_load(path.read_text())["services"].values()]
     assert found
     for name, *flags in found:
-        parse_config(flags, prog="kerascnn", description="", schema=SCHEMAS[name])
+        schema = SCHEMAS[name]
+        if issubclass(schema, Config):
+            parse_config(flags, prog="kerascnn", description="", schema=schema)
+        else:
+            parse(schema, flags, prog="kerascnn", description="")
 
 
 def test_each_pod_of_a_job_knows_its_number(tmp_path: Path) -> None:
