@@ -108,14 +108,14 @@ def _values(prediction: ImagePrediction) -> list[Any]:
     return found if prediction.known is None else [*found, prediction.known]
 
 
-class Joined(NamedTuple):
+class JoinedParts(NamedTuple):
     """What was joined: numbers of rows, and of those of images that could not be used."""
 
     rows: int
     bad: int
 
 
-def join_csv(parts: Sequence[tuple[Path, int]], path: Path) -> Joined:
+def join_csv(parts: Sequence[tuple[Path, int]], path: Path) -> JoinedParts:
     """Joins CSV files under one header; one buffer is in memory.
 
     Args:
@@ -140,10 +140,10 @@ def join_csv(parts: Sequence[tuple[Path, int]], path: Path) -> Joined:
                     shutil.copyfileobj(file, out, 1 << 20)
                 count, bad = count + found.rows, bad + found.bad
         files.sync(aside)
-    return Joined(count, bad)
+    return JoinedParts(count, bad)
 
 
-def _counted_csv(part: Path, expected: int) -> Joined:
+def _counted_csv(part: Path, expected: int) -> JoinedParts:
     with part.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file)
         header = next(reader, [])
@@ -155,11 +155,11 @@ def _counted_csv(part: Path, expected: int) -> Joined:
             bad += bool(row[-1])
         else:
             if count == expected and header[-1:] == [PROBLEM]:
-                return Joined(count, bad)
+                return JoinedParts(count, bad)
     raise _damaged(part, f"expected {expected:,} rows, found {count:,}")
 
 
-def join_parquet(parts: Sequence[tuple[Path, int]], path: Path) -> Joined:
+def join_parquet(parts: Sequence[tuple[Path, int]], path: Path) -> JoinedParts:
     """As `join_csv`; one row group is in memory."""
     count, bad = 0, 0
     with files.beside(path) as aside, files.naming(path):
@@ -181,7 +181,7 @@ def join_parquet(parts: Sequence[tuple[Path, int]], path: Path) -> Joined:
             if writer is not None:
                 writer.close()
         files.sync(aside)
-    return Joined(count, bad)
+    return JoinedParts(count, bad)
 
 
 def _damaged(part: Path, why: str) -> UserError:
@@ -192,7 +192,7 @@ class PartFormat(NamedTuple):
     """A format of parts: how one is written, and how several are joined."""
 
     writing: Callable[[Path, PartColumns], contextlib.AbstractContextManager[Add]]
-    join: Callable[[Sequence[tuple[Path, int]], Path], Joined]
+    join: Callable[[Sequence[tuple[Path, int]], Path], JoinedParts]
 
 
 # A format is one row, and a choice of --format.
