@@ -1,34 +1,18 @@
 """Writes experiments/results/scaling.md from what `series` has measured. No TensorFlow."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from experiments.scaling.rings import ETHERNET, LINKS, NVLINK, Link, efficiency, ring, step
 from experiments.scaling.volume import volume
+from experiments.speed import units
 from kerascnn.architectures import tables
 
-HOSTS = (1, 2, 4)
-
-
-class Trained(NamedTuple):
-    """A network whose steps are measured here.
-
-    Args:
-        arch: Its name.
-        image_size: In pixels.
-        batches: The batch, and what each of two and of four hosts has of it.
-    """
-
-    arch: str
-    image_size: int
-    batches: tuple[int, int, int]
-
-
-TRAINED = (
-    Trained("resnet20", 32, (128, 64, 32)),
-    Trained("inception_small", 32, (128, 64, 32)),
-    Trained("resnet50", 224, (16, 8, 4)),
-)
+# Hosts, and the batch of each: strong where they share the batch of one host, weak where each has as many images as it.
+HOSTS = (("strong", 4, 32), ("strong", 4, 128), ("weak", 2, 128), ("weak", 4, 128), ("weak", 8, 128))
+STEPS = Path(__file__).resolve().parents[1] / "results" / "growth.jsonl"  # of experiments.speed.growth
 # Candidates, trainings at the same time, seconds of each, and whether system calls are counted, which makes all slower.
 SEARCHES = (
     (100, 8, 0, False),
@@ -88,7 +72,7 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
         "",
         *collectives(found),
         "",
-        *hosts(found),
+        *hosts(),
         "",
         *gpus(),
         "",
@@ -96,7 +80,18 @@ def text(rows: Sequence[dict[str, Any]]) -> str:
         "",
         MISSING,
     )
-    return "\n".join(parts) + "\n"
+    left = [what for kind, what in SERIES.items() if not any(unit.startswith(f"{kind} ") for unit in found)]
+    return (
+        "\n".join([*parts, *(f"- {what}: `series` would measure it, and has not been run for it." for what in left)])
+        + "\n"
+    )
+
+
+# What a kind of measurement is about, for those that are missing.
+SERIES = {
+    "reduce": "All-reduces of two and three processes on loopback",
+    "train": "One training by one, two and three processes of this machine",
+}
 
 
 HEAD = """# Several machines: counted, predicted, simulated
@@ -164,36 +159,27 @@ def processes(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         yield f"| {count} | {len(turns)} | {each} | {best[count] / best[1]:.2f} x |"
 
 
-def hosts(found: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Yields what hosts like this machine would do."""
-    if not any(unit.startswith("steps ") for unit in found):
-        return
-    yield "## Hosts like this one, predicted"
+def hosts() -> Iterator[str]:
+    """Yields what hosts like the one of experiments/results/growth.md would do."""
+    yield "## Hosts of two cores, predicted from measured steps"
     yield ""
     yield OF_HOSTS
     yield ""
-    links = " | ".join(link.name for link in ETHERNET)
-    yield f"| network, batch | hosts | | own step, ms | {links} |"
-    yield "|---|--:|---|--:|" + "--:|" * len(ETHERNET)
-    for one in TRAINED:
-        turns = found.get(f"steps {one.arch}", [])
-        if not turns:
-            continue
-        own = {batch: min(turn[f"seconds.{batch}"] for turn in turns) for batch in one.batches}
-        whole = one.batches[0]
-        for count, share in zip(HOSTS[1:], one.batches[1:], strict=True):
-            for kind, batch in (("weak", whole), ("strong", share)):
-                yield _scaled(one, count, kind, own[whole], own[batch])
-
-
-def _scaled(one: Trained, count: int, kind: str, alone: float, own: float) -> str:
-    """Returns the row of one network on some hosts."""
-    cells = []
-    for link in ETHERNET:
-        found = step(own, ring(volume(one.arch).plain, count, link))
+    yield f"| scaling | hosts | images of each | own step, ms | {' | '.join(link.name for link in ETHERNET)} |"
+    yield "|---|--:|--:|--:|" + "--:|" * len(ETHERNET)
+    rates: dict[str, list[float]] = {}
+    for row in units.read(STEPS):
+        if row["unit"].startswith("batch "):
+            rates.setdefault(row["unit"], []).append(row["kerascnn.train"])
+    for kind, count, batch in HOSTS:
+        whole = batch * count if kind == "strong" else batch
+        alone, own = (images / median(rates[f"batch {images}"]) for images in (whole, batch))
         times = count if kind == "weak" else 1  # as many images in each step
-        cells.append(_range(times * alone / found.bare, times * alone / found.hidden))
-    return f"| {one.arch}, {one.batches[0]} | {count} | {kind} | {1000 * own:,.0f} | {' | '.join(cells)} |"
+        cells = []
+        for link in ETHERNET:
+            found = step(own, ring(volume("resnet20").plain, count, link))
+            cells.append(_range(times * alone / found.bare, times * alone / found.hidden))
+        yield f"| {kind} | {count} | {batch} | {1000 * own:.0f} | {' | '.join(cells)} |"
 
 
 def _range(least: float, most: float) -> str:
@@ -299,11 +285,10 @@ OF_PROCESSES = """## One training by several processes of this machine, measured
 epochs, each process with one thread on a core of its own; of the three, two share a core. The machine was shared with
 other work, which takes cores away from all of them: the ratios say little more than that it works. The best of the
 rounds is compared."""
-OF_HOSTS = """From training steps measured here (2 cores, float32, no GPU, a machine shared with other work; batches
-taken in turns, the least of eight rounds), and rings as above; the speed-up over one host. Each range is without any
-overlap of reduction and backward pass, and with all that fits. Weak: each host has the whole batch; strong: hosts
-share it, and each one's step is that of its share, measured (a share can be faster than its part of the whole where
-it fits the cache). These steps are so long that nearly any network is fast enough for them; a GPU's are not (below)."""
+OF_HOSTS = """From resnet20's training steps in [growth.md](growth.md), which were measured alone on a machine of two
+cores (AMD EPYC with avx512_bf16, mixed_bfloat16; medians of three rounds), and rings as above; the speed-up over one
+such host. Each range is without any overlap of reduction and backward pass, and with all that fits. Strong: hosts
+share the batch of one, and small batches are slower per image; weak: each host has a batch of its own."""
 RESNET50 = round(volume("resnet50").plain / 1e6)
 OF_GPUS = f"""**No step was measured on a GPU.** ResNet-50 v1.5 at 224 px with other programs' published speed of one
 GPU, and a ring of its {RESNET50} MB: inside a host over NVLink, between hosts over the slowest link. Speed-up over one

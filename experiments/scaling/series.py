@@ -3,7 +3,7 @@
     python -m experiments.scaling.series --seconds 400     as often as something is missing
     python -m experiments.scaling.series --table           the page of what is there
 
-Training steps of this machine at whole and divided batches; all-reduces of two and three processes; the driver of a search.
+All-reduces and a training of one to three processes; the driver of a search.
 """
 
 import argparse
@@ -29,9 +29,6 @@ def last(text: str) -> dict[str, float]:
 def asked() -> list[Unit]:
     """Returns everything that is measured."""
     found = []
-    for one in page.TRAINED:
-        flags = ("--arch", one.arch, "--image-size", str(one.image_size), "--batches", *map(str, one.batches))
-        found.append(Unit(f"steps {one.arch}", ("python", "-m", "experiments.scaling.steps", *flags), last))
     for processes in PROCESSES:
         command = ("python", "-m", "experiments.scaling.collectives", "--processes", str(processes))
         found.append(Unit(f"reduce {processes}", command, last))
