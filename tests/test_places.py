@@ -45,27 +45,6 @@ k export full/run --formats savedmodel keras --exports-dir full/exports
 ls -A full/exports/run > "$OUT/exports"
 cp -r full/run "$OUT/run"
 """
-# The same during a search, whose folder lies on the disk: while a candidate trains, at a start, and with room again.
-FULL_SEARCH = """
-k() {
-    "$PYTHON" -m kerascnn.$1 "${@:2}" > stdout 2> stderr
-    echo "$? $(grep -c ^kerascnn: stderr) $(wc -l < stderr) $(cat stderr)" >> "$OUT/codes"
-}
-fill() { cat /dev/zero > full/filler 2> /dev/null; }
-mkdir full && mount -t tmpfs -o size=64m tmpfs full
-k $TUNE --searches-dir full &
-for i in $(seq 3000); do
-    [ "$(cat full/small/trials/[0-9a-f]*/history.csv 2> /dev/null | wc -l)" -ge 3 ] && break; sleep 0.05
-done
-fill; wait
-fill; k $TUNE --searches-dir full
-rm full/filler; k $TUNE --searches-dir full
-cp full/small/trials.csv "$OUT/trials.csv"
-"""
-TUNE = (
-    "tune --arch resnet --space resnet_filters --max-macs 2e6 --tuner random --trials 2 --epochs 30 --fraction 0.1 "
-    "--image-size 16 --batch-size 16 --checkpoint-every 5 --dtype float32 --warmup 0 --name small"
-)
 # Only a folder for the output may be written; Python and the libraries find no place for temporary files, caches and settings.
 READ_ONLY = """
 k() {
@@ -134,27 +113,6 @@ def test_a_disk_that_becomes_full_stops_every_command_and_loses_nothing(tmp_path
         np.testing.assert_array_equal(one, other)
     assert (tmp_path / "out" / "exports").read_text().split() == ["1"]
     assert [path for path in run.path.rglob("*") if "aside" in path.name] == []
-
-
-def test_a_disk_that_becomes_full_during_a_search(tmp_path: Path) -> None:
-    command, *flags = TUNE.split()
-    calm = tmp_path / "calm"
-    subprocess.run(
-        [sys.executable, "-m", f"kerascnn.{command}", *flags, "--searches-dir", str(calm)],
-        check=True,
-        capture_output=True,
-    )
-    *full, again = mounted(FULL_SEARCH, tmp_path, TUNE=TUNE)
-    assert len(full) == 2
-    for said in full:
-        assert said.startswith("75 1 "), said
-        assert "No space left on device" in said
-    assert again.split()[0] == "0", again
-    ours, theirs = (
-        [(row["candidate"], row["val_accuracy"]) for row in rows(file)]
-        for file in (tmp_path / "out/trials.csv", calm / "small/trials.csv")
-    )
-    assert ours == theirs
 
 
 def test_a_root_that_may_only_be_read(tmp_path: Path) -> None:
