@@ -26,7 +26,8 @@ from kerascnn.prediction.part_tally import Tally, peak_memory
 from kerascnn.prediction.parts_job import PartsJob
 from kerascnn.prediction.predict_flags import Predict
 from kerascnn.runs import Busy, LeaseLost, hold
-from kerascnn.runs.lease import Lease, live_holder
+from kerascnn.runs.lease import Lease
+from kerascnn.runs.lease_files import live_holder
 from kerascnn.scoring.prediction_sets import SetRule
 
 AHEAD = 3  # batches that are decoded ahead
