@@ -7,6 +7,7 @@ steps. The trainings, searches and benchmarks of other pages are slow tests: wha
 import re
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,11 @@ from tests.data import make_shards
 from tests.pages import OURS, ROOT, TEXTS, typed
 
 SMALL = ["--epochs", "1", "--fraction", "0.02", "--width", "0.25"]
-SMALL_PHOTOS = ["--epochs", "1", "--arch", "resnet18", "--width", "0.125", "--image-size", "72", "--batch-size", "4"]
+SHALLOW = ["--blocks", "1", "1", "1"]  # of resnet20, which resnet means for the embedded images
+SMALL_PHOTOS = [
+    *("--epochs", "1", "--arch", "resnet18", "--blocks", "1", "1", "1", "1", "--width", "0.125"),
+    *("--image-size", "72", "--batch-size", "4"),
+]
 SMALLEST = [
     *("--epochs", "1", "--arch", "resnet20", "--blocks", "1", "1", "1", "--width", "0.25"),
     *("--image-size", "16", "--batch-size", "4"),
@@ -78,7 +83,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that commands call RUN or latest."""
     folder = tmp_path_factory.mktemp("runs")
-    assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL]) == 0
+    assert main(["fit", "--no-export", "--run", "finished", "--runs-dir", str(folder), *SMALL, *SHALLOW]) == 0
     return folder / "finished"
 
 
@@ -95,7 +100,10 @@ def overrides(command: str, words: list[str]) -> list[str]:
             return SMALLEST
         if any(re.match(r"(wds|tfrecord|npz|hf):photos|photos\.csv", word) for word in words):
             return [*SMALLEST, "--no-export"]
-        return SMALL_PHOTOS if any(re.search(r"(^|:)photos", word) for word in words) else SMALL
+        if any(re.search(r"(^|:)photos", word) for word in words):
+            return SMALL_PHOTOS
+        named = [arch for flag, arch in pairwise(words) if flag == "--arch"]
+        return SMALL if named not in ([], ["resnet"]) else [*SMALL, *SHALLOW]
     return {
         "evaluate": ["--most", "10"],
         "doctor": ["--no-measure"],
@@ -110,52 +118,62 @@ def overrides(command: str, words: list[str]) -> list[str]:
     }.get(command, [])
 
 
+def lay_out(words: list[str], place: Path, request: pytest.FixtureRequest) -> list[str]:
+    """Makes what a command names in the present folder; its words, with the place of the run that it calls RUN."""
+    if "RUN" in words:
+        words = [str(request.getfixturevalue("finished")) if word == "RUN" else word for word in words]
+    if "latest" in words:
+        (place / "experiments").mkdir()
+        (place / "experiments/runs").symlink_to(request.getfixturevalue("finished").parent)
+    if "network.py:build" in words:
+        shutil.copyfile(ROOT / "examples/own_network.py", place / "network.py")
+    if "photos" in words:
+        photos(place / "photos")
+    if "photos.csv" in words:
+        photos(place)
+        names = sorted(path.relative_to(place).as_posix() for path in place.glob("*/*.jpg"))
+        (place / "photos.csv").write_text("\n".join(["path,label", *(f"{n},{n.split('/')[0]}" for n in names)]))
+    if "mosaics.csv" in words:
+        several.folder(place).rename(place / "mosaics.csv")
+    for name, header in (("audit/exclude.csv", "path"), ("audit/relabel.csv", "path,label")):
+        if name in words:
+            (place / "audit").mkdir(exist_ok=True)
+            (place / name).write_text(f"{header}\n")
+    for word in words:
+        if word.endswith((".csv", ".json")) and "_seed" in word:  # predictions of other programs
+            (place / word).write_text("id,label,class\na.jpg,a,a\nb.jpg,b,a\nc.jpg,b,b\n")
+        if word.startswith(("wds:photos", "tfrecord:photos", "npz:photos", "hf:photos")):
+            as_another_source(word.partition(":")[0], place)
+    if "tfds:cifar10" in words:
+        (place / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
+    return words
+
+
+def assert_again(words: list[str], out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run of compare, typed again, shows the same plan from what it kept."""
+    assert main(["compare", *words]) == 0
+    again = capsys.readouterr().out
+    assert "solved  earlier" in again
+    assert "measure" not in again.replace("what was measured", ""), "a dry run keeps what it measured"
+    plans = [[line for line in shown.splitlines() if line.startswith(" " * 12)] for shown in (out, again)]
+    assert plans[0] == plans[1]
+
+
 @pytest.mark.training
 @pytest.mark.parametrize("line", [pytest.param(line, id=line, marks=slow_if(line)) for line in TYPED])
 def test_commands(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, request) -> None:
     command, *words = shlex.split(line)[2:]
     command = command.removeprefix("kerascnn.")
     monkeypatch.chdir(tmp_path)
-    if "RUN" in words:
-        words = [str(request.getfixturevalue("finished")) if word == "RUN" else word for word in words]
-    if "latest" in words:
-        (tmp_path / "experiments").mkdir()
-        (tmp_path / "experiments/runs").symlink_to(request.getfixturevalue("finished").parent)
-    if "network.py:build" in words:
-        shutil.copyfile(ROOT / "examples/own_network.py", tmp_path / "network.py")
-    if "photos" in words:
-        photos(tmp_path / "photos")
-    if "photos.csv" in words:
-        photos(tmp_path)
-        names = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*.jpg"))
-        (tmp_path / "photos.csv").write_text("\n".join(["path,label", *(f"{n},{n.split('/')[0]}" for n in names)]))
-    if "mosaics.csv" in words:
-        several.folder(tmp_path).rename(tmp_path / "mosaics.csv")
-    for name, header in (("audit/exclude.csv", "path"), ("audit/relabel.csv", "path,label")):
-        if name in words:
-            (tmp_path / "audit").mkdir(exist_ok=True)
-            (tmp_path / name).write_text(f"{header}\n")
-    for word in words:
-        if word.endswith((".csv", ".json")) and "_seed" in word:  # predictions of other programs
-            (tmp_path / word).write_text("id,label,class\na.jpg,a,a\nb.jpg,b,a\nc.jpg,b,b\n")
-        if word.startswith(("wds:photos", "tfrecord:photos", "npz:photos", "hf:photos")):
-            as_another_source(word.partition(":")[0], tmp_path)
-    if "tfds:cifar10" in words:
-        (tmp_path / "data").symlink_to(request.getfixturevalue("real_data") / "tfds")
+    words = lay_out(words, tmp_path, request)
     small = overrides(command, words)
     code = main([command, *words, *small])
     out = capsys.readouterr().out
     assert code == 0, out
     if command == "compare" and "--predictions" not in words:
         assert "measure inference" in out
-        if "--folds" in words:
-            return
-        assert main(["compare", *words, *small]) == 0
-        again = capsys.readouterr().out
-        assert "solved  earlier" in again
-        assert "measure" not in again.replace("what was measured", ""), "a dry run keeps what it measured"
-        plans = [[line for line in shown.splitlines() if line.startswith(" " * 12)] for shown in (out, again)]
-        assert plans[0] == plans[1]
+        if "--folds" not in words:
+            assert_again([*words, *small], out, capsys)
     elif command == "tune":
         assert "in all      6 epochs" in out
     elif of_all_folds(line):
