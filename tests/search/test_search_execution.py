@@ -22,6 +22,8 @@ from kerascnn.studies.executors.local import LocalExecutor
 from tests.search import make_search
 from tests.studies.doomed import doom
 
+pytestmark = pytest.mark.training
+
 
 def run(search: Search) -> list[dict]:
     """Everything to its end; the events of the journal."""
@@ -62,7 +64,7 @@ def test_whatever_is_damaged_the_same_candidates_come_out(tmp_path: Path, tuner:
     events = run(calm)
     assert len(candidates(calm.trial_results)) == trials
     assert sum(event["event"] == "began" for event in events) == (13 if tuner == "hyperband" else trials)
-    for damage in DAMAGES:
+    for damage in DAMAGES if tuner == "random" else DAMAGES[:2]:  # all of them read the same two files
         for file in (calm.directory.journal_file, calm.directory.journal_file.with_name("oracle.json")):
             damage(file)
         again = make_search.search(tmp_path, tuner, trials=trials)
@@ -232,15 +234,3 @@ def test_narrowing_names_what_drives_the_cost() -> None:
     missed = [({"a": a, "b": b, "c": "x"}, a * a + b) for a in range(1, 9) for b in range(3)]
     assert narrowing.first(missed).startswith(", first a, now 1 to 8: it drives the cost most; the cheapest tenth")
     assert narrowing.first(missed[:3]) == ""
-
-
-def test_what_has_ended_is_read_once(tmp_path: Path) -> None:
-    """With a thousand candidates, the tables after each one must not read the files of all."""
-    search = make_search.search(tmp_path, "hyperband", trials=9)
-    make_search.train_all(search)
-    Execution(search, after=lambda: results.keep(search)).run(lambda: None)
-    rows = results.rows(search)
-    assert {row["seconds"] for row in rows if "seconds" in row} == {float(make_search.EPOCHS)}
-    for name in search.trial_results:
-        search.directory.run(name).history_file.unlink()
-    assert results.rows(search) == rows

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.training
 BASE = Config(
     data={"fraction": 0.025},
     model={"arch": "resnet20", "width": 0.25, "blocks": (1, 1, 1)},
-    optim={"warmup": 0},
+    optim={"optimizer": "sgd", "warmup": 0},  # muon, which auto means, takes longer to trace
     fit={"epochs": 3, "batch_size": 16},
     devices={"dtype": "float32"},
 )
@@ -85,7 +85,11 @@ def scores(run: Run) -> list[list[float]]:
 
 @pytest.mark.parametrize("devices", ["cpu", pytest.param("cpu:2", marks=pytest.mark.slow)])
 def test_a_signal_in_mid_epoch_and_the_same_call_again_end_as_undisturbed(tmp_path, splits, devices) -> None:
-    restless = {"model": {"drop_path": 0.3, "dropout": 0.2}, "devices": {"devices": devices}, "optim": {"ema": 0.9}}
+    restless = {
+        "model": {"drop_path": 0.3, "dropout": 0.2},
+        "devices": {"devices": devices},
+        "optim": {"optimizer": "auto", "ema": 0.9},
+    }
     calm = train(tmp_path / "calm", splits, read_test=True, **restless)
 
     checkpoints = tmp_path / "cut" / "run" / "checkpoints"
@@ -323,7 +327,7 @@ def test_everything_a_run_promises_is_there(tmp_path, splits) -> None:
     with pytest.raises(UserError, match="stage9"):  # a typo that only the network finds: the name stays free
         train(tmp_path, splits, model={"filters": {"stage9": 8}})
     assert (tmp_path / "run" / "config.toml").exists()
-    run = train(tmp_path, splits, fit={"epochs": 1}, draw=True, read_test=True)
+    run = train(tmp_path, splits, fit={"epochs": 1}, optim={"optimizer": "auto"}, draw=True, read_test=True)
     names = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     assert {
         "config.toml",
