@@ -1,4 +1,4 @@
-"""The same images through every source: equal splits, an equal first batch, and equal weights after training, bit for bit."""
+"""The same images through every source: equal splits, and equal batches for two epochs, bit for bit."""
 
 import json
 import shutil
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datasets
-import keras
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -151,37 +150,23 @@ def images(request, tmp_path_factory) -> Path:
 
 
 class Seen(NamedTuple):
-    """What training sees of a source, and what comes out."""
+    """What training sees of a source."""
 
     splits: data.Splits
-    first: tuple[np.ndarray, ...]
-    weights: list[np.ndarray]
+    batches: list[tuple[np.ndarray, ...]]
     name: str
 
 
-def train(runs: Path, made: Made) -> Seen:
-    """A tiny network, trained for two epochs."""
+def seen_by_training(runs: Path, made: Made) -> Seen:
+    """The batches of about two epochs, from which equal weights follow: training is a function of them."""
     dataset, options = made
     config = Config(data={"dataset": dataset, "image_size": 32, **options})
     splits = data.load(config.data, data.Room(runs))
     batches = pipeline.training(splits, augment=config.augment, seed=0, batch_size=8)
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Conv2D(4, 3, strides=2),
-            keras.layers.BatchNormalization(),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(len(splits.class_names), activation="softmax"),
-        ]
-    )
-    model.compile(keras.optimizers.SGD(0.1, 0.9), "categorical_crossentropy")
-    model.fit(batches, steps_per_epoch=4, epochs=2, shuffle=False, verbose=0)
     resolved = training.resolve(config, splits)
     return Seen(
         splits,
-        tuple(part.numpy() for part in next(iter(batches))),
-        model.get_weights(),
+        list(batches.take(8).as_numpy_iterator()),
         default_name(resolved, splits.fingerprint, "photos"),
     )
 
@@ -189,7 +174,7 @@ def train(runs: Path, made: Made) -> Seen:
 @pytest.fixture(scope="module")
 def expected(images, tmp_path_factory) -> Seen:
     """What the folder gives."""
-    return train(tmp_path_factory.mktemp("expected"), folder(images, images))
+    return seen_by_training(tmp_path_factory.mktemp("expected"), folder(images, images))
 
 
 @pytest.mark.parametrize(
@@ -199,12 +184,11 @@ def expected(images, tmp_path_factory) -> Seen:
 )
 def test_a_source(source, images, expected, tmp_path) -> None:
     root = shutil.copytree(images, tmp_path / "images" / "photos")
-    seen = train(tmp_path / "runs", source(root, tmp_path))
+    seen = seen_by_training(tmp_path / "runs", source(root, tmp_path))
     if source not in (arrays, arrays_compressed):  # whose content is pixels, not files
         assert seen.splits.fingerprint == expected.splits.fingerprint
         assert seen.name == expected.name
     assert seen.splits.rows() == expected.splits.rows()
-    for one, other in zip(seen.first, expected.first, strict=True):
-        np.testing.assert_array_equal(one, other)
-    for one, other in zip(seen.weights, expected.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for batch, other in zip(seen.batches, expected.batches, strict=True):
+        for mine, theirs in zip(batch, other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)

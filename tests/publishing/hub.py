@@ -41,85 +41,85 @@ class Hub:
                 self.files[value["path"]] = self.objects[value["oid"]]
 
 
-def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Answers the requests of the client library from `hub`."""
 
-        def log_message(self, *words: object) -> None:
-            """Says nothing."""
+    protocol_version = "HTTP/1.1"
+    hub: Hub
 
-        def body(self) -> bytes:
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def log_message(self, *words: object) -> None:
+        """Says nothing."""
 
-        def answer(self, value: object, status: int = 200, **headers: str) -> None:
-            content = value if isinstance(value, bytes) else json.dumps(value).encode()
-            self.send_response(status)
-            for name, text in headers.items():
-                self.send_header(name.replace("_", "-"), text)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-        def do_POST(self) -> None:
-            content, path = self.body(), urlsplit(self.path).path
-            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                self.answer({"error": "Invalid username or password."}, 401)
-            elif path == "/api/repos/create":
-                hub.created.append(json.loads(content))
-                self.answer({"url": f"{hub.url}/someone/birds"})
-            elif "/preupload/" in path:
-                files = [
-                    {
-                        "path": each["path"],
-                        "uploadMode": "lfs" if each["path"].endswith((".keras", ".pb", ".onnx")) else "regular",
-                        "shouldIgnore": False,
-                    }
-                    for each in json.loads(content)["files"]
-                ]
-                self.answer({"files": files})
-            elif path.endswith("/info/lfs/objects/batch"):
-                objects = [
-                    {**each, "actions": {"upload": {"href": f"{hub.url}/objects/{each['oid']}"}}}
-                    for each in json.loads(content)["objects"]
-                ]
-                self.answer({"transfer": "basic", "objects": objects})
-            elif "/commit/" in path:
-                hub.commit([json.loads(line) for line in content.splitlines()])
-                self.answer({"commitUrl": f"{hub.url}/someone/birds/commit/{COMMIT}", "commitOid": COMMIT})
-            else:
-                self.answer({}, 200 if "validate-yaml" in path else 404)
+    def answer(self, value: object, status: int = 200, **headers: str) -> None:
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name.replace("_", "-"), text)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
-        def do_PUT(self) -> None:
-            content = self.body()
-            oid = hashlib.sha256(content).hexdigest()
-            assert self.path == f"/objects/{oid}"
-            hub.objects[oid] = content
-            self.answer(b"")
+    def do_POST(self) -> None:
+        content, path = self.body(), urlsplit(self.path).path
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self.answer({"error": "Invalid username or password."}, 401)
+        elif path == "/api/repos/create":
+            self.hub.created.append(json.loads(content))
+            self.answer({"url": f"{self.hub.url}/someone/birds"})
+        elif "/preupload/" in path:
+            files = [
+                {
+                    "path": each["path"],
+                    "uploadMode": "lfs" if each["path"].endswith((".keras", ".pb", ".onnx")) else "regular",
+                    "shouldIgnore": False,
+                }
+                for each in json.loads(content)["files"]
+            ]
+            self.answer({"files": files})
+        elif path.endswith("/info/lfs/objects/batch"):
+            objects = [
+                {**each, "actions": {"upload": {"href": f"{self.hub.url}/objects/{each['oid']}"}}}
+                for each in json.loads(content)["objects"]
+            ]
+            self.answer({"transfer": "basic", "objects": objects})
+        elif "/commit/" in path:
+            self.hub.commit([json.loads(line) for line in content.splitlines()])
+            self.answer({"commitUrl": f"{self.hub.url}/someone/birds/commit/{COMMIT}", "commitOid": COMMIT})
+        else:
+            self.answer({}, 200 if "validate-yaml" in path else 404)
 
-        def do_GET(self) -> None:
-            path = unquote(urlsplit(self.path).path)
-            if "/resolve/" not in path:
-                self.answer({"id": "someone/birds", "sha": COMMIT, "siblings": [{"rfilename": n} for n in hub.files]})
-                return
-            name = path.split("/resolve/")[1].partition("/")[2]
-            if name not in hub.files:
-                self.answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
-                return
-            content = hub.files[name]
-            etag = f'"{hashlib.sha256(content).hexdigest()}"'
-            self.answer(content, X_Repo_Commit=COMMIT, ETag=etag, X_Linked_ETag=etag, X_Linked_Size=str(len(content)))
+    def do_PUT(self) -> None:
+        content = self.body()
+        oid = hashlib.sha256(content).hexdigest()
+        assert self.path == f"/objects/{oid}"
+        self.hub.objects[oid] = content
+        self.answer(b"")
 
-        do_HEAD = do_GET  # noqa: N815
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if "/resolve/" not in path:
+            self.answer({"id": "someone/birds", "sha": COMMIT, "siblings": [{"rfilename": n} for n in self.hub.files]})
+            return
+        name = path.split("/resolve/")[1].partition("/")[2]
+        if name not in self.hub.files:
+            self.answer({"error": "Entry not found"}, 404, X_Error_Code="EntryNotFound", X_Repo_Commit=COMMIT)
+            return
+        content = self.hub.files[name]
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        self.answer(content, X_Repo_Commit=COMMIT, ETag=etag, X_Linked_ETag=etag, X_Linked_Size=str(len(content)))
 
-    return Handler
+    do_HEAD = do_GET  # noqa: N815
 
 
 @contextlib.contextmanager
 def loopback() -> Iterator[Hub]:
     """Yields a hub that listens until the context ends."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(hub))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("OfThisHub", (Handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield hub
