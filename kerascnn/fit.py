@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,14 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator
 
 from kerascnn import tracking
-from kerascnn.architectures import tables
-from kerascnn.architectures.shape import SHAPE
-from kerascnn.cli import flags
 from kerascnn.cli.automatic import Automatic
 from kerascnn.cli.command import command, explained
 from kerascnn.cli.parsing import OfData, parse_config, told
-from kerascnn.cli.screen import Screen, duration, quiet, starting
-from kerascnn.config import Config, Model
+from kerascnn.cli.screen import Screen, quiet, starting
+from kerascnn.config import Config
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.data import preflight
 from kerascnn.data.room import Missing
@@ -30,7 +26,6 @@ from kerascnn.errors import DONE, FULL, Stopped, UserError
 from kerascnn.processes.fork_server import ForkServer
 from kerascnn.runs import Run, identity, prepare
 from kerascnn.runs.files import write_file
-from kerascnn.scoring.task import Task
 from kerascnn.studies.child import Orders, when_parent_ends
 from kerascnn.studies.placement import Placement, of_one_run
 from kerascnn.tracking import untold
@@ -38,8 +33,6 @@ from kerascnn.tracking import untold
 if TYPE_CHECKING:
     from kerascnn.data import Splits
     from kerascnn.tracking.trackers import Trackers
-
-_MODEL, _RUNS_DIR = dict(Model()), Config().logging.runs_dir
 
 
 class FitFlags(OfData):
@@ -113,7 +106,7 @@ def _fit(
         from kerascnn.artefacts import exporting  # noqa: F401 - imported in the phase that says so
         from kerascnn.auditing import leaks
         from kerascnn.devices.plan import setup
-        from kerascnn.training import found_settings
+        from kerascnn.training import found_settings, summary
 
         setup(config.devices, config.fit.batch_size, team)
     if not team.chief:
@@ -170,8 +163,8 @@ def _fit(
             with untold.telling(config.logging, run, screen.say) as trackers:
                 export(trackers)
     if run.finished:
-        _say_scores(screen, run.metrics(), run.task)
-        _say_next(screen, run, asked)
+        summary.say_scores(screen, run.metrics(), run.task)
+        summary.say_next(screen, run, asked)
     screen.close()
     return DONE
 
@@ -290,97 +283,6 @@ def _export(screen: Screen, run: Run, folder: Path, splits: "Splits", server: Fo
         agrees = f"agrees with the run to {row['images']['max_difference']:.0e} on {row['images']['n']} images"
         screen.say(f"export  {done.version}: {agrees} and {row['files']['n']} files")
     return done.version
-
-
-def _say_scores(screen: Screen, metrics: dict[str, Any], task: Task) -> None:
-    name = "test" if "test" in metrics else "val"
-    scores = metrics[name]
-    headline = task.leading(scores)
-    first = scores[headline.name]
-    mark = "  (val chose this model: there is no separate test set)" if metrics["test_is_val"] or name == "val" else ""
-    groups = f" in {scores['groups']} groups" if "groups" in scores else ""
-    screen.say()
-    screen.say(
-        f"{name} {headline.title} {headline.show_interval(first)} (95 %, n = {first['n']} images{groups}, 1 seed){mark}",
-        style="bold",
-    )
-    screen.say(
-        "        1 seed: [ ] is the spread over images only; --seed 1 trains another network with another score",
-        style="dim",
-    )
-    for score in task.shown_in("brief"):
-        if score is not headline and scores.get(score.name):
-            screen.say(f"{score.title} {score.show_interval(scores[score.name])}")
-    for line in [*_beside(scores, task), *_floor(scores), *_trusted(name, scores)]:
-        screen.say(line)
-    best = f"best epoch {metrics['best_epoch']} by {metrics['monitor']}"
-    if averaged := metrics.get("averaged_epochs"):
-        best = f"mean of the weights after epochs {averaged[0]} to {averaged[-1]}"
-    screen.say(f"trained {metrics['epochs']} epochs in {duration(metrics['train_seconds'])}; {best}")
-
-
-def _trusted(split: str, scores: dict[str, Any]) -> list[str]:
-    """Returns the lines about prediction sets, where there are some."""
-    from kerascnn.scoring import prediction_sets
-
-    return prediction_sets.lines(split, scores[prediction_sets.KEY]) if prediction_sets.KEY in scores else []
-
-
-def _floor(scores: dict[str, Any]) -> list[str]:
-    """Returns the line about the nearest neighbors of the starting weights, where they were scored."""
-    from kerascnn.training import neighbor_floor
-
-    return [neighbor_floor.line(scores)] if neighbor_floor.KEY in scores else []
-
-
-def _beside(scores: dict[str, Any], task: Task) -> list[str]:
-    """Returns the score of the hardest class, and what a network without knowledge would score."""
-    worst = scores["worst_class"]
-    if not task.several:
-        return [
-            f"worst class: {worst['name']} (F1 {worst['f1']:.3f}, n = {worst['n']})",
-            f"always predicting the largest class: {scores['majority']:.2%}",
-        ]
-    if worst is None:
-        return [f"no {task.headline.title}: all images or none have each label"]
-    precision = worst["average_precision"]["value"]
-    return [
-        f"worst class: {worst['name']} (average precision {precision:.3f}, n = {worst['n']} with it)",
-        f"{task.headline.title} of a random order: {scores['chance']:.2%}",
-    ]
-
-
-def _say_next(screen: Screen, run: Run, asked: Config) -> None:
-    """Prints where everything is, and commands that can be pasted."""
-    place = shlex.quote(str(run.path))
-    screen.say()
-    if run.report_file.exists():
-        screen.say(f"report:  {run.report_file}")
-    screen.say(f"curves:  tensorboard --logdir {shlex.quote(str(run.path.parent))}")
-    screen.say(f"scores:  {_door('evaluate')} {place}")
-    screen.say(f"images:  {_door('predict')} {place} IMAGE...")
-    screen.say(
-        f"runs:    {_door('list')}{'' if run.path.parent == _RUNS_DIR else f' {shlex.quote(str(run.path.parent))}'}"
-    )
-    if other := _other_family(asked, run.config().model.arch):
-        screen.say(f"next:    {_door('fit')} {shlex.join(other)}")
-
-
-def _other_family(asked: Config, arch: str) -> list[str]:
-    """Returns the flags of the same training with the other family; none if it cannot start from the same weights."""
-    model: dict[str, Any] = {name: _MODEL[name] for name in (*SHAPE, "aux_weight")}
-    if asked.model.weights is not None and not asked.model.weights.startswith("imagenet"):
-        return []
-    model["arch"] = "inception" if tables.family(arch) == "resnet" else "resnet"
-    same = asked.replace(
-        model=model, fit={"stop_epoch": None}, logging={"run": None, "overwrite": False, "verbose": False}
-    )
-    return ["--arch", model["arch"], *flags.words(same, Config().replace(model={"arch": model["arch"]}))]
-
-
-def _door(command: str) -> str:
-    """Returns a command as this one was called: `kerascnn COMMAND` or `python -m kerascnn.COMMAND`."""
-    return f"kerascnn {command}" if Path(sys.argv[0]).stem == "kerascnn" else f"python -m kerascnn.{command}"
 
 
 if __name__ == "__main__":
