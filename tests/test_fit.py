@@ -7,7 +7,6 @@ import pytest
 
 from kerascnn import fit
 from kerascnn.cli.parsing import OfData, parse_config
-from kerascnn.config import Config
 from kerascnn.errors import DONE, STOPPED, USER_ERROR
 from kerascnn.runs import Run
 
@@ -63,20 +62,3 @@ def test_the_end_names_what_comes_next_in_the_log_too(tmp_path: Path, capsys: py
     assert len(run.log_file.read_text(encoding="utf-8").splitlines()) == len(logged), (
         "a finished run's log does not grow"
     )
-
-
-@pytest.mark.parametrize(
-    ("model", "arch", "other"),
-    [
-        ({"filters": {"stem": 8}, "blocks": (1, 1, 1), "dropout": 0.5}, "resnet20", "--arch inception --dropout 0.5"),
-        ({"arch": "inception", "branches": ("3x3",), "aux_weight": 0.0}, "inception_small", "--arch resnet"),
-        (
-            {"weights": "imagenet", "freeze_stages": 1},
-            "resnet50",
-            "--arch inception --weights imagenet --freeze-stages 1",
-        ),
-        ({"weights": "experiments/runs/x"}, "resnet50", ""),
-    ],
-)
-def test_the_other_family_has_no_flags_of_this_one(model: dict, arch: str, other: str) -> None:
-    assert fit._other_family(Config(model=model), arch) == other.split()

@@ -85,11 +85,11 @@ def say_next(screen: Screen, run: Run, asked: Config) -> None:
     screen.say(
         f"runs:    {_door('list')}{'' if run.path.parent == _RUNS_DIR else f' {shlex.quote(str(run.path.parent))}'}"
     )
-    if other := _other_family(asked, run.config().model.arch):
+    if other := other_family(asked, run.config().model.arch):
         screen.say(f"next:    {_door('fit')} {shlex.join(other)}")
 
 
-def _other_family(asked: Config, arch: str) -> list[str]:
+def other_family(asked: Config, arch: str) -> list[str]:
     """Returns the flags of the same training with the other family; none if it cannot start from the same weights."""
     model: dict[str, Any] = {name: _MODEL[name] for name in (*SHAPE, "aux_weight")}
     if asked.model.weights is not None and not asked.model.weights.startswith("imagenet"):
