@@ -73,7 +73,7 @@ def _blame_others(team: Team, error: BaseException) -> None:
             team.check()
         except BaseException as cause:
             team.leave(cause, code_of(cause))
-            raise cause from None
+            raise
         time.sleep(0.1)
     raise Stopped(
         f"a sum over all workers could not be finished ({str(error).splitlines()[0][:200]}); {AGAIN}"
