@@ -290,10 +290,11 @@ class _Making:
 
 
 def _placeless(run: Run) -> str:
-    """Returns the run's config as TOML without the paths of its images and weights, since exports are given to other people."""
+    """Returns the run's config as TOML without the paths of its images, weights and teacher: exports are given to others."""
     config = run.config()
     weights = config.model.weights and config.model.weights.rpartition("/")[2]
     data = {"dataset": run.data()["name"], "data_dir": None, "split_file": None, "exclude": None, "relabel": None}
     used = defaults.used(config, run.data()["image_size"])
     model = {"weights": weights, "arch": own.placeless(config.model.arch)}
-    return dumps(config.replace(data=data, model=model, logging=dict(Logging())), used)
+    teacher = {"teacher": config.optim.teacher and config.optim.teacher.rpartition("/")[2]}
+    return dumps(config.replace(data=data, model=model, optim=teacher, logging=dict(Logging())), used)

@@ -209,6 +209,11 @@ def of_run(run: Run, model: keras.Model) -> Predictor:
     return _of_network(run.best_model, model, given)
 
 
+def known_facts(path: Path) -> Given:
+    """Returns the facts that lie beside a `.keras` file, or in a version of a SavedModel, without opening it."""
+    return _known_nearby(path / "saved_model.pb" if path.is_dir() else path, Given())
+
+
 def _known_nearby(path: Path, given: Given) -> Given:
     """Returns the facts of the run or export that contains `path`, or `given` if there is none; arguments must agree."""
     run = Run(path.parent)
@@ -355,7 +360,7 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
 
     def compute(images: Any, wanted: Sequence[str]) -> dict[str, Any]:
         # The signature alone does not keep the weights alive.
-        found = loaded.signatures["images"](images=tf.constant(images))
+        found = loaded.signatures["images"](images=tf.convert_to_tensor(images))
         return {name: found[name] for name in wanted}
 
     task, infer = known.task or SINGLE, _probabilities(compute)

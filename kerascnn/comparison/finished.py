@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
@@ -212,5 +213,10 @@ def _label(group: str, flats: dict[str, dict[str, Any]], archs: dict[str, str]) 
     peers = [other for other in flats if archs[other] == archs[group]]
     keys = sorted({key for peer in peers for key in flats[peer]})
     differ = [key for key in keys if len({json.dumps(flats[peer].get(key)) for peer in peers}) > 1]
-    said = [f"{key.partition('.')[2]} {flats[group].get(key, 'default')}" for key in differ]
+    said = [f"{key.partition('.')[2]} {_short(flats[group].get(key, 'default'))}" for key in differ]
     return " ".join([archs[group], *said])
+
+
+def _short(value: Any) -> Any:
+    """Returns a value as a label shows it: of a digest the first digits."""
+    return value[:12] if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else value

@@ -222,8 +222,9 @@ class Augment(Section):
     crop_ratio: tuple[float, float] = Field(
         (3 / 4, 4 / 3), description="resized_crop: smallest and largest width / height"
     )
-    crop_interpolation: Literal["bilinear", "bicubic"] = Field(
-        "bilinear", description="resized_crop: how crops are resized, antialiased"
+    crop_interpolation: Literal["bilinear", "bicubic", "random"] = Field(
+        "bilinear",
+        description="resized_crop: how crops are resized, antialiased; random: one of the two for each image",
     )
     color: float = Field(0.4, gt=0, le=1, description="color: strength of brightness, contrast and saturation")
     hue: float = Field(0.0, ge=0, le=0.5, description="color: largest turn of the hue, as a share of the color circle")
@@ -231,6 +232,13 @@ class Augment(Section):
     mixup: float = Field(0.2, gt=0, le=10, description="mixup: both parameters of the Beta distribution")
     cutmix: float = Field(1.0, gt=0, le=10, description="cutmix: both parameters of the Beta distribution")
 
+    augmix_jsd: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="augmix: weight of the Jensen-Shannon divergence between three views of each image, two with augmix;"
+        " 0: one view, as any augmentation (12: the paper's)",
+    )
     mix_prob: float = Field(1.0, ge=0, le=1, description="mixup, cutmix: probability of mixing")
     mix_switch_prob: float = Field(
         0.5, ge=0, le=1, description="mixup with cutmix: probability of cutmix, the rest is mixup"
@@ -256,6 +264,17 @@ class Augment(Section):
             if name in names and len(names) > 1:
                 raise ValueError(f"{name} stands alone, got {' '.join(names)}")
         return names or ("none",)
+
+    @model_validator(mode="after")
+    def _views(self) -> "Augment":
+        if not self.augmix_jsd:
+            return self
+        heads = [augment_notation.head(word) for word in self.augment]
+        if "augmix" not in heads:
+            raise ValueError("augmix-jsd: the views differ by augmix, which is not among --augment")
+        if mixed := [name for name in ("mixup", "cutmix") if name in heads]:
+            raise ValueError(f"augmix-jsd: its views are of one image, and {mixed[0]} mixes two: give one of them")
+        return self
 
     @field_validator("crop_ratio")
     @classmethod

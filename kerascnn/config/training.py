@@ -13,6 +13,7 @@ ScheduleName = Literal[
 ]
 LossName = Literal["auto", "softmax", "bce", "focal", "asymmetric"]
 SamplingName = Literal["shuffle", "balanced", "sqrt"]
+DistillName = Literal["soft", "hard", "feature"]
 if TYPE_CHECKING:
     MonitorName = str
 else:  # a type checker knows no Literal of values
@@ -106,6 +107,21 @@ class Optim(Section):
         "none",
         description="balanced: rare classes weigh more in the loss; with several labels per image, their positives do",
     )
+    teacher: str | None = Field(
+        None,
+        min_length=1,
+        description="also learn from a trained network: a run, an artefact, or imagenet[:ARCH]; #sha256=... pins it",
+        json_schema_extra={"metavar": "RUN"},
+    )
+    distill: DistillName = Field(
+        "soft",
+        description="what is learned from --teacher: soft: its probabilities; hard: the class that it predicts; feature: its"
+        " pooled features, through a trained linear map",
+    )
+    distill_temperature: float = Field(
+        4.0, gt=0, le=100, description="soft: logits of both networks are divided by this"
+    )
+    distill_weight: float = Field(0.5, gt=0, le=1, description="--teacher: share of the loss; the rest is the labels'")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of averaged weights, used for val, test and exports; 0: off")
     ema_warmup: bool = Field(False, description="--ema of the first updates at most (1 + n) / (10 + n)")
     lookahead: int = Field(
@@ -145,6 +161,12 @@ class Optim(Section):
             raise ValueError("cooldown: needs an lr-min above 0, at which it trains")
         if self.lr is not None and self.lr_base_batch is None and self.lr_min > self.lr:
             raise ValueError(f"lr-min ({self.lr_min:g}) must not exceed lr ({self.lr:g})")
+        alone = {"distill": "soft", "distill_temperature": 4.0, "distill_weight": 0.5}
+        set_ = [name.replace("_", "-") for name, default in alone.items() if getattr(self, name) != default]
+        if set_ and self.teacher is None:
+            raise ValueError(f"{set_[0]}: there is nothing to learn from without a --teacher")
+        if "distill-temperature" in set_ and self.distill != "soft":
+            raise ValueError(f"distill-temperature: only soft has one, and distill is {self.distill}")
         return self
 
 

@@ -103,8 +103,9 @@ def shift(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor:
 def window(u: tf.Tensor, height: tf.Tensor, width: tf.Tensor, section: Augment) -> tuple[tf.Tensor, ...]:
     """Returns a crop of random area and aspect ratio (Szegedy et al., 2015, section 6): int32 (top, left, height, width).
 
-    `u` is [..., 4]; `height` and `width` are those of the image, int32 [...]. A single draw replaces repeated tries: a crop
-    that exceeds the image is cut at its border, and its aspect ratio stays within `section.crop_ratio` if the image allows that.
+    `u` is [..., 5], the last of which is for `is_bicubic`; `height` and `width` are those of the image, int32 [...]. A single
+    draw replaces repeated tries: a crop that exceeds the image is cut at its border, and its aspect ratio stays within
+    `section.crop_ratio` if the image allows that.
     """
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     (low, high), (narrow, wide) = section.crop_area, section.crop_ratio
@@ -125,7 +126,19 @@ def resized_crop(images: tf.Tensor, u: tf.Tensor, section: Augment) -> tf.Tensor
     places = window(u, sides, sides, section)
     if section.crop_interpolation == "bicubic":
         return operations.each(lambda image, *place: _bicubic(image, place, side), images, *places)
-    top, left, down, across = (tf.cast(v, tf.float32) for v in places)
+    if section.crop_interpolation == "random":
+        smooth = is_bicubic(u)
+        return operations.each(
+            lambda image, bicubic, *place: tf.cond(
+                bicubic, lambda: _bicubic(image, place, side), lambda: _bilinear(image[None], place, side)[0]
+            ),
+            *(images, smooth, *places),
+        )
+    return _bilinear(images, places, side)
+
+
+def _bilinear(images: tf.Tensor, places: tuple[tf.Tensor, ...], side: int) -> tf.Tensor:
+    top, left, down, across = (tf.reshape(tf.cast(v, tf.float32), [-1]) for v in places)
     scale = tf.stack([down, across], axis=1) / side
     offset = tf.stack([top, left], axis=1) + 0.5 * scale - 0.5
     return _uint8(_sampled(tf.cast(images, tf.float32), scale, offset, "BILINEAR", "NEAREST"))
@@ -136,9 +149,20 @@ def _bicubic(image: tf.Tensor, place: tuple[tf.Tensor, ...], side: int) -> tf.Te
     return decode.resize(image[top : top + down, left : left + across], side, "squash", kernel="keyscubic")
 
 
+def is_bicubic(u: tf.Tensor) -> tf.Tensor:
+    """Returns whether a crop is bicubic with `random`: one half of them."""
+    return u[..., 4] >= 0.5
+
+
 def cropped(image_bytes: tf.Tensor, u: tf.Tensor, size: int, section: Augment) -> tf.Tensor:
-    """Decodes a `window` of one encoded image, string [] with draws [4], as uint8 [size, size, 3]."""
+    """Decodes a `window` of one encoded image, string [] with draws [5], as uint8 [size, size, 3]."""
     part = decode.window(image_bytes, lambda height, width: window(u, height, width, section), size)
+    if section.crop_interpolation == "random":
+        kinds = (
+            lambda kernel=kernel: decode.resize(part, size, "squash", kernel=kernel) for kernel in _KERNELS.values()
+        )
+        bilinear, bicubic = kinds
+        return tf.cond(is_bicubic(u), bicubic, bilinear)
     return decode.resize(part, size, "squash", kernel=_KERNELS[section.crop_interpolation])
 
 
@@ -242,7 +266,7 @@ class Augmentation(NamedTuple):
 
 
 AUGMENTATIONS = {
-    "resized_crop": Augmentation("window", 4, resized_crop),
+    "resized_crop": Augmentation("window", 5, resized_crop),
     "flip": Augmentation("image", 1, flip, alternates=True),
     "flip_vertical": Augmentation("image", 1, flip_vertical),
     "shift": Augmentation("image", 2, shift),

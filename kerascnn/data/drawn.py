@@ -18,7 +18,12 @@ Told = Callable[[tf.Tensor, Augment, int], list[str]]
 def _resized_crop(u: tf.Tensor, section: Augment, side: int) -> list[str]:
     sides = tf.fill(tf.shape(u)[:1], side)
     _, _, height, width = (v.numpy() for v in augment.window(u, sides, sides, section))
-    return [f"{h * w / side**2:.0%} of the area, {w / h:.2f}" for h, w in zip(height, width, strict=True)]
+    how = [""] * len(height)
+    if section.crop_interpolation == "random":
+        how = [", bicubic" if smooth else ", bilinear" for smooth in augment.is_bicubic(u).numpy()]
+    return [
+        f"{h * w / side**2:.0%} of the area, {w / h:.2f}{end}" for h, w, end in zip(height, width, how, strict=True)
+    ]
 
 
 def _shift(u: tf.Tensor, section: Augment, side: int) -> list[str]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Augment
 from kerascnn.data import augment as augmentation
-from kerascnn.data import decode, mixing, sampling, stream, trouble
+from kerascnn.data import decode, mixing, sampling, stream, trouble, views
 from kerascnn.data.augment import AUGMENTATIONS
 from kerascnn.data.cache import Cache, Decoded, Undecoded
 from kerascnn.data.input_wait import InputWait, timed
@@ -46,6 +46,7 @@ def training(
     part: WorkerSlice = WHOLE,
     cache: Cache | None = None,
     phases: Phases = SILENT,
+    answers: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns an endless data set of training batches, from batch number `start_step` on.
 
@@ -60,10 +61,12 @@ def training(
         part: The part of each batch that is returned; nothing else is read or decoded, except images that it is mixed with.
         cache: Keeps the images in memory for this stream and later ones, or None.
         phases: Shows the reading and decoding into memory.
+        answers: What a teacher answers for each image of train, float32 [n, width], or None.
 
     Returns:
         (uint8 [batch, size, size, 3], float32 one-hot or several labels [batch, classes] with smoothing and mixing applied,
-        float32 weights [batch], or [batch, classes] of several labels with class weights), of infinite cardinality.
+        float32 weights [batch], or [batch, classes] of several labels with class weights), of infinite cardinality. With
+        `--augmix-jsd` images are `views`; with answers, labels are (labels, answers).
     """
     names = augmentation.chosen(augment, splits.image_size)
     windows, each, mixes = (
@@ -74,12 +77,15 @@ def training(
     targets = targets_of(splits, label_smoothing, class_weights, among)
     stride = sampling.stride(sampled, splits.train.labels)
 
+    vary = views.vary if augment.augmix_jsd else augmentation.vary
+
     def finish(epoch, index, images, used, valid):
-        images = augmentation.vary(images, each, augment, seed, epoch, index)
+        images = vary(images, each, augment, seed, epoch, index)
         share = None
         if mixes:
             images, share = mixing.mix(images, mixes, augment, seed, epoch, index, stride, among)
-        return images, *targets(used, valid, share)
+        labels, weights = targets(used, valid, share)
+        return images, labels if answers is None else (labels, tf.gather(answers, used)), weights
 
     store = (cache or Cache("off")).store(splits.train, whole=not windows, phases=phases)
     epoch_of = sampling.epoch_of(sampled, splits.train.labels, seed, batch_size)
@@ -232,12 +238,20 @@ def _check_share(split: Split, splits: Splits, valid: np.ndarray) -> None:
 
 
 @as_written
-def shrunk(dataset: tf.data.Dataset, side: int) -> tf.data.Dataset:
-    """Returns the batches of `training` or `scoring` with images resized to uint8 [batch, side, side, 3], antialiased."""
+def shrunk(dataset: tf.data.Dataset, side: int, *, keep: bool = False) -> tf.data.Dataset:
+    """Returns the batches of `training` or `scoring` with images resized to uint8 [batch, side, side, 3], antialiased.
 
-    def shrink(images, *rest):
-        smaller = tf.image.resize(images, (side, side), antialias=True)
-        return tf.cast(tf.round(smaller), tf.uint8), *rest
+    Args:
+        dataset: The batches; images may be `views`.
+        side: Height and width in pixels.
+        keep: Whether labels become (labels, images at full size), for a teacher.
+    """
+
+    def shrink(images, labels, weights):
+        lined = tf.reshape(images, [-1, *images.shape[-3:]])
+        smaller = tf.cast(tf.round(tf.image.resize(lined, (side, side), antialias=True)), tf.uint8)
+        smaller = tf.reshape(smaller, [*images.shape[:-3], side, side, 3])
+        return smaller, (labels, views.first(images)) if keep else labels, weights
 
     return dataset.map(shrink, num_parallel_calls=tf.data.AUTOTUNE).prefetch(AHEAD)
 

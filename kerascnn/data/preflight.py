@@ -12,11 +12,11 @@ from kerascnn.errors import UserError
 from kerascnn.runs import WEIGHTS_PIN, Run, finding
 from kerascnn.runs.files import nearest_path
 
-_PUBLISHED = ("imagenet", "hf://")  # weights that are downloaded
+_PUBLISHED, _HUB = "imagenet", "hf://"  # weights that are downloaded
 
 
 def check(config: Config, archs: Sequence[str] = ()) -> Config:
-    """Returns the config with the run of `--weights` as a path, after checking that everything exists.
+    """Returns the config with the runs of `--weights` and `--teacher` as paths, after checking that everything exists.
 
     Args:
         config: A config that is not resolved.
@@ -32,14 +32,24 @@ def check(config: Config, archs: Sequence[str] = ()) -> Config:
         raise UserError(
             f"--folds {config.data.folds}: which one? --fold 1 (fit and compare train the runs of all folds)"
         )
-    place = _place(config.model)
-    if place is None:
-        return config
-    path = finding.find(place, config.logging.runs_dir)
+    sections: dict[str, dict[str, str]] = {}
+    for section, field, value in (
+        ("model", "weights", config.model.weights),
+        ("optim", "teacher", config.optim.teacher),
+    ):
+        place = _place(value)
+        if place is not None:
+            sections[section] = {field: str(_found(place, config.logging.runs_dir))}
+    return config.replace(**sections)
+
+
+def _found(place: str, runs_dir: Path) -> Path:
+    """Returns the path of weights or of a teacher, of which a run must be finished."""
+    path = finding.find(place, runs_dir)
     run = source(path)
     if run is not None and path.is_dir():
         run.metrics()  # says what to do if it is not finished
-    return config if str(path) == place else config.replace(model={"weights": str(path)})
+    return path
 
 
 def check_shape(config: Config) -> None:
@@ -81,7 +91,7 @@ def adopt(config: Config, told: Collection[str]) -> tuple[Config, str]:
     Values of flags or of a recipe stay: `told` has the names of their fields. A config whose weights are pinned by a digest
     was already adapted, and stays as it is.
     """
-    place = _place(config.model)
+    place = _place(config.model.weights)
     run = None if place is None else source(Path(place))
     if run is None:
         return config, ""
@@ -107,10 +117,9 @@ def source(path: Path) -> Run | None:
     return run if run.config_file.exists() else None
 
 
-def _place(model: Model) -> str | None:
-    """Returns the path of weights to look up, or None for published weights and for the weights of a started run."""
-    place = model.weights
-    if place is None or WEIGHTS_PIN in place or place.startswith(_PUBLISHED):
+def _place(place: str | None) -> str | None:
+    """Returns the path of weights or a teacher to look up, or None for published ones and for those of a started run."""
+    if place is None or WEIGHTS_PIN in place or place.startswith(_HUB) or place.partition(":")[0] == _PUBLISHED:
         return None
     return place
 

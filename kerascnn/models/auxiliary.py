@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -12,6 +12,9 @@ from kerascnn.layers import AuxiliaryHead
 
 if TYPE_CHECKING:
     from kerascnn.models import AuxiliaryOutput
+
+# Parts of a training loss that validation does not have, as they are called in logs.
+PARTS = ("aux_loss", "distill_loss", "jsd_loss")
 
 
 class WithAuxiliaryHeads(keras.Model):
@@ -23,24 +26,32 @@ class WithAuxiliaryHeads(keras.Model):
     Args:
         network: The single-output network.
         heads: By name the head's logits in the network's graph, and its loss weight.
+        further: Outputs that follow those of the heads; subclasses use them.
     """
 
-    def __init__(self, network: keras.Model, heads: Mapping[str, AuxiliaryOutput]) -> None:
-        super().__init__(network.input, [network.output, *(head.logits for head in heads.values())])
+    def __init__(
+        self, network: keras.Model, heads: Mapping[str, AuxiliaryOutput], further: Sequence[keras.KerasTensor] = ()
+    ) -> None:
+        super().__init__(network.input, [network.output, *(head.logits for head in heads.values()), *further])
         self.network = network
         self.head_weights = [head.weight for head in heads.values()]
-        self.aux_loss = keras.metrics.Mean(name="aux_loss")
+        if heads:
+            self.aux_loss = keras.metrics.Mean(name="aux_loss")
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         logits, *auxiliary = y_pred
         loss = super().compute_loss(x, y, logits, sample_weight, training)
-        if not training:
+        if not training or not self.head_weights:
             return loss
         of_heads = [w * self.loss(y, head, sample_weight) for w, head in zip(self.head_weights, auxiliary, strict=True)]
         extra = keras.ops.sum(keras.ops.stack(of_heads))
-        # Keras divides every loss by the number of replicas, whose gradients are summed.
-        self.aux_loss.update_state(extra * self.distribute_strategy.num_replicas_in_sync)
+        self.note(self.aux_loss, extra)
         return loss + extra
+
+    def note(self, part: keras.metrics.Mean, value) -> None:
+        """Counts a part of a batch's loss."""
+        # Keras divides every loss by the number of replicas, whose gradients are summed.
+        part.update_state(value * self.distribute_strategy.num_replicas_in_sync)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, y_pred[0], sample_weight)

@@ -43,7 +43,8 @@ def everything() -> tuple[str, ...]:
 
 
 def rows(splits: Splits, section: Augment, words: Sequence[str], seed: int, sampled: Sampling) -> list[SheetRow]:
-    """Returns the first training images of a run, each augmentation alone, and all of `section` together as in the run.
+    """Returns the first training images of a run, each augmentation alone, and all of `section` together as in the run, in
+    all of its views.
 
     Args:
         splits: The images; those of the first batch are shown.
@@ -53,7 +54,7 @@ def rows(splits: Splits, section: Augment, words: Sequence[str], seed: int, samp
         sampled: Which images an epoch shows.
     """
     size = splits.image_size
-    plain = section.model_copy(update={"augment": ("none",)})
+    plain = section.model_copy(update={"augment": ("none",), "augmix_jsd": 0.0})
     count = min(COLUMNS, len(splits.train))
     options = {"seed": seed, "batch_size": count, "sampled": sampled}
     images = next(iter(pipeline.training(splits, augment=plain, **options)))[0]
@@ -63,7 +64,10 @@ def rows(splits: Splits, section: Augment, words: Sequence[str], seed: int, samp
     names = augment.chosen(section, size)
     if names:
         together = next(iter(pipeline.training(splits, augment=section, **options)))[0]
-        found.append(SheetRow(" ".join(names), together.numpy(), [""] * count))
+        shown = [together] if len(together.shape) == 4 else tf.unstack(together, axis=1)
+        for number, view in enumerate(shown, 1):
+            said = f", view {number}" if len(shown) > 1 else ""
+            found.append(SheetRow(" ".join(names) + said, view.numpy(), [""] * count))
     for word in words:
         found.append(_alone(word, images, section, seed, epoch, index))
     return found

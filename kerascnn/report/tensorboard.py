@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn.compat.tensorboard import api_pb2, custom_scalar, hparams, layout_pb2, pr_curve, session_end_pb
+from kerascnn.models.auxiliary import PARTS
 from kerascnn.report.event_files import FOLDERS, HPARAMS, TRAIN, VALIDATION, only, suffix
 from kerascnn.scoring.task import SINGLE, Task
 
@@ -120,11 +121,12 @@ def write_layout(log_dir: str | os.PathLike[str], task: Task = SINGLE) -> None:
         return layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags)))
 
     first, *further = task.counted()
+    losses = ["^epoch_loss$", *(f"^epoch_{part}$" for part in PARTS)]
     layout = layout_pb2.Layout(
         category=[
             layout_pb2.Category(
                 title="training and validation",
-                chart=[chart("loss", "^epoch_loss$", "^epoch_aux_loss$"), chart(first.title, f"^epoch_{first.name}$")],
+                chart=[chart("loss", *losses), chart(first.title, f"^epoch_{first.name}$")],
             ),
             layout_pb2.Category(
                 title="further scores",

@@ -9,7 +9,7 @@ from kerascnn.architectures import own
 from kerascnn.config import IDENTITY_SECTIONS, Config
 from kerascnn.config.resolved import ResolvedConfig
 
-# Follows the path of weights in a resolved config: the digest of their content, which is part of the identity.
+# Follows the path of weights or of a teacher in a resolved config: the digest of their content, which is part of the identity.
 WEIGHTS_PIN = "#sha256="
 
 # Defaults of earlier versions, which had no `auto`: they are left out of the identity, so that such runs keep their names.
@@ -25,8 +25,8 @@ _FORMER = {
 def identity(config: Config, fingerprint: str) -> dict[str, Any]:
     """Returns the identity of a run: `section.field` of all values that are not defaults, and the data's fingerprint.
 
-    Fields at their defaults are left out, so that a new field does not change the identity of old runs. Weights and files of
-    networks count by content, not by path.
+    Fields at their defaults are left out, so that a new field does not change the identity of old runs. Weights, teachers and
+    files of networks count by content, not by path.
     """
     flat: dict[str, Any] = {"data.fingerprint": fingerprint}
     for name in IDENTITY_SECTIONS:
@@ -34,8 +34,9 @@ def identity(config: Config, fingerprint: str) -> dict[str, Any]:
         values = section.model_dump(mode="json", exclude_defaults=True)
         flat |= {f"{name}.{key}": value for key, value in values.items() if key not in section.volatile_fields()}
     flat = {key: value for key, value in flat.items() if key not in _FORMER or value != _FORMER[key]}
-    if "model.weights" in flat:
-        flat["model.weights"] = flat["model.weights"].rpartition(WEIGHTS_PIN)[2]
+    for name in ("model.weights", "optim.teacher"):
+        if name in flat:
+            flat[name] = flat[name].rpartition(WEIGHTS_PIN)[2]
     if "model.arch" in flat:
         flat["model.arch"] = own.content(flat["model.arch"])
     return flat

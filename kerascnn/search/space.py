@@ -31,6 +31,7 @@ KEYS = {"choices", "min", "max", "step", "log", "when"}
 DECIDED = {
     "model.arch",
     "model.weights",
+    "optim.teacher",
     "fit.epochs",
     "fit.seed",
     "fit.monitor",

@@ -11,12 +11,13 @@ from typing import Any
 
 import keras
 
+from kerascnn.models.auxiliary import PARTS
 from kerascnn.report.event_files import TRAIN, VALIDATION
 from kerascnn.scoring import task as tasks
 from kerascnn.tracking.tracker import Point, Tracker
 
 # Scores that are written by step.
-STEPS = {row.name for task in tasks.TASKS.values() for row in task.rows if row.trained} | {"aux_loss"}
+STEPS = {row.name for task in tasks.TASKS.values() for row in task.rows if row.trained} | set(PARTS)
 # Names in our logs -> names in Keras' own runs.
 TAGS = {"lr": "learning_rate"}
 

@@ -22,7 +22,19 @@ from kerascnn.errors import UserError
 from kerascnn.layers import shared_statistics
 from kerascnn.models import auxiliary, functions
 from kerascnn.runs import Run
-from kerascnn.training import depth, finetune, keras_metrics, losses, optim, remat, sharpness, whitening
+from kerascnn.training import (
+    depth,
+    finetune,
+    guided,
+    keras_metrics,
+    losses,
+    optim,
+    remat,
+    sharpness,
+    teachers,
+    whitening,
+)
+from kerascnn.training.teachers import Teacher
 
 # Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
 IMBALANCE = 3
@@ -63,7 +75,7 @@ def resolve(config: Config, splits: Splits) -> ResolvedConfig:
         model={"arch": arch, "stem": stem},
         fit={"monitor": _monitor(config, splits), "epochs": epochs, "low_res_epochs": low_res_epochs},
     )
-    return finetune.resolve(resolved, size)
+    return teachers.resolve(finetune.resolve(resolved, size), splits)
 
 
 def _monitor(config: Config, splits: Splits) -> str:
@@ -170,8 +182,19 @@ def network_of(model: keras.Model) -> keras.Model:
     return getattr(model, "network", model)
 
 
-def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> keras.Model:
-    """Returns the compiled and built network of a resolved config, in the plan's scope; seeds all generators of Keras."""
+def build_and_compile(
+    config: ResolvedConfig, splits: Splits, plan: Plan, teacher: Teacher | None = None
+) -> keras.Model:
+    """Returns the compiled and built network of a resolved config, in the plan's scope; seeds all generators of Keras.
+
+    Args:
+        config: A resolved config.
+        splits: Its data.
+        plan: The devices.
+        teacher: The config's teacher, if the caller has found it.
+    """
+    if config.optim.teacher is not None and teacher is None:
+        teacher = teachers.find(config, splits, plan)
     schedule = RunSchedule.of(config.fit, len(splits.train), None)
     if config.fit.accumulate > schedule.steps_per_epoch:
         raise UserError(
@@ -180,7 +203,8 @@ def build_and_compile(config: ResolvedConfig, splits: Splits, plan: Plan) -> ker
         )
     keras.utils.set_random_seed(config.draw_seed)
     with plan.scope():
-        model = with_heads(config.model, splits.image_size, len(splits.class_names))
+        form = guided.form_of(config, splits.task.several, teacher) or _with_heads_only
+        model = with_heads(config.model, splits.image_size, len(splits.class_names), form)
         if plan.replicas > 1 and config.devices.sync_bn:
             shared_statistics.over_replicas(model)
         if plan.replicas > 1 and own.parse(config.model.arch):
@@ -269,6 +293,8 @@ def _step(model: keras.Model, section: Optim, fit: ResolvedFit) -> Callable[[Any
     step: Callable[[Any], Any] = type(model).train_step.__get__(model)
     if section.sam_rho:
         step = sharpness.train_step(model, section.sam_rho, adaptive=section.sam_adaptive)
+    if isinstance(model, guided.Guided):
+        step = model.train_step_of(step)
     return remat.train_step(network_of(model), step) if fit.remat else step
 
 
@@ -287,15 +313,31 @@ def network(section: Model, image_size: int, classes: int) -> keras.Model:
     )
 
 
-def with_heads(section: Model, image_size: int, classes: int) -> keras.Model:
-    """Returns a fresh network of a resolved section, with its auxiliary heads if it has some and their weight is not 0."""
+def _with_heads_only(single: keras.Model, heads: dict[str, models.AuxiliaryOutput]) -> keras.Model:
+    return auxiliary.WithAuxiliaryHeads(single, heads) if heads else single
+
+
+def with_heads(
+    section: Model,
+    image_size: int,
+    classes: int,
+    form: Callable[[keras.Model, dict[str, models.AuxiliaryOutput]], keras.Model] = _with_heads_only,
+) -> keras.Model:
+    """Returns a fresh network of a resolved section for training.
+
+    Args:
+        section: The section.
+        image_size: Side of the images in pixels.
+        classes: Number of classes.
+        form: From the single-output network and its auxiliary heads, none if their weight is 0, to the model that is trained.
+    """
     single = network(section, image_size, classes)
     if section.aux_weight == 0:
-        return single
+        return form(single, {})
     heads = models.auxiliary_heads(section.arch, single, classes, Shape.of(section))
     if section.aux_weight is not None:
         heads = {name: head._replace(weight=section.aux_weight) for name, head in heads.items()}
-    return auxiliary.WithAuxiliaryHeads(single, heads) if heads else single
+    return form(single, heads)
 
 
 def averaged(model: keras.Model) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from kerascnn.cli.progress import SILENT, Phase
 from kerascnn.cli.screen import Screen
 from kerascnn.compat import keras as compat
 from kerascnn.config.resolved import ResolvedFit
+from kerascnn.data import views
 from kerascnn.runs import Run
 from kerascnn.runs.files import write_file
 from kerascnn.training import finetune
@@ -86,7 +87,7 @@ def renormalize(network: keras.Model, images: tf.data.Dataset, phase: Phase | No
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0  # the moving statistics are then those of the last batch
-    run = tf.function(lambda batch: network(batch, training=True), reduce_retracing=True)
+    run = tf.function(lambda batch: network(views.joined(batch), training=True), reduce_retracing=True)
     sums, count = [np.zeros(variable.shape) for variable in moving], 0
     try:
         for batch, *_ in (phase or SILENT.phase("")).over(images):

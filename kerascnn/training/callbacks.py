@@ -11,6 +11,7 @@ from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.config import Optim
 from kerascnn.devices.team import ALONE, Team
 from kerascnn.errors import TrainingFailed
+from kerascnn.models.auxiliary import PARTS
 from kerascnn.scoring import task as tasks
 from kerascnn.training.checkpoints import Checkpoint, Store, loss_scale_of, restore, variables_of
 from kerascnn.training.schedules import plateau_factor
@@ -127,9 +128,9 @@ class History(keras.callbacks.Callback):
         team: The workers, whose rows are those of the chief.
     """
 
-    # All val columns are kept except the loss of auxiliary heads, which only training has.
+    # All val columns are kept except those parts of the loss that only training has.
     COLUMNS = (
-        *("seconds", "images_per_second", "input_wait", "lr", "shown_least", "shown_most", "loss", "aux_loss"),
+        *("seconds", "images_per_second", "input_wait", "lr", "shown_least", "shown_most", "loss", *PARTS),
         *(score.name for task in tasks.TASKS.values() for score in task.counted() if score.trained),
     )
 
@@ -141,7 +142,7 @@ class History(keras.callbacks.Callback):
         assert logs is not None
         names = [
             *(name for name in self.COLUMNS if name in logs),
-            *(name for name in logs if name.startswith("val_") and name != "val_aux_loss"),
+            *(name for name in logs if name.startswith("val_") and name.removeprefix("val_") not in PARTS),
         ]
         row: Row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in names}}
         self.rows.append(row if self.team.count == 1 else self.team.told(row))

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kerascnn.config import Config
+from kerascnn.data.views import VIEWS
+
 # Cost of Python, Keras' loop and the callbacks per call (0.7 ms on a 2-core EPYC), and their largest share.
 PYTHON_SECONDS, SHARE = 1e-3, 0.01
 # Peak speed of a device, for the duration of a step; a slower device needs fewer steps per call.
@@ -45,6 +48,19 @@ def execution_plan(
     common = math.gcd(*(count for count in whole if count is not None))
     allowed = [steps for steps in range(1, common + 1) if common % steps == 0 and steps <= most]
     return next((steps for steps in allowed if steps >= wanted), allowed[-1])
+
+
+def operations(config: Config, macs: float, asked: float) -> float:
+    """Returns the floating-point operations of a training step.
+
+    Args:
+        config: The config.
+        macs: Multiply-adds of its network for one image.
+        asked: Those of a teacher that is asked about each image; 0 without one.
+    """
+    # Forward pass, and twice as much for the gradients; twice all of it for two passes.
+    each = (12 if config.optim.sam_rho else 6) * macs * (VIEWS if config.augment.augmix_jsd else 1)
+    return (each + 2 * asked) * config.fit.batch_size
 
 
 def adopt(model: keras.Model, steps: int) -> None:

@@ -31,6 +31,7 @@ from kerascnn.weights.published import has_published, locate
 # With fewer training images per class, training from scratch is rarely as good as a pretrained network.
 FEW = 2_000
 KERAS_WEIGHTS = "model.weights.h5"
+HINT = "hint"  # the layer of `--distill feature`, which only the model in training has
 
 
 def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
@@ -45,7 +46,7 @@ def resolve(config: AnyConfig, image_size: int) -> AnyConfig:
         return config
     if section.whiten:
         raise UserError("--whiten: the first convolution comes with --weights; give one of the two")
-    place, pinned = _place_and_pin(section.weights)
+    place, pinned = place_and_pin(section.weights)
     try:
         found = fingerprint(_file(place, section.arch))
     except UserError:
@@ -65,15 +66,15 @@ def copies(section: Model) -> list[Path]:
     """Returns the copy of a network's file that the run of `--weights` keeps, if there is one."""
     if section.weights is None:
         return []
-    run = source(expanded(_place_and_pin(section.weights)[0]))
+    run = source(expanded(place_and_pin(section.weights)[0]))
     return [run.network_file] if run is not None and run.network_file.exists() else []
 
 
-def _place_and_pin(weights: str) -> tuple[str, str]:
-    """Returns the path of weights, and the digest that they must have, or an empty text."""
-    place, mark, pin = weights.partition(WEIGHTS_PIN)
+def place_and_pin(text: str, flag: str = "--weights") -> tuple[str, str]:
+    """Returns the path in the value of a flag, and the digest that its content must have, or an empty text."""
+    place, mark, pin = text.partition(WEIGHTS_PIN)
     if mark and not re.fullmatch("[0-9a-f]{64}", pin):
-        raise UserError(f"--weights: expected 64 hex digits after {WEIGHTS_PIN}, got {pin!r}")
+        raise UserError(f"{flag}: expected 64 hex digits after {WEIGHTS_PIN}, got {pin!r}")
     return place, pin
 
 
@@ -139,7 +140,7 @@ def load(network: keras.Model, section: Model) -> list[str]:
     """
     if section.weights is None:
         return []
-    place, pinned = _place_and_pin(section.weights)
+    place, pinned = place_and_pin(section.weights)
     path = _file(place, section.arch)
     if fingerprint(path) != pinned:
         raise UserError(f"--weights {place}: {path} has changed since this run began")
@@ -170,8 +171,10 @@ def _as_flag(name: str, value: object) -> str:
 
 
 def heads(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the layers with fresh weights if the number of classes differs: the head, and auxiliary heads in training."""
-    extra = [layer for layer in model.layers if isinstance(layer, AuxiliaryHead)]
+    """Returns the layers with fresh weights if the number of classes differs: the head, and in training auxiliary heads and
+    the map to a teacher's features.
+    """
+    extra = [layer for layer in model.layers if isinstance(layer, AuxiliaryHead) or layer.name == HINT]
     return [models.head(getattr(model, "network", model)), *extra]
 
 

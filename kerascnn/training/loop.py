@@ -84,8 +84,10 @@ class Training:
     def go(self, until: int | None) -> dict[str, Any]:
         """Fits the rest, then scores the best model; of several workers the chief alone scores and writes."""
         schedule = RunSchedule.of(self.config.fit, len(self.splits.train), until)
+        self.batches = self.batches.taught(self.plan)
+        self.own = replace(self.batches, part=self.own.part)
         with self.screen.phase(f"building {own.shown(self.config.model.arch)}") as phase:
-            self.model = build_and_compile(self.config, self.splits, self.plan)
+            self.model = build_and_compile(self.config, self.splits, self.plan, self.batches.teacher)
         self.ending.build = phase.seconds
         with self.screen.phase("loading weights"):
             loaded = self._load_weights()
@@ -143,16 +145,16 @@ class Training:
         introducing.say_training(config, self.plan, schedule, self.monitor, screen)
         if not self.batches.sampling.plain:
             introducing.say_shown(self._shown(0), splits.class_names, screen)
-        introducing.note_start(config, self.run, splits, self.plan, loaded, screen)
+        introducing.note_start(config, self.run, splits, self.plan, [*self.batches.told(), *loaded], screen)
         network = (self.twin, self.graph) if self.read_test else None
         introducing.tell(self.trackers, config, splits, self.count, network, screen)
         if self.draw and not (self.run.plots / f"{pictures.FIRST_BATCH}.png").exists():
             self.first_batches = self.batches.training(0)
             with self.screen.phase("drawing the first batch"):
-                images, answers, _ = next(iter(self.first_batches.take(1)))
+                images, answers = self.batches.first_pair(self.first_batches)
                 start = time.perf_counter()
                 several = self.splits.task.several
-                pngs = pictures.first_batch(images.numpy(), answers.numpy(), self.splits.class_names, several)
+                pngs = pictures.first_batch(images, answers, self.splits.class_names, several)
                 self.ending.picture = time.perf_counter() - start
                 show(self.run, self.trackers, "train", pngs)
 
@@ -200,7 +202,7 @@ class Training:
         self.trained_on = assembly.small(self.splits) if small else self.splits
         weights = host_values(self.model.weights)
         with self.screen.phase(f"building {own.shown(self.config.model.arch)} for {self.trained_on.image_size} px"):
-            self.model = build_and_compile(self.config, self.trained_on, self.plan)
+            self.model = build_and_compile(self.config, self.trained_on, self.plan, self.batches.teacher)
         with self.plan.scope():
             self.model.set_weights(weights)
         self.small = small
@@ -220,8 +222,7 @@ class Training:
         steps = execution.execution_plan(
             (schedule.steps_per_epoch, done or None, fit.checkpoint_every),
             most=logging.steps_per_log,
-            # Forward pass, and twice as much for the gradients; twice all of it for two passes.
-            operations=(12 if self.config.optim.sam_rho else 6) * self.count.macs * fit.batch_size,
+            operations=execution.operations(self.config, self.count.macs, self.batches.asked),
             kind=self.plan.kind,
             replicas=self.plan.replicas,
             profile=logging.profile,

@@ -7,7 +7,7 @@ import pytest
 
 from kerascnn.architectures.tables import ARCHS
 from kerascnn.cli.parsing import parse_config
-from kerascnn.config import Config
+from kerascnn.config import Config, augment_notation
 
 FOLDER = Path(__file__).resolve().parents[2] / "kerascnn" / "recipes"
 RECIPES = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -112,6 +112,13 @@ def test_a_recipe_has_the_numbers_of_its_source(name):
     for field, value in source.more.items():
         section, key = field.split(".")
         assert getattr(getattr(config, section), key) == value, field
+
+
+def test_robust_has_the_numbers_of_augmix():
+    """Those of google-research/augmix: width 3, depth 1 to 3 (written as 0), severity 3 (cifar.py), 12 times the divergence."""
+    section = recipe("robust").augment
+    written = augment_notation.parse(section.augment[-1])
+    assert (written["w"], written["d"], written["m"], section.augmix_jsd) == (3, 0, 3, 12)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerascnn.config import Config
 from kerascnn.data import pipeline
 from kerascnn.fit import main
 from kerascnn.runs import Run
-from kerascnn.training.execution import adopt, execution_plan
+from kerascnn.training.execution import adopt, execution_plan, operations
 
 TINY, USUAL, HUGE = 1e8, 3e10, 1e12  # operations of a step: 0.3 ms, 0.1 s and 3 s of a CPU
 RESNET20 = 6 * 40.8e6 * 128
+
+
+def test_the_operations_of_a_step_count_both_passes_all_views_and_the_teacher() -> None:
+    plain = Config(fit={"batch_size": 10})
+    assert operations(plain, macs=100, asked=0) == 6 * 100 * 10
+    assert operations(plain, macs=100, asked=1000) == (6 * 100 + 2 * 1000) * 10
+    both = plain.replace(optim={"sam_rho": 0.1}, augment={"augment": ("augmix",), "augmix_jsd": 12.0})
+    assert operations(both, macs=100, asked=0) == 3 * 12 * 100 * 10
 
 
 @pytest.mark.parametrize(

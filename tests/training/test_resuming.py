@@ -14,6 +14,7 @@ from kerascnn.compat import keras as compat
 from kerascnn.config import Optim
 from kerascnn.data import Splits
 from kerascnn.errors import Stopped
+from kerascnn.runs.finding import DEMO_FILE
 from kerascnn.training import checkpoints, optim
 from tests.training.test_loop import scores, splits, train, weights
 
@@ -88,18 +89,44 @@ def test_a_checkpoint_holds_all_of_an_optimizer(tmp_path: Path, fields: dict) ->
         np.testing.assert_array_equal(one, other)
 
 
+# What is learned besides the labels, with as much else as goes with it.
+MIXED = ("flip", "mixup", "cutmix")
+VIEWED = ("resized_crop", "flip", "augmix-m3-w2", "erase-pixel-p0.5")
+TEACHER = {"teacher": str(DEMO_FILE), "ema": 0.9, "label_smoothing": 0.1}
+GUIDED: dict[str, dict[str, dict]] = {
+    "soft": {"optim": TEACHER, "augment": {"augment": MIXED}},
+    "hard": {"optim": {**TEACHER, "distill": "hard"}, "augment": {"augment": MIXED}, "fit": {"low_res_epochs": 2}},
+    "feature": {"optim": {**TEACHER, "distill": "feature", "sam_rho": 0.1}, "augment": {"augment": MIXED}},
+    "at hand": {"optim": TEACHER, "augment": {"augment": ("none",)}, "fit": {"low_res_epochs": 2}},
+    "views": {
+        "optim": TEACHER,
+        "augment": {"augment": VIEWED, "augmix_jsd": 12.0, "crop_interpolation": "random"},
+        "fit": {"low_res_epochs": 2},
+    },
+    "crops": {"augment": {"augment": ("resized_crop", "rand-m9-mstd0.5-inc1"), "crop_interpolation": "random"}},
+}
+
+
 @pytest.mark.slow
 @pytest.mark.training
 @pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
 @pytest.mark.parametrize("fields", SECTIONS, ids=names)
 def test_a_stopped_run_ends_as_undisturbed(tmp_path: Path, splits: Splits, fields: dict, devices: str) -> None:
-    sections = {
-        "model": {"dropout": 0.2, "drop_path": 0.2},
-        "augment": {"augment": ("flip", "mixup", "cutmix")},
-        "optim": fields,
-        "devices": {"devices": devices},
-        "fit": {"accumulate": 2},
-    }
+    stopped_ends_as_undisturbed(tmp_path, splits, {"augment": {"augment": MIXED}, "optim": fields}, devices)
+
+
+@pytest.mark.slow
+@pytest.mark.training
+@pytest.mark.parametrize("devices", ["cpu", "cpu:2"])
+@pytest.mark.parametrize("sections", GUIDED.values(), ids=GUIDED)
+def test_a_stopped_guided_run_ends_as_undisturbed(tmp_path: Path, splits: Splits, sections: dict, devices: str) -> None:
+    stopped_ends_as_undisturbed(tmp_path, splits, sections, devices)
+
+
+def stopped_ends_as_undisturbed(tmp_path: Path, splits: Splits, given: dict[str, dict], devices: str) -> None:
+    fit = {"accumulate": 2, **given.get("fit", {})}
+    model = {"dropout": 0.2, "drop_path": 0.2}
+    sections = {**given, "model": model, "devices": {"devices": devices}, "fit": fit}
     calm = train(tmp_path / "calm", splits, **sections)
     place = tmp_path / "cut" / "run" / "checkpoints"
 
@@ -114,7 +141,7 @@ def test_a_stopped_run_ends_as_undisturbed(tmp_path: Path, splits: Splits, field
     watcher.start()
     try:
         with pytest.raises(Stopped):
-            train(tmp_path / "cut", splits, **{**sections, "fit": {"accumulate": 2, "checkpoint_every": 1}})
+            train(tmp_path / "cut", splits, **{**sections, "fit": {**fit, "checkpoint_every": 1}})
     finally:
         watcher.join()
         signal.signal(signal.SIGTERM, before)
