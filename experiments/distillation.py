@@ -1,9 +1,9 @@
 """A small network alone and taught by a large one, on equal terms, seed by seed: trains what is missing, and prints the tables.
 
-    python -m experiments.distillation RUNS TFDS_FOLDER > experiments/results/distillation.md
+    python -m experiments.distillation RUNS [TFDS_FOLDER]
 
-RUNS is a folder for the runs, TFDS_FOLDER that of the prepared CIFAR-10. Run again after a kill, it goes on. Progress is on
-standard error.
+RUNS is a folder for the runs, TFDS_FOLDER that of the prepared CIFAR-10, without which there is only the embedded data set. Run
+again after a kill, it goes on. Progress is on standard error.
 """
 
 import contextlib
@@ -52,17 +52,23 @@ def fit(folder: Path, name: str, *words: str) -> None:
         raise SystemExit(code)
 
 
-def train(folder: Path, tfds: str) -> None:
-    """Trains everything that is missing: both data sets alone and by soft answers first."""
+def train(folder: Path, tfds: list[str]) -> None:
+    """Trains everything that is missing: the students alone and by soft answers first."""
     for kinds in (("alone", "soft"), ("hard", "feature")):
-        for key, images in DATA.items():
-            place = (*images.words, "--data-dir", tfds) if images.words else ()
+        for key in chosen(tfds):
+            images = DATA[key]
+            place = (*images.words, "--data-dir", *tfds) if images.words else ()
             fit(folder, f"teacher_{key}", "--arch", images.teacher, *place)
             for seed in SEEDS:
                 for kind in kinds:
                     words = KINDS[kind][1]
                     taught = ("--teacher", str(folder / f"teacher_{key}"), *words) if words else ()
                     fit(folder, f"{key}_{kind}_s{seed}", *STUDENT, *place, "--seed", str(seed), *taught)
+
+
+def chosen(tfds: list[str]) -> list[str]:
+    """Returns the data sets whose images are there."""
+    return [key for key, images in DATA.items() if tfds or not images.words]
 
 
 def right(run: Run) -> np.ndarray:
@@ -116,7 +122,7 @@ def _gains(taught: np.ndarray, alone: np.ndarray) -> list[str]:
 
 
 if __name__ == "__main__":
-    place, prepared = Path(sys.argv[1]), sys.argv[2]
+    place, prepared = Path(sys.argv[1]), sys.argv[2:3]
     train(place, prepared)
-    for name in DATA:
+    for name in chosen(prepared):
         table(place, name)

@@ -1,7 +1,6 @@
 """Training: `train(config, run)`. Everything after `fit` runs in float32 on one device."""
 
 from kerascnn.training.assembly import (
-    RunSchedule,
     averaged,
     build_and_compile,
     find_network,
@@ -11,6 +10,7 @@ from kerascnn.training.assembly import (
 )
 from kerascnn.training.measuring import network_cost, seconds_per_step
 from kerascnn.training.mending import mend
+from kerascnn.training.run_schedule import RunSchedule
 from kerascnn.training.starting import train
 
 __all__ = [

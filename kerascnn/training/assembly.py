@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from kerascnn.compat import keras_workers
 from kerascnn.config import Config, Model, Optim
 from kerascnn.config.defaults import with_lr, with_optimizer
 from kerascnn.config.resolved import ResolvedConfig, ResolvedFit
-from kerascnn.data import Splits, augment, pipeline
+from kerascnn.data import Splits, augment
 from kerascnn.devices.plan import Plan, host_values
 from kerascnn.errors import UserError
 from kerascnn.layers import shared_statistics
@@ -34,6 +34,7 @@ from kerascnn.training import (
     teachers,
     whitening,
 )
+from kerascnn.training.run_schedule import RunSchedule
 from kerascnn.training.teachers import Teacher
 
 # Above this ratio of the largest to the smallest class, accuracy hides rare classes: val then chooses by macro F1.
@@ -133,37 +134,6 @@ def length(config: Config, arch: str, image_size: int) -> tuple[int, int]:
         epochs = round(whole * MUON_EPOCHS)
         return epochs, round(epochs * SMALL_SHARE)
     return fit.epochs or (round(whole * MUON_EPOCHS) if short else whole), fit.low_res_epochs or 0
-
-
-@dataclass(frozen=True)
-class RunSchedule:
-    """The numbers of steps and epochs of a run: steps per epoch, all epochs, first epochs of the head alone or on small
-    images, and the epoch at which this start ends.
-    """
-
-    steps_per_epoch: int
-    epochs: int
-    head_epochs: int
-    low_res_epochs: int
-    until: int
-
-    @classmethod
-    def of(cls, fit: ResolvedFit, images: int, until: int | None) -> "RunSchedule":
-        """Returns the schedule for `images` training images; `until` or `--stop-epoch` only end it early."""
-        ends = [epoch for epoch in (until, fit.stop_epoch, fit.epochs) if epoch is not None]
-        return cls(
-            pipeline.steps_per_epoch(images, fit.batch_size), fit.epochs, fit.head_epochs, fit.low_res_epochs, min(ends)
-        )
-
-    @property
-    def head_steps(self) -> int:
-        """Steps of the head alone."""
-        return self.steps_per_epoch * self.head_epochs
-
-    @property
-    def small_steps(self) -> int:
-        """Steps on small images."""
-        return self.steps_per_epoch * self.low_res_epochs
 
 
 def small(splits: Splits) -> Splits:

@@ -17,7 +17,7 @@ from kerascnn.models.cost import Counts
 from kerascnn.runs import Run
 from kerascnn.tracking.trackers import Trackers
 from kerascnn.training import environment, finetune, schedules
-from kerascnn.training.assembly import RunSchedule
+from kerascnn.training.run_schedule import RunSchedule
 
 NAMED = 20  # classes whose counts are reported: of many, the most and the least frequent ones
 

@@ -37,10 +37,11 @@ from kerascnn.training import (
     symptoms,
     whitening,
 )
-from kerascnn.training.assembly import RunSchedule, averaged, build_and_compile, compile_for, network_of
+from kerascnn.training.assembly import averaged, build_and_compile, compile_for, network_of
 from kerascnn.training.batches import Batches
 from kerascnn.training.ending import Ending
 from kerascnn.training.finishing import Finish, show
+from kerascnn.training.run_schedule import RunSchedule
 from kerascnn.training.saving import save_model
 from kerascnn.training.showing import ShowProgress
 from kerascnn.training.stopping import StopRequest
