@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+import kerascnn.layers  # noqa: F401 - best.keras names its classes
 from kerascnn.runs import Run
 from tests.training.hosts import Hosts
 
@@ -53,7 +54,9 @@ def test_a_killed_worker_ends_all_and_the_same_commands_continue_to_the_same_bit
     start = time.monotonic()
     codes = cut.codes()
     assert sorted(codes) == [-9, 75], cut.said()
-    assert time.monotonic() - start < 60
+    seconds = time.monotonic() - start
+    assert seconds < 60
+    print(f"worker {victim} was killed: the other ended after {seconds:.1f} s")
     assert re.search(rf"worker {victim} \(127\.0\.0\.1:\d+\) was lost", cut.said()[1 - victim])
     again = Hosts(tmp_path, 2, RESTLESS)
     assert again.codes() == [0, 0], again.said()
