@@ -70,16 +70,17 @@ def main(argv: list[str]) -> int:
     if asked.data.folds is not None and asked.data.fold is None:
         return _all_folds(typed, told(argv, FitFlags), automatic)
     of_one_run(typed.placement)
-    with _images_may_return(child):
-        config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
-    preflight.check_shape(config)
     if orders:
         _obey(orders)
     alone = child or typed.show_augment is not None
     cluster = None if alone else typed.hosts.cluster(os.environ)
     screen = Screen(tell=orders.tell() if orders else None)
+    # They meet first: what only one of them lacks is told by all.
     with together(cluster, typed.hosts.workers_wait, screen.say) as team:
         _of_team(team, automatic)
+        with _images_may_return(child):
+            config, start = preflight.adopt(preflight.check(asked), told(argv, FitFlags))
+        preflight.check_shape(config)
         return _fit(typed, config, start, automatic, orders, screen, team)
 
 
