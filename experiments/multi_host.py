@@ -1,6 +1,6 @@
 """Several workers train as one does: the weights and scores of one, two and three processes, option by option.
 
-    python experiments/multi_host.py FOLDER [--cases NAME ...] [--workers 2 3]
+    python experiments/multi_host.py FOLDER [--case=NAME ...] [--workers 2 3]
 
 Each case is trained by one process and by several on 127.0.0.1, on the embedded images, with a global batch of 12: resnet20
 at a quarter of its width, 2 epochs. Layers compute in float64, so that what differs is the order of sums and not their rounding,
@@ -133,21 +133,27 @@ def work(folder: Path, cases: list[str], workers_at: str | None, index: int | No
 
 
 def processes(folder: Path, cases: list[str], count: int) -> None:
-    """Trains the cases that are missing with `count` processes."""
-    missing = [case for case in cases if not (folder / f"{slug(case)}-{count}.json").exists()]
-    for group in ([c for c in missing if "float32" not in c], [c for c in missing if "float32" in c]):
-        if not group:
-            continue
-        opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-        addresses = ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in opened)
-        for one in opened:
-            one.close()
-        command = [sys.executable, __file__, str(folder), "--cases", *group]
-        flags = [[] if count == 1 else ["--workers-at", addresses, "--worker-index", str(i)] for i in range(count)]
-        children = [subprocess.Popen([*command, "--work", *more]) for more in flags]
-        codes = [child.wait() for child in children]
-        if any(codes):
-            raise SystemExit(f"{count} workers ended with {codes}")
+    """Trains the cases that are missing with `count` processes; says which one cannot be trained, and goes on."""
+    for group in ([c for c in cases if "float32" not in c], [c for c in cases if "float32" in c]):
+        failed: set[str] = set()
+        while missing := [c for c in group if c not in failed and not (folder / f"{slug(c)}-{count}.json").exists()]:
+            codes = together(folder, missing, count)
+            left = [case for case in missing if not (folder / f"{slug(case)}-{count}.json").exists()]
+            if left:
+                print(f"{left[0]}: {count} processes ended with {codes}", flush=True)
+                failed.add(left[0])
+
+
+def together(folder: Path, cases: list[str], count: int) -> list[int]:
+    """Trains cases with `count` processes; returns their exit codes."""
+    opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in opened)
+    for one in opened:
+        one.close()
+    command = [sys.executable, __file__, str(folder), *(f"--case={case}" for case in cases), "--work"]
+    flags = [[] if count == 1 else ["--workers-at", addresses, "--worker-index", str(i)] for i in range(count)]
+    children = [subprocess.Popen([*command, *more]) for more in flags]
+    return [child.wait() for child in children]
 
 
 def table(folder: Path, cases: list[str], counts: list[int]) -> None:
@@ -175,19 +181,22 @@ def table(folder: Path, cases: list[str], counts: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--cases", nargs="*", default=list(CASES))
+    parser.add_argument(
+        "--case", action="append", choices=list(CASES), metavar="NAME", help="of all cases this one, and further ones"
+    )
     parser.add_argument("--workers", nargs="*", type=int, default=[2, 3])
     parser.add_argument("--work", action="store_true", help="be one worker")
     parser.add_argument("--workers-at")
     parser.add_argument("--worker-index", type=int)
     asked = parser.parse_args()
+    cases = asked.case or list(CASES)
     asked.folder.mkdir(parents=True, exist_ok=True)
     if asked.work:
-        work(asked.folder, asked.cases, asked.workers_at, asked.worker_index)
+        work(asked.folder, cases, asked.workers_at, asked.worker_index)
         return
     for count in (1, *asked.workers):
-        processes(asked.folder, asked.cases, count)
-    table(asked.folder, asked.cases, asked.workers)
+        processes(asked.folder, cases, count)
+    table(asked.folder, cases, asked.workers)
 
 
 if __name__ == "__main__":
