@@ -36,6 +36,10 @@ class Export(Section):
         le=100,
         description="percentage of images (or labels) whose prediction may change in float16 and int8",
     )
+    class_thresholds: bool = Field(
+        False,
+        description="give the prediction sets inside a threshold for each class that has enough calibration images",
+    )
     exports_dir: Path = Field(
         Path("saved_models"), description="folder of the exports", json_schema_extra={"metavar": "DIR"}
     )
@@ -63,6 +67,7 @@ def main(argv: list[str]) -> int:
         "name": asked.name,
         "calibrate": asked.calibrate,
         "allow_drop": asked.allow_drop,
+        "class_thresholds": asked.class_thresholds,
     }
     done = requested.carry_out(
         run,

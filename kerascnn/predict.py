@@ -87,11 +87,11 @@ def predictions(
     with contextlib.closing(found):
         while batch := list(islice(found, asked.batch_size if overlays else 1)):
             usable = []
-            for file, probabilities, problem in batch:
+            for file, probabilities, problem, further in batch:
                 if probabilities is None:
                     refuse(str(file), str(problem))
                 else:
-                    found_row = rows.of_image(predictor, asked, rule, str(file), probabilities)
+                    found_row = rows.of_image(predictor, asked, rule, str(file), probabilities, further)
                     usable.append((*found_row, probabilities))
             pictures: Sequence[Path | None] = [None] * len(usable)
             if overlays and usable:

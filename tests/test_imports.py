@@ -25,6 +25,8 @@ FLOORS = (
     {"data", "layers"},
     {"models"},
     {"weights"},
+    {"scoring.predictions"},
+    {"scoring.prediction_sets"},
     {"artefacts"},
     {"scoring"},
     {"report"},

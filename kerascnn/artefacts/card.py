@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kerascnn.architectures import own
-from kerascnn.artefacts import onnx, proof, savedmodel
+from kerascnn.artefacts import onnx, proof, savedmodel, trust_page
 from kerascnn.cli.escaping import as_markdown
 from kerascnn.data.decode import MAX_PIXELS
 from kerascnn.runs import Run
@@ -28,7 +28,7 @@ def write(version: Path, run: Run, name: str, rows: Sequence[Mapping[str, Any]])
         name: Name of the model on a server.
         rows: The rows of parity.json.
     """
-    (version / CARD_FILE).write_text(model_card(run, savedmodel.read_metadata(version)), encoding="utf-8")
+    (version / CARD_FILE).write_text(model_card(run, savedmodel.read_metadata(version), rows), encoding="utf-8")
     page = readme(savedmodel.read_metadata(version), name, rows) + _checksums(version)
     (version / README_FILE).write_text(page, encoding="utf-8")
 
@@ -43,10 +43,12 @@ def readme(metadata: Mapping[str, Any], name: str, rows: Sequence[Mapping[str, A
     )
     if any(row["artefact"] == "savedmodel" and row["passed"] for row in rows):
         task = tasks.of_facts(metadata)
-        parts += [_serving(url, name), _client(url, task), _signatures(size, len(names), metadata["resize"], task)]
+        further = trust_page.outputs(metadata, len(names))
+        signatures = _signatures(size, len(names), metadata["resize"], task, further)
+        parts += [_serving(url, name), _client(url, task), signatures]
     if any(row["file"].startswith("model") for row in rows if row["passed"]):
         parts.append(_files(size, len(names), metadata["resize"]))
-    parts += [_classes(names, metadata.get("thresholds")), _table(rows)]
+    parts += [_classes(names, metadata.get("thresholds")), *trust_page.section(metadata, rows), _table(rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -90,7 +92,7 @@ except urllib.error.HTTPError as error:
 ```"""
 
 
-def _signatures(size: int, classes: int, resize: str, task: Task) -> str:
+def _signatures(size: int, classes: int, resize: str, task: Task, further: str) -> str:
     top = min(savedmodel.TOP, classes)
     what = "0 to 1, they sum to 1, in the order of the classes below"
     labels = ""
@@ -110,7 +112,7 @@ def _signatures(size: int, classes: int, resize: str, task: Task) -> str:
 |---|---|---|---|---|
 | `probabilities` | the first two | float32 | [batch, {classes}] | {what} |{labels}
 | `classes` | the first two | string | [batch, {top}] | names, the most probable first |
-| `scores` | the first two | float32 | [batch, {top}] | their probabilities |
+| `scores` | the first two | float32 | [batch, {top}] | their probabilities |{further}
 | `features` | `features` | float32 | [batch, channels] | pooled, 0 or more in most networks: for search and clustering |
 
 Images are brought to {size} x {size} pixels inside the graph ({as_markdown(resize)}), as in training. In Python,
@@ -174,7 +176,7 @@ def _checksums(version: Path) -> str:
     return "\n## sha256\n\n" + "\n".join(lines) + "\n"
 
 
-def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
+def model_card(run: Run, metadata: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ()) -> str:
     """Returns the page about the network: its data, scores, intended use and limits."""
     known, metrics, config, starts = run.data(), run.metrics(), run.config(), run.environment()
     names, task = known["class_names"], run.task
@@ -208,6 +210,7 @@ def model_card(run: Run, metadata: Mapping[str, Any]) -> str:
         "",
         *_scores(metrics, task),
         "",
+        *trust_page.card(metadata, rows),
         "## Limits",
         "",
         f"- {_closed(len(names), task)}",

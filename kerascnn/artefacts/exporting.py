@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 import keras
 
 from kerascnn.architectures import own
-from kerascnn.artefacts import card, folding, litert, onnx, openvino, own_images, proof, reference, savedmodel
+from kerascnn.artefacts import (
+    card,
+    folding,
+    litert,
+    onnx,
+    openvino,
+    own_images,
+    proof,
+    recalibration,
+    reference,
+    savedmodel,
+)
+from kerascnn.artefacts.file_rules import FileRules
 from kerascnn.artefacts.predictor import NETWORK_FILE, load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
@@ -49,12 +61,14 @@ class ExportOptions:
         name: Name of the folder below the exports, or None for the run's name.
         calibrate: Whether probabilities are softmax(logits / T) with the T that `evaluate` fitted on val.
         allow_drop: Percentage of images whose predicted class may change in float16 and int8.
+        class_thresholds: Whether the prediction sets inside have a threshold for each class with enough calibration images.
     """
 
     formats: tuple[str, ...] = ("savedmodel",)
     name: str | None = None
     calibrate: bool = False
     allow_drop: float = proof.MAX_DROP
+    class_thresholds: bool = False
 
 
 class Exported(NamedTuple):
@@ -113,6 +127,9 @@ def export(
         "temperature": temperature,
         "allow_drop": options.allow_drop,
     }
+    rules = FileRules.of_run(run, temperature or 1.0, by_class=options.class_thresholds)
+    if rules.outputs:  # an export without further outputs is what it was before there were any
+        made_of["trust"] = hashlib.sha256(json.dumps(rules.kept()).encode()).hexdigest()
     found = _same(folder, made_of)
     if found is not None:
         version, rows = found
@@ -124,7 +141,7 @@ def export(
     with scratch() as place, aside(folder) as version:
         with phases.phase("reading images for the proof"):
             sample = draw(splits, place)
-        making = _Making(run, options, temperature, sample, version, say, phases, server)
+        making = _Making(run, options, temperature, rules, splits, sample, version, say, phases, server)
         try:
             rows = making.all(made_of)
         finally:
@@ -200,6 +217,8 @@ class _Making:
         run: Run,
         options: ExportOptions,
         temperature: float | None,
+        rules: FileRules,
+        splits: Splits,
         sample: Sample,
         folder: Path,
         say: Callable[[str], None],
@@ -207,7 +226,8 @@ class _Making:
         server: ForkServer | None,
     ) -> None:
         self.run, self.options, self.sample, self.folder, self.say = run, options, sample, folder, say
-        self.phases = phases
+        self.phases, self.rules, self.splits = phases, rules, splits
+        self.own_rules: dict[str, FileRules] = {}  # of artefacts with thresholds of their own
         self.known = run.data()
         with phases.phase("loading the best model"):
             best = load_keras(run.best_model)
@@ -216,7 +236,7 @@ class _Making:
         savedmodel.check(self.model, self.known["class_names"])
         with phases.phase("predicting the proof's images with the run"):
             self.outputs: dict[str, Any] = {}  # of each artefact for the images of `kerascnn verify`
-            self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop, server)
+            self.prover = proof.Prover(run, best, temperature or 1.0, sample, options.allow_drop, server, rules)
 
     def all(self, made_of: dict[str, Any]) -> list[dict[str, Any]]:
         """Writes and proves every artefact; returns the rows of parity.json."""
@@ -227,6 +247,7 @@ class _Making:
             "finished": run.metrics()["finished"],
             "export": made_of,
             **self.labels,
+            **self._trust(),
         }
         assets = savedmodel.describe(known["class_names"], known["image_size"], known["resize"], facts)
         assets |= {run.config_file.name: _placeless(run).encode(), run.metrics_file.name: run.metrics_file.read_bytes()}
@@ -234,10 +255,11 @@ class _Making:
         for name, content in assets.items():
             (self.folder / "assets" / name).write_bytes(content)
         with self.phases.phase("folding the normalizations"):
-            network = folding.served(folding.folded(self.model), self.task)
+            plain = folding.served(folding.folded(self.model), self.task)
+            network = folding.with_further(plain, self.rules) if self.rules.outputs else plain
         rows = []
         for artefact in dict.fromkeys(artefact for form in self.options.formats for artefact in proof.FORMATS[form]):
-            rows.append(self._made(artefact, network, assets))
+            rows.append(self._made(artefact, plain if artefact.form == "litert" else network, assets))
             self.say(proof.line(rows[-1]))
             if not rows[-1]["passed"]:
                 self._remove(artefact)
@@ -253,7 +275,7 @@ class _Making:
             with self.phases.phase(f"writing {artefact.name}"):
                 self._write(artefact, network, assets)
             with self.phases.phase(f"proving {artefact.name} in a fresh process"):
-                row = self.prover.prove(artefact, self.folder)
+                row = self.prover.prove(artefact, self.folder, self.own_rules.get(artefact.name))
                 self.outputs[artefact.name] = self.prover.outputs(artefact, self.folder)
                 return row
         except Exception as error:  # each of these libraries raises different errors
@@ -278,15 +300,27 @@ class _Making:
         elif artefact.form == "litert":
             images = self.sample.images[:: max(1, len(self.sample.images) // CALIBRATION)]
             kind: litert.Kind = artefact.name.split()[1]  # type: ignore[assignment]
-            litert.write(network, path, kind, images, self.run.name, {**contract, **self.labels})
+            known = {**contract, **self.labels}
+            litert.write(network, path, kind, images, self.run.name, known, lambda file: self._rules(artefact, file))
         elif artefact.form == "onnx":
-            onnx.write(network, path, {**contract, **self.labels})
+            onnx.write(network, path, {**contract, **self.labels, **self._trust()})
         elif artefact.form == "openvino":
-            openvino.write(network, path, {**contract, **self.labels})
+            openvino.write(network, path, {**contract, **self.labels, **self._trust()})
         else:
             self.model.save(path)
             if self.run.network_file.exists():
                 shutil.copyfile(self.run.network_file, self.folder / NETWORK_FILE)
+
+    def _trust(self) -> dict[str, Any]:
+        """Returns the metadata of the further outputs, if there are any."""
+        return {"trust": self.rules.kept()} if self.rules.outputs else {}
+
+    def _rules(self, artefact: proof.Artefact, file: Path) -> FileRules:
+        """Returns the rules for a converted LiteRT file: in 8 bits with thresholds from its own answers."""
+        if artefact.name.endswith("int8") and self.rules.outputs:
+            with self.phases.phase(f"thresholds of {artefact.name} from its own answers"):
+                self.own_rules[artefact.name] = recalibration.recalibrated(file, self.rules, self.run, self.splits)
+        return self.own_rules.get(artefact.name, self.rules)
 
 
 def _placeless(run: Run) -> str:

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from kerascnn import models
 from kerascnn.architectures.steps import Conv, Norm
+from kerascnn.artefacts.file_rules import FileRules
+from kerascnn.artefacts.further_graph import Further
 from kerascnn.compat import keras as compat
 from kerascnn.layers import ConvBN, SeparableConvBN
 from kerascnn.layers.described import Described
@@ -88,6 +90,14 @@ def served(model: keras.Model, task: Task = SINGLE) -> keras.Model:
         probabilities = keras.layers.Softmax(dtype="float32", name="probabilities")(model.output)
     outputs = {"probabilities": probabilities, "features": ensemble.features_of(model)}
     return keras.Model(model.inputs[0], outputs, name="served")
+
+
+def with_further(network: keras.Model, rules: FileRules) -> keras.Model:
+    """Returns a network of `served` with the further outputs of `rules` beside its own, which share its layers."""
+    probabilities = network.output["probabilities"]
+    logits = network.get_layer("probabilities").input
+    further = Further(rules, dtype="float32", name="further")((probabilities, logits))
+    return keras.Model(network.inputs[0], {**network.output, **further}, name="served")
 
 
 def _fold(convolution: keras.layers.Layer, holder: keras.layers.Layer) -> None:

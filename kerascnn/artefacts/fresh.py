@@ -25,12 +25,16 @@ class Outputs(NamedTuple):
         files: Probabilities of encoded images, only of a SavedModel.
         milliseconds: Times of single warm calls with one image.
         note: A remark about how it ran, or an empty text.
+        further: Further outputs for the images by name, as far as the artefact has them.
+        further_of_files: The same for encoded images.
     """
 
     images: np.ndarray
     files: np.ndarray
     milliseconds: np.ndarray
     note: str = ""
+    further: Mapping[str, np.ndarray] = {}
+    further_of_files: Mapping[str, np.ndarray] = {}
 
 
 class FreshProcess:
@@ -81,7 +85,8 @@ class FreshProcess:
                 last = "\n".join(problem.strip().splitlines()[-5:])
                 raise RuntimeError(f"{path} does not run in a fresh process:\n{last}")
             with np.load(outputs) as arrays:
-                return Outputs(arrays["images"], arrays["bytes"], arrays["milliseconds"], str(arrays["note"]))
+                plain = (arrays["images"], arrays["bytes"], arrays["milliseconds"], str(arrays["note"]))
+                return Outputs(*plain, *(_named(arrays, of) for of in ("images/", "bytes/")))
 
     def _problem(self, request: Sequence[str]) -> str | None:
         """Returns the error of the process as text, or None."""
@@ -123,3 +128,7 @@ class FreshProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _named(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}

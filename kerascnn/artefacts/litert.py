@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts import litert_metadata, run_artefact
+from kerascnn.artefacts import litert_graft, litert_metadata, run_artefact
+from kerascnn.artefacts.file_rules import FileRules
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.extras import require
 from kerascnn.devices.hardware import available_cpus
@@ -26,6 +27,7 @@ def write(
     calibration: np.ndarray,
     name: str = "classifier",
     known: Mapping[str, Any] | None = None,
+    rules: Callable[[Path], FileRules] | None = None,
 ) -> None:
     """Converts `network` (`folding.served`) for one image at a time.
 
@@ -37,6 +39,7 @@ def write(
         calibration: Images whose activations give the ranges of int8, uint8 [n, image_size, image_size, 3].
         name: Name of the model in its metadata.
         known: Metadata of the file, so that it knows its classes wherever it is copied; None for a file without any.
+        rules: Returns the rules of further outputs for the converted file, which gets these outputs; None for none.
     """
     options: dict[str, Any] = {}
     if kind != "float32":
@@ -49,6 +52,9 @@ def write(
     signature = [tf.TensorSpec((1, *network.input_shape[1:]), tf.float32, name="images")]
     with finite_padding():
         network.export(path, format="litert", input_signature=signature, verbose=False, **options)
+    if rules is not None and (own := rules(path)).outputs:
+        litert_graft.add(path, own)
+        known = {**(known or {}), "trust": own.kept()}
     if known is not None:
         litert_metadata.add(path, name, known, json.dumps(dict(known)).encode())
 

@@ -130,19 +130,24 @@ def add(path: Path, name: str, known: Mapping[str, Any], facts: bytes) -> None:
     model.buffers.append(buffer)
     entry.name, entry.buffer = BUFFER, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
-    builder = _Aligned(path.stat().st_size)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    path.write_bytes(builder.Output())
+    path.write_bytes(packed(model, path.stat().st_size))
     labels = "".join(" ".join(each.splitlines()) + "\n" for each in known["class_names"])
-    with zipfile.ZipFile(path, "a") as packed:  # not compressed, with a fixed date: the same export is the same file
+    with zipfile.ZipFile(path, "a") as archive:  # not compressed, with a fixed date: the same export is the same file
         for file, text in ((LABELS, labels.encode()), (FACTS, facts)):
-            packed.writestr(zipfile.ZipInfo(file), text)
+            archive.writestr(zipfile.ZipInfo(file), text)
+
+
+def packed(model: Any, size: int) -> bytes:
+    """Returns the content of a LiteRT file from its object of `flatbuffer_utils`; `size` is about its number of bytes."""
+    builder = _Aligned(size)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
 
 
 def facts_of(path: Path) -> bytes | None:
     """Returns `kerascnn.json` of a file, or None if it has none."""
     try:
-        with zipfile.ZipFile(path) as packed:
-            return packed.read(FACTS)
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(FACTS)
     except (OSError, zipfile.BadZipFile, KeyError):
         return None

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts.onnx import KNOWN, OF_LABELS
+from kerascnn.artefacts.onnx import KNOWN, OPTIONAL
 from kerascnn.cli.extras import require
 from kerascnn.compat.tensorflow import with_constants
 from kerascnn.devices.hardware import available_cpus
@@ -20,7 +20,7 @@ def write(network: keras.Model, path: Path, known: Mapping[str, Any]) -> None:
     """Converts `network` (`folding.served`): `images` float32 [batch, image_size, image_size, 3] -> its outputs by name.
 
     Args:
-        network: Pixels 0-255 -> `probabilities`, `features`.
+        network: Pixels 0-255 -> `probabilities`, `features`, and perhaps further outputs.
         path: The `.xml` file; its `.bin` is written beside it.
         known: Metadata of the file, each value as JSON. The class names also stand where OpenVINO's Model API looks for them.
     """
@@ -76,7 +76,7 @@ def reader(
     compiled = core.compile_model(model, "CPU", exact)
     side = int(compiled.input("images").partial_shape[1].get_length())
     classes = int(compiled.output("probabilities").partial_shape[1].get_length())
-    told = [name for name in (*KNOWN, *OF_LABELS) if model.has_rt_info(["kerascnn", name])]
+    told = [name for name in (*KNOWN, *OPTIONAL) if model.has_rt_info(["kerascnn", name])]
     known = {name: json.loads(model.get_rt_info(["kerascnn", name]).value) for name in told}
 
     def compute(images: Any, wanted: Sequence[str]) -> dict[str, np.ndarray]:

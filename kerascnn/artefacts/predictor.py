@@ -17,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 import kerascnn.layers  # noqa: F401 - a .keras file names these classes
-from kerascnn.artefacts import decoding, further, litert, onnx, openvino, savedmodel
+from kerascnn.artefacts import decoding, further, further_graph, litert, onnx, openvino, savedmodel
 from kerascnn.artefacts.decoding import Item
+from kerascnn.artefacts.file_rules import FileRules
 from kerascnn.artefacts.versions import versions
 from kerascnn.config import Data
 from kerascnn.data import decode, resize_mode
@@ -60,11 +61,13 @@ class Prediction(NamedTuple):
         item: The item as given.
         probabilities: Probabilities, float32 [classes], or None if the item cannot be used.
         problem: Why it cannot be used, or None.
+        further: Further outputs for it by name (`further.FURTHER`), as far as the artefact has them.
     """
 
     item: Item
     probabilities: np.ndarray | None
     problem: str | None
+    further: Mapping[str, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Predictor:
         task: What the network answers: one class per image, or any number of labels.
         thresholds: With several labels the probabilities from which they are predicted; None for 0.5.
         further: As `infer`, for an artefact that has more outputs (`further.FURTHER`) -> all of them by name; else None.
+        rules: The rules of these outputs, as the artefact's metadata has them; None where there are none.
     """
 
     class_names: tuple[str, ...]
@@ -91,6 +95,7 @@ class Predictor:
     task: Task = field(default=SINGLE, kw_only=True)
     thresholds: Thresholds | None = field(default=None, kw_only=True)
     further: Callable[[Any], Mapping[str, Any]] | None = field(default=None, kw_only=True)
+    rules: FileRules | None = field(default=None, kw_only=True)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Returns `probabilities` and the further outputs that the artefact has, by name, for images as `infer` takes them."""
@@ -157,12 +162,14 @@ class Predictor:
         found = [pixels for future in loaded for pixels in future.result()]
         waited(time.perf_counter() - began)
         images = [pixels for pixels in found if not isinstance(pixels, str)]
-        predictions = iter(np.asarray(self.infer(np.stack(images).astype("float32"))) if images else ())
+        outputs = self.outputs(np.stack(images).astype("float32")) if images else {}
+        rows = ({name: values[place] for name, values in outputs.items()} for place in range(len(images)))
         for item, pixels in zip(items, found, strict=True):
             if isinstance(pixels, str):
                 yield Prediction(item, None, pixels)
             else:
-                yield Prediction(item, next(predictions), None)
+                row = next(rows)
+                yield Prediction(item, row.pop("probabilities"), None, row)
 
     def decoded(self, content: bytes) -> np.ndarray | str:
         """Returns the bytes of an image file as uint8 [image_size, image_size, 3], or why they cannot be used."""
@@ -237,7 +244,19 @@ def _agreed(where: str, known: Given, given: Given) -> Given:
 
 
 def _open_keras(path: Path, given: Given) -> Predictor:
-    return _of_network(path, load_keras(path), given)
+    found = _of_network(path, load_keras(path), given)
+    try:
+        rules = _rules(savedmodel.read_metadata(path.parent))
+    except OSError:  # not the file of an export
+        return found
+    if rules is None or found.network is None:
+        return found
+    further = further_graph.of_network(found.network, rules, found.task.activation)
+    return replace(found, further=further, rules=rules)
+
+
+def _rules(metadata: Mapping[str, Any]) -> FileRules | None:
+    return FileRules.read(metadata["trust"]) if "trust" in metadata else None
 
 
 def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:
@@ -270,7 +289,8 @@ def _open_file(read: Reader, kind: str, path: Path, given: Given) -> Predictor:
     if known:
         described(known, path)
         given = _agreed(str(path), Given.of(known), given)
-    return _with_further(_described(path, side, classes, given, _probabilities(compute)), compute, names)
+    found = replace(_described(path, side, classes, given, _probabilities(compute)), rules=_rules(known))
+    return _with_further(found, compute, names)
 
 
 _FILES: dict[str, Callable[[Path, Given], Predictor]] = {
@@ -364,5 +384,5 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
         return {name: found[name] for name in wanted}
 
     task, infer = known.task or SINGLE, _probabilities(compute)
-    predictor = Predictor(names, size, resize, infer, task=task, thresholds=known.thresholds)
+    predictor = Predictor(names, size, resize, infer, task=task, thresholds=known.thresholds, rules=_rules(metadata))
     return _with_further(predictor, compute, list(outputs))

@@ -12,8 +12,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts import parity, predictor, reference
-from kerascnn.artefacts.fresh import FreshProcess
+from kerascnn.artefacts import further_proof, parity, predictor, reference
+from kerascnn.artefacts.file_rules import FileRules
+from kerascnn.artefacts.fresh import FreshProcess, Outputs
 from kerascnn.artefacts.parity import Agreement
 from kerascnn.artefacts.sample import Sample
 from kerascnn.data import decode
@@ -80,6 +81,7 @@ class Prover:
         allow_drop: Percentage of images whose most probable class, or of labels whose prediction, may differ in types other
             than float32.
         server: Forks the new processes, or None.
+        rules: The rules of further outputs, as the run has them.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Prover:
         sample: Sample,
         allow_drop: float = MAX_DROP,
         server: ForkServer | None = None,
+        rules: FileRules = FileRules(),  # noqa: B008 - frozen
     ) -> None:
+        self.rules = rules
         self.sample, self.allow_drop, self._server = sample, allow_drop, server
         self._fresh: FreshProcess | None = None
         self.images = sample.images.astype("float32")
@@ -100,6 +104,8 @@ class Prover:
             self.thresholds = Thresholds.half(len(asked.class_names))
         infer = asked.infer if temperature == 1 else _cooled(model, temperature)
         self.expected = parity.batched(infer, self.images)
+        scores = parity.batched(_largest(model), self.images) if rules.unknown is not None else None
+        self.further = further_proof.Reference(rules, self.expected, scores)
         # As read by `predict RUN`; a file that it refuses proves nothing.
         predictions = zip(sample.files, asked.predictions(sample.files), strict=True)
         read = {
@@ -124,8 +130,13 @@ class Prover:
             self._fresh.close()
             self._fresh = None
 
-    def prove(self, artefact: Artefact, folder: Path) -> dict[str, Any]:
+    def prove(self, artefact: Artefact, folder: Path, own: FileRules | None = None) -> dict[str, Any]:
         """Returns the row of an artefact, tested with `images`, and a SavedModel also with `files`; `passed` is the result.
+
+        Args:
+            artefact: The artefact.
+            folder: The directory of its version.
+            own: The rules of its further outputs where they are not those of the run.
 
         Raises:
             RuntimeError: It does not run.
@@ -139,10 +150,13 @@ class Prover:
         if contents:
             found["files"] = Agreement.of(self.expected_of_files, output.files, self.thresholds)
         passed = all(self._agrees(artefact, agreement) for agreement in found.values())
+        further, further_passed = self._further(artefact, output, own or self.rules)
+        passed = passed and further_passed
         return {
             "artefact": artefact.name,
             "file": artefact.file or "saved_model.pb",
             **{name: self._row(agreement) for name, agreement in found.items()},
+            **further,
             "bytes": size_of(artefact, folder),
             "latency_ms": float(np.median(output.milliseconds)),
             "limit": (
@@ -157,6 +171,17 @@ class Prover:
         path = folder / artefact.file if artefact.file else folder
         assert self._fresh is not None
         return self._fresh.ask(artefact.form, path, reference.images(self.images.shape[1])).images
+
+    def _further(self, artefact: Artefact, output: Outputs, own: FileRules) -> tuple[dict[str, Any], bool]:
+        """Returns the entries `further` and `trust` of a row, if there are further outputs, and whether they passed."""
+        exact = artefact.exact
+        entry, passed = further_proof.rows(own, output.images, output.further, self.further, exact=exact)
+        if not own.outputs:
+            return {}, passed
+        if len(output.files):
+            cooled = self.further._replace(probabilities=self.expected_of_files)
+            passed &= further_proof.agree_on_sets(own, output.files, output.further_of_files, cooled, exact=exact)
+        return {"further": entry, "trust": own.kept()}, passed
 
     def _row(self, agreement: Agreement) -> dict[str, Any]:
         """Returns an agreement as in parity.json, whose share has the name of what is compared."""
@@ -207,10 +232,11 @@ def line(row: Mapping[str, Any]) -> str:
     images: Mapping[str, Any] = row["images"]
     what, share = same(row)
     files = f", {row['files']['n']} files {_number(row['files']['max_difference'])}" if "files" in row else ""
+    further = f", {further_proof.line(row['further'])}" if "further" in row else ""
     return (
         f"{row['artefact']:<14} {row['bytes'] / 1e6:>7.2f} MB {row['latency_ms']:>7.2f} ms  {what} {share:.2%}"
         f"  difference {_number(images['max_difference'])} (mean {_number(images['mean_difference'])})"
-        f" on {images['n']} images{files}{'' if row['passed'] else '  FAILED: ' + row['limit']}"
+        f" on {images['n']} images{files}{further}{'' if row['passed'] else '  FAILED: ' + row['limit']}"
         f"{'  (' + row['note'] + ')' if 'note' in row else ''}"
     )
 
@@ -222,6 +248,11 @@ def _number(value: float | None) -> str:
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns None in place of infinity, which JSON lacks."""
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _largest(model: keras.Model) -> Callable[[Any], Any]:
+    spec = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    return tf.function(lambda images: tf.reduce_max(model(images, training=False), axis=1), input_signature=[spec])
 
 
 def _cooled(model: keras.Model, temperature: float) -> Callable[[Any], Any]:

@@ -6,8 +6,9 @@ imports the libraries of FORMAT (savedmodel, litert, onnx, openvino, keras) at o
 artefact, as JSON: [FORMAT, ARTEFACT, INPUTS.npz, OUTPUTS.npz]; the reply on standard output is null or the traceback.
 
 Inputs: `images` float32 [n, H, W, 3], and `bytes` with `ends` (the concatenated contents of n files, and the end of each;
-only for a SavedModel). Outputs: the probabilities of each, `images` and `bytes`, float32 [n, classes], `milliseconds`, the times
-of some calls with the first image, and `note`, a remark.
+only for a SavedModel). Outputs: the probabilities of each, `images` and `bytes`, float32 [n, classes]; where there are further
+outputs these by name, as `images/known` and `bytes/known`; `milliseconds`, the times of some calls with the first image; and
+`note`, a remark.
 """
 
 import gc
@@ -17,38 +18,59 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 BATCH = 32
 WIDEST = 1e20  # largest scale of an 8-bit range
 NOTES: list[str] = []
+FURTHER = ("in_set", "known", "known_score")  # as `further.FURTHER`; this script runs without the package
+Call = Callable[[Any], dict[str, Any]]
 CALLS, WARM, SECONDS = 50, 3, 1.0
 
 
-def savedmodel(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
-    """Returns a function of images, a function of files' contents, and the number of images per call."""
+def savedmodel(path: str) -> tuple[Call, Call | None, int]:
+    """Returns a function of images, a function of files' contents, and the number of images per call.
+
+    Each function returns `probabilities` and the further outputs that there are, by name.
+    """
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
 
-    def images(batch: Any) -> Any:
-        return loaded.signatures["images"](images=tf.constant(batch))["probabilities"].numpy()
+    def images(batch: Any) -> dict[str, Any]:
+        return _arrays(loaded.signatures["images"](images=tf.constant(batch)))
 
-    def files(batch: Any) -> Any:
-        return loaded.signatures["serving_default"](image_bytes=tf.constant(batch))["probabilities"].numpy()
+    def files(batch: Any) -> dict[str, Any]:
+        return _arrays(loaded.signatures["serving_default"](image_bytes=tf.constant(batch)))
 
     return images, files, BATCH
 
 
-def litert(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+def _arrays(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Returns the compared ones of TensorFlow's outputs."""
+    return {name: value.numpy() for name, value in outputs.items() if name in _compared(outputs)}
+
+
+def _compared(names: Iterable[str]) -> list[str]:
+    there = set(names)
+    return ["probabilities", *(name for name in FURTHER if name in there)]
+
+
+def litert(path: str) -> tuple[Call, Call | None, int]:
     """See `savedmodel`."""
     interpreter, note = interpreted(path, _cpus())
     if note:
         NOTES.append(note)
     run = interpreter.get_signature_runner()
-    return lambda batch: run(images=batch)["probabilities"], None, 1
+    wanted = _compared(run.get_output_details())
+
+    def images(batch: Any) -> dict[str, Any]:
+        found = run(images=batch)
+        return {name: found[name] for name in wanted}
+
+    return images, None, 1
 
 
 def interpreted(path: str, threads: int) -> tuple[Any, str]:
@@ -75,44 +97,53 @@ def interpreted(path: str, threads: int) -> tuple[Any, str]:
     return slow, f"runs without XNNPACK, more slowly: {refusal}"
 
 
-def onnx(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+def onnx(path: str) -> tuple[Call, Call | None, int]:
     """See `savedmodel`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _cpus()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda batch: session.run(["probabilities"], {"images": batch})[0], None, BATCH
+    wanted = _compared(value.name for value in session.get_outputs())
+    return lambda batch: dict(zip(wanted, session.run(wanted, {"images": batch}), strict=True)), None, BATCH
 
 
-def openvino(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+def openvino(path: str) -> tuple[Call, Call | None, int]:
     """See `savedmodel`."""
     import openvino
 
     # Some CPUs would compute in 16 bits.
     exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": _cpus()}
     compiled = openvino.Core().compile_model(path, "CPU", exact)
-    return lambda batch: compiled(batch)["probabilities"].copy(), None, BATCH
+    wanted = _compared(output.get_any_name() for output in compiled.outputs)
+
+    def images(batch: Any) -> dict[str, Any]:
+        found = compiled(batch)
+        return {name: found[name].copy() for name in wanted}
+
+    return images, None, BATCH
 
 
-def keras(path: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any] | None, int]:
+def keras(path: str) -> tuple[Call, Call | None, int]:
     """See `savedmodel`."""
     import keras
     import tensorflow as tf
 
     import kerascnn.layers  # noqa: F401 - the file names these classes
+    from kerascnn.artefacts import further_graph
+    from kerascnn.artefacts.file_rules import FileRules
     from kerascnn.models import functions
 
     source = Path(path).with_name("network.py")  # of layers of its own
     if source.exists():
         functions.provide(source)
     model = keras.models.load_model(path, compile=False, safe_mode=True)
-    # The file ends in logits; metadata.json beside it says whether images have several labels.
+    # The file ends in logits; metadata.json beside it says whether images have several labels, and the further rules.
     described = Path(path).parent / "assets" / "metadata.json"
-    several = described.exists() and json.loads(described.read_text(encoding="utf-8")).get("task") == "multi"
-    activation = tf.nn.sigmoid if several else tf.nn.softmax
-    infer = tf.function(lambda batch: activation(model(batch, training=False)), reduce_retracing=True)
-    return lambda batch: infer(tf.constant(batch)).numpy(), None, BATCH
+    facts = json.loads(described.read_text(encoding="utf-8")) if described.exists() else {}
+    activation = "sigmoid" if facts.get("task") == "multi" else "softmax"
+    infer = further_graph.of_network(model, FileRules.read(facts.get("trust", {})), activation)
+    return lambda batch: _arrays(infer(tf.constant(batch))), None, BATCH
 
 
 FORMATS = {"savedmodel": savedmodel, "litert": litert, "onnx": onnx, "openvino": openvino, "keras": keras}
@@ -135,13 +166,16 @@ def main(form: str, path: str, inputs: str, outputs: str) -> None:
         images, content, ends = arrays["images"], arrays["bytes"], arrays["ends"].tolist()
     files = [content[start:end].tobytes() for start, end in zip([0, *ends], ends, strict=False)]
 
-    def ask(call: Callable[[Any], Any] | None, given: Sequence) -> np.ndarray:
+    def ask(call: Call | None, given: Sequence, name: str) -> dict[str, np.ndarray]:
         answers = [call(given[i : i + step]) for i in range(0, len(given), step)] if call else []
-        return np.concatenate(answers) if answers else np.empty((0, 0), np.float32)
+        if not answers:
+            return {name: np.empty((0, 0), np.float32)}
+        found = {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
+        return {name: found.pop("probabilities")} | {f"{name}/{key}": value for key, value in found.items()}
 
-    of_images, of_files = ask(ask_images, images), ask(ask_files, files)
+    answers = ask(ask_images, images, "images") | ask(ask_files, files, "bytes")
     spent = _timed(lambda: ask_images(images[:1])) if len(images) else []
-    np.savez(outputs, images=of_images, bytes=of_files, milliseconds=np.array(spent) * 1000, note="; ".join(NOTES))
+    np.savez(outputs, milliseconds=np.array(spent) * 1000, note="; ".join(NOTES), **answers)
 
 
 def _timed(call: Callable[[], object]) -> list[float]:

@@ -13,6 +13,11 @@ The contract, which further formats extend:
                       labels         bool [batch, classes]        the probabilities at or above the thresholds
     as well           classes        string  [batch, min(5, classes)]   names, the most probable first
                       scores         float32 [batch, min(5, classes)]   their probabilities
+    of a run with thresholds (`file_rules`)
+                      in_set         bool [batch, classes]         the classes in the prediction set
+    of a run that was asked about images of unknown classes
+                      known          bool [batch]                  whether the image resembles the training images
+                      known_score    float32 [batch]               the largest logit, without the temperature
     the third         features       float32 [batch, channels]    the layer `pool`: for search and clustering
 
     assets/classes.txt     the class names, one per line, in order (a line break within a name as \\n, a backslash as \\\\)
@@ -39,6 +44,7 @@ import keras
 import tensorflow as tf
 
 from kerascnn.artefacts.folding import folded, served
+from kerascnn.artefacts.further import FURTHER
 from kerascnn.artefacts.versions import aside, publish
 from kerascnn.data import decode
 from kerascnn.runs import described
@@ -251,12 +257,13 @@ class _Served(tf.Module):
 
     def _answer(self, images) -> dict[str, Any]:
         fitted = tf.ensure_shape(tf.cast(images, tf.float32), [None, self._size, self._size, 3])
-        probabilities = self._network(fitted)["probabilities"]
+        outputs = self._network(fitted)
+        probabilities = outputs["probabilities"]
         scores, places = tf.math.top_k(probabilities, min(TOP, len(self._names)))
         answer = {"probabilities": probabilities, "classes": tf.gather(self._names, places), "scores": scores}
         if self._thresholds is not None:
             answer["labels"] = probabilities >= self._thresholds
-        return answer
+        return answer | {name: outputs[name] for name in FURTHER if name in outputs}
 
 
 def _plain(function, spec: tf.TensorSpec):

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from scipy.special import softmax
 
-from kerascnn.artefacts import Predictor
+from kerascnn.artefacts import Predictor, file_rules
+from kerascnn.artefacts.further import KNOWN
 from kerascnn.cli.progress import SILENT, Phases
 from kerascnn.data import Split, named
 from kerascnn.errors import UserError
@@ -20,7 +21,7 @@ from kerascnn.evaluation.evaluated_model import BATCH, EvaluatedModel
 from kerascnn.runs import Run
 from kerascnn.statistics import conformal, proportion, unknown
 
-KEY = "unknown"  # in the scores of a split
+KEY = file_rules.UNKNOWN  # in the scores of a split
 TRAINING = 5000  # training images that distances are measured to, spread over train
 SCORES = ("max_logit", "energy", "neighbor", "mahalanobis")
 BEST = "neighbor"  # experiments/results/unknown.md
@@ -95,7 +96,8 @@ def measured(
 
     Returns:
         folder, n, broken (unusable files), score (the one that decides), share, from (the split of the threshold) and its n,
-        threshold, accepted (share of test), rejected (share of the folder's images), and detection: auroc and accepted by score.
+        threshold, accepted (share of test), rejected (share of the folder's images), detection: auroc and accepted by score, and
+        in_files: threshold, accepted and rejected of the score that exported files have, the largest logit.
 
     Raises:
         UserError: None of the folder's images can be used.
@@ -131,6 +133,8 @@ def measured(
             name: {key: one._asdict() for key, one in each._asdict().items()} for name, each in found.items()
         },
     }
+    largest = [-one for one in (*(scores["max_logit"][name] for name in (chosen.name, "test")), foreign["max_logit"])]
+    entry["in_files"] = file_rules.in_files(*largest, share, groups)
     return entry, UnknownRule(BEST, limit, known)
 
 
@@ -206,16 +210,16 @@ def _files(subject: EvaluatedModel, folder: str, broken: list[str]) -> Iterator[
 
 
 def telling(predictor: Predictor, rule: UnknownRule) -> Predictor:
-    """Returns a predictor whose rows have one more column: 1 for an unknown image, else 0. It has a network."""
+    """Returns a predictor of a network with the further output `known`, by the rule of its run."""
     assert predictor.network is not None
     inside = inside_of(predictor.network)
 
-    def infer(images: np.ndarray) -> np.ndarray:
+    def outputs(images: np.ndarray) -> dict[str, np.ndarray]:
         found = inside(np.asarray(images))
         probabilities = softmax(found.logits.astype("float64"), axis=1).astype("float32")
-        return np.column_stack([probabilities, rule.is_unknown(found)])
+        return {"probabilities": probabilities, KNOWN: ~rule.is_unknown(found)}
 
-    return replace(predictor, infer=infer)
+    return replace(predictor, further=outputs)
 
 
 def lines(entry: dict[str, Any]) -> list[str]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from kerascnn.artefacts import Predictor
     from kerascnn.report.overlays import Overlays
-    from kerascnn.scoring.prediction_sets import SetRule
 
 SEPARATOR = "|"  # of labels, and of their probabilities, in a cell of CSV
 COLUMNS = ("labels", "probabilities")
@@ -52,10 +51,9 @@ def decided(predictor: Predictor, probabilities: np.ndarray, threshold: float | 
     return Decision(labels, labels or (order[0],))
 
 
-def in_set(rule: SetRule, probabilities: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Returns the classes in the prediction set of an image, the most probable first, for probabilities [classes]."""
-    taken = rule.sets(probabilities[None])[0]
-    return [class_names[c] for c in (-probabilities).argsort(kind="stable").tolist() if taken[c]]
+def taken(inside: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """Returns the classes that are in an image's prediction set, bool [classes], the most probable first."""
+    return [class_names[c] for c in (-probabilities).argsort(kind="stable").tolist() if inside[c]]
 
 
 def set_text(classes: Sequence[str], *, labels: bool = False) -> str:

@@ -13,11 +13,12 @@ from kerascnn.runs import Run
 
 if TYPE_CHECKING:
     from kerascnn.artefacts import Predictor
+    from kerascnn.artefacts.file_rules import SetFacts
     from kerascnn.scoring.prediction_sets import SetRule
 
 
 class OpenedNetwork(NamedTuple):
-    """A network that predicts as the flags say: with --reject-unknown its rows end in 1 for an unknown image, else 0."""
+    """A network that predicts as the flags say, and the rule of its sets; None where they are inside, or not asked for."""
 
     predictor: Predictor
     rule: SetRule | None
@@ -40,7 +41,7 @@ def opened(asked: Predict) -> OpenedNetwork:
     )
     if asked.threshold is not None and not predictor.task.several:
         raise UserError(f"--threshold: {asked.artefact} predicts one class per image, the most probable one")
-    rule = _set_rule(asked)
+    rule = _set_rule(asked, predictor)
     return OpenedNetwork(_telling_unknown(asked, predictor), rule)
 
 
@@ -54,7 +55,7 @@ def _class_names(asked: Predict) -> list[str] | None:
     return savedmodel.read_classes(Path(asked.class_names))
 
 
-def _set_rule(asked: Predict) -> SetRule | None:
+def _set_rule(asked: Predict, predictor: Predictor) -> SetRule | None:
     """Returns the rule of prediction sets that the run's calibration images, or its val, give; says what it is worth."""
     if not asked.sets:
         for field, flag in (("coverage", "--coverage"), ("set_score", "--set-score")):
@@ -64,17 +65,37 @@ def _set_rule(asked: Predict) -> SetRule | None:
     from kerascnn.scoring import prediction_sets
 
     found = prediction_sets.Calibration.of_artefact(Path(asked.artefact))
+    if found is None and predictor.rules is not None and predictor.rules.sets is not None:
+        _say_sets_inside(asked, predictor.rules.sets)
+        return None
     if found is None:
         raise UserError(
-            f"--sets: {asked.artefact} has no images for thresholds: give a run that was trained with val or calibration images"
+            f"--sets: {asked.artefact} has no images for thresholds, and no sets inside: give a run that was trained with val or"
+            " calibration images, or an export of one that has been evaluated"
         )
     print(f"kerascnn: sets at {asked.coverage:.0%}, {found.why()}", file=sys.stderr)
     return prediction_sets.rule(found, asked.coverage, asked.set_score)
 
 
+def _say_sets_inside(asked: Predict, sets: SetFacts) -> None:
+    """Says what an artefact's own prediction sets are worth.
+
+    Raises:
+        UserError: Others are asked for.
+    """
+    rule, fields = sets.rule, Predict.model_fields
+    for name, flag, own in (("coverage", "--coverage", rule.coverage), ("set_score", "--set-score", rule.score)):
+        if getattr(asked, name) not in (fields[name].default, own):
+            raise UserError(
+                f"{flag} {getattr(asked, name)}: the sets of {asked.artefact} are inside, made with {own}: leave it out, or give"
+                " the run"
+            )
+    print(f"kerascnn: sets at {rule.coverage:.0%}, {sets.about['why']}", file=sys.stderr)
+
+
 def _telling_unknown(asked: Predict, predictor: Predictor) -> Predictor:
-    """Returns the predictor, with --reject-unknown one whose rows end in 1 for an unknown image, else 0."""
-    if not asked.reject_unknown:
+    """Returns the predictor, with --reject-unknown one that says which images are known."""
+    if not asked.reject_unknown or (predictor.rules is not None and predictor.rules.unknown is not None):
         return predictor
     from kerascnn.evaluation import unknown
 
@@ -82,7 +103,7 @@ def _telling_unknown(asked: Predict, predictor: Predictor) -> Predictor:
     rule = unknown.UnknownRule.of_run(Run(path if path.is_dir() else path.parent))
     if rule is None or predictor.network is None:
         raise UserError(
-            f"--reject-unknown: {asked.artefact} does not know what is unknown yet: kerascnn evaluate {asked.artefact}"
-            " --unknown FOLDER of images of other classes measures it"
+            f"--reject-unknown: {asked.artefact} does not know what is unknown yet: `kerascnn evaluate RUN --unknown FOLDER` of"
+            " images of other classes measures it, and an export after it knows"
         )
     return unknown.telling(predictor, rule)

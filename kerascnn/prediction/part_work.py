@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kerascnn.artefacts import Predictor
 from kerascnn.artefacts.decoding import Item, Stored
+from kerascnn.artefacts.predictor import Prediction
 from kerascnn.cli.escaping import one_line
 from kerascnn.cli.progress import SILENT, Phase
 from kerascnn.data.listed_image import ListedImage
@@ -120,13 +121,14 @@ class PartWork:
             self.job.writing(number, lease) as aside,
             FORMATS[self.asked.many.format].writing(aside, self._columns) as add,
         ):
-            for image, row, problem in self._predictions(listed):
-                prediction = None
-                if row is None:
+            for image, found in self._predictions(listed):
+                prediction, problem = None, found.problem or ""
+                if found.probabilities is None:
                     bad, missing = bad + 1, missing + (problem == _MISSING)
                     _check_there(image, problem)
                 else:
-                    prediction, _ = rows.of_image(self.predictor, self.asked, self.rule, image.name, row)
+                    given = (image.name, found.probabilities, found.further)
+                    prediction, _ = rows.of_image(self.predictor, self.asked, self.rule, *given)
                 add(image.name, prediction, problem)
                 phase.advance()
             if missing == len(listed) >= FEW:
@@ -137,12 +139,11 @@ class PartWork:
                 )
         self.tally.add(Tally(1, len(listed), bad, time.monotonic() - began))
 
-    def _predictions(self, listed: Sequence[ListedImage]) -> Iterator[tuple[ListedImage, np.ndarray | None, str]]:
+    def _predictions(self, listed: Sequence[ListedImage]) -> Iterator[tuple[ListedImage, Prediction]]:
         found = self.predictor.predictions(
             map(self._item, listed), self.asked.batch_size, ahead=AHEAD, waited=self._waited
         )
-        for image, one in zip(listed, found, strict=True):
-            yield image, one.probabilities, one.problem or ""
+        yield from zip(listed, found, strict=True)
 
     def _item(self, image: ListedImage) -> Item:
         return Stored(image.name, self._bytes.of(image)) if image.at else Path(image.file or image.name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kerascnn.artefacts.further import IN_SET, KNOWN
 from kerascnn.prediction import decisions
 from kerascnn.prediction.predict_flags import Predict
 
@@ -41,26 +42,34 @@ class ImagePrediction(NamedTuple):
 
 
 def of_image(
-    predictor: Predictor, asked: Predict, rule: SetRule | None, image: str, row: np.ndarray
+    predictor: Predictor,
+    asked: Predict,
+    rule: SetRule | None,
+    image: str,
+    probabilities: np.ndarray,
+    further: Mapping[str, np.ndarray],
 ) -> tuple[ImagePrediction, decisions.Decision]:
     """Returns the prediction for an image, and what was decided about it.
 
     Args:
         predictor: The network, with its thresholds and class names.
         asked: How many classes are named, and the threshold.
-        rule: The rule of prediction sets, or None.
+        rule: The rule of prediction sets, or None where the artefact has them inside, and without --sets.
         image: Its name.
-        row: Its probabilities [classes]; with --reject-unknown one more value, 0 for a known image.
+        probabilities: Its probabilities [classes].
+        further: Its further outputs by name: with --reject-unknown `known`, and `in_set` where the sets are inside.
     """
     names = predictor.class_names
-    known = None if len(row) == len(names) else bool(row[len(names)] == 0)
-    probabilities = row[: len(names)]
+    known = bool(further[KNOWN]) if asked.reject_unknown else None
     decision = decisions.decided(predictor, probabilities, asked.threshold)
     order = (-probabilities).argsort(kind="stable")[: asked.top]
     top, labels = (
         [(names[place], float(probabilities[place])) for place in places] for places in (order, decision.labels)
     )
-    classes = None if rule is None else decisions.in_set(rule, probabilities, names)
+    classes = None
+    if asked.sets:
+        taken = further[IN_SET] if rule is None else rule.sets(probabilities[None])[0]
+        classes = decisions.taken(taken, probabilities, names)
     several = labels if predictor.task.several else None
     return ImagePrediction(image, top, labels=several, classes=classes, known=known), decision
 

@@ -7,14 +7,23 @@ from kerascnn.artefacts.versions import versions
 from kerascnn.errors import UserError
 from kerascnn.runs import finding
 
-_FILES = ("model.onnx", "model.keras")  # of a version without a SavedModel
+# Of a version without a SavedModel, the first one that is there.
+_FILES = (
+    "model.onnx",
+    "model.xml",
+    "model.keras",
+    "model_float32.tflite",
+    "model_float16.tflite",
+    "model_int8.tflite",
+)
 
 
 def newest(path: Path) -> tuple[Path, str]:
     """Returns the artefact to open for `path`, and its version.
 
-    A folder with versions stands for the newest one that holds an artefact, a version's folder for its SavedModel, ONNX or
-    Keras file. Everything else stands for itself; its version is 1 where no folder's name says another.
+    A folder with versions stands for the newest one that holds an artefact, a version's folder for its SavedModel, or the first
+    of its files in ONNX, OpenVINO, Keras and LiteRT (float32, float16, int8). Everything else stands for itself; its version is
+    1 where no folder's name says another.
     """
     for number in reversed(versions(path)):
         if (found := _within(path / str(number))) is not None:

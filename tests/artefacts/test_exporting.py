@@ -6,6 +6,7 @@ import shutil
 import typing
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,13 +14,16 @@ import pytest
 import tensorflow as tf
 from markdown_it import MarkdownIt
 
-from kerascnn import artefacts, data, export
-from kerascnn.artefacts import exporting, folding, proof, requested, sample, savedmodel
+from kerascnn import artefacts, data, export, predict
+from kerascnn.artefacts import exporting, file_rules, folding, proof, requested, sample, savedmodel
 from kerascnn.artefacts.exporting import ExportOptions
 from kerascnn.cli import extras
 from kerascnn.config import Config
-from kerascnn.errors import CHECK_FAILED, UserError
+from kerascnn.errors import CHECK_FAILED, USER_ERROR, UserError
 from kerascnn.runs import Run
+from kerascnn.scoring import prediction_sets
+from kerascnn.scoring.prediction_sets import Calibration
+from kerascnn.scoring.predictions import Predictions
 from tests.artefacts import networks
 
 pytestmark = pytest.mark.training
@@ -38,7 +42,8 @@ def run(splits, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run, as much of it as an export reads; one class is named to break Markdown."""
     run = Run(tmp_path_factory.mktemp("runs") / "tiny")
     run.write_config(CONFIG)
-    networks.tiny(size=16, classes=10).save(run.best_model)
+    network = networks.tiny(size=16, classes=10)
+    network.save(run.best_model)
     summary = splits.summary()
     summary["class_names"][3] = NASTY
     run.write_data(summary, splits.rows(), [])
@@ -46,8 +51,23 @@ def run(splits, tmp_path_factory: pytest.TempPathFactory) -> Run:
     val = {"accuracy": score, "worst_class": {"name": NASTY, "f1": 0.1, "n": 5}, "temperature": 2.0}
     metrics = {"val": val, "test": {"accuracy": score}, "params": 1000, "macs": 2000, "epochs": 3, "best_epoch": 2}
     metrics |= {"monitor": "val_accuracy", "finished": "2026-01-01T00:00:00+00:00", "test_is_val": False}
+    metrics["test"] |= trusted(run, network, splits)
     run.write_metrics(metrics)
     return run
+
+
+def trusted(run: Run, network: keras.Model, splits: data.Splits) -> dict[str, Any]:
+    """Writes predictions as a training does; returns the scores of test that further outputs come from."""
+    largest = {}
+    for split in (splits.val, splits.test):
+        logits = network.predict(split.source.fetch(split.indices).numpy().astype("float32"), verbose=0)
+        largest[split.name] = logits.max(axis=1)
+        ids = np.array(split.ids())
+        Predictions.of_logits(ids, np.arange(len(ids)), split.labels.astype("int64"), logits).save(run, split.name)
+    names, test = splits.class_names, Predictions.load(run, "test")
+    inside = file_rules.in_files(largest["val"], largest["test"], np.full(20, -50.0), 0.9, None)
+    unknown = {"share": 0.9, "from": "val", "from_n": len(splits.val), "folder": "photos", "in_files": inside}
+    return prediction_sets.scores(Calibration.of_run(run), test, names) | {"unknown": unknown}
 
 
 ALL = ExportOptions(("all",), calibrate=True, allow_drop=0)
@@ -79,6 +99,14 @@ def test_every_format_is_proven(everything: exporting.Exported) -> None:
         if name in ("savedmodel", "litert float32", "onnx", "openvino", "keras"):
             assert row["passed"]
             assert row["images"]["max_difference"] < 1e-5
+        for output in ("in_set", "known"):
+            assert row["further"][output]["otherwise"] == 0
+            assert row["further"][output]["same"] == 1 or name.startswith("litert")
+        assert (row["trust"]["sets"].get("own"), row["trust"]["unknown"].get("own")) == (
+            (True, True) if name == "litert int8" else (None, None)
+        )
+    eight, four = (rows[name]["trust"] for name in ("litert int8", "litert float32"))
+    assert eight["sets"]["threshold"] != four["sets"]["threshold"]
     assert rows["savedmodel"]["files"]["n"] == sample.FILES + 6 * sample.ODD
     assert rows["savedmodel"]["files"]["max_difference"] < 1e-5
     assert 1e-6 < rows["litert float16"]["images"]["max_difference"] < 0.02
@@ -117,12 +145,33 @@ def test_each_file_answers_as_the_run(everything: exporting.Exported, run: Run, 
         described = (opened.class_names, opened.image_size, opened.resize)
         assert described == (asked.class_names, asked.image_size, asked.resize)
         np.testing.assert_allclose(opened.predict(files), expected, atol=1e-5)
+        outputs = {prediction.item: prediction.further for prediction in opened.predictions(files)}
+        assert all(found.keys() == {"in_set", "known", "known_score"} for found in outputs.values())
+        assert opened.rules is not None
+        taken = opened.rules.in_set(opened.predict(files))
+        np.testing.assert_array_equal([found["in_set"] for found in outputs.values()], taken)
     # Away from their version they still tell.
     for name in ("model.onnx", "model.xml", "model.bin", "model_float16.tflite"):
         shutil.copy(everything.version / name, tmp_path / name)
     for name in ("model.onnx", "model.xml", "model_float16.tflite"):
         alone = artefacts.open(tmp_path / name)
         assert (alone.class_names, alone.image_size) == (asked.class_names, 16)
+        assert alone.rules is not None
+        assert alone.rules.sets is not None
+
+
+def test_predict_says_what_the_file_knows(
+    everything: exporting.Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sample.odd_files(np.random.default_rng(0).integers(0, 256, (20, 20, 3), "uint8"), tmp_path, "odd")
+    words = [str(everything.version / "model.onnx"), *map(str, files[:2]), "--json", "--sets", "--reject-unknown"]
+    assert predict.main(words) == 0
+    said = capsys.readouterr()
+    rows = [json.loads(line) for line in said.out.splitlines()]
+    assert all(isinstance(row["set"], list) and row["known"] in (True, False) for row in rows)
+    assert "sets at 90%, approximate: val chose the checkpoint" in said.err
+    assert predict.main([*words, "--coverage", "0.8"]) == USER_ERROR
+    assert "are inside, made with 0.9: leave it out, or give the run" in capsys.readouterr().err
 
 
 def test_readers_of_phones_and_of_intel_find_the_labels(everything: exporting.Exported) -> None:
@@ -136,11 +185,18 @@ def test_readers_of_phones_and_of_intel_find_the_labels(everything: exporting.Ex
     assert outputs[0]["shape"].tolist() == [1, len(names)], "MediaPipe takes the first output for the scores"
     model = openvino.Core().read_model(everything.version / "model.xml")
     assert model.get_rt_info(["model_info", "labels"]).value.split(" ") == ["_".join(name.split()) for name in names]
-    assert [value.get_any_name() for value in model.outputs] == ["probabilities", "features"]
+    assert [value.get_any_name() for value in model.outputs] == [
+        "probabilities",
+        "features",
+        "in_set",
+        "known",
+        "known_score",
+    ]
     assert model.inputs[0].partial_shape[0].is_dynamic
     onnx = pytest.importorskip("onnx")
     file = onnx.load(everything.version / "model.onnx")
     assert file.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    assert [value.name for value in file.graph.output][-3:] == ["in_set", "known", "known_score"]
     assert {each.version for each in file.opset_import if not each.domain} == {exporting.onnx.OPSET}
 
 

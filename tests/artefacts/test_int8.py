@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from kerascnn import artefacts, models
-from kerascnn.artefacts import folding, litert, parity
+from kerascnn.artefacts import folding, litert, litert_graft, parity
+from kerascnn.artefacts.file_rules import FileRules, SetFacts, UnknownFacts
+from kerascnn.artefacts.fresh import Outputs
 from kerascnn.artefacts.predictor import probabilities_of
 from kerascnn.errors import UserError
+from kerascnn.scoring.prediction_sets import SetRule
 from tests.artefacts import networks
 
 pytestmark = pytest.mark.training
@@ -39,6 +42,22 @@ def check(arch: str, folder: Path) -> None:
     spread = np.abs(expected - expected.mean(0)).max()
     assert spread > 0.01, "a network that always answers the same would prove nothing"
     assert np.abs(answered.images - expected).mean() < 0.25 * spread
+    check_graft(path, images.astype("float32"), answered)
+
+
+def check_graft(path: Path, images: np.ndarray, before: Outputs) -> None:
+    """Further outputs leave the others as they are, bit for bit, and follow from them exactly."""
+    limit = float(np.quantile(before.images, 0.8))
+    sets, unknown = SetFacts(SetRule("lac", 0.9, 1 - limit), {}), UnknownFacts(1.0, 1.0, {"share": 0.95})
+    litert_graft.add(path, FileRules(sets, unknown))
+    after = parity.ask("litert", path, images)
+    np.testing.assert_array_equal(after.images, before.images)
+    np.testing.assert_array_equal(after.further["in_set"], before.images >= np.float32(limit))
+    np.testing.assert_array_equal(after.further["known"], after.further["known_score"] >= 1)
+    order = np.argsort(after.further["known_score"])
+    assert after.further["known_score"][order[-1]] > after.further["known_score"][order[0]]
+    names = litert.reader(path)[1]
+    assert names[-3:] == ["in_set", "known", "known_score"]
 
 
 @pytest.mark.parametrize("arch", QUICK)
