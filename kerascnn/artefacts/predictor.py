@@ -85,6 +85,7 @@ class Predictor:
         thresholds: With several labels the probabilities from which they are predicted; None for 0.5.
         further: As `infer`, for an artefact that has more outputs (`further.FURTHER`) -> all of them by name; else None.
         rules: The rules of these outputs, as the artefact's metadata has them; None where there are none.
+        pooled: As `infer`, for an export without a network here -> its `features` [batch, channels]; None where it has none.
     """
 
     class_names: tuple[str, ...]
@@ -96,6 +97,7 @@ class Predictor:
     thresholds: Thresholds | None = field(default=None, kw_only=True)
     further: Callable[[Any], Mapping[str, Any]] | None = field(default=None, kw_only=True)
     rules: FileRules | None = field(default=None, kw_only=True)
+    pooled: Callable[[Any], Any] | None = field(default=None, kw_only=True)
 
     def outputs(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Returns `probabilities` and the further outputs that the artefact has, by name, for images as `infer` takes them."""
@@ -290,6 +292,8 @@ def _open_file(read: Reader, kind: str, path: Path, given: Given) -> Predictor:
         described(known, path)
         given = _agreed(str(path), Given.of(known), given)
     found = replace(_described(path, side, classes, given, _probabilities(compute)), rules=_rules(known))
+    if "features" in names:
+        found = replace(found, pooled=lambda images: compute(images, ["features"])["features"])
     return _with_further(found, compute, names)
 
 
@@ -385,4 +389,10 @@ def _open_saved_model(version: Path, given: Given) -> Predictor:
 
     task, infer = known.task or SINGLE, _probabilities(compute)
     predictor = Predictor(names, size, resize, infer, task=task, thresholds=known.thresholds, rules=_rules(metadata))
+    if "features" in loaded.signatures:
+
+        def pooled(images: Any) -> Any:
+            return loaded.signatures["features"](images=tf.constant(images))["features"]
+
+        predictor = replace(predictor, pooled=pooled)
     return _with_further(predictor, compute, list(outputs))

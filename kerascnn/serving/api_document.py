@@ -75,18 +75,24 @@ _SCHEMAS = {
     "Models": _object({"models": _list(_ref("Model"))}),
     "Question": _object(
         {},
-        signature_name={"enum": ["serving_default", "images"], "default": "serving_default"},
+        signature_name={"enum": ["serving_default", "images", "features"], "default": "serving_default"},
         instances=_said(_ROWS, "images by row: the answer has predictions"),
         inputs=_said({"anyOf": [_ROWS, {"type": "object"}]}, "images as a column: the answer has outputs"),
     ),
     "Prediction": _object(
         {"probabilities": _list(_NUMBER), "classes": _list(_TEXT), "scores": _list(_NUMBER)},
         labels=_said(_list(_FLAG), "with several labels per image"),
+        in_set=_said(_list(_FLAG), "the classes in the prediction set, where the model has them"),
+        known=_said(_FLAG, "false where the image resembles no training image, where the model says so"),
+        known_score=_said(_NUMBER, "with known: how much the image resembles training images"),
     ),
     "Predictions": {
         "anyOf": [
             _object({"predictions": _list(_ref("Prediction"))}),
-            _object({"outputs": _said({"type": "object"}, "each output with a row per image")}),
+            _object({"predictions": _said(_list(_list(_NUMBER)), "of the signature features: its channels")}),
+            _object(
+                {"outputs": _said({"type": ["object", "array"]}, "each output with a row per image; features alone")}
+            ),
         ]
     },
     "Status": _object(

@@ -1,7 +1,7 @@
 """One served model: the bytes of images in, results as JSON values out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from kerascnn import artefacts
+from kerascnn.artefacts import features
 from kerascnn.artefacts.further import FURTHER, IN_SET, KNOWN, KNOWN_SCORE
 from kerascnn.artefacts.predictor import Predictor
 from kerascnn.data import formats
+from kerascnn.errors import UserError
 from kerascnn.runs import Run
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.serving import class_map
 from kerascnn.serving.batching import Batcher, Outputs
 from kerascnn.serving.serve_config import Serve
 from kerascnn.serving.sources import newest
+from kerascnn.serving.tf_serving import FEATURES
 
 _SUFFIXES = {".keras": "Keras", ".onnx": "ONNX", ".tflite": "LiteRT", ".xml": "OpenVINO"}
 
@@ -39,12 +42,20 @@ class ServedModel:
         self.predictor = artefacts.open(artefact)
         self.format = _SUFFIXES.get(artefact.suffix) or ("run" if Run(artefact).config_file.exists() else "SavedModel")
         self.class_names = tuple(map(_printable, self.predictor.class_names))
-        self.batcher = Batcher(self._outputs, settings.max_batch, settings.max_wait / 1000, settings.queue)
+        limits = settings.max_batch, settings.max_wait / 1000, settings.queue
+        self.batcher = Batcher(self._outputs, *limits)
+        pooled = _pooled(self.predictor, path)
+        self.pooled = (
+            None if pooled is None else Batcher(lambda images: {FEATURES: np.asarray(pooled(images))}, *limits)
+        )
         self.cam = class_map.offered(self.predictor.network)
         side = self.predictor.image_size
         for count in (settings.max_batch, 1):  # no client waits for what comes with a first call
             blank = self._outputs(np.zeros((count, side, side, 3), "float32"))
         self.example = {name: values[0] for name, values in blank.items()}  # the outputs for a black image
+        self.channels = (
+            0 if pooled is None else int(np.asarray(pooled(np.zeros((1, side, side, 3), "float32"))).shape[-1])
+        )
         self.predictor.decoded(tf.io.encode_png(np.zeros((side, side, 3), "uint8")).numpy())
 
     def described(self) -> dict[str, Any]:
@@ -66,29 +77,35 @@ class ServedModel:
             },
         }
 
-    async def rows(self, images: Sequence[bytes | np.ndarray]) -> list[Outputs | str]:
-        """Returns for each image, encoded or as pixels [H, W, 3], its outputs, or why it cannot be used; raises QueueFull."""
-        with self.batcher.taken(len(images)):
-            return await asyncio.gather(*map(self._row, images))
+    async def rows(self, images: Sequence[bytes | np.ndarray], *, pooled: bool = False) -> list[Outputs | str]:
+        """Returns for each image, encoded or as pixels [H, W, 3], its outputs, or why it cannot be used; raises QueueFull.
+
+        Args:
+            images: The images.
+            pooled: Whether the output is `features` in place of the others; the model has them (`channels` is not 0).
+        """
+        batcher = self.pooled if pooled and self.pooled is not None else self.batcher
+        with batcher.taken(len(images)):
+            return await asyncio.gather(*(self._row(image, batcher) for image in images))
 
     async def results(self, files: list[tuple[str, bytes]], top: int, cam: bool) -> list[dict[str, Any]]:
         """Returns one result of POST /predict per file, in their order; raises QueueFull."""
         with self.batcher.taken(len(files)):
             return await asyncio.gather(*(self._result(name, content, top, cam) for name, content in files))
 
-    async def _row(self, image: bytes | np.ndarray) -> Outputs | str:
-        self.batcher.coming += 1
+    async def _row(self, image: bytes | np.ndarray, batcher: Batcher) -> Outputs | str:
+        batcher.coming += 1
         try:
             pixels = await asyncio.get_running_loop().run_in_executor(self.decoders, self._pixels, image)
         finally:
-            self.batcher.coming -= 1
-        return pixels if isinstance(pixels, str) else await self.batcher.put(pixels)
+            batcher.coming -= 1
+        return pixels if isinstance(pixels, str) else await batcher.put(pixels)
 
     def _pixels(self, image: bytes | np.ndarray) -> np.ndarray | str:
         return self.predictor.decoded(image) if isinstance(image, bytes) else self.predictor.fitted(image)
 
     async def _result(self, name: str, content: bytes, top: int, cam: bool) -> dict[str, Any]:
-        row = await self._row(content)
+        row = await self._row(content, self.batcher)
         result: dict[str, Any] = {"file": name, "top": [], "error": row if isinstance(row, str) else None}
         result |= dict.fromkeys((*FURTHER, "overlay", "neighbors"))
         if isinstance(row, str):
@@ -117,6 +134,16 @@ class ServedModel:
         return class_map.class_map(
             self.predictor.network, content, index, self.predictor.image_size, self.predictor.resize
         )
+
+
+def _pooled(predictor: Predictor, path: Path) -> Callable[[Any], Any] | None:
+    """Returns a function from images to features, or None for a model without them."""
+    if predictor.pooled is not None:
+        return predictor.pooled
+    try:
+        return features.function(predictor, path)
+    except UserError:  # an ensemble, or a network without a layer called pool
+        return None
 
 
 def _printable(name: str) -> str:

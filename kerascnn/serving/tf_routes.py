@@ -21,10 +21,12 @@ def add(app: FastAPI, models: Rollout, settings: Serve, figures: RequestCounts) 
         model = models.find(name, version)
         body = await request_body.read(request, settings)
         most = min(settings.max_images, settings.queue)
-        images, columns = await asyncio.to_thread(tf_serving.parse, body, most)
+        images, columns, pooled = await asyncio.to_thread(tf_serving.parse, body, most)
+        if pooled and not model.channels:
+            raise HTTPException(400, f"{model.name} has no signature {tf_serving.FEATURES}: its file gives no features")
         await request_body.check_pixels(images, settings)
         with within(settings):
-            rows = await model.rows(images)
+            rows = await model.rows(images, pooled=pooled)
         answered = [row for row in rows if not isinstance(row, str)]
         figures.count(model.name, len(answered), len(rows))
         for place, row in enumerate(rows):
@@ -37,7 +39,7 @@ def add(app: FastAPI, models: Rollout, settings: Serve, figures: RequestCounts) 
 
     async def metadata(name: str, version: str | None = None) -> dict[str, Any]:
         model = models.find(name, version)
-        return tf_serving.metadata(model.name, model.version, model.example)
+        return tf_serving.metadata(model.name, model.version, model.example, model.channels)
 
     for place in ("/v1/models/{name}/versions/{version}", "/v1/models/{name}"):
         app.post(f"{place}:predict")(predict)

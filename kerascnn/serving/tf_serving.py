@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST predict API as JSON values. https://www.tensorflow.org/tfx/serving/api_rest
 
-Every served format has the two signatures of an exported SavedModel that predict (`kerascnn.artefacts.savedmodel`). An encoded
-image may have every format that training takes.
+Every served format has the signatures of an exported SavedModel (`kerascnn.artefacts.savedmodel`). An encoded image may have
+every format that training takes.
 """
 
 import base64
@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 
 from kerascnn.artefacts.savedmodel import TOP
 
-DEFAULT = "serving_default"
-INPUTS = {DEFAULT: "image_bytes", "images": "images"}  # signature -> its input
+DEFAULT, FEATURES = "serving_default", "features"
+INPUTS = {DEFAULT: "image_bytes", "images": "images", FEATURES: "images"}  # signature -> its input
 KEYS = ("signature_name", "instances", "inputs")
 
 
@@ -26,10 +26,12 @@ class Question(NamedTuple):
     Attributes:
         images: Encoded images, or pixels 0-255, float32 [H, W, 3] each.
         columns: Whether the answer is by output (`inputs` was sent) instead of by image (`instances`).
+        pooled: Whether features are asked for, not predictions.
     """
 
     images: list[bytes] | list[np.ndarray]
     columns: bool
+    pooled: bool = False
 
 
 def parse(body: bytes, most: int) -> Question:
@@ -60,22 +62,26 @@ def parse(body: bytes, most: int) -> Question:
         raise HTTPException(413, f"a request may have {most} images (--max-images, --queue), got {len(rows)}")
     if signature == DEFAULT:
         return Question([_encoded(row, place) for place, row in enumerate(rows)], columns)
-    return Question(list(_pixels(rows)), columns)
+    return Question(list(_pixels(rows)), columns, signature == FEATURES)
 
 
 def answer(rows: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], columns: bool) -> dict[str, Any]:
     """Returns the body of the response.
 
     Args:
-        rows: The outputs for each image by name, `probabilities` [classes] among them.
+        rows: The outputs for each image by name: `features`, or `probabilities` [classes] and others.
         names: Names of the classes.
         columns: As in `Question`.
     """
     plain = [_answer(row, names) for row in rows]
-    return {"outputs": {name: [row[name] for row in plain] for name in plain[0]}} if columns else {"predictions": plain}
+    if not columns:
+        return {"predictions": plain}
+    return {"outputs": plain if FEATURES in rows[0] else {name: [row[name] for row in plain] for name in plain[0]}}
 
 
-def _answer(row: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, Any]:
+def _answer(row: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
+    if FEATURES in row:  # TensorFlow Serving leaves the name of a single output out, and so does this
+        return row[FEATURES].tolist()
     probabilities = row["probabilities"]
     order = (-probabilities).argsort(kind="stable")[:TOP]
     top = {"classes": [names[place] for place in order], "scores": probabilities[order].tolist()}
@@ -87,23 +93,27 @@ def status(version: str, state: str = "AVAILABLE") -> dict[str, Any]:
     return {"version": version, "state": state, "status": {"error_code": "OK", "error_message": ""}}
 
 
-def metadata(name: str, version: str, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def metadata(name: str, version: str, outputs: Mapping[str, np.ndarray], channels: int = 0) -> dict[str, Any]:
     """Returns the answer of `/metadata`.
 
     Args:
         name: The model's.
         version: Its version.
         outputs: The outputs for one image by name.
+        channels: Number of its features; 0 for a model without the signature.
     """
     classes = len(outputs["probabilities"])
     described = {key: _tensor(key, _TYPES[value.dtype.kind], value.shape) for key, value in outputs.items()}
     described["classes"] = _tensor("classes", "DT_STRING", (min(TOP, classes),))
     described["scores"] = _tensor("scores", "DT_FLOAT", (min(TOP, classes),))
-    inputs = {DEFAULT: ("DT_STRING", ()), "images": ("DT_FLOAT", (-1, -1, 3))}
+    inputs: dict[str, tuple[str, tuple[int, ...]]] = {DEFAULT: ("DT_STRING", ()), "images": ("DT_FLOAT", (-1, -1, 3))}
+    if channels:
+        inputs[FEATURES] = inputs["images"]
+    pooled = {FEATURES: _tensor(FEATURES, "DT_FLOAT", (channels,))}
     signatures = {
         signature: {
             "inputs": {INPUTS[signature]: _tensor(INPUTS[signature], *spec)},
-            "outputs": described,
+            "outputs": pooled if signature == FEATURES else described,
             "method_name": "tensorflow/serving/predict",
         }
         for signature, spec in inputs.items()

@@ -116,9 +116,15 @@ def test_the_answer_is_that_of_the_exported_signature(client: httpx.Client, mode
     for signature, given, body in (
         ("serving_default", {"image_bytes": tf.constant([JPEG])}, {"instances": [b64(JPEG)]}),
         ("images", {"images": tf.constant(images, tf.float32)}, {"instances": images.tolist()}),
+        ("features", {"images": tf.constant(images, tf.float32)}, {"instances": images.tolist()}),
     ):
         expected = loaded.signatures[signature](**given)
         answers = client.post("/v1/models/tiny:predict", json={"signature_name": signature, **body}).json()
+        if signature == "features":
+            np.testing.assert_allclose(answers["predictions"], expected["features"], rtol=1e-3, atol=1e-4)
+            columns = {"signature_name": signature, "inputs": images.tolist()}
+            assert client.post("/v1/models/tiny:predict", json=columns).json() == {"outputs": answers["predictions"]}
+            continue
         for row, answer in enumerate(answers["predictions"]):
             assert answer.keys() == expected.keys()
             assert answer["classes"] == [name.decode(errors="replace") for name in expected["classes"][row].numpy()]
@@ -149,6 +155,8 @@ def test_state_and_metadata(client: httpx.Client) -> None:
         sides = signatures["images"]["outputs"]["probabilities"]["tensor_shape"]["dim"]
         assert [side["size"] for side in sides] == ["-1", "7"]
         assert ("labels" in signatures["images"]["outputs"]) == (name == "labels")
+        (pooled,) = signatures["features"]["outputs"].values()
+        assert [side["size"] for side in pooled["tensor_shape"]["dim"]] == ["-1", "16"]
 
 
 def test_the_client_in_an_exports_readme_works(
