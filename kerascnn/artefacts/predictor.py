@@ -258,7 +258,12 @@ def _open_keras(path: Path, given: Given) -> Predictor:
 
 
 def _rules(metadata: Mapping[str, Any]) -> FileRules | None:
-    return FileRules.read(metadata["trust"]) if "trust" in metadata else None
+    if "trust" not in metadata:
+        return None
+    try:
+        return FileRules.read(metadata["trust"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"the metadata of its prediction sets is damaged: {error!r}") from None
 
 
 def _of_network(path: Path, model: keras.Model, given: Given) -> Predictor:

@@ -69,6 +69,9 @@ _SCHEMAS = {
             "classes": _said(_list(_TEXT), "in the order of the probabilities"),
             "input": _object({"image_size": _COUNT, "resize": _TEXT, "formats": _TEXT}),
             "several_labels": _FLAG,
+            "coverage": _said(
+                {"type": ["number", "null"]}, "asked of prediction sets: the share of images whose set is right"
+            ),
             "offers": _object(dict.fromkeys(("cam", "neighbors", "sets", "known"), _FLAG)),
         }
     ),

@@ -69,6 +69,7 @@ class ServedModel:
             "classes": list(self.class_names),
             "input": size,
             "several_labels": predictor.task.several,
+            "coverage": self._coverage(),
             "offers": {
                 "cam": self.cam,
                 "neighbors": False,
@@ -76,6 +77,11 @@ class ServedModel:
                 "known": KNOWN in self.example,
             },
         }
+
+    def _coverage(self) -> float | None:
+        """Returns the coverage that was asked of prediction sets, or None where there are none or nothing is known of them."""
+        rules = self.predictor.rules
+        return rules.sets.rule.coverage if rules is not None and rules.sets is not None else None
 
     async def rows(self, images: Sequence[bytes | np.ndarray], *, pooled: bool = False) -> list[Outputs | str]:
         """Returns for each image, encoded or as pixels [H, W, 3], its outputs, or why it cannot be used; raises QueueFull.

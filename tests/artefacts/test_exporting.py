@@ -160,6 +160,34 @@ def test_each_file_answers_as_the_run(everything: exporting.Exported, run: Run, 
         assert alone.rules.sets is not None
 
 
+@pytest.mark.slow
+def test_without_thresholds_an_export_is_what_it_was_and_with_them_the_rest_stays(
+    everything: exporting.Exported, run: Run, splits, tmp_path: Path
+) -> None:
+    """Every output that an export without further outputs has, bit for bit."""
+    bare = Run(tmp_path / "runs" / "tiny")
+    shutil.copytree(run.path, bare.path)
+    bare.write_metrics({**run.metrics(), "test": {"accuracy": run.metrics()["test"]["accuracy"]}})
+    options = ExportOptions(ALL.formats, calibrate=True, allow_drop=100)
+    plain = exporting.export(bare, tmp_path / "plain", options, splits=splits)
+    trusted = exporting.export(run, tmp_path / "trusted", options, splits=splits)
+    assert not [row for row in plain.rows if "further" in row or "trust" in row]
+    assert "trust" not in json.dumps(savedmodel.read_metadata(plain.version))
+    assert (
+        "Prediction sets"
+        not in (plain.version / "README.md").read_text() + (plain.version / "MODEL_CARD.md").read_text()
+    )
+    images = np.random.default_rng(1).integers(0, 256, (64, 16, 16, 3)).astype("float32")
+    for name in ("", *(row["file"] for row in plain.rows[1:])):
+        before, after = (artefacts.open(each.version / name) for each in (plain, trusted))
+        assert before.outputs(images).keys() == {"probabilities"}
+        assert after.outputs(images).keys() == {"probabilities", "in_set", "known", "known_score"}
+        np.testing.assert_array_equal(before.outputs(images)["probabilities"], after.outputs(images)["probabilities"])
+        if before.pooled is not None:
+            assert after.pooled is not None
+            np.testing.assert_array_equal(before.pooled(images), after.pooled(images))
+
+
 def test_predict_says_what_the_file_knows(
     everything: exporting.Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kerascnn import artefacts
+from kerascnn.artefacts import further, run_artefact
 from tests.artefacts import further_files
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3)).astype("float32")
@@ -22,6 +23,10 @@ def test_they_are_those_of_the_file(name: str, write: Callable[[Path], None], tm
         assert found[output].dtype.kind == values.dtype.kind
         np.testing.assert_allclose(found[output], values, atol=1e-5)
     np.testing.assert_allclose(predictor.infer(IMAGES), expected["probabilities"], atol=1e-5)
+
+
+def test_the_script_without_the_package_knows_their_names() -> None:
+    assert run_artefact.FURTHER == further.FURTHER
 
 
 def test_a_file_without_them_has_probabilities(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ function answers(model, result, apart) {
       ? make("p", { class: "warning" }, make("strong", {}, "Unknown. "), "The image does not resemble the training images: do not trust the classes below.")
       : null,
     make("ol", { class: "bars", "aria-label": model.several_labels ? "Most probable labels" : "Most probable classes" }, rows),
-    Array.isArray(result.in_set) ? setOf(result.in_set) : null,
+    Array.isArray(result.in_set) ? setOf(result.in_set, model.coverage) : null,
     result.neighbors?.length ? neighbors(result.neighbors) : null,
     make("p", { class: "faint small" }, `${result.model}, version ${result.version}`),
   ];
@@ -61,9 +61,10 @@ function bar(probability) {
   return make("span", { class: "bar", "aria-hidden": "true" }, fill);
 }
 
-function setOf(names) {
+function setOf(names, coverage) {
   const said = names.length === 0 ? "empty: no class is probable enough" : names.join(", ");
-  return make("p", { class: "set" }, make("strong", {}, "Prediction set: "), said);
+  const share = coverage ? ` (made to hold the truth for ${(100 * coverage).toFixed(0)} % of images like those of the training)` : "";
+  return make("p", { class: "set" }, make("strong", {}, "Prediction set: "), said, share ? make("span", { class: "faint small" }, share) : null);
 }
 
 function neighbors(found) {
