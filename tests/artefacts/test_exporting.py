@@ -211,6 +211,8 @@ def test_readers_of_phones_and_of_intel_find_the_labels(everything: exporting.Ex
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     outputs = interpreter.Interpreter(str(everything.version / "model_float32.tflite")).get_output_details()
     assert outputs[0]["shape"].tolist() == [1, len(names)], "MediaPipe takes the first output for the scores"
+    kinds = [(each["shape"].tolist(), each["dtype"]) for each in outputs[-3:]]
+    assert kinds == [([1, len(names)], np.bool_), ([1], np.bool_), ([1], np.float32)]
     model = openvino.Core().read_model(everything.version / "model.xml")
     assert model.get_rt_info(["model_info", "labels"]).value.split(" ") == ["_".join(name.split()) for name in names]
     assert [value.get_any_name() for value in model.outputs] == [
