@@ -12,7 +12,7 @@ TOLERANCE = 1e-4  # of probabilities, and of scores relative to their size (at l
 ROUNDING = 1e-5  # of an artefact's rules on its own probabilities
 
 
-class Reference(NamedTuple):
+class RunAnswers(NamedTuple):
     """What the run answers to the images of the proof.
 
     Attributes:
@@ -30,7 +30,7 @@ def rows(
     own: FileRules,
     probabilities: np.ndarray,
     further: Mapping[str, np.ndarray],
-    expected: Reference,
+    expected: RunAnswers,
     *,
     exact: bool,
 ) -> tuple[dict[str, Any], bool]:
@@ -81,7 +81,7 @@ def agree_on_sets(
     own: FileRules,
     probabilities: np.ndarray,
     further: Mapping[str, np.ndarray],
-    expected: Reference,
+    expected: RunAnswers,
     *,
     exact: bool,
 ) -> bool:
@@ -92,7 +92,7 @@ def agree_on_sets(
 
 
 def _of_sets(
-    own: FileRules, probabilities: np.ndarray, got: np.ndarray, expected: Reference, exact: bool
+    own: FileRules, probabilities: np.ndarray, got: np.ndarray, expected: RunAnswers, exact: bool
 ) -> dict[str, Any]:
     wrong = (got != own.in_set(probabilities)) & (own.apart(probabilities) > ROUNDING)
     right = expected.rules.in_set(expected.probabilities)

@@ -105,7 +105,7 @@ class Prover:
         infer = asked.infer if temperature == 1 else _cooled(model, temperature)
         self.expected = parity.batched(infer, self.images)
         scores = parity.batched(_largest(model), self.images) if rules.unknown is not None else None
-        self.further = further_proof.Reference(rules, self.expected, scores)
+        self.further = further_proof.RunAnswers(rules, self.expected, scores)
         # As read by `predict RUN`; a file that it refuses proves nothing.
         predictions = zip(sample.files, asked.predictions(sample.files), strict=True)
         read = {

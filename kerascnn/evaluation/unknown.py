@@ -133,8 +133,8 @@ def measured(
             name: {key: one._asdict() for key, one in each._asdict().items()} for name, each in found.items()
         },
     }
-    largest = [-one for one in (*(scores["max_logit"][name] for name in (chosen.name, "test")), foreign["max_logit"])]
-    entry["in_files"] = file_rules.in_files(*largest, share, groups)
+    known_logits, test_logits = (-scores["max_logit"][name] for name in (chosen.name, "test"))
+    entry["in_files"] = file_rules.in_files(known_logits, test_logits, -foreign["max_logit"], share, groups)
     return entry, UnknownRule(BEST, limit, known)
 
 

@@ -83,8 +83,11 @@ def test_the_threshold_of_known_images_accepts_its_share() -> None:
 
 def proved(exact: bool = True, **values: np.ndarray) -> bool:
     one = rules("lac")
-    further = {name: tensor.numpy() for name, tensor in further_graph.computed(one, PROBABILITIES, LOGITS).items()}
-    expected = further_proof.Reference(one, PROBABILITIES, LOGITS.max(axis=1))
+    further = {
+        name: tensor.numpy()
+        for name, tensor in further_graph.computed(one, tf.constant(PROBABILITIES), tf.constant(LOGITS)).items()
+    }
+    expected = further_proof.RunAnswers(one, PROBABILITIES, LOGITS.max(axis=1))
     found, passed = further_proof.rows(one, PROBABILITIES, further | values, expected, exact=exact)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     return passed
