@@ -176,7 +176,7 @@ def main(form: str, path: str, inputs: str, outputs: str) -> None:
     answers = ask(ask_images, images, "images") | ask(ask_files, files, "bytes")
     spent = _timed(lambda: ask_images(images[:1])) if len(images) else []
     facts = {"milliseconds": np.array(spent) * 1000, "note": np.array("; ".join(NOTES))}
-    np.savez(outputs, **answers, **facts)  # type: ignore[arg-type] - a keyword may also be allow_pickle
+    np.savez(outputs, **answers, **facts)  # type: ignore[arg-type]  # a keyword may also be allow_pickle
 
 
 def _timed(call: Callable[[], object]) -> list[float]:
