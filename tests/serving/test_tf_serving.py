@@ -123,7 +123,10 @@ def test_the_answer_is_that_of_the_exported_signature(client: httpx.Client, mode
         if signature == "features":
             np.testing.assert_allclose(answers["predictions"], expected["features"], rtol=1e-3, atol=1e-4)
             columns = {"signature_name": signature, "inputs": images.tolist()}
-            assert client.post("/v1/models/tiny:predict", json=columns).json() == {"outputs": answers["predictions"]}
+            by_column = client.post("/v1/models/tiny:predict", json=columns).json()
+            assert by_column.keys() == {"outputs"}
+            # Not bit for bit: the two images of a request may be computed in one batch or in two.
+            np.testing.assert_allclose(by_column["outputs"], answers["predictions"], rtol=1e-3, atol=1e-4)
             continue
         for row, answer in enumerate(answers["predictions"]):
             assert answer.keys() == expected.keys()
