@@ -242,7 +242,7 @@ def test_mistakes_are_one_message(run: Run, tmp_path: Path, capfd: pytest.Captur
         ([str(run.path), "x.jpg", "--top", "0"], "--top: expected"),
         ([str(run.path), "x.jpg", "--class-names", "cat,dog"], "leave it out"),
         ([str(run.path), "x.jpg", "--sets"], "has no images for thresholds"),
-        ([str(run.path), "x.jpg", "--reject-unknown"], "--unknown FOLDER of images of other classes measures it"),
+        ([str(run.path), "x.jpg", "--reject-unknown"], "--unknown FOLDER` of images of other classes measures it"),
         ([str(run.path), "x.jpg", "--reject-unknown", "--sort-into", str(tmp_path)], "give one of the two"),
         ([str(run.path), "x.jpg", "--coverage", "0.8"], "give --sets as well"),
     ):
