@@ -54,13 +54,18 @@ def slug(case: str) -> str:
 
 
 def in_float64() -> None:
-    """Has the networks of this process compute in float64, all layers of them."""
+    """Has the networks of this process compute in float64, all layers of them; losses are float32 once they are means."""
     import keras
 
     from kerascnn.devices import plan
     from kerascnn.training import assembly, losses
+    from kerascnn.training.muon import Muon
 
-    network = assembly.network
+    class InFloat64(keras.losses.CategoricalCrossentropy):
+        def __call__(self, *arguments):
+            return keras.ops.cast(super().__call__(*arguments), "float32")
+
+    network, update_step = assembly.network, Muon.update_step
 
     def wide(*arguments):
         return keras.models.clone_model(
@@ -68,8 +73,11 @@ def in_float64() -> None:
             clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float64"}),
         )
 
-    assembly.network = wide
-    losses.build = lambda *_: keras.losses.CategoricalCrossentropy(from_logits=True, dtype="float64")
+    def step(self, gradient, variable, rate):
+        update_step(self, gradient, variable, keras.ops.cast(rate, variable.dtype))
+
+    assembly.network, Muon.update_step = wide, step
+    losses.build = lambda *_: InFloat64(from_logits=True, dtype="float64")
     plan._policy = lambda *_: ("float64", "this experiment")
 
 
