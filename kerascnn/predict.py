@@ -48,8 +48,10 @@ def main(argv: list[str]) -> int:
         from kerascnn import artefacts  # noqa: F401 - TensorFlow
         from kerascnn.data import named
     with quiet(), screen.phase("loading the network"):
-        predictor, rule = network.opened(asked)
+        predictor, rule, worth = network.opened(asked)
         overlays = _overlays(asked, predictor)
+    if worth:  # said here, since quiet() keeps what is printed within it to itself
+        print(f"kerascnn: {worth}", file=sys.stderr)
     if asked.many.output is not None:
         return many.run(asked, argv, predictor, rule, screen)
     sorting = _sorting(asked, predictor)

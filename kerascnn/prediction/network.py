@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,10 +17,17 @@ if TYPE_CHECKING:
 
 
 class OpenedNetwork(NamedTuple):
-    """A network that predicts as the flags say, and the rule of its sets; None where they are inside, or not asked for."""
+    """A network that predicts as the flags say.
+
+    Attributes:
+        predictor: The network.
+        rule: The rule of its prediction sets; None where they are inside, or not asked for.
+        worth: What the sets are worth, a line; empty without sets.
+    """
 
     predictor: Predictor
     rule: SetRule | None
+    worth: str
 
 
 def opened(asked: Predict) -> OpenedNetwork:
@@ -41,8 +47,8 @@ def opened(asked: Predict) -> OpenedNetwork:
     )
     if asked.threshold is not None and not predictor.task.several:
         raise UserError(f"--threshold: {asked.artefact} predicts one class per image, the most probable one")
-    rule = _set_rule(asked, predictor)
-    return OpenedNetwork(_telling_unknown(asked, predictor), rule)
+    rule, worth = _set_rule(asked, predictor)
+    return OpenedNetwork(_telling_unknown(asked, predictor), rule, worth)
 
 
 def _class_names(asked: Predict) -> list[str] | None:
@@ -55,30 +61,29 @@ def _class_names(asked: Predict) -> list[str] | None:
     return savedmodel.read_classes(Path(asked.class_names))
 
 
-def _set_rule(asked: Predict, predictor: Predictor) -> SetRule | None:
-    """Returns the rule of prediction sets that the run's calibration images, or its val, give; says what it is worth."""
+def _set_rule(asked: Predict, predictor: Predictor) -> tuple[SetRule | None, str]:
+    """Returns the rule of prediction sets that the run's calibration images, or its val, give, and what it is worth."""
     if not asked.sets:
         for field, flag in (("coverage", "--coverage"), ("set_score", "--set-score")):
             if getattr(asked, field) != Predict.model_fields[field].default:
                 raise UserError(f"{flag} says how prediction sets are made: give --sets as well")
-        return None
+        return None, ""
     from kerascnn.scoring import prediction_sets
 
     found = prediction_sets.Calibration.of_artefact(Path(asked.artefact))
     if found is None and predictor.rules is not None and predictor.rules.sets is not None:
-        _say_sets_inside(asked, predictor.rules.sets)
-        return None
+        return None, _worth_inside(asked, predictor.rules.sets)
     if found is None:
         raise UserError(
             f"--sets: {asked.artefact} has no images for thresholds, and no sets inside: give a run that was trained with val or"
             " calibration images, or an export of one that has been evaluated"
         )
-    print(f"kerascnn: sets at {asked.coverage:.0%}, {found.why()}", file=sys.stderr)
-    return prediction_sets.rule(found, asked.coverage, asked.set_score)
+    rule = prediction_sets.rule(found, asked.coverage, asked.set_score)
+    return rule, f"sets at {asked.coverage:.0%}, {found.why()}"
 
 
-def _say_sets_inside(asked: Predict, sets: SetFacts) -> None:
-    """Says what an artefact's own prediction sets are worth.
+def _worth_inside(asked: Predict, sets: SetFacts) -> str:
+    """Returns what an artefact's own prediction sets are worth.
 
     Raises:
         UserError: Others are asked for.
@@ -90,7 +95,7 @@ def _say_sets_inside(asked: Predict, sets: SetFacts) -> None:
                 f"{flag} {getattr(asked, name)}: the sets of {asked.artefact} are inside, made with {own}: leave it out, or give"
                 " the run"
             )
-    print(f"kerascnn: sets at {rule.coverage:.0%}, {sets.about['why']}", file=sys.stderr)
+    return f"sets at {rule.coverage:.0%}, {sets.about['why']}"
 
 
 def _telling_unknown(asked: Predict, predictor: Predictor) -> Predictor:

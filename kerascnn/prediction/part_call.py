@@ -41,7 +41,7 @@ def work(argv: list[str], artefact: str, worker: int, workers: int) -> Tally:
         from kerascnn.prediction import network, part_work
         from kerascnn.prediction.model_digest import terms_of
 
-        predictor, rule = network.opened(asked)
+        predictor, rule, _ = network.opened(asked)
         job.check_terms(terms_of(asked, predictor, rule))
         parts = part_work.PartWork(job, predictor, rule, asked)
         parts.warm()

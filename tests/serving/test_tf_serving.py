@@ -289,7 +289,7 @@ def test_nothing_random_is_a_5xx(client: httpx.Client) -> None:
 
 def test_no_room_is_a_429_and_a_late_answer_a_504(models: dict[str, ServedModel]) -> None:
     with ThreadPoolExecutor(2) as decoders, ThreadPoolExecutor(8) as pool:
-        settings = LIMITS.model_copy(update={"queue": 3, "time_limit": 1.0})
+        settings = LIMITS.model_copy(update={"queue": 3, "time_limit": 3.0})
         model, go = ServedModel("slow", models["labels"].source, settings, decoders), threading.Event()
         infer = model.batcher.infer
 
