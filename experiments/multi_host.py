@@ -61,6 +61,7 @@ def in_float64() -> None:
     from kerascnn.training import assembly, losses
     from kerascnn.training.muon import Muon
 
+    @keras.saving.register_keras_serializable(package="multi_host")  # clones of a compiled network look it up
     class InFloat64(keras.losses.CategoricalCrossentropy):
         def __call__(self, *arguments):
             return keras.ops.cast(super().__call__(*arguments), "float32")
