@@ -39,7 +39,7 @@ def measured(path: Path, most: int, keep: Path) -> dict[str, np.ndarray]:
     file = keep / f"{path.name}.npz"
     if not file.exists():
         # Only here: what is kept already needs no TensorFlow.
-        from kerascnn.artefacts.predictor import load_keras
+        from kerascnn.artefacts.opening import load_keras
         from kerascnn.evaluation import evaluated_model
         from kerascnn.scoring import grad_cam, map_tests
 

@@ -192,7 +192,7 @@ def _measured(run: Run, splits: Any) -> dict[str, Any]:
 
     from experiments import why_measures as measures
     from kerascnn import training
-    from kerascnn.artefacts.predictor import load_keras
+    from kerascnn.artefacts.opening import load_keras
 
     config = run.config()
     seen = _images(splits.train, splits, GRADIENT_IMAGES)

@@ -130,44 +130,69 @@ def _fit(
     if rows is not None:
         splits = splits.arranged(rows)
     team.told({"rows": rows, "trained": not run.finished})
-    read_test = orders is None or orders.read_test
-    trained = not run.finished
-    if not trained:
-        if read_test and training.mend(run, splits, draw=not child):
-            screen.say(f"report  {run.report_file}, which was missing")
-        _say_finished(screen, run)
+    _carry_out(run, config, splits, screen, orders, server, phase.seconds, team)
+    if run.finished:
+        summary.say_scores(screen, run.metrics(), run.task)
+        summary.say_next(screen, run, asked)
+    screen.close()
+    return DONE
+
+
+def _carry_out(
+    run: Run,
+    config: ResolvedConfig,
+    splits: "Splits",
+    screen: Screen,
+    orders: Orders | None,
+    server: ForkServer | None,
+    start_seconds: float,
+    team: Team,
+) -> None:
+    """Trains and exports; of a finished run only what is missing is made.
+
+    Args:
+        run: The run, new or begun.
+        config: Its config.
+        splits: Its images.
+        screen: Takes lines.
+        orders: What a parent wants of a child, else None.
+        server: Forks the processes of the export, if there is one.
+        start_seconds: How long the imports took, which each of those processes repeats without a server.
+        team: The workers that train together.
+    """
+    from kerascnn import training
 
     def export(trackers: "Trackers") -> None:
         """Exports the trained run while its trackers are open, which get the model."""
         if config.logging.export:
             trackers.model(_export(screen, run, config.logging.exports_dir, splits, server))
 
+    child, read_test = orders is not None, orders is None or orders.read_test
+    trained = run.finished
     with _goes_on(config.logging.overwrite):
         if trained:
-            training.train(
-                config,
-                run,
-                splits=splits,
-                screen=screen,
-                draw=not child,
-                read_test=read_test,
-                # Two comparisons may share a run: the second one waits for it.
-                patience=math.inf if child else 0.0,
-                witness=None if orders is None or orders.witness is None else (Path(orders.witness), orders.kill_at),
-                export_start=None if not config.logging.export else 0.0 if server else phase.seconds,
-                after=export,
-                team=team,
-            )
-            if run.finished:
-                screen.log_to(run.log_file)
-        else:
+            if read_test and training.mend(run, splits, draw=not child):
+                screen.say(f"report  {run.report_file}, which was missing")
+            _say_finished(screen, run)
             with untold.telling(config.logging, run, screen.say) as trackers:
                 export(trackers)
-    if run.finished:
-        summary.say_scores(screen, run.metrics(), run.task)
-        summary.say_next(screen, run, asked)
-    screen.close()
-    return DONE
+            return
+        training.train(
+            config,
+            run,
+            splits=splits,
+            screen=screen,
+            draw=not child,
+            read_test=read_test,
+            # Two comparisons may share a run: the second one waits for it.
+            patience=math.inf if child else 0.0,
+            witness=None if orders is None or orders.witness is None else (Path(orders.witness), orders.kill_at),
+            export_start=None if not config.logging.export else 0.0 if server else start_seconds,
+            after=export,
+            team=team,
+        )
+        if run.finished:
+            screen.log_to(run.log_file)
 
 
 def _follow(config: ResolvedConfig, splits: "Splits", screen: Screen, team: Team) -> int:

@@ -18,9 +18,7 @@ from PIL import Image
 
 from kerascnn import artefacts, predict
 from kerascnn.artefacts import savedmodel
-from kerascnn.artefacts.predictor import load_keras
-from kerascnn.cli.recipes import dumps
-from kerascnn.config import Config
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.errors import CHECK_FAILED, DONE, INTERRUPTED, USER_ERROR
 from kerascnn.report.overlays import Drawn, Overlays
 from kerascnn.runs import Run
@@ -36,13 +34,7 @@ NAMES = ("../../up", "<b>bold</b>", 'comma, "quote"', "line\nbreak", "\x1b[31mre
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """As much of a finished run as predicting needs."""
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.path.mkdir()
-    networks.tiny().save(run.best_model)
-    run.config_file.write_text(dumps(Config()), encoding="utf-8")
-    run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
-    return run
+    return networks.predicting(tmp_path_factory.mktemp("runs") / "tiny", NAMES)
 
 
 @pytest.fixture(scope="module")

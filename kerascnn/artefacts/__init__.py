@@ -35,12 +35,12 @@ def open(
         kerascnn.errors.UserError: There is nothing that can predict, it is damaged, unsafe or unfinished, or an argument
             contradicts it.
     """
-    from kerascnn.artefacts import predictor
+    from kerascnn.artefacts import opening
     from kerascnn.scoring.task import TASKS
 
     names = None if class_names is None else tuple(class_names)
-    given = predictor.Given(names, image_size, resize, None if task is None else TASKS[task])
-    return predictor.open_any(Path(path), given)
+    given = opening.Given(names, image_size, resize, None if task is None else TASKS[task])
+    return opening.open_any(Path(path), given)
 
 
 def __getattr__(name: str) -> object:

@@ -26,7 +26,7 @@ from kerascnn.artefacts import (
     savedmodel,
 )
 from kerascnn.artefacts.file_rules import FileRules
-from kerascnn.artefacts.predictor import NETWORK_FILE, load_keras
+from kerascnn.artefacts.opening import NETWORK_FILE, load_keras
 from kerascnn.artefacts.sample import Sample, draw
 from kerascnn.artefacts.versions import aside, clear_dead, publish, versions
 from kerascnn.cli.command import refused

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kerascnn.artefacts import run_artefact, savedmodel
 from kerascnn.artefacts.fresh import FreshProcess, Outputs
-from kerascnn.artefacts.predictor import Given, probabilities_of
+from kerascnn.artefacts.opening import Given, probabilities_of
 from kerascnn.data import decode
 from kerascnn.scoring.label_metrics import Thresholds
 from kerascnn.scoring.task import SINGLE

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kerascnn.artefacts import further_proof, parity, predictor, reference
+from kerascnn.artefacts import further_proof, opening, parity, reference
 from kerascnn.artefacts.file_rules import FileRules
 from kerascnn.artefacts.fresh import FreshProcess, Outputs
 from kerascnn.artefacts.parity import Agreement
@@ -98,7 +98,7 @@ class Prover:
         self.sample, self.allow_drop, self._server = sample, allow_drop, server
         self._fresh: FreshProcess | None = None
         self.images = sample.images.astype("float32")
-        asked = predictor.of_run(run, model)
+        asked = opening.of_run(run, model)
         self.task, self.thresholds = asked.task, asked.thresholds
         if self.task.several and self.thresholds is None:
             self.thresholds = Thresholds.half(len(asked.class_names))

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from kerascnn.artefacts import own_images
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.averaging.soup_config import SoupConfig
 from kerascnn.cli.escaping import as_output, within
 from kerascnn.cli.screen import Screen

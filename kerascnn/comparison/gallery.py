@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from kerascnn.artefacts import own_images
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.comparison.conclude import Pair
 from kerascnn.comparison.entry import Entry
 from kerascnn.data import Splits, labels, pipeline

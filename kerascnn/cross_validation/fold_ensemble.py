@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerascnn import data
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.cli.screen import Screen
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.cross_validation.fold_plan import FoldPlan

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from kerascnn import models, weights
 from kerascnn.architectures import own, tables
-from kerascnn.artefacts import features, predictor
+from kerascnn.artefacts import features, opening, predictor
 from kerascnn.artefacts.folding import folded
 from kerascnn.artefacts.versions import versions
 from kerascnn.cli.escaping import expanded
@@ -96,7 +96,7 @@ def resolve(config: AnyConfig, splits: Splits) -> AnyConfig:
             f" give the teacher that was used, or start another run with --teacher {place}"
         )
     if section.distill != "feature" and not _is_published(place):
-        known = predictor.known_facts(path)
+        known = opening.known_facts(path)
         if known.class_names is not None:
             _columns(place, known.class_names, known.task or SINGLE, splits)
     return config.replace(optim={"teacher": f"{place}{WEIGHTS_PIN}{found}"})
@@ -131,7 +131,7 @@ def find(config: ResolvedConfig, splits: Splits, plan: Plan) -> Teacher:
         opened = (
             _published(_arch_of(place, config.model.arch), path)
             if _is_published(place)
-            else predictor.open_any(path, predictor.Given())
+            else opening.open_any(path, opening.Given())
         )
         if opened.network is not None:
             opened = replace(opened, network=folded(opened.network))
@@ -212,7 +212,7 @@ def _published(arch: str, file: Path) -> predictor.Predictor:
     network = models.build(arch, (size, size, 3), classes)
     weights.load(network, arch, file)
     names = tuple(str(number) for number in range(classes))
-    return predictor.Predictor(names, size, "crop", predictor.probabilities_of(network), network=network)
+    return predictor.Predictor(names, size, "crop", opening.probabilities_of(network), network=network)
 
 
 def _answer(

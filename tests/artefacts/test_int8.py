@@ -11,7 +11,7 @@ from kerascnn import artefacts, models
 from kerascnn.artefacts import folding, litert, litert_graft, parity, run_artefact
 from kerascnn.artefacts.file_rules import FileRules, SetFacts, UnknownFacts
 from kerascnn.artefacts.fresh import Outputs
-from kerascnn.artefacts.predictor import probabilities_of
+from kerascnn.artefacts.opening import probabilities_of
 from kerascnn.errors import UserError
 from kerascnn.scoring.prediction_sets import SetRule
 from tests.artefacts import networks

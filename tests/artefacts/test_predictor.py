@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from kerascnn import artefacts
 from kerascnn.artefacts import savedmodel
-from kerascnn.artefacts.predictor import Predictor, probabilities_of
+from kerascnn.artefacts.opening import probabilities_of
+from kerascnn.artefacts.predictor import Predictor
 from kerascnn.cli.recipes import dumps
 from kerascnn.config import Config
 from kerascnn.data import decode
@@ -33,14 +34,8 @@ def network():
 
 
 @pytest.fixture(scope="module")
-def run(network, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """As much of a finished run as predicting needs."""
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.path.mkdir()
-    network.save(run.best_model)
-    run.config_file.write_text(dumps(Config()), encoding="utf-8")
-    run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
-    return run
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return networks.predicting(tmp_path_factory.mktemp("runs") / "tiny", NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kerascnn import models
 from kerascnn.artefacts import savedmodel, versions
-from kerascnn.artefacts.predictor import probabilities_of
+from kerascnn.artefacts.opening import probabilities_of
 from kerascnn.data import decode
 from tests.artefacts import networks
 from tests.data import odd_files

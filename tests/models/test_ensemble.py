@@ -9,7 +9,7 @@ from scipy.special import expit, logit, softmax
 
 from kerascnn import models
 from kerascnn.artefacts import folding
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.layers import EnsembleLogits
 from kerascnn.models import cost
 from kerascnn.models.ensemble import ensemble, members_of

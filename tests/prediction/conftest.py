@@ -1,13 +1,10 @@
 """A network, photos, and what one undisturbed process predicts of them."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from kerascnn import predict
-from kerascnn.cli.recipes import dumps
-from kerascnn.config import Config
 from kerascnn.errors import DONE
 from kerascnn.runs import Run
 from tests.artefacts import networks
@@ -19,13 +16,7 @@ BROKEN = {4: b"", 9: b"<html>404</html>"}
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """As much of a finished run as predicting needs."""
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.path.mkdir()
-    networks.tiny().save(run.best_model)
-    run.config_file.write_text(dumps(Config()), encoding="utf-8")
-    run.data_file.write_text(json.dumps({"class_names": NAMES, "image_size": 32, "resize": "crop"}), encoding="utf-8")
-    return run
+    return networks.predicting(tmp_path_factory.mktemp("runs") / "tiny", NAMES)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kerascnn import models
-from kerascnn.artefacts.predictor import probabilities_of
+from kerascnn.artefacts.opening import probabilities_of
 from kerascnn.scoring import class_maps, grad_cam, map_tests
 from tests.scoring.test_grad_cam import looks_at_a_corner
 

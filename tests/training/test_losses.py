@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kerascnn import artefacts, data, training
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.config import Config, Optim
 from kerascnn.config.resolved import ResolvedConfig
 from kerascnn.errors import UserError

@@ -10,7 +10,7 @@ import pytest
 from kerascnn import data, evaluate, export, training
 from kerascnn.architectures import own
 from kerascnn.artefacts import folding
-from kerascnn.artefacts.predictor import load_keras
+from kerascnn.artefacts.opening import load_keras
 from kerascnn.config import Config
 from kerascnn.devices.plan import setup
 from kerascnn.errors import UserError
